@@ -1,0 +1,1 @@
+"""The built-in quadrotor: parameters, dynamics, tasks and the scene it is drawn in."""

@@ -1,0 +1,142 @@
+"""The contract between a simulator and everything that trains, branches or judges a policy on it.
+
+A simulator here is a set of pure functions of an explicit batched state. To save the simulator, keep the state; to restore
+it, pass the state again; to branch N action samples from it, `repeat(state, N)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+State = TypeVar("State", bound=NamedTuple)  # type: ignore[valid-type]  # any NamedTuple of arrays whose first dimension is B
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One entry of an observation, an action or a signal: what it is called, its unit and the frame it is expressed in."""
+
+    name: str
+    unit: str = "1"
+    frame: str = ""
+
+
+@dataclass(frozen=True)
+class SimulatorSpec:
+    """Everything a policy, a recorder or an exporter has to know about a simulator without running it.
+
+    `max_episode_steps` is a time limit in control steps, enforced above the simulator. `neutral_action` is an action that
+    changes as little as possible (for a quadrotor: hover thrust); a fresh policy starts there and a stopped one returns to it.
+    `robot` names the parameter preset that the simulator uses, if it has any.
+    """
+
+    name: str
+    observation: tuple[Quantity, ...]
+    action: tuple[Quantity, ...]
+    action_low: tuple[float, ...]
+    action_high: tuple[float, ...]
+    control_hz: float
+    max_episode_steps: int
+    neutral_action: tuple[float, ...]
+    robot: str = ""
+
+    @property
+    def observation_size(self) -> int:
+        """Number of entries O of one observation."""
+        return len(self.observation)
+
+    @property
+    def action_size(self) -> int:
+        """Number of entries A of one action."""
+        return len(self.action)
+
+
+class Step(NamedTuple):
+    """What one control step returns for each of B rows."""
+
+    state: Any
+    """State after the step, the same NamedTuple type as before it."""
+    observation: Tensor
+    """(B, O) observation of `state`."""
+    reward: Tensor
+    """(B,) reward of this step, before any transform."""
+    terminated: Tensor
+    """(B,) bool, true where the task ended for good: no future reward exists, so nothing is bootstrapped."""
+
+
+@runtime_checkable
+class Simulator(Protocol):
+    """A batched simulator: deterministic functions of a state that holds everything the next step reads."""
+
+    spec: SimulatorSpec
+
+    def reset(self, num: int, seed: int | torch.Generator) -> Any:
+        """Draw `num` initial states; an int seeds a fresh generator, a generator is advanced."""
+        ...
+
+    def observe(self, state: Any) -> Tensor:
+        """(B, O) observation of a state."""
+        ...
+
+    def step(self, state: Any, action: Tensor) -> Step:
+        """Advance B rows by one control step; the same state and action (B, A) give the same bits."""
+        ...
+
+    def success(self, state: Any) -> Tensor:
+        """(B,) bool, true where an episode that ends in this state reached the task's goal."""
+        ...
+
+    def signals(self, state: Any) -> dict[str, Tensor]:
+        """Named quantities (B, k) worth plotting over time; keys read "name [unit]"."""
+        ...
+
+    def render(self, state: Any, row: int = 0, width: int = 640, height: int = 480) -> np.ndarray:
+        """Picture (height, width, 3) uint8 of one row."""
+        ...
+
+
+def map_state(function: Callable[..., Tensor], *states: State) -> State:
+    """Apply a function to each array of one or several states of the same type, nested NamedTuples included."""
+    first = states[0]
+    fields = (
+        map_state(function, *parts) if isinstance(parts[0], tuple) else function(*parts)
+        for parts in zip(*states, strict=True)
+    )
+    return type(first)(*fields)
+
+
+def num_rows(state: State) -> int:
+    """Number of rows B of a state."""
+    first: Any = state
+    while isinstance(first, tuple):
+        first = first[0]
+    return int(first.shape[0])
+
+
+def repeat(state: State, num_samples: int) -> State:
+    """Copy every row `num_samples` times, siblings side by side: row b becomes rows b N ... b N + N - 1."""
+    return map_state(lambda x: x.repeat_interleave(num_samples, dim=0), state)
+
+
+def select(state: State, rows: Tensor | slice) -> State:
+    """Take rows by index, bool mask or slice; the result shares no memory with `state` unless `rows` is a slice."""
+    return map_state(lambda x: x[rows], state)
+
+
+def where(mask: Tensor, if_true: State, if_false: State) -> State:
+    """Choose row by row between two states of equal size; `mask` is (B,) bool."""
+
+    def choose(a: Tensor, b: Tensor) -> Tensor:
+        return torch.where(mask.reshape(mask.shape + (1,) * (a.dim() - 1)), a, b)
+
+    return map_state(choose, if_true, if_false)
+
+
+def replace(state: State, rows: Tensor, new: State) -> State:
+    """Copy of a state in which `rows` (k,) int64 are taken from the k rows of `new`; the original stays as it is."""
+    return map_state(lambda x, y: x.index_copy(0, rows, y), state, new)
