@@ -1,0 +1,140 @@
+"""Every advantage estimator as a pure function of a rollout's arrays.
+
+Shapes: T steps, E roots, N samples; a branch is n consecutive steps, K = T / n branches follow one another. delta is the
+temporal-difference error r + gamma (1 - terminated) V(s') - V(s), and L the lambda-weighted sum of delta inside a branch. Equation
+numbers are those of the Hybrid GRPO paper (2025).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class BranchAdvantages(NamedTuple):
+    """What an estimator makes of a rollout."""
+
+    advantage: Tensor
+    """(T, E, N)."""
+    value_target: Tensor
+    """(T, E, N) what V of each sample's observation is regressed on."""
+
+
+def td_error(reward: Tensor, value: Tensor, next_value: Tensor, terminated: Tensor, gamma: float) -> Tensor:
+    """delta = r + gamma (1 - terminated) V(s') - V(s), the bracket of eq. 2 and 13; every argument (..., N), value may be (..., 1).
+
+    A step cut by the time limit is not terminated: it bootstraps V of its final observation.
+    """
+    return reward + gamma * torch.where(terminated, 0.0, next_value) - value
+
+
+def discounted_sum(x: Tensor, done: Tensor, factor: float, carry: Tensor | float = 0.0) -> Tensor:
+    """y_j = x_j + factor (1 - done_j) y_{j+1} along the first dimension, y_n = carry; x and done (n, ...), carry (...)."""
+    y = torch.empty_like(x)
+    following = torch.as_tensor(carry, dtype=x.dtype, device=x.device)
+    keep = factor * (~done).to(x.dtype)
+    for j in range(x.shape[0] - 1, -1, -1):
+        following = x[j] + keep[j] * following
+        y[j] = following
+    return y
+
+
+def gae(delta: Tensor, done: Tensor, gamma: float, gae_lambda: float) -> Tensor:
+    """Generalised advantage estimate (T, ...) over a rollout, sum of (gamma lambda)^l delta cut at done; lambda = 0 is eq. 2."""
+    return discounted_sum(delta, done, gamma * gae_lambda)
+
+
+def first_episode(done: Tensor) -> Tensor:
+    """(n, ...) bool, true for the steps of a branch up to and including the one that ends its first episode."""
+    ended_before = done.cumsum(dim=0) - done.to(torch.int64)
+    return ended_before == 0
+
+
+def leave_one_out_baseline(x: Tensor, counts: Tensor) -> Tensor:
+    """(..., N) mean of the siblings of each sample that count, 0 where none does; x (..., N), counts (..., N) bool.
+
+    A sample that does not count itself gets 0. The sample's own value is never in its baseline, so the baseline is independent of
+    its action and adds no bias to the policy gradient.
+    """
+    # Measured from the executed sample, equal values give exact equality after rounding.
+    reference = x[..., :1]
+    shifted = torch.where(counts, x - reference, 0.0)
+    siblings = counts.sum(-1, keepdim=True) - counts.to(torch.int64)
+    mean = (shifted.sum(-1, keepdim=True) - shifted) / siblings.clamp_min(1)
+    return torch.where(counts & (siblings > 0), mean + reference, 0.0)
+
+
+def group_z_score(x: Tensor, epsilon: float = 1e-4) -> Tensor:
+    """(x - mean) / (std + epsilon) over the N samples of each group (..., N): GRPO's advantage as DeepSeek defines it.
+
+    Raises ValueError for N = 1, where there is nothing to compare.
+    """
+    if x.shape[-1] < 2:
+        raise ValueError("a group needs at least 2 samples to be compared; given 1")
+    centred = x - x[..., :1]
+    centred = centred - centred.mean(-1, keepdim=True)
+    return centred / (centred.square().mean(-1, keepdim=True).sqrt() + epsilon)
+
+
+def grpo(reward: Tensor, done: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
+    """Outcome advantage of branches and the steps it speaks for, both (n, ..., N); reward and done (n, ..., N).
+
+    Q_i is the discounted sum of f(R) over the branch's first episode (eq. 6), A_i its z-score within the group, given to every step
+    of that episode. Steps after it belong to no comparison. (Eq. 7-8 taken literally subtract the mean from the same mean: zero.)
+    """
+    speaks = first_episode(done)
+    outcome = discounted_sum(reward, done, gamma)[0]
+    advantage = group_z_score(outcome).expand_as(reward)
+    return advantage, speaks
+
+
+def hybrid(
+    delta: Tensor, value: Tensor, done: Tensor, gamma: float, gae_lambda: float, branch_steps: int, estimator: str
+) -> BranchAdvantages:
+    """Hybrid GRPO advantages and value targets from TD errors; delta and done (T, E, N), value (T, E, N) or (T, E, 1).
+
+    Inside branch k, L_{i,j} sums (gamma lambda)^{l-j} delta_{i,l} of sample i from step j. With A(k) = mean_i L_{i,0} (eq. 13; eq. 16 for
+    n > 1 and lambda = 1), G_k = A(k) + (gamma lambda)^n alive G_{k+1} continues the executed sample 0 beyond its branch. Estimators:
+
+    - `paper`: eq. 13/16 as printed, with lambda = 1: every sample and step of a macro-step gets A(k).
+    - `per_sample`: A_{i,j} = L_{i,j}; the group mean at j = 0 is eq. 13 exactly.
+    - `group`: A_{i,j} = L_{i,j} - mean of L_{m,j} over siblings m that, like i, are still in their first episode.
+
+    In the latter two the executed sample gains its tail N (gamma lambda)^{n-j} G_{k+1}; the weight N undoes the loss's averaging over
+    N samples. Value targets: V + G_k for a root, V + L_{i,j} + tail without the weight elsewhere.
+    """
+    n, num_samples = branch_steps, delta.shape[-1]
+    delta, done_k = (x.unflatten(0, (-1, n)) for x in (delta, done))
+    factor = gamma * gae_lambda
+    by_step = (delta.transpose(0, 1), done_k.transpose(0, 1))
+    inside = discounted_sum(*by_step, factor).transpose(0, 1)  # L, (K, n, E, N)
+    advantage, target, roots = _with_tails(inside, delta, done_k, factor, num_samples)
+    if estimator == "paper":
+        plain = discounted_sum(*by_step, gamma).transpose(0, 1)
+        advantage = plain[:, :1].mean(-1, keepdim=True).expand_as(plain)
+    elif estimator == "group":
+        first = first_episode(by_step[1]).transpose(0, 1)
+        advantage = advantage - leave_one_out_baseline(inside, first)
+    elif estimator != "per_sample":
+        raise ValueError(f"unknown estimator {estimator!r}; allowed: group, per_sample, paper")
+    target = torch.cat((roots.unsqueeze(1).expand_as(target[:, :1]), target[:, 1:]), dim=1)
+    return BranchAdvantages(advantage.flatten(0, 1), value + target.flatten(0, 1))
+
+
+def _with_tails(
+    inside: Tensor, delta: Tensor, done: Tensor, factor: float, num_samples: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """L with sample 0 continued: weighted by N (advantage), unweighted (value target), and G_k (K, E, 1) of the roots."""
+    advantage, target = inside.clone(), inside.clone()
+    roots = torch.empty_like(inside[:, 0, :, :1])
+    following = torch.zeros_like(roots[0, :, 0])  # G_{k+1}; nothing is known beyond the rollout
+    for k in range(inside.shape[0] - 1, -1, -1):
+        executed = (delta[k, :, :, 0], done[k, :, :, 0], factor)
+        advantage[k, :, :, 0] = discounted_sum(*executed, carry=num_samples * following)
+        target[k, :, :, 0] = discounted_sum(*executed, carry=following)
+        # The mean of L with the weighted tail of sample 0 is A(k) plus the plain tail.
+        roots[k] = advantage[k, 0].mean(-1, keepdim=True)
+        following = roots[k, :, 0]
+    return advantage, target, roots

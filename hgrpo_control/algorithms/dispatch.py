@@ -1,0 +1,17 @@
+"""From an algorithm's settings to its reading of a rollout."""
+
+from __future__ import annotations
+
+from hgrpo_control.algorithms import grpo, hybrid_grpo, ppo
+from hgrpo_control.batch import Batch
+from hgrpo_control.config import GRPO, PPO, Algorithm
+from hgrpo_control.rollout import Rollout
+
+
+def batch(rollout: Rollout, algorithm: Algorithm) -> Batch:
+    """Batch of a rollout by the algorithm whose settings are given."""
+    if isinstance(algorithm, PPO):
+        return ppo.batch(rollout, algorithm)
+    if isinstance(algorithm, GRPO):
+        return grpo.batch(rollout, algorithm)
+    return hybrid_grpo.batch(rollout, algorithm)

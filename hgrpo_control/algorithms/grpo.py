@@ -1,0 +1,24 @@
+"""GRPO: no critic; the returns of N branches from one state are compared with each other (paper eq. 5-9).
+
+What it can do: prefer the better of several branches from the same state, over the horizon of a branch. What it cannot do, by
+its definition: see anything that a branch's n steps do not show, since no value function stands in for the rest.
+"""
+
+from __future__ import annotations
+
+from hgrpo_control import advantages, rewards
+from hgrpo_control.batch import Batch, flatten
+from hgrpo_control.config import GRPO
+from hgrpo_control.rollout import Rollout
+
+
+def batch(rollout: Rollout, config: GRPO) -> Batch:
+    """Rollout to batch: every step of a branch's first episode gets the z-score of the branch's discounted return.
+
+    Raises ValueError for N = 1.
+    """
+    reward = rewards.transform(rollout.reward, config.reward_transform)
+    branches = (x.unflatten(0, (-1, rollout.branch_steps)).transpose(0, 1) for x in (reward, rollout.done))
+    advantage, speaks = advantages.grpo(*branches, config.gamma)
+    advantage, weight = (x.transpose(0, 1).flatten(0, 1) for x in (advantage, speaks.to(reward.dtype)))
+    return flatten(rollout, advantage, weight, value_target=None)

@@ -1,0 +1,25 @@
+"""Hybrid GRPO: bootstrapped returns of N branches from one state, compared within the group (paper eq. 10-16)."""
+
+from __future__ import annotations
+
+import torch
+
+from hgrpo_control import advantages, rewards
+from hgrpo_control.batch import Batch, flatten
+from hgrpo_control.config import HybridGRPO
+from hgrpo_control.rollout import Rollout
+
+
+def batch(rollout: Rollout, config: HybridGRPO) -> Batch:
+    """Rollout to batch by the chosen estimator; N = 1 gives PPO's batch bit for bit.
+
+    Raises ValueError if the rollout was drawn without a critic.
+    """
+    if rollout.value is None or rollout.next_value is None:
+        raise ValueError("Hybrid GRPO needs a policy with a critic")
+    reward = rewards.transform(rollout.reward, config.reward_transform)
+    delta = advantages.td_error(reward, rollout.value, rollout.next_value, rollout.terminated, config.gamma)
+    advantage, value_target = advantages.hybrid(
+        delta, rollout.value, rollout.done, config.gamma, config.gae_lambda, rollout.branch_steps, config.estimator
+    )
+    return flatten(rollout, advantage, torch.ones_like(advantage), value_target)

@@ -1,0 +1,45 @@
+"""What the learner trains on, whichever algorithm made it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from hgrpo_control.rollout import Rollout
+
+
+class Batch(NamedTuple):
+    """R rows of one observation with the M actions that were drawn there; M is 1 unless samples share an observation."""
+
+    observation: Tensor
+    """(R, O)."""
+    action: Tensor
+    """(R, M, A) unclipped, in normalised units."""
+    old_log_prob: Tensor
+    """(R, M)."""
+    advantage: Tensor
+    """(R, M)."""
+    weight: Tensor
+    """(R, M) share of each sample in the policy loss; 0 leaves it out."""
+    value: Tensor | None
+    """(R,) V when the rollout was drawn; None without critic."""
+    value_target: Tensor | None
+    """(R,); None without critic."""
+
+
+def flatten(rollout: Rollout, advantage: Tensor, weight: Tensor, value_target: Tensor | None) -> Batch:
+    """Batch of a rollout's samples with advantage, weight and value target (T, E, N); R = T E G, M = N / G.
+
+    Where siblings share an observation (G = 1) they must share the value target; the first one's is taken.
+    """
+    shared = rollout.observation.shape[2]
+    return Batch(
+        observation=rollout.observation.flatten(0, 2),
+        action=rollout.action.unflatten(2, (shared, -1)).flatten(0, 2),
+        old_log_prob=rollout.log_prob.unflatten(2, (shared, -1)).flatten(0, 2),
+        advantage=advantage.unflatten(2, (shared, -1)).flatten(0, 2),
+        weight=weight.unflatten(2, (shared, -1)).flatten(0, 2),
+        value=None if rollout.value is None else rollout.value.flatten(),
+        value_target=None if value_target is None else value_target[:, :, :shared].flatten(),
+    )

@@ -1,0 +1,212 @@
+"""Every setting of a training run as frozen dataclasses; importable without torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal, Union
+
+
+class ConfigError(ValueError):
+    """Raised for settings that contradict each other; the message says what was given and what is allowed."""
+
+
+@dataclass(frozen=True)
+class PPO:
+    """Proximal policy optimisation with generalised advantage estimation (paper eq. 1-4)."""
+
+    gamma: float = 0.99
+    """Discount per control step."""
+    gae_lambda: float = 0.95
+    """0 is the paper's one-step advantage (eq. 2), 1 the Monte-Carlo return minus V."""
+    reward_transform: Literal["identity", "tanh"] = "identity"
+    """f(R)."""
+
+    @property
+    def num_samples(self) -> int:
+        """PPO does not branch."""
+        return 1
+
+    @property
+    def branch_steps(self) -> None:
+        """PPO's only branch is the rollout itself."""
+        return None
+
+
+@dataclass(frozen=True)
+class GRPO:
+    """Group relative policy optimisation: no critic, returns compared within the group (paper eq. 5-9, DeepSeek's form)."""
+
+    gamma: float = 0.99
+    """Discount per control step."""
+    num_samples: int = 4
+    """N, branches per root; at least 2."""
+    branch_steps: int | None = None
+    """n, steps per branch; must divide the rollout. None is the whole rollout."""
+    reward_transform: Literal["identity", "tanh"] = "identity"
+    """f(R)."""
+
+
+@dataclass(frozen=True)
+class HybridGRPO:
+    """Hybrid GRPO: bootstrapped returns of N branches per root, compared within the group (paper eq. 10-16)."""
+
+    gamma: float = 0.99
+    """Discount per control step."""
+    gae_lambda: float = 1.0
+    """Weight of longer returns inside a branch and along the executed path."""
+    num_samples: int = 4
+    """N, branches per root; 1 is PPO."""
+    branch_steps: int | None = None
+    """n, steps per branch; must divide the rollout. None is the whole rollout."""
+    estimator: Literal["group", "per_sample", "paper"] = "group"
+    """How branches become advantages; see advantages.py."""
+    reward_transform: Literal["identity", "tanh"] = "identity"
+    """f(R), eq. 12."""
+
+
+Algorithm = Union[PPO, GRPO, HybridGRPO]  # noqa: UP007  (isinstance and typing.get_args on Python 3.10)
+ALGORITHMS: dict[str, type[Algorithm]] = {"ppo": PPO, "grpo": GRPO, "hybrid-grpo": HybridGRPO}
+
+
+@dataclass(frozen=True)
+class Network:
+    """Shape and start of the policy."""
+
+    hidden_sizes: tuple[int, ...] = (64, 64)
+    """Units of the hidden layers of actor and critic each."""
+    activation: Literal["tanh", "relu", "elu"] = "tanh"
+    init_sigma: float = 0.5
+    """Standard deviation of a fresh policy, in normalised action units."""
+    min_sigma: float = 0.01
+    """Floor under it."""
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How a batch is turned into parameter updates."""
+
+    learning_rate: float = 1e-3
+    lr_schedule: Literal["constant", "linear"] = "linear"
+    """Linear goes to zero at the end of the run."""
+    update_epochs: int = 10
+    """Passes over each batch."""
+    num_minibatches: int = 8
+    """Minibatches per pass; must divide the rows of a batch."""
+    clip_coef: float = 0.2
+    """epsilon of eq. 3, 9 and 14."""
+    vf_coef: float = 0.5
+    """Weight of the value loss."""
+    ent_coef: float = 0.0
+    """Weight of the entropy bonus (alpha of eq. 15, fixed)."""
+    max_grad_norm: float = 1.0
+    """Gradients longer than this are shortened to it."""
+    target_kl: float | None = None
+    """Stop an update early once the mean KL of a pass exceeds this."""
+    normalize_advantage: bool = True
+    """Scale advantages of a batch to mean 0 and variance 1."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """One training run."""
+
+    task: str
+    algorithm: Algorithm
+    seed: int = 0
+    total_steps: int = 1_000_000
+    """Simulator steps after which training ends; every step any branch takes counts."""
+    num_envs: int = 512
+    """E, roots that run in parallel."""
+    rollout_steps: int = 64
+    """T, executed steps per root between two updates."""
+    network: Network = field(default_factory=Network)
+    learning: Learning = field(default_factory=Learning)
+    checkpoint_every: int = 10
+    """Iterations between two checkpoints."""
+
+    def __post_init__(self) -> None:
+        name, algorithm = self.algorithm_name, self.algorithm
+        if isinstance(algorithm, GRPO) and algorithm.num_samples < 2:
+            raise ConfigError(
+                f"grpo compares samples within a group, so num_samples must be at least 2; given {algorithm.num_samples}"
+            )
+        if algorithm.num_samples < 1:
+            raise ConfigError(f"num_samples must be at least 1; given {algorithm.num_samples}")
+        if self.rollout_steps % self.branch_steps:
+            raise ConfigError(
+                f"{name}: branch_steps {self.branch_steps} does not divide rollout_steps {self.rollout_steps}; "
+                f"allowed: {', '.join(map(str, _divisors(self.rollout_steps)))}"
+            )
+        if self.batch_rows % self.learning.num_minibatches:
+            raise ConfigError(
+                f"num_minibatches {self.learning.num_minibatches} does not divide the batch of {self.batch_rows} rows "
+                f"(nearest that do: {', '.join(map(str, _near_divisors(self.batch_rows, self.learning.num_minibatches)))})"
+            )
+        for label, value in (("num_envs", self.num_envs), ("rollout_steps", self.rollout_steps)):
+            if value < 1:
+                raise ConfigError(f"{label} must be at least 1; given {value}")
+        if self.total_steps < self.steps_per_iteration:
+            raise ConfigError(
+                f"total_steps {self.total_steps} is less than one iteration takes: {self.num_envs} envs x "
+                f"{algorithm.num_samples} samples x {self.rollout_steps} steps = {self.steps_per_iteration}"
+            )
+
+    @property
+    def algorithm_name(self) -> str:
+        """Name of the algorithm on the command line."""
+        return next(name for name, kind in ALGORITHMS.items() if type(self.algorithm) is kind)
+
+    @property
+    def branch_steps(self) -> int:
+        """n, with None read as the whole rollout."""
+        return self.algorithm.branch_steps or self.rollout_steps
+
+    @property
+    def steps_per_iteration(self) -> int:
+        """Simulator steps between two updates, T x E x N."""
+        return self.rollout_steps * self.num_envs * self.algorithm.num_samples
+
+    @property
+    def batch_rows(self) -> int:
+        """Rows of a batch: one per observation, which all N samples share when branches are one step long."""
+        shared = self.branch_steps == 1
+        return self.rollout_steps * self.num_envs * (1 if shared else self.algorithm.num_samples)
+
+    @property
+    def num_iterations(self) -> int:
+        """Updates in the whole run."""
+        return self.total_steps // self.steps_per_iteration
+
+    def to_json(self) -> str:
+        """JSON that `from_json` reads back to an equal config."""
+        fields = dataclasses.asdict(self)
+        fields["algorithm"] = {"name": self.algorithm_name, **fields["algorithm"]}
+        return json.dumps(fields, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Config:
+        """Config from its JSON; raises ConfigError if a field is missing, unknown or contradictory."""
+        try:
+            fields: dict[str, Any] = json.loads(text)
+            algorithm = dict(fields["algorithm"])
+            fields["algorithm"] = ALGORITHMS[algorithm.pop("name")](**algorithm)
+            network = dict(fields["network"])
+            network["hidden_sizes"] = tuple(network["hidden_sizes"])
+            fields["network"] = Network(**network)
+            fields["learning"] = Learning(**fields["learning"])
+            return cls(**fields)
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise ConfigError(f"not a config of this release: {error}") from error
+
+
+def _divisors(number: int) -> list[int]:
+    return [d for d in range(1, number + 1) if number % d == 0]
+
+
+def _near_divisors(number: int, wanted: int) -> list[int]:
+    """The two divisors of `number` on either side of `wanted`."""
+    divisors = _divisors(number)
+    below, above = [d for d in divisors if d < wanted], [d for d in divisors if d > wanted]
+    return below[-1:] + above[:1]

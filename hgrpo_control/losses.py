@@ -1,0 +1,60 @@
+"""Loss terms as pure functions of arrays of equal shape."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class PolicyLoss(NamedTuple):
+    """Clipped surrogate and what it says about the step that the policy has taken so far."""
+
+    loss: Tensor
+    """() to be minimised."""
+    approx_kl: Tensor
+    """() mean KL(old || new), by the k3 estimate."""
+    clip_fraction: Tensor
+    """() share of samples whose ratio lies outside the clip range."""
+
+
+def clipped_surrogate(
+    log_prob: Tensor, old_log_prob: Tensor, advantage: Tensor, weight: Tensor, clip_coef: float
+) -> PolicyLoss:
+    """-mean of w min(rho A, clip(rho, 1 - eps, 1 + eps) A), rho = exp(log pi - log pi_old) (eq. 3, 4, 9, 14).
+
+    The mean is over all samples, whatever their weight. Raises ValueError if the shapes differ: broadcasting (B,) against (B, 1)
+    would train on B^2 pairs.
+    """
+    _require_same_shape(log_prob=log_prob, old_log_prob=old_log_prob, advantage=advantage, weight=weight)
+    log_ratio = log_prob - old_log_prob
+    ratio = log_ratio.exp()
+    clipped = ratio.clamp(1.0 - clip_coef, 1.0 + clip_coef)
+    loss = -(weight * torch.minimum(ratio * advantage, clipped * advantage)).mean()
+    with torch.no_grad():
+        outside = ((ratio - 1.0).abs() > clip_coef).to(ratio.dtype)
+        return PolicyLoss(loss, k3_divergence(-log_ratio).mean(), outside.mean())
+
+
+def value_loss(value: Tensor, target: Tensor) -> Tensor:
+    """() half the mean squared error of V (B,) against its target (B,); raises ValueError if the shapes differ."""
+    _require_same_shape(value=value, target=target)
+    return 0.5 * (value - target).square().mean()
+
+
+def k3_divergence(log_ratio: Tensor) -> Tensor:
+    """exp(x) - x - 1 for x = log q - log p at samples of p: an unbiased, never negative estimate of KL(p || q) (Schulman, 2020)."""
+    return torch.expm1(log_ratio) - log_ratio
+
+
+def explained_variance(value: Tensor, target: Tensor) -> Tensor:
+    """() 1 - Var(target - V) / Var(target); 1 is a perfect critic, 0 a constant one; NaN if the target does not vary."""
+    variance = target.var(correction=0)
+    return torch.where(variance > 0.0, 1.0 - (target - value).var(correction=0) / variance, torch.nan)
+
+
+def _require_same_shape(**tensors: Tensor) -> None:
+    if len({tensor.shape for tensor in tensors.values()}) > 1:
+        given = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in tensors.items())
+        raise ValueError(f"shapes must be equal; given {given}")

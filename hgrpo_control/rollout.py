@@ -1,0 +1,155 @@
+"""What a sampler returns: a rollout of T steps x E roots x N samples, and the episodes that ended on the way."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from policies.actor_critic import ActorCritic
+from robots.episodes import Transition
+
+
+class Rollout(NamedTuple):
+    """T executed steps of E roots with N samples each; a branch is n consecutive steps.
+
+    G is 1 when branches are one step long, since N samples then share their root's observation, and N otherwise.
+    """
+
+    observation: Tensor
+    """(T, E, G, O) what the policy saw."""
+    action: Tensor
+    """(T, E, N, A) unclipped, in normalised units."""
+    log_prob: Tensor
+    """(T, E, N) log pi of `action` when it was drawn."""
+    reward: Tensor
+    """(T, E, N) as the simulator gave it."""
+    value: Tensor | None
+    """(T, E, G) V of `observation`; None for a policy without critic."""
+    next_value: Tensor | None
+    """(T, E, N) V of the observation after the step, of a finished episode's last one; to be ignored where terminated."""
+    terminated: Tensor
+    """(T, E, N) bool, ended for good."""
+    done: Tensor
+    """(T, E, N) bool, terminated or cut by the time limit."""
+    branch_steps: int
+    """n, divides T."""
+
+    @property
+    def executed_steps(self) -> int:
+        """Steps a real robot would have lived through, T x E."""
+        return self.done.shape[0] * self.done.shape[1]
+
+    @property
+    def simulator_steps(self) -> int:
+        """Steps any branch took, T x E x N."""
+        return self.done.numel()
+
+    @property
+    def executed_observation(self) -> Tensor:
+        """(T, E, O) observations of the executed sample."""
+        return self.observation[:, :, 0]
+
+
+class FinishedEpisodes(NamedTuple):
+    """Executed episodes that ended during a rollout, in no particular order."""
+
+    episode_return: Tensor
+    """(K,) sum of rewards."""
+    length: Tensor
+    """(K,) control steps."""
+    success: Tensor
+    """(K,) bool, whether the task's goal was reached."""
+
+
+class NotFiniteError(RuntimeError):
+    """Raised when a simulator or a loss produced NaN or infinity; the message says which."""
+
+
+class RolloutRecorder:
+    """Collects a rollout step by step and evaluates the critic on all of it at once."""
+
+    def __init__(
+        self, rollout_steps: int, num_envs: int, num_samples: int, branch_steps: int, observation_size: int, action_size: int
+    ) -> None:
+        self._shape = (num_envs, num_samples)
+        self._branch_steps = branch_steps
+        self._observations_per_root = 1 if branch_steps == 1 else num_samples
+        t, e, n = rollout_steps, num_envs, num_samples
+        self.observation = torch.empty(t, e, self._observations_per_root, observation_size)
+        self.end_observation = torch.empty(t // branch_steps, e, n, observation_size)
+        self.action = torch.empty(t, e, n, action_size)
+        self.log_prob = torch.empty(t, e, n)
+        self.reward = torch.empty(t, e, n)
+        self.terminated = torch.empty(t, e, n, dtype=torch.bool)
+        self.truncated = torch.empty(t, e, n, dtype=torch.bool)
+        self._truncated_rows: list[tuple[int, Tensor, Tensor]] = []
+        self._finished: list[FinishedEpisodes] = []
+
+    def write(self, t: int, observation: Tensor, action: Tensor, log_prob: Tensor, transition: Transition) -> None:
+        """Record step t: what was seen (E G, O), drawn (E, N, A) with its log density (E, N), and what came of it."""
+        self.observation[t] = observation.reshape(self.observation.shape[1:])
+        self.action[t], self.log_prob[t] = action, log_prob
+        self.reward[t] = transition.reward.reshape(self._shape)
+        self.terminated[t] = transition.terminated.reshape(self._shape)
+        self.truncated[t] = transition.truncated.reshape(self._shape)
+        macro_step, within = divmod(t, self._branch_steps)
+        if within == self._branch_steps - 1:
+            self.end_observation[macro_step] = transition.observation.reshape(self.end_observation.shape[1:])
+        elif bool(transition.truncated.any()):
+            rows = transition.truncated.nonzero().squeeze(1)
+            self._truncated_rows.append((t, rows, transition.observation[rows]))
+
+    def finish(self, episodes: FinishedEpisodes) -> None:
+        """Record executed episodes that ended."""
+        self._finished.append(episodes)
+
+    def finished(self) -> FinishedEpisodes:
+        """All executed episodes that ended during the rollout."""
+        if not self._finished:
+            return FinishedEpisodes(torch.empty(0), torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.bool))
+        return FinishedEpisodes(*(torch.cat(parts) for parts in zip(*self._finished, strict=True)))
+
+    def rollout(self, policy: ActorCritic) -> Rollout:
+        """The finished rollout, V included if the policy has a critic; raises NotFiniteError."""
+        _require_finite("observation", self.observation)
+        _require_finite("reward", self.reward)
+        _require_finite("action", self.action)
+        value, next_value = self._values(policy) if policy.critic is not None else (None, None)
+        done = self.terminated | self.truncated
+        return Rollout(
+            self.observation,
+            self.action,
+            self.log_prob,
+            self.reward,
+            value,
+            next_value,
+            self.terminated,
+            done,
+            self._branch_steps,
+        )
+
+    def _values(self, policy: ActorCritic) -> tuple[Tensor, Tensor]:
+        """V of every observation (T, E, G) and of what followed every step (T, E, N)."""
+        n = self._branch_steps
+        value = policy.value(self.observation.flatten(0, 2)).reshape(self.observation.shape[:-1])
+        next_value = torch.empty(self.reward.shape)
+        next_value[n - 1 :: n] = policy.value(self.end_observation.flatten(0, 2)).reshape(-1, *self._shape)
+        if n > 1:
+            branches = next_value.unflatten(0, (-1, n))
+            branches[:, :-1] = value.unflatten(0, (-1, n))[:, 1:]
+        if self._truncated_rows:
+            final_value = policy.value(torch.cat([observation for _, _, observation in self._truncated_rows]))
+            sizes = [len(rows) for _, rows, _ in self._truncated_rows]
+            for (t, rows, _), values in zip(self._truncated_rows, final_value.split(sizes), strict=True):
+                next_value[t].view(-1)[rows] = values
+        return value, next_value
+
+
+def _require_finite(name: str, values: Tensor) -> None:
+    """Raise NotFiniteError that counts the bad entries."""
+    bad = ~torch.isfinite(values)
+    if bool(bad.any()):
+        step, env = (int(i) for i in bad.nonzero()[0][:2])
+        raise NotFiniteError(f"{int(bad.sum())} {name} values are not finite, the first at step {step} of root {env}")

@@ -1,0 +1,151 @@
+"""The one sampler behind PPO, GRPO and Hybrid GRPO: E roots x N samples x n steps.
+
+From each of E executed environments, N branches start in exactly the same simulator state and run n steps. Sample 0 is the
+executed one: its index is fixed before any reward is seen, and the next branches start where it ended. The others are
+dropped at the end of their branch. Any sample whose episode ends restarts within its branch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hgrpo_control.rollout import FinishedEpisodes, Rollout, RolloutRecorder
+from policies.actor_critic import ActorCritic
+from policies.gaussian import standard_log_density
+from robots.episodes import Episodes, Transition, advance, begin, restart
+from robots.simulator import Simulator, repeat, select
+
+
+class Sampler:
+    """Draws rollouts of T steps from E roots that go on from one rollout to the next.
+
+    Randomness comes from separate generators for the executed sample and for its siblings, so branching changes no bit of the
+    executed trajectory. `state_dict` holds everything that the next rollout depends on besides the policy.
+    """
+
+    def __init__(
+        self,
+        simulator: Simulator,
+        policy: ActorCritic,
+        num_envs: int,
+        num_samples: int,
+        branch_steps: int,
+        rollout_steps: int,
+        seed: int,
+    ) -> None:
+        if rollout_steps % branch_steps:
+            raise ValueError(f"branch_steps {branch_steps} does not divide rollout_steps {rollout_steps}")
+        self.simulator, self.policy = simulator, policy
+        self.num_envs, self.num_samples = num_envs, num_samples
+        self.branch_steps, self.rollout_steps = branch_steps, rollout_steps
+        streams = ("executed", "siblings", "executed_restarts", "sibling_restarts")
+        seeds = torch.randint(2**62, (len(streams),), generator=torch.Generator().manual_seed(seed))
+        self.generators = {
+            name: torch.Generator().manual_seed(int(s)) for name, s in zip(streams, seeds, strict=True)
+        }
+        self.roots = begin(simulator, num_envs, self.generators["executed_restarts"])
+        self.root_observation = simulator.observe(self.roots.state)
+        self.running_return = torch.zeros(num_envs, dtype=torch.float64)
+
+    @torch.no_grad()
+    def collect(self) -> tuple[Rollout, FinishedEpisodes]:
+        """Run T steps; raises NotFiniteError if an observation, an action or a reward is not finite."""
+        spec = self.simulator.spec
+        recorder = RolloutRecorder(
+            self.rollout_steps,
+            self.num_envs,
+            self.num_samples,
+            self.branch_steps,
+            spec.observation_size,
+            spec.action_size,
+        )
+        for start in range(0, self.rollout_steps, self.branch_steps):
+            self._run_branches(start, recorder)
+        return recorder.rollout(self.policy), recorder.finished()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Roots, running returns and generators, as containers of tensors."""
+        return {
+            "roots": _to_lists(self.roots),
+            "running_return": self.running_return,
+            "generators": {name: generator.get_state() for name, generator in self.generators.items()},
+        }
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Go on exactly where the sampler that gave this `state_dict` stood."""
+        self.roots = _from_lists(self.roots, saved["roots"])
+        self.root_observation = self.simulator.observe(self.roots.state)
+        self.running_return = saved["running_return"]
+        for name, generator in self.generators.items():
+            generator.set_state(saved["generators"][name])
+
+    def _run_branches(self, start: int, recorder: RolloutRecorder) -> None:
+        """One macro-step: branch N samples from every root, n steps each; the roots move to where sample 0 ended."""
+        n = self.num_samples
+        branches, observation = self.roots, self.root_observation
+        if n > 1:
+            branches = repeat(branches, n)
+            if self.branch_steps > 1:
+                observation = observation.repeat_interleave(n, dim=0)
+        for t in range(start, start + self.branch_steps):
+            action, log_prob = self._act(observation)
+            transition = advance(self.simulator, branches, self.policy.to_environment(action).flatten(0, 1))
+            recorder.write(t, observation, action, log_prob, transition)
+            self._account(transition, recorder)
+            last = t + 1 == start + self.branch_steps
+            branches, observation = self._restart_finished(transition, executed_only=last)
+        self.roots = select(branches, slice(None, None, n))
+        self.root_observation = observation[::n]
+
+    def _act(self, observation: Tensor) -> tuple[Tensor, Tensor]:
+        """Draw actions (E, N, A) with their log densities (E, N), from observations (E, O) that siblings share or (E N, O).
+
+        The executed sample's mean is computed in a batch of its own: a matrix product's bits depend on its number of rows.
+        """
+        e, n, size = self.num_envs, self.num_samples, self.simulator.spec.action_size
+        grouped = observation.reshape(e, -1, observation.shape[-1])
+        mean = self.policy.mean(grouped[:, 0].contiguous()).unsqueeze(1)
+        if grouped.shape[1] > 1:
+            siblings = self.policy.mean(grouped[:, 1:].flatten(0, 1)).reshape(e, n - 1, size)
+            mean = torch.cat((mean, siblings), dim=1)
+        noise = torch.randn(e, 1, size, generator=self.generators["executed"])
+        if n > 1:
+            noise = torch.cat((noise, torch.randn(e, n - 1, size, generator=self.generators["siblings"])), dim=1)
+        sigma = self.policy.sigma
+        return mean + sigma * noise, standard_log_density(noise) - sigma.log().sum()
+
+    def _account(self, transition: Transition, recorder: RolloutRecorder) -> None:
+        """Add the executed sample's reward to its episode; hand finished episodes on."""
+        executed = slice(None, None, self.num_samples)
+        self.running_return += transition.reward[executed].double()
+        done = (transition.terminated | transition.truncated)[executed].nonzero().squeeze(1)
+        if done.numel():
+            ended = select(transition.episodes, done * self.num_samples)
+            success = self.simulator.success(ended.state) & ~transition.terminated[executed][done]
+            recorder.finish(FinishedEpisodes(self.running_return[done], ended.elapsed, success))
+            self.running_return[done] = 0.0
+
+    def _restart_finished(self, transition: Transition, executed_only: bool) -> tuple[Episodes, Tensor]:
+        """Begin new episodes where one ended; at the end of a branch only the executed sample goes on."""
+        branches, observation = transition.episodes, transition.observation
+        rows = (transition.terminated | transition.truncated).nonzero().squeeze(1)
+        is_executed = rows % self.num_samples == 0
+        for chosen, stream in ((rows[is_executed], "executed_restarts"), (rows[~is_executed], "sibling_restarts")):
+            if chosen.numel() and not (executed_only and stream == "sibling_restarts"):
+                branches, observation = restart(self.simulator, branches, observation, chosen, self.generators[stream])
+        return branches, observation
+
+
+def _to_lists(state: Any) -> Any:
+    """A state as nested lists of tensors, which a checkpoint can hold without naming our classes."""
+    return [_to_lists(part) for part in state] if isinstance(state, tuple) else state
+
+
+def _from_lists(like: Any, saved: Any) -> Any:
+    """The inverse of `_to_lists`, with the types of `like`."""
+    if not isinstance(like, tuple):
+        return saved
+    return type(like)(*(_from_lists(a, b) for a, b in zip(like, saved, strict=True)))

@@ -1,0 +1,103 @@
+"""Gaussian actor and critic: two separate MLPs behind one observation normaliser."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from policies import gaussian
+from policies.normalizer import ObservationNormalizer
+from policies.spec import PolicySpec
+
+_ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "elu": nn.ELU}
+
+
+class ActorCritic(nn.Module):
+    """pi(a|s) = N(mean(s), sigma^2) with state-independent sigma, and V(s).
+
+    Actions live in normalised units, in which the bounds are -1 and +1. A sample may lie beyond them: its density is that of
+    the unclipped sample, and only `to_environment` clips, so the gradient keeps its meaning at the bounds. `forward` is what
+    flies: the clipped mean in the environment's units.
+    """
+
+    action_low: Tensor
+    action_high: Tensor
+
+    def __init__(self, spec: PolicySpec, init_sigma: float = 0.5, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        self.spec = spec
+        self.normalizer = ObservationNormalizer(spec.observation_size)
+        self.actor = _mlp(spec, spec.action_size, output_gain=0.01, generator=generator)
+        self.critic = _mlp(spec, 1, output_gain=1.0, generator=generator) if spec.critic else None
+        self.register_buffer("action_low", torch.tensor(spec.action_low, dtype=torch.float32), persistent=False)
+        self.register_buffer("action_high", torch.tensor(spec.action_high, dtype=torch.float32), persistent=False)
+        with torch.no_grad():
+            self._output_bias.copy_(self.from_environment(torch.tensor(spec.safe_action, dtype=torch.float32)))
+        self.raw_sigma = nn.Parameter(torch.full((spec.action_size,), math.log(init_sigma - spec.min_sigma)))
+
+    @property
+    def sigma(self) -> Tensor:
+        """(A,) standard deviation, min_sigma + exp(raw): the floor never cuts the gradient off."""
+        return self.spec.min_sigma + self.raw_sigma.exp()
+
+    def forward(self, observation: Tensor) -> Tensor:
+        """Deterministic action (..., A) in the environment's units and bounds."""
+        return self.to_environment(self.mean(observation))
+
+    def mean(self, observation: Tensor) -> Tensor:
+        """Mean action (..., A) in normalised units."""
+        return self.actor(self.normalizer(observation))
+
+    def value(self, observation: Tensor) -> Tensor:
+        """V(s) (...); raises ValueError for a policy without critic."""
+        return self._value(self.normalizer(observation))
+
+    def mean_and_value(self, observation: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean action (..., A) and V (...), normalising the observation once."""
+        normalized = self.normalizer(observation)
+        return self.actor(normalized), self._value(normalized)
+
+    def log_prob(self, observation: Tensor, action: Tensor) -> Tensor:
+        """log pi(a|s) (...) of unclipped actions (..., A) in normalised units."""
+        return gaussian.log_density(action, self.mean(observation), self.sigma)
+
+    def entropy(self) -> Tensor:
+        """() entropy of pi, the same in every state."""
+        return gaussian.entropy(self.sigma)
+
+    def to_environment(self, action: Tensor) -> Tensor:
+        """Clip normalised actions (..., A) to [-1, 1] and scale them to the environment's bounds."""
+        half_range = 0.5 * (self.action_high - self.action_low)
+        return self.action_low + (action.clamp(-1.0, 1.0) + 1.0) * half_range
+
+    def from_environment(self, action: Tensor) -> Tensor:
+        """Normalised action (..., A) that `to_environment` maps to this one, for actions within bounds."""
+        return 2.0 * (action - self.action_low) / (self.action_high - self.action_low) - 1.0
+
+    @property
+    def _output_bias(self) -> Tensor:
+        return self.actor[-1].bias  # type: ignore[return-value]
+
+    def _value(self, normalized: Tensor) -> Tensor:
+        if self.critic is None:
+            raise ValueError("this policy has no critic: it was trained by an algorithm without a value function")
+        return self.critic(normalized).squeeze(-1)
+
+
+def _mlp(spec: PolicySpec, outputs: int, output_gain: float, generator: torch.Generator | None) -> nn.Sequential:
+    """Hidden layers of the spec and a linear output, orthogonal weights with gain sqrt(2) and `output_gain`, zero biases."""
+    sizes = (spec.observation_size, *spec.hidden_sizes)
+    layers: list[nn.Module] = []
+    for inputs, units in zip(sizes[:-1], sizes[1:], strict=True):
+        layers += [_linear(inputs, units, math.sqrt(2.0), generator), _ACTIVATIONS[spec.activation]()]
+    layers.append(_linear(sizes[-1], outputs, output_gain, generator))
+    return nn.Sequential(*layers)
+
+
+def _linear(inputs: int, outputs: int, gain: float, generator: torch.Generator | None) -> nn.Linear:
+    layer = nn.Linear(inputs, outputs)
+    nn.init.orthogonal_(layer.weight, gain, generator=generator)
+    nn.init.zeros_(layer.bias)
+    return layer

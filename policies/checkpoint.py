@@ -1,0 +1,69 @@
+"""Checkpoints: one file that loads without unpickling code and is replaced atomically."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from policies.actor_critic import ActorCritic
+from policies.spec import PolicySpec
+
+CHECKPOINT_NAME = "checkpoint.pt"
+
+
+_LOADING_ERRORS = (
+    RuntimeError,
+    EOFError,
+    OSError,
+    KeyError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+)
+
+
+class CheckpointError(ValueError):
+    """Raised for a checkpoint that is missing, damaged or of another kind; the message says which and where."""
+
+
+def save(path: Path, policy: ActorCritic, training: dict[str, Any] | None = None) -> None:
+    """Write policy and training state (tensors, numbers, strings and containers of them) to `path` atomically."""
+    content = {"spec": policy.spec.to_json(), "policy": policy.state_dict(), "training": training or {}}
+    temporary = path.with_name(path.name + ".partial")
+    with temporary.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def load(folder: str | Path) -> ActorCritic:
+    """The policy of a run folder or checkpoint file, ready to act; raises CheckpointError."""
+    return restore(folder)[0]
+
+
+def restore(folder: str | Path) -> tuple[ActorCritic, dict[str, Any]]:
+    """Policy and training state of a run folder or checkpoint file; raises CheckpointError."""
+    path = Path(folder)
+    if path.is_dir():
+        path = path / CHECKPOINT_NAME
+    if not path.exists():
+        raise CheckpointError(f"no checkpoint at {path}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        policy = ActorCritic(PolicySpec.from_json(content["spec"]))
+        policy.load_state_dict(content["policy"])
+    except _LOADING_ERRORS as error:
+        raise CheckpointError(f"{path} is damaged or not a checkpoint of this package: {_first_line(error)}") from error
+    return policy, content["training"]
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    return text[0] if text else type(error).__name__

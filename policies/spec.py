@@ -1,0 +1,78 @@
+"""What a policy reads and writes, in words and numbers; importable without torch, so that it can travel with an export."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+SCHEMA_VERSION = 1
+ACTIVATIONS = ("tanh", "relu", "elu")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of an observation or an action: name, unit, and the frame it is expressed in."""
+
+    name: str
+    unit: str = "1"
+    frame: str = ""
+
+
+@dataclass(frozen=True)
+class PolicySpec:
+    """The interface of a policy and the shape of its networks.
+
+    `safe_action` is what to send when the policy has nothing valid to say. `critic` is false for policies trained without V.
+    Raises ValueError where sizes disagree, a bound is empty or the activation is unknown.
+    """
+
+    task: str
+    robot: str
+    control_hz: float
+    observation: tuple[Entry, ...]
+    action: tuple[Entry, ...]
+    action_low: tuple[float, ...]
+    action_high: tuple[float, ...]
+    safe_action: tuple[float, ...]
+    hidden_sizes: tuple[int, ...] = (64, 64)
+    activation: str = "tanh"
+    min_sigma: float = 0.01
+    critic: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("action_low", "action_high", "safe_action"):
+            if len(getattr(self, name)) != len(self.action):
+                raise ValueError(f"{name} has {len(getattr(self, name))} entries for {len(self.action)} actions")
+        for entry, low, high in zip(self.action, self.action_low, self.action_high, strict=True):
+            if not low < high:
+                raise ValueError(f"action {entry.name!r} has bounds [{low}, {high}]; the first must be the lower")
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(f"unknown activation {self.activation!r}; allowed: {', '.join(ACTIVATIONS)}")
+
+    @property
+    def observation_size(self) -> int:
+        """Number of entries O of one observation."""
+        return len(self.observation)
+
+    @property
+    def action_size(self) -> int:
+        """Number of entries A of one action."""
+        return len(self.action)
+
+    def to_json(self) -> str:
+        """JSON with every field; `from_json` gives back an equal spec."""
+        return json.dumps({"schema_version": SCHEMA_VERSION, **asdict(self)})
+
+    @classmethod
+    def from_json(cls, text: str) -> PolicySpec:
+        """Spec from its JSON; raises ValueError if the text is another schema version's."""
+        fields: dict[str, Any] = json.loads(text)
+        version = fields.pop("schema_version", None)
+        if version != SCHEMA_VERSION:
+            raise ValueError(f"policy spec has schema version {version}; this release reads {SCHEMA_VERSION}")
+        for name in ("observation", "action"):
+            fields[name] = tuple(Entry(**entry) for entry in fields[name])
+        for name in ("action_low", "action_high", "safe_action", "hidden_sizes"):
+            fields[name] = tuple(fields[name])
+        return cls(**fields)

@@ -1,0 +1,1 @@
+"""How a policy leaves: exports, servers and the loop that flies."""
