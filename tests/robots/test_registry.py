@@ -1,0 +1,56 @@
+"""Task names and what they stand for."""
+
+from __future__ import annotations
+
+import pytest
+
+import robots
+from robots import registry
+from robots.quadrotor.tasks.hover import QuadrotorHover
+from robots.registry import UnknownTaskError
+
+
+def test_make_builds_a_task_with_its_options() -> None:
+    hover = robots.make("quadrotor-hover", quadrotor="cf2x")
+    assert isinstance(hover, QuadrotorHover)
+    assert hover.spec.robot == "cf2x"
+
+
+def test_names_are_sorted_and_all_of_them_can_be_registered_only_once() -> None:
+    assert "quadrotor-hover" in robots.names()
+    assert list(robots.names()) == sorted(set(robots.names()))
+    for name in robots.names():
+        with pytest.raises(ValueError, match=f"task '{name}' is registered already"):
+            robots.register(name, QuadrotorHover)
+
+
+def test_a_registered_factory_receives_the_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_FACTORIES", dict(registry._FACTORIES))
+    built = QuadrotorHover()
+    received: list[dict[str, object]] = []
+
+    def factory(**options: object) -> QuadrotorHover:
+        received.append(options)
+        return built
+
+    robots.register("new-task", factory)
+    assert "new-task" in robots.names()
+    assert robots.make("new-task", speed=3) is built
+    assert received == [{"speed": 3}]
+
+
+def test_an_unknown_name_names_the_nearest_one() -> None:
+    with pytest.raises(UnknownTaskError, match=r"^unknown task 'quadrotor-hoover'; did you mean 'quadrotor-hover'\?$"):
+        robots.make("quadrotor-hoover")
+
+
+def test_a_name_near_nothing_lists_what_there_is() -> None:
+    with pytest.raises(UnknownTaskError) as caught:
+        robots.make("zzz")
+    assert str(caught.value) == f"unknown task 'zzz'; allowed: {', '.join(robots.names())}"
+    assert isinstance(caught.value, ValueError)
+
+
+def test_nearest_offers_the_closest_of_several() -> None:
+    assert registry.nearest("balanse", ("balance", "valance", "hover")) == "did you mean 'balance'?"
+    assert registry.nearest("q", ("balance", "hover")) == "allowed: balance, hover"
