@@ -1,0 +1,260 @@
+"""What every registered simulator promises; a new task is covered as soon as it is registered."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import robots
+from robots.simulator import Simulator, Step, map_state, num_rows, repeat, select, where
+
+ROWS = 6
+
+
+@pytest.fixture(scope="module", params=robots.names())
+def simulator(request: pytest.FixtureRequest) -> Simulator:
+    """Each registered task with its default options."""
+    return robots.make(request.param)
+
+
+def leaves(state: Any) -> Iterator[Any]:
+    """Everything that a state holds, in order."""
+    for part in state:
+        if isinstance(part, tuple):
+            yield from leaves(part)
+        else:
+            yield part
+
+
+def same(a: Any, b: Any) -> bool:
+    """Equal in every bit: types, dtypes, shapes and values of all arrays of a state or a step."""
+    pairs = list(zip(leaves(a), leaves(b), strict=True))
+    return type(a) is type(b) and all(x.dtype == y.dtype and torch.equal(x, y) for x, y in pairs)
+
+
+def clone(state: Any) -> Any:
+    return map_state(torch.clone, state)
+
+
+def bounds(simulator: Simulator) -> tuple[Tensor, Tensor]:
+    return torch.tensor(simulator.spec.action_low), torch.tensor(simulator.spec.action_high)
+
+
+def random_actions(simulator: Simulator, steps: int, rows: int = ROWS, seed: int = 0) -> Tensor:
+    """(S, B, A): alternately uniform within the bounds and at a random corner of them."""
+    low, high = bounds(simulator)
+    unit = torch.rand(steps, rows, simulator.spec.action_size, generator=torch.Generator().manual_seed(seed))
+    unit[1::2] = unit[1::2].round()
+    return low + (high - low) * unit
+
+
+def running_states(simulator: Simulator, rows: int = ROWS, every: int = 5, num: int = 4) -> list[Any]:
+    """States met on the way of a random rollout, the initial one first."""
+    states = [simulator.reset(rows, 3)]
+    for i in range(num - 1):
+        state = states[-1]
+        for action in random_actions(simulator, every, rows, seed=i):
+            state = simulator.step(state, action).state
+        states.append(state)
+    return states
+
+
+def follow(simulator: Simulator, state: Any, actions: Tensor) -> list[Step]:
+    steps = []
+    for action in actions:
+        steps.append(simulator.step(state, action))
+        state = steps[-1].state
+    return steps
+
+
+# --- the specification ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", robots.names())
+def test_it_is_registered_under_the_name_it_goes_by(name: str) -> None:
+    simulator = robots.make(name)
+    assert isinstance(simulator, Simulator)
+    assert simulator.spec.name == name
+
+
+def test_the_specification_is_complete(simulator: Simulator) -> None:
+    spec = simulator.spec
+    assert spec.observation_size > 0
+    assert len(spec.action_low) == len(spec.action_high) == len(spec.neutral_action) == spec.action_size > 0
+    for low, neutral, high in zip(spec.action_low, spec.neutral_action, spec.action_high, strict=True):
+        assert math.isfinite(low)
+        assert math.isfinite(high)
+        assert low < high
+        assert low <= neutral <= high
+    for quantities in (spec.observation, spec.action):
+        assert len({quantity.name for quantity in quantities}) == len(quantities)
+        assert all(quantity.name and quantity.unit for quantity in quantities)
+    assert spec.control_hz > 0.0
+    assert spec.max_episode_steps > 0
+
+
+@pytest.mark.parametrize("rows", [1, 7])
+def test_states_hold_only_tensors_with_one_entry_per_row(simulator: Simulator, rows: int) -> None:
+    for state in running_states(simulator, rows, num=2):
+        assert num_rows(state) == rows
+        for leaf in leaves(state):
+            assert isinstance(leaf, Tensor)
+            assert leaf.shape[0] == rows
+            assert not leaf.requires_grad
+            assert leaf.isfinite().all()
+
+
+@pytest.mark.parametrize("rows", [1, 7])
+def test_a_step_returns_what_the_specification_says(simulator: Simulator, rows: int) -> None:
+    state = simulator.reset(rows, 0)
+    layout = [(leaf.dtype, leaf.shape) for leaf in leaves(state)]
+    observation = simulator.observe(state)
+    assert observation.shape == (rows, simulator.spec.observation_size)
+    assert observation.is_floating_point()
+    for step in follow(simulator, state, random_actions(simulator, 4, rows)):
+        assert type(step.state) is type(state)
+        assert [(leaf.dtype, leaf.shape) for leaf in leaves(step.state)] == layout
+        assert torch.equal(step.observation, simulator.observe(step.state))
+        assert step.observation.dtype == observation.dtype
+        assert step.observation.isfinite().all()
+        assert step.reward.shape == step.terminated.shape == (rows,)
+        assert step.reward.is_floating_point()
+        assert step.reward.isfinite().all()
+        assert step.terminated.dtype == torch.bool
+        success = simulator.success(step.state)
+        assert success.shape == (rows,)
+        assert success.dtype == torch.bool
+
+
+def test_signals_are_named_with_their_unit(simulator: Simulator) -> None:
+    for state in running_states(simulator, num=2):
+        signals = simulator.signals(state)
+        assert signals
+        for name, values in signals.items():
+            assert re.fullmatch(r"\S.* \[.+\]", name), name
+            assert values.dim() == 2
+            assert values.shape[0] == ROWS
+            assert values.isfinite().all()
+
+
+# --- randomness -------------------------------------------------------------------------------------------------------
+
+
+def test_the_seed_alone_decides_where_episodes_begin(simulator: Simulator) -> None:
+    torch.manual_seed(1)
+    first = simulator.reset(ROWS, 5)
+    torch.manual_seed(2)
+    untouched = torch.get_rng_state()
+    assert same(first, simulator.reset(ROWS, 5))
+    assert torch.equal(torch.get_rng_state(), untouched)
+    other = simulator.reset(ROWS, 6)
+    assert not (simulator.observe(first) == simulator.observe(other)).all(dim=1).any()
+    assert len(torch.unique(simulator.observe(first), dim=0)) == ROWS  # rows differ among themselves
+
+
+def test_a_generator_is_advanced(simulator: Simulator) -> None:
+    generator = torch.Generator().manual_seed(5)
+    first, second = simulator.reset(ROWS, generator), simulator.reset(ROWS, generator)
+    assert same(first, simulator.reset(ROWS, 5))
+    assert not same(first, second)
+
+
+# --- pure functions of the state --------------------------------------------------------------------------------------
+
+
+def test_the_same_state_and_action_give_the_same_bits(simulator: Simulator) -> None:
+    """On the same simulator and on a fresh one, whatever the global generators hold."""
+    fresh = robots.make(simulator.spec.name)
+    for state, action in zip(running_states(simulator), random_actions(simulator, 4, seed=9), strict=True):
+        step = simulator.step(state, action)
+        torch.manual_seed(8)
+        assert same(step, simulator.step(state, action))
+        assert same(step, fresh.step(state, action))
+
+
+def test_nothing_changes_its_arguments(simulator: Simulator) -> None:
+    for state, action in zip(running_states(simulator), random_actions(simulator, 4, seed=9), strict=True):
+        kept, kept_action = clone(state), action.clone()
+        simulator.step(state, action)
+        simulator.observe(state)
+        simulator.success(state)
+        simulator.signals(state)
+        assert same(state, kept)
+        assert torch.equal(action, kept_action)
+
+
+def test_a_kept_state_resumes_after_other_branches_in_any_order(simulator: Simulator) -> None:
+    start = running_states(simulator)[-1]
+    branches = [random_actions(simulator, 6, seed=20 + i) for i in range(3)]
+    first = [follow(simulator, start, actions) for actions in branches]
+    for i in (2, 0, 1, 0):
+        again = follow(simulator, start, branches[i])
+        assert all(same(a, b) for a, b in zip(again, first[i], strict=True))
+    middle = follow(simulator, first[0][2].state, branches[0][3:])  # resumed half-way
+    assert all(same(a, b) for a, b in zip(middle, first[0][3:], strict=True))
+    assert not same(first[0][-1], first[1][-1])
+
+
+def test_a_row_does_not_depend_on_its_neighbours(simulator: Simulator) -> None:
+    order = torch.arange(ROWS).flip(0)
+    for state, action in zip(running_states(simulator), random_actions(simulator, 4, seed=9), strict=True):
+        together = simulator.step(state, action)
+        for i in range(ROWS):
+            row = slice(i, i + 1)
+            assert same(simulator.step(select(state, row), action[row]), select(together, row))
+            assert torch.equal(simulator.observe(select(state, row)), simulator.observe(state)[row])
+        assert same(simulator.step(select(state, order), action[order]), select(together, order))
+
+
+def test_siblings_part_by_their_actions_alone(simulator: Simulator) -> None:
+    state = running_states(simulator)[1]
+    action = random_actions(simulator, 1, seed=9)[0]
+    step = simulator.step(state, action)
+    copies = simulator.step(repeat(state, 3), action.repeat_interleave(3, dim=0))
+    for sibling in range(3):
+        assert same(select(copies, slice(sibling, None, 3)), step)
+    low, high = bounds(simulator)
+    ends = simulator.step(repeat(state, 2), torch.stack((low, high)).repeat(ROWS, 1))
+    for end in follow(simulator, ends.state, torch.stack((low, high)).repeat(2, ROWS, 1)):
+        assert not (end.observation[::2] == end.observation[1::2]).all(dim=1).any()
+
+
+def test_observations_rewards_and_actions_share_no_memory_with_states(simulator: Simulator) -> None:
+    """Whoever overwrites what came out of a step, or the action that went in, changes neither state nor later steps."""
+    for state, action in zip(running_states(simulator), random_actions(simulator, 4, seed=9), strict=True):
+        kept, kept_action = clone(state), action.clone()
+        simulator.observe(state).fill_(17.0)
+        step = simulator.step(state, action)
+        kept_step = clone(step)
+        for array in (step.observation, step.reward, action):
+            array.fill_(17.0)
+        step.terminated.logical_not_()
+        assert same(state, kept)
+        assert same(step.state, kept_step.state)
+        following = simulator.step(step.state, kept_action)
+        assert same(following, simulator.step(kept_step.state, kept_action))
+        simulator.success(following.state).logical_not_()
+        assert torch.equal(following.observation, simulator.observe(following.state))
+
+
+# --- observations -----------------------------------------------------------------------------------------------------
+
+
+def test_every_entry_of_the_observation_varies_and_stays_finite(simulator: Simulator) -> None:
+    rows = 16
+    state, seen = simulator.reset(rows, 0), []
+    for seed, action in enumerate(random_actions(simulator, 60, rows)):
+        step = simulator.step(state, action)
+        state = where(step.terminated, simulator.reset(rows, 100 + seed), step.state)
+        seen.append(step.observation)
+    entries = torch.cat(seen)
+    assert entries.isfinite().all()
+    spread = entries.amax(dim=0) - entries.amin(dim=0)
+    constant = [q.name for q, s in zip(simulator.spec.observation, spread.tolist(), strict=True) if s <= 1e-6]
+    assert not constant
