@@ -1,7 +1,9 @@
 """Every advantage estimator as a pure function of a rollout's arrays.
 
-Shapes: T steps, E roots, N samples; a branch is n consecutive steps, K = T / n branches follow one another. delta is the
-temporal-difference error r + gamma (1 - terminated) V(s') - V(s), and L the lambda-weighted sum of delta inside a branch. Equation
+Shapes: T steps, E roots, N samples; a branch is n consecutive steps, K = T / n branches follow one another. delta is
+the
+temporal-difference error r + gamma (1 - terminated) V(s') - V(s), and L the lambda-weighted sum of delta inside a
+branch. Equation
 numbers are those of the Hybrid GRPO paper (2025).
 """
 
@@ -23,7 +25,8 @@ class BranchAdvantages(NamedTuple):
 
 
 def td_error(reward: Tensor, value: Tensor, next_value: Tensor, terminated: Tensor, gamma: float) -> Tensor:
-    """delta = r + gamma (1 - terminated) V(s') - V(s), the bracket of eq. 2 and 13; every argument (..., N), value may be (..., 1).
+    """delta = r + gamma (1 - terminated) V(s') - V(s), the bracket of eq. 2 and 13; every argument (..., N), value
+    may be (..., 1).
 
     A step cut by the time limit is not terminated: it bootstraps V of its final observation.
     """
@@ -31,7 +34,8 @@ def td_error(reward: Tensor, value: Tensor, next_value: Tensor, terminated: Tens
 
 
 def discounted_sum(x: Tensor, done: Tensor, factor: float, carry: Tensor | float = 0.0) -> Tensor:
-    """y_j = x_j + factor (1 - done_j) y_{j+1} along the first dimension, y_n = carry; x and done (n, ...), carry (...)."""
+    """y_j = x_j + factor (1 - done_j) y_{j+1} along the first dimension, y_n = carry; x and done (n, ...), carry
+    (...)."""
     y = torch.empty_like(x)
     following = torch.as_tensor(carry, dtype=x.dtype, device=x.device)
     keep = factor * (~done).to(x.dtype)
@@ -42,7 +46,8 @@ def discounted_sum(x: Tensor, done: Tensor, factor: float, carry: Tensor | float
 
 
 def gae(delta: Tensor, done: Tensor, gamma: float, gae_lambda: float) -> Tensor:
-    """Generalised advantage estimate (T, ...) over a rollout, sum of (gamma lambda)^l delta cut at done; lambda = 0 is eq. 2."""
+    """Generalised advantage estimate (T, ...) over a rollout, sum of (gamma lambda)^l delta cut at done; lambda = 0
+    is eq. 2."""
     return discounted_sum(delta, done, gamma * gae_lambda)
 
 
@@ -55,7 +60,8 @@ def first_episode(done: Tensor) -> Tensor:
 def leave_one_out_baseline(x: Tensor, counts: Tensor) -> Tensor:
     """(..., N) mean of the siblings of each sample that count, 0 where none does; x (..., N), counts (..., N) bool.
 
-    A sample that does not count itself gets 0. The sample's own value is never in its baseline, so the baseline is independent of
+    A sample that does not count itself gets 0. The sample's own value is never in its baseline, so the baseline is
+    independent of
     its action and adds no bias to the policy gradient.
     """
     # Measured from the executed sample, equal values give exact equality after rounding.
@@ -81,8 +87,10 @@ def group_z_score(x: Tensor, epsilon: float = 1e-4) -> Tensor:
 def grpo(reward: Tensor, done: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
     """Outcome advantage of branches and the steps it speaks for, both (n, ..., N); reward and done (n, ..., N).
 
-    Q_i is the discounted sum of f(R) over the branch's first episode (eq. 6), A_i its z-score within the group, given to every step
-    of that episode. Steps after it belong to no comparison. (Eq. 7-8 taken literally subtract the mean from the same mean: zero.)
+    Q_i is the discounted sum of f(R) over the branch's first episode (eq. 6), A_i its z-score within the group, given
+    to every step
+    of that episode. Steps after it belong to no comparison. (Eq. 7-8 taken literally subtract the mean from the same
+    mean: zero.)
     """
     speaks = first_episode(done)
     outcome = discounted_sum(reward, done, gamma)[0]
@@ -95,14 +103,17 @@ def hybrid(
 ) -> BranchAdvantages:
     """Hybrid GRPO advantages and value targets from TD errors; delta and done (T, E, N), value (T, E, N) or (T, E, 1).
 
-    Inside branch k, L_{i,j} sums (gamma lambda)^{l-j} delta_{i,l} of sample i from step j. With A(k) = mean_i L_{i,0} (eq. 13; eq. 16 for
-    n > 1 and lambda = 1), G_k = A(k) + (gamma lambda)^n alive G_{k+1} continues the executed sample 0 beyond its branch. Estimators:
+    Inside branch k, L_{i,j} sums (gamma lambda)^{l-j} delta_{i,l} of sample i from step j. With A(k) = mean_i L_{i,0}
+    (eq. 13; eq. 16 for
+    n > 1 and lambda = 1), G_k = A(k) + (gamma lambda)^n alive G_{k+1} continues the executed sample 0 beyond its
+    branch. Estimators:
 
     - `paper`: eq. 13/16 as printed, with lambda = 1: every sample and step of a macro-step gets A(k).
     - `per_sample`: A_{i,j} = L_{i,j}; the group mean at j = 0 is eq. 13 exactly.
     - `group`: A_{i,j} = L_{i,j} - mean of L_{m,j} over siblings m that, like i, are still in their first episode.
 
-    In the latter two the executed sample gains its tail N (gamma lambda)^{n-j} G_{k+1}; the weight N undoes the loss's averaging over
+    In the latter two the executed sample gains its tail N (gamma lambda)^{n-j} G_{k+1}; the weight N undoes the
+    loss's averaging over
     N samples. Value targets: V + G_k for a root, V + L_{i,j} + tail without the weight elsewhere.
     """
     n, num_samples = branch_steps, delta.shape[-1]
@@ -126,7 +137,8 @@ def hybrid(
 def _with_tails(
     inside: Tensor, delta: Tensor, done: Tensor, factor: float, num_samples: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """L with sample 0 continued: weighted by N (advantage), unweighted (value target), and G_k (K, E, 1) of the roots."""
+    """L with sample 0 continued: weighted by N (advantage), unweighted (value target), and G_k (K, E, 1) of the
+    roots."""
     advantage, target = inside.clone(), inside.clone()
     roots = torch.empty_like(inside[:, 0, :, :1])
     following = torch.zeros_like(roots[0, :, 0])  # G_{k+1}; nothing is known beyond the rollout

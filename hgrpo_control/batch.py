@@ -10,7 +10,8 @@ from hgrpo_control.rollout import Rollout
 
 
 class Batch(NamedTuple):
-    """R rows of one observation with the M actions that were drawn there; M is 1 unless samples share an observation."""
+    """R rows of one observation with the M actions that were drawn there; M is 1 unless samples share an
+    observation."""
 
     observation: Tensor
     """(R, O)."""
@@ -26,6 +27,19 @@ class Batch(NamedTuple):
     """(R,) V when the rollout was drawn; None without critic."""
     value_target: Tensor | None
     """(R,); None without critic."""
+
+
+def rows_of(batch: Batch, rows: Tensor) -> Batch:
+    """The chosen rows (k,) int64 of a batch."""
+    return Batch(
+        batch.observation[rows],
+        batch.action[rows],
+        batch.old_log_prob[rows],
+        batch.advantage[rows],
+        batch.weight[rows],
+        None if batch.value is None else batch.value[rows],
+        None if batch.value_target is None else batch.value_target[rows],
+    )
 
 
 def flatten(rollout: Rollout, advantage: Tensor, weight: Tensor, value_target: Tensor | None) -> Batch:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass, field
-from typing import Any, Literal, Union
+from typing import Annotated, Any, Literal, Union
+
+import tyro
 
 
 class ConfigError(ValueError):
@@ -36,7 +38,8 @@ class PPO:
 
 @dataclass(frozen=True)
 class GRPO:
-    """Group relative policy optimisation: no critic, returns compared within the group (paper eq. 5-9, DeepSeek's form)."""
+    """Group relative policy optimisation: no critic, returns compared within the group (paper eq. 5-9, DeepSeek's
+    form)."""
 
     gamma: float = 0.99
     """Discount per control step."""
@@ -112,7 +115,7 @@ class Learning:
 class Config:
     """One training run."""
 
-    task: str
+    task: Annotated[str, tyro.conf.Suppress]  # the command line takes it as an argument, not as an option
     algorithm: Algorithm
     seed: int = 0
     total_steps: int = 1_000_000
@@ -123,35 +126,60 @@ class Config:
     """T, executed steps per root between two updates."""
     network: Network = field(default_factory=Network)
     learning: Learning = field(default_factory=Learning)
+    task_options: dict[str, str] = field(default_factory=dict)
+    """Options of the task, such as quadrotor=cf2x."""
     checkpoint_every: int = 10
     """Iterations between two checkpoints."""
 
     def __post_init__(self) -> None:
-        name, algorithm = self.algorithm_name, self.algorithm
-        if isinstance(algorithm, GRPO) and algorithm.num_samples < 2:
+        self._require_ranges()
+        name, samples = self.algorithm_name, self.algorithm.num_samples
+        if isinstance(self.algorithm, GRPO) and samples < 2:
             raise ConfigError(
-                f"grpo compares samples within a group, so num_samples must be at least 2; given {algorithm.num_samples}"
+                f"grpo compares samples with each other, so num_samples must be at least 2; given {samples}"
             )
-        if algorithm.num_samples < 1:
-            raise ConfigError(f"num_samples must be at least 1; given {algorithm.num_samples}")
         if self.rollout_steps % self.branch_steps:
             raise ConfigError(
                 f"{name}: branch_steps {self.branch_steps} does not divide rollout_steps {self.rollout_steps}; "
                 f"allowed: {', '.join(map(str, _divisors(self.rollout_steps)))}"
             )
-        if self.batch_rows % self.learning.num_minibatches:
+        minibatches = self.learning.num_minibatches
+        if self.batch_rows % minibatches:
+            near = ", ".join(map(str, _near_divisors(self.batch_rows, minibatches)))
             raise ConfigError(
-                f"num_minibatches {self.learning.num_minibatches} does not divide the batch of {self.batch_rows} rows "
-                f"(nearest that do: {', '.join(map(str, _near_divisors(self.batch_rows, self.learning.num_minibatches)))})"
+                f"num_minibatches {minibatches} does not divide the batch of {self.batch_rows} rows (nearest: {near})"
             )
-        for label, value in (("num_envs", self.num_envs), ("rollout_steps", self.rollout_steps)):
-            if value < 1:
-                raise ConfigError(f"{label} must be at least 1; given {value}")
         if self.total_steps < self.steps_per_iteration:
             raise ConfigError(
                 f"total_steps {self.total_steps} is less than one iteration takes: {self.num_envs} envs x "
-                f"{algorithm.num_samples} samples x {self.rollout_steps} steps = {self.steps_per_iteration}"
+                f"{samples} samples x {self.rollout_steps} steps = {self.steps_per_iteration}"
             )
+
+    def _require_ranges(self) -> None:
+        """Raise ConfigError for a number outside the range in which it means something."""
+        a, n, p = self.algorithm, self.network, self.learning
+        at_least_one = {
+            "num_envs": self.num_envs,
+            "rollout_steps": self.rollout_steps,
+            "num_samples": a.num_samples,
+            "branch_steps": self.branch_steps,
+            "checkpoint_every": self.checkpoint_every,
+            "update_epochs": p.update_epochs,
+            "num_minibatches": p.num_minibatches,
+            **{f"hidden_sizes[{i}]": size for i, size in enumerate(n.hidden_sizes)},
+        }
+        for label, count in at_least_one.items():
+            if count < 1:
+                raise ConfigError(f"{label} must be at least 1; given {count}")
+        for label, share in {"gamma": a.gamma, "gae_lambda": getattr(a, "gae_lambda", 0.0)}.items():
+            if not 0.0 <= share <= 1.0:
+                raise ConfigError(f"{label} must lie in [0, 1]; given {share}")
+        positive = {"learning_rate": p.learning_rate, "clip_coef": p.clip_coef, "max_grad_norm": p.max_grad_norm}
+        for label, value in (positive | {"min_sigma": n.min_sigma}).items():
+            if not value > 0.0:
+                raise ConfigError(f"{label} must be above 0; given {value}")
+        if not n.init_sigma > n.min_sigma:
+            raise ConfigError(f"init_sigma must be above min_sigma {n.min_sigma}; given {n.init_sigma}")
 
     @property
     def algorithm_name(self) -> str:
@@ -161,7 +189,8 @@ class Config:
     @property
     def branch_steps(self) -> int:
         """n, with None read as the whole rollout."""
-        return self.algorithm.branch_steps or self.rollout_steps
+        steps = self.algorithm.branch_steps
+        return self.rollout_steps if steps is None else steps
 
     @property
     def steps_per_iteration(self) -> int:

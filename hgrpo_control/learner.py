@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hgrpo_control import losses
-from hgrpo_control.batch import Batch
+from hgrpo_control.batch import Batch, rows_of
 from hgrpo_control.config import Learning
 from hgrpo_control.rollout import NotFiniteError
 from policies import gaussian
@@ -44,7 +44,7 @@ class Learner:
     def update(self, batch: Batch, progress: float = 0.0) -> LearnerStats:
         """Improve the policy on a batch; `progress` in [0, 1] is how much of the run has passed.
 
-        Raises NotFiniteError before any parameter is touched by a loss that is not finite.
+        Raises NotFiniteError before any parameter is touched by a loss or gradient that is not finite.
         """
         config = self.config
         learning_rate = config.learning_rate * (1.0 - progress if config.lr_schedule == "linear" else 1.0)
@@ -59,7 +59,7 @@ class Learner:
             order = torch.randperm(rows, generator=self.generator)
             epoch_kl = torch.zeros((), dtype=torch.float64)
             for chosen in order.chunk(config.num_minibatches):
-                terms = self._step(Batch(*(None if x is None else x[chosen] for x in batch)))
+                terms = self._step(rows_of(batch, chosen))
                 totals += terms
                 epoch_kl += terms[3]
                 minibatches += 1
@@ -69,7 +69,10 @@ class Learner:
         explained = torch.tensor(torch.nan)
         if batch.value is not None and batch.value_target is not None:
             explained = losses.explained_variance(batch.value, batch.value_target)
-        return LearnerStats(*(totals / minibatches).tolist(), float(explained), learning_rate, epochs)
+        policy_loss, value_loss, entropy, kl, clipped, norm = (totals / minibatches).tolist()
+        return LearnerStats(
+            policy_loss, value_loss, entropy, kl, clipped, norm, float(explained), learning_rate, epochs
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Optimiser moments and the shuffling generator."""
@@ -103,6 +106,8 @@ class Learner:
         self.optimizer.zero_grad()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(policy.parameters(), config.max_grad_norm)
+        if not torch.isfinite(norm):
+            raise NotFiniteError(f"the gradient is not finite, though the loss is {loss.item()}")
         self.optimizer.step()
         shown = value_loss if batch.value_target is not None else torch.tensor(torch.nan)
         terms = (surrogate.loss, shown, entropy, surrogate.approx_kl, surrogate.clip_fraction, norm)

@@ -24,7 +24,8 @@ def clipped_surrogate(
 ) -> PolicyLoss:
     """-mean of w min(rho A, clip(rho, 1 - eps, 1 + eps) A), rho = exp(log pi - log pi_old) (eq. 3, 4, 9, 14).
 
-    The mean is over all samples, whatever their weight. Raises ValueError if the shapes differ: broadcasting (B,) against (B, 1)
+    The mean is over all samples, whatever their weight. Raises ValueError if the shapes differ: broadcasting (B,)
+    against (B, 1)
     would train on B^2 pairs.
     """
     _require_same_shape(log_prob=log_prob, old_log_prob=old_log_prob, advantage=advantage, weight=weight)
@@ -44,12 +45,14 @@ def value_loss(value: Tensor, target: Tensor) -> Tensor:
 
 
 def k3_divergence(log_ratio: Tensor) -> Tensor:
-    """exp(x) - x - 1 for x = log q - log p at samples of p: an unbiased, never negative estimate of KL(p || q) (Schulman, 2020)."""
+    """exp(x) - x - 1 for x = log q - log p at samples of p: an unbiased, never negative estimate of KL(p || q)
+    (Schulman, 2020)."""
     return torch.expm1(log_ratio) - log_ratio
 
 
 def explained_variance(value: Tensor, target: Tensor) -> Tensor:
-    """() 1 - Var(target - V) / Var(target); 1 is a perfect critic, 0 a constant one; NaN if the target does not vary."""
+    """() 1 - Var(target - V) / Var(target); 1 is a perfect critic, 0 a constant one; NaN if the target does not
+    vary."""
     variance = target.var(correction=0)
     return torch.where(variance > 0.0, 1.0 - (target - value).var(correction=0) / variance, torch.nan)
 

@@ -28,7 +28,8 @@ class Rollout(NamedTuple):
     value: Tensor | None
     """(T, E, G) V of `observation`; None for a policy without critic."""
     next_value: Tensor | None
-    """(T, E, N) V of the observation after the step, of a finished episode's last one; to be ignored where terminated."""
+    """(T, E, N) V of the observation after the step, of a finished episode's last one; to be ignored where
+    terminated."""
     terminated: Tensor
     """(T, E, N) bool, ended for good."""
     done: Tensor
@@ -71,7 +72,13 @@ class RolloutRecorder:
     """Collects a rollout step by step and evaluates the critic on all of it at once."""
 
     def __init__(
-        self, rollout_steps: int, num_envs: int, num_samples: int, branch_steps: int, observation_size: int, action_size: int
+        self,
+        rollout_steps: int,
+        num_envs: int,
+        num_samples: int,
+        branch_steps: int,
+        observation_size: int,
+        action_size: int,
     ) -> None:
         self._shape = (num_envs, num_samples)
         self._branch_steps = branch_steps

@@ -1,6 +1,7 @@
 """The one sampler behind PPO, GRPO and Hybrid GRPO: E roots x N samples x n steps.
 
-From each of E executed environments, N branches start in exactly the same simulator state and run n steps. Sample 0 is the
+From each of E executed environments, N branches start in exactly the same simulator state and run n steps. Sample 0
+is the
 executed one: its index is fixed before any reward is seen, and the next branches start where it ended. The others are
 dropped at the end of their branch. Any sample whose episode ends restarts within its branch.
 """
@@ -22,7 +23,8 @@ from robots.simulator import Simulator, repeat, select
 class Sampler:
     """Draws rollouts of T steps from E roots that go on from one rollout to the next.
 
-    Randomness comes from separate generators for the executed sample and for its siblings, so branching changes no bit of the
+    Randomness comes from separate generators for the executed sample and for its siblings, so branching changes no
+    bit of the
     executed trajectory. `state_dict` holds everything that the next rollout depends on besides the policy.
     """
 
@@ -43,9 +45,7 @@ class Sampler:
         self.branch_steps, self.rollout_steps = branch_steps, rollout_steps
         streams = ("executed", "siblings", "executed_restarts", "sibling_restarts")
         seeds = torch.randint(2**62, (len(streams),), generator=torch.Generator().manual_seed(seed))
-        self.generators = {
-            name: torch.Generator().manual_seed(int(s)) for name, s in zip(streams, seeds, strict=True)
-        }
+        self.generators = {name: torch.Generator().manual_seed(int(s)) for name, s in zip(streams, seeds, strict=True)}
         self.roots = begin(simulator, num_envs, self.generators["executed_restarts"])
         self.root_observation = simulator.observe(self.roots.state)
         self.running_return = torch.zeros(num_envs, dtype=torch.float64)
@@ -101,9 +101,11 @@ class Sampler:
         self.root_observation = observation[::n]
 
     def _act(self, observation: Tensor) -> tuple[Tensor, Tensor]:
-        """Draw actions (E, N, A) with their log densities (E, N), from observations (E, O) that siblings share or (E N, O).
+        """Draw actions (E, N, A) with their log densities (E, N), from observations (E, O) that siblings share or (E
+        N, O).
 
-        The executed sample's mean is computed in a batch of its own: a matrix product's bits depend on its number of rows.
+        The executed sample's mean is computed in a batch of its own: a matrix product's bits depend on its number of
+        rows.
         """
         e, n, size = self.num_envs, self.num_samples, self.simulator.spec.action_size
         grouped = observation.reshape(e, -1, observation.shape[-1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +18,10 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "e
 class ActorCritic(nn.Module):
     """pi(a|s) = N(mean(s), sigma^2) with state-independent sigma, and V(s).
 
-    Actions live in normalised units, in which the bounds are -1 and +1. A sample may lie beyond them: its density is that of
-    the unclipped sample, and only `to_environment` clips, so the gradient keeps its meaning at the bounds. `forward` is what
+    Actions live in normalised units, in which the bounds are -1 and +1. A sample may lie beyond them: its density is
+    that of
+    the unclipped sample, and only `to_environment` clips, so the gradient keeps its meaning at the bounds. `forward`
+    is what
     flies: the clipped mean in the environment's units.
     """
 
@@ -87,10 +90,11 @@ class ActorCritic(nn.Module):
 
 
 def _mlp(spec: PolicySpec, outputs: int, output_gain: float, generator: torch.Generator | None) -> nn.Sequential:
-    """Hidden layers of the spec and a linear output, orthogonal weights with gain sqrt(2) and `output_gain`, zero biases."""
+    """Hidden layers of the spec and a linear output, orthogonal weights with gain sqrt(2) and `output_gain`, zero
+    biases."""
     sizes = (spec.observation_size, *spec.hidden_sizes)
     layers: list[nn.Module] = []
-    for inputs, units in zip(sizes[:-1], sizes[1:], strict=True):
+    for inputs, units in pairwise(sizes):
         layers += [_linear(inputs, units, math.sqrt(2.0), generator), _ACTIVATIONS[spec.activation]()]
     layers.append(_linear(sizes[-1], outputs, output_gain, generator))
     return nn.Sequential(*layers)

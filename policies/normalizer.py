@@ -12,7 +12,8 @@ _EPSILON = 1e-8
 class ObservationNormalizer(nn.Module):
     """(x - mean) / std, clipped to +-10, with statistics over every observation given to `update`.
 
-    Before the first update it is the identity (but for the clip). An entry that has not varied yet is centred, not scaled.
+    Before the first update it is the identity (but for the clip). An entry that has not varied yet is centred, not
+    scaled.
     """
 
     mean: Tensor

@@ -1,4 +1,5 @@
-"""What a policy reads and writes, in words and numbers; importable without torch, so that it can travel with an export."""
+"""What a policy reads and writes, in words and numbers; importable without torch, so that it can travel with an
+export."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ class Entry:
 class PolicySpec:
     """The interface of a policy and the shape of its networks.
 
-    `safe_action` is what to send when the policy has nothing valid to say. `critic` is false for policies trained without V.
+    `safe_action` is what to send when the policy has nothing valid to say. `critic` is false for policies trained
+    without V.
     Raises ValueError where sizes disagree, a bound is empty or the activation is unknown.
     """
 

@@ -1,7 +1,9 @@
 """Counter-based random numbers: noise as a pure function of a key and a counter.
 
-A simulator that needs randomness inside `step` keeps an int64 key per row in its state and asks for noise by (key, counter).
-Nothing is advanced behind the caller's back, so a restored state meets the noise it met before, siblings that share a key
+A simulator that needs randomness inside `step` keeps an int64 key per row in its state and asks for noise by (key,
+counter).
+Nothing is advanced behind the caller's back, so a restored state meets the noise it met before, siblings that share a
+key
 meet the same gusts (common random numbers), and `split` gives each sibling its own.
 
 The mixing function is the finaliser of SplitMix64 (Steele, Lea and Flood, 2014) applied twice.
@@ -25,7 +27,8 @@ def new_keys(num: int, generator: torch.Generator) -> Tensor:
 
 
 def split(key: Tensor, index: Tensor | int) -> Tensor:
-    """Key (B,) of an independent stream per index; index 0 keeps the key, so that the executed sample meets its own future."""
+    """Key (B,) of an independent stream per index; index 0 keeps the key, so that the executed sample meets its own
+    future."""
     index = torch.as_tensor(index, dtype=torch.int64, device=key.device)
     return torch.where(index == 0, key, _mix(key ^ _mix(index * _MIX_2)))
 

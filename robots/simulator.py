@@ -1,6 +1,7 @@
 """The contract between a simulator and everything that trains, branches or judges a policy on it.
 
-A simulator here is a set of pure functions of an explicit batched state. To save the simulator, keep the state; to restore
+A simulator here is a set of pure functions of an explicit batched state. To save the simulator, keep the state; to
+restore
 it, pass the state again; to branch N action samples from it, `repeat(state, N)`.
 """
 
@@ -14,12 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-State = TypeVar("State", bound=NamedTuple)  # type: ignore[valid-type]  # any NamedTuple of arrays whose first dimension is B
+State = TypeVar("State", bound=tuple[Any, ...])
+"""Any NamedTuple of arrays whose first dimension is B, or of such NamedTuples."""
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """One entry of an observation, an action or a signal: what it is called, its unit and the frame it is expressed in."""
+    """One entry of an observation, an action or a signal: what it is called, its unit and the frame it is expressed
+    in."""
 
     name: str
     unit: str = "1"
@@ -30,8 +33,10 @@ class Quantity:
 class SimulatorSpec:
     """Everything a policy, a recorder or an exporter has to know about a simulator without running it.
 
-    `max_episode_steps` is a time limit in control steps, enforced above the simulator. `neutral_action` is an action that
-    changes as little as possible (for a quadrotor: hover thrust); a fresh policy starts there and a stopped one returns to it.
+    `max_episode_steps` is a time limit in control steps, enforced above the simulator. `neutral_action` is an action
+    that
+    changes as little as possible (for a quadrotor: hover thrust); a fresh policy starts there and a stopped one
+    returns to it.
     `robot` names the parameter preset that the simulator uses, if it has any.
     """
 

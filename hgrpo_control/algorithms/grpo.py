@@ -1,6 +1,7 @@
 """GRPO: no critic; the returns of N branches from one state are compared with each other (paper eq. 5-9).
 
-What it can do: prefer the better of several branches from the same state, over the horizon of a branch. What it cannot do, by
+What it can do: prefer the better of several branches from the same state, over the horizon of a branch. What it
+cannot do, by
 its definition: see anything that a branch's n steps do not show, since no value function stands in for the rest.
 """
 
@@ -18,7 +19,8 @@ def batch(rollout: Rollout, config: GRPO) -> Batch:
     Raises ValueError for N = 1.
     """
     reward = rewards.transform(rollout.reward, config.reward_transform)
-    branches = (x.unflatten(0, (-1, rollout.branch_steps)).transpose(0, 1) for x in (reward, rollout.done))
-    advantage, speaks = advantages.grpo(*branches, config.gamma)
+    # (T, E, N) -> (n, K, E, N) and back: steps of a branch first, the K branches of a rollout side by side
+    by_step, done = (x.unflatten(0, (-1, rollout.branch_steps)).transpose(0, 1) for x in (reward, rollout.done))
+    advantage, speaks = advantages.grpo(by_step, done, config.gamma)
     advantage, weight = (x.transpose(0, 1).flatten(0, 1) for x in (advantage, speaks.to(reward.dtype)))
     return flatten(rollout, advantage, weight, value_target=None)

@@ -2,12 +2,15 @@
 
 World frame: z up, right-handed. Body frame: x forward, y left, z up. Quaternions are (w, x, y, z), body to world.
 
-The rotors' lag is linear while a command is held, so their speeds are followed exactly. The rigid body is integrated by the
+The rotors' lag is linear while a command is held, so their speeds are followed exactly. The rigid body is integrated
+by the
 classical fourth-order Runge-Kutta method, one step per control step, its stages fed with the rotors' exact speeds at the
 beginning, middle and end. docs/quadrotor.md has the measurement behind this choice.
 
-Inside this file arrays are component-first, (k, B), so that every operation runs over contiguous memory; the public state is
-batch-first, as views of the same memory. All operations act element by element, so a row gives the same bits in any batch.
+Inside this file arrays are component-first, (k, B), so that every operation runs over contiguous memory; the public
+state is
+batch-first, views of the same memory. All operations act element by element, so a row gives the same bits in any
+batch.
 """
 
 from __future__ import annotations
@@ -69,13 +72,14 @@ def airframe(parameters: QuadrotorParameters, duration: float, dtype: torch.dtyp
     taus = (p.rotor_time_up, p.rotor_time_down)
     across, along = (d / p.mass for d in p.drag)
     half, full = (tuple(tensor(_decay(time, tau))[0] for tau in taus) for time in (0.5 * duration, duration))
+    curve = [tensor(c / p.mass).expand(4, 1).contiguous() for c in p.thrust_curve]
     arm = p.mass * p.rotor_offset
     return Airframe(
         speed_min=tensor(p.rotor_speed_min)[0],
         lag_half=(half[0], half[1]),
         lag_full=(full[0], full[1]),
         instant=max(taus) == 0.0,
-        push_curve=tuple(tensor(c / p.mass).expand(4, 1).contiguous() for c in p.thrust_curve),  # type: ignore[arg-type]
+        push_curve=(curve[0], curve[1], curve[2]),
         turn_gain=tensor(arm / jx, arm / jy, p.mass * p.torque_per_thrust / jz).unsqueeze(1),
         gyroscopic=tensor((jy - jz) / jx, (jz - jx) / jy, (jx - jy) / jz).unsqueeze(1),
         drag_across=tensor(across)[0],
@@ -93,7 +97,8 @@ def step(state: QuadrotorState, action: Tensor, frame: Airframe, duration: float
     """Hold motor commands (B, 4) in [-1, 1] for `duration` seconds; a body that meets the ground stops there.
 
     -1 is idle and +1 full speed. Rotors: u(t) = c + (u0 - c) exp(-t / tau). Body, with z_b the rotor axis in the world:
-    p' = v,   v' = z_b (T/m - (d_z - d_xy)/m v.z_b) - d_xy/m v - g e_z,   q' = q (0, omega) / 2,   J omega' = tau - omega x J omega.
+    p' = v,   v' = z_b (T/m - (d_z - d_xy)/m v.z_b) - d_xy/m v - g e_z,   q' = q (0, omega) / 2,   J omega' = tau -
+    omega x J omega.
     """
     command = torch.addcmul(frame.speed_min, action.t() + 1.0, 0.5 * (1.0 - frame.speed_min))
     start = state.rotor_speed.t()
@@ -157,7 +162,8 @@ def _lag(speed: Tensor, command: Tensor, lag: tuple[Tensor, Tensor]) -> Tensor:
 
 
 def _load(speed: Tensor, frame: Airframe) -> tuple[Tensor, Tensor]:
-    """Push along body z (B,) [m/s^2] and angular acceleration (3, B) [rad/s^2] of rotors FR, BR, BL, FL at speeds (4, B)."""
+    """Push along body z (B,) [m/s^2] and angular acceleration (3, B) [rad/s^2] of rotors FR, BR, BL, FL at speeds (4,
+    B)."""
     c0, c1, c2 = frame.push_curve
     push = torch.addcmul(c0, torch.addcmul(c1, c2, speed), speed)
     right, left = push[0] + push[1], push[2] + push[3]

@@ -17,9 +17,11 @@ _RPM = 2.0 * math.pi / 60.0  # rad/s
 
 @dataclass(frozen=True)
 class QuadrotorParameters:
-    """One airframe. The body frame is x forward, y left, z up; rotors are numbered front right, back right, back left, front left.
+    """One airframe. The body frame is x forward, y left, z up; rotors are numbered front right, back right, back
+    left, front left.
 
-    Rotor speed u is a fraction of its maximum. One rotor pulls with thrust(u) = c0 + c1 u + c2 u^2 newton along body z and
+    Rotor speed u is a fraction of its maximum. One rotor pulls with thrust(u) = c0 + c1 u + c2 u^2 newton along body
+    z and
     turns the body about z by torque_per_thrust times that thrust, rotors 1 and 3 negative, rotors 2 and 4 positive.
     """
 

@@ -16,7 +16,8 @@ Reward per step, d = distance to the target [m]:
 
 The first term is sharp near the target, the second shows the way from afar; both stay positive, so crashing never pays.
 
-An episode ends for good on touching the ground or more than 3 m away from the target. Success: within 0.10 m during the whole
+An episode ends for good on touching the ground or more than 3 m away from the target. Success: within 0.10 m during
+the whole
 last second.
 """
 
@@ -32,6 +33,7 @@ from robots import noise
 from robots.quadrotor import dynamics
 from robots.quadrotor.dynamics import QuadrotorState
 from robots.quadrotor.parameters import preset
+from robots.quadrotor.scene import QuadrotorScene
 from robots.simulator import Quantity, SimulatorSpec, Step
 
 TARGET = (0.0, 0.0, 2.0)  # m, world; high enough to right a drone that starts on its side 1 m below
@@ -68,7 +70,8 @@ class HoverState(NamedTuple):
 class QuadrotorHover:
     """Hold a point: a Simulator over the built-in quadrotor.
 
-    `quadrotor` names a parameter preset (ValueError if unknown), `dtype` and `device` say where and how precisely it runs.
+    `quadrotor` names a parameter preset (ValueError if unknown), `dtype` and `device` say where and how precisely it
+    runs.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class QuadrotorHover:
         self.parameters = preset(quadrotor)
         self.dtype, self.device = dtype, torch.device(device)
         self.airframe = dynamics.airframe(self.parameters, 1.0 / CONTROL_HZ, dtype, self.device)
+        self._scenes: dict[tuple[int, int], QuadrotorScene] = {}
         self.target = torch.tensor(TARGET, dtype=dtype, device=self.device).unsqueeze(1)
         self.spec = SimulatorSpec(
             name="quadrotor-hover",
@@ -94,7 +98,8 @@ class QuadrotorHover:
         )
 
     def reset(self, num: int, seed: int | torch.Generator) -> HoverState:
-        """Random poses: uniform in a ball of 1 m, tilt uniform up to 90 degrees about a random axis, any heading, rotors at hover speed."""
+        """Random poses: uniform in a ball of 1 m, tilt uniform up to 90 degrees about a random axis, any heading,
+        rotors at hover speed."""
         generator = seed if isinstance(seed, torch.Generator) else torch.Generator(self.device).manual_seed(seed)
 
         def draw(size: int, low: float, high: float) -> Tensor:
@@ -158,9 +163,25 @@ class QuadrotorHover:
             "motor command [1]": state.last_action,
         }
 
-    def render(self, state: HoverState, row: int = 0, width: int = 640, height: int = 480) -> np.ndarray:
-        """Picture (height, width, 3) uint8 of one row in a MuJoCo scene with floor and target."""
-        raise NotImplementedError
+    def render(
+        self,
+        state: HoverState,
+        row: int = 0,
+        width: int = 640,
+        height: int = 480,
+        trail: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Picture (height, width, 3) uint8 of one row with its target and, if given, the path `trail` (k, 3) [m].
+
+        Raises robots.render.MissingGraphicsError where no picture can be drawn.
+        """
+        if (width, height) not in self._scenes:
+            self._scenes[width, height] = QuadrotorScene(self.parameters, width, height, SUCCESS_RADIUS)
+        body = state.body
+        position, quaternion, rotor_speed = (
+            x[row].double().cpu().numpy() for x in (body.position, body.quaternion, body.rotor_speed)
+        )
+        return self._scenes[width, height].draw(position, quaternion, rotor_speed, np.array(TARGET), trail)
 
 
 def _reward(distance_squared: Tensor, body: QuadrotorState, action_change: Tensor) -> Tensor:

@@ -1,0 +1,43 @@
+# Two commands matter: `make demo` trains, films and exports a quadrotor policy; `make test` runs every test.
+# Both set up .venv from nothing; only Python 3.10 or newer and make have to be there.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := runs/demo
+READY := $(VENV)/.ready
+
+.PHONY: demo test check format lint clean
+
+demo: $(READY)
+	rm -rf $(RUN)
+	$(BIN)/hgrpo train hybrid-grpo quadrotor-hover --out $(RUN) --video
+	$(BIN)/hgrpo evaluate $(RUN) --episodes 200 --seed 1
+	$(BIN)/hgrpo export $(RUN)
+	$(BIN)/hgrpo compare $(RUN) --out $(RUN)
+	@echo "Everything lies in $(RUN): video.mp4, episodes.png, learning_curves.png, policy.onnx, evaluation.json."
+
+test: $(READY)
+	$(BIN)/python -m pytest -n 2
+
+check: lint test
+
+lint: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# The environment is made again whenever a dependency changes.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and f"Python 3.10 or newer is needed; {sys.version.split()[0]} given. Name another: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@

@@ -1,0 +1,212 @@
+"""The command line `hgrpo`. Every command imports what it needs when it runs, so that `hgrpo --help` is quick."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import tyro
+
+from hgrpo_control.command_line import UsageError, nearest, parse
+
+if TYPE_CHECKING:
+    from hgrpo_control.run_folder import RunFolder
+    from hgrpo_control.train import Trainer
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """Fly a trained policy without exploration in fresh episodes; writes evaluation.json into its folder."""
+
+    folder: tyro.conf.Positional[Path]
+    """Run folder."""
+    episodes: int = 100
+    """Episodes flown side by side."""
+    seed: int = 0
+    """Seed of the episodes; training never sees it."""
+    video: bool = False
+    """Also write video.mp4 and episodes.png of the first few episodes."""
+    video_episodes: int = 4
+    """How many."""
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Write a trained policy in a form that runs without the training side of this package."""
+
+    folder: tyro.conf.Positional[Path]
+    """Run folder."""
+    onnx: Path | None = None
+    """Where to write ONNX; policy.onnx in the run folder unless given."""
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """Learning curves and a table of several runs, as PNG and Markdown."""
+
+    folders: tyro.conf.Positional[tuple[Path, ...]]
+    """Run folders."""
+    out: Path = Path("comparison")
+    """Folder to write into."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0, 2 for a user's mistake or a diverged run, 130 when interrupted."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help"):
+        print(_overview())
+        return 0 if words else 2
+    try:
+        if words[0] not in COMMANDS:
+            raise UsageError(f"unknown command {words[0]!r}; {nearest(words[0], tuple(COMMANDS))}")
+        COMMANDS[words[0]].run(words[1:])
+    except (ValueError, RuntimeError, OSError) as error:
+        print(f"hgrpo: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def entry_point() -> None:
+    """What the installed `hgrpo` script calls."""
+    sys.exit(main())
+
+
+def train(words: list[str]) -> None:
+    """`hgrpo train ALGORITHM TASK [options]` and `hgrpo train --resume DIR`."""
+    from hgrpo_control.run_folder import RunFolder
+    from hgrpo_control.train import Trainer, restore_trainer
+    from hgrpo_control.train_options import parse_train_options
+
+    if "--resume" in words:
+        if len(words) != 2 or words[0] != "--resume":
+            raise UsageError("--resume takes a run folder and nothing else: hgrpo train --resume DIR")
+        folder = RunFolder.open(words[1])
+        _train_with_reports(restore_trainer(folder), folder)
+        return
+    options = parse_train_options(words)
+    if options.video:
+        from robots.render import require_gl
+
+        require_gl()  # before minutes of training, not after
+    trainer = Trainer(options.config)
+    folder = RunFolder.create(options.out, options.config)
+    _train_with_reports(trainer, folder)
+    if options.video:
+        evaluate([str(folder.path), "--video"])
+
+
+def _train_with_reports(trainer: Trainer, folder: RunFolder) -> None:
+    """Train under a progress bar; an interrupted run says how to go on."""
+    from hgrpo_control.progress import ProgressBar, TensorBoard
+    from hgrpo_control.train import run
+
+    tensorboard = TensorBoard(folder, trainer.executed_steps)
+    try:
+        with ProgressBar(trainer.config) as bar:
+            run(trainer, folder, (bar, tensorboard))
+    except KeyboardInterrupt:
+        print(f"interrupted; continue with: hgrpo train --resume {folder.path}", file=sys.stderr)
+        raise
+    finally:
+        tensorboard.close()
+    print(f"trained: {folder.path} ({trainer.simulator_steps:,} simulator steps in {trainer.wall_seconds:.0f} s)")
+
+
+def evaluate(words: list[str]) -> None:
+    """`hgrpo evaluate DIR [options]`."""
+    options = parse(EvaluateOptions, words, "hgrpo evaluate")
+    if options.video:
+        from robots.render import require_gl
+
+        require_gl()
+    from hgrpo_control.evaluate import evaluate as fly
+    from hgrpo_control.run_folder import RunFolder
+    from hgrpo_control.simulation import make_simulator
+    from policies.checkpoint import load
+
+    folder = RunFolder.open(options.folder)
+    simulator = make_simulator(folder.read_config())
+    record = options.video_episodes if options.video else 0
+    evaluation, recording = fly(load(folder.checkpoint), simulator, options.episodes, options.seed, record)
+    evaluation.write(folder.evaluation)
+    print(
+        f"{evaluation.episodes} episodes: return {evaluation.return_mean:.1f} +- {evaluation.return_std:.1f}, "
+        f"success_rate {evaluation.success_rate:.3f}, length {evaluation.length_mean:.0f}"
+    )
+    print(f"evaluation: {folder.evaluation}")
+    if options.video:
+        from hgrpo_control.plots import flown_episodes
+        from hgrpo_control.video import film
+
+        flown_episodes(recording, simulator.spec.control_hz, folder.episodes_plot)
+        print(f"plots: {folder.episodes_plot}")
+        film(simulator, recording, folder.video)
+        print(f"video: {folder.video}")
+
+
+def export(words: list[str]) -> None:
+    """`hgrpo export DIR [options]`."""
+    options = parse(ExportOptions, words, "hgrpo export")
+    from hgrpo_control.run_folder import RunFolder
+    from policies.checkpoint import load
+    from sim2real.export_onnx import export_onnx
+
+    folder = RunFolder.open(options.folder)
+    path = options.onnx or folder.onnx
+    difference = export_onnx(load(folder.checkpoint), path)
+    print(f"onnx: {path} (differs from torch by at most {difference:.1e} over 1,000 observations)")
+
+
+def compare(words: list[str]) -> None:
+    """`hgrpo compare DIR DIR ... [options]`."""
+    options = parse(CompareOptions, words, "hgrpo compare")
+    from hgrpo_control.compare import compare as side_by_side
+
+    for path in side_by_side(options.folders, options.out):
+        print(path)
+
+
+def tasks(words: list[str]) -> None:
+    """`hgrpo tasks`."""
+    if words:
+        raise UsageError(f"hgrpo tasks takes no arguments; given {' '.join(words)}")
+    from rich.console import Console
+
+    from hgrpo_control.task_table import task_table
+
+    Console().print(task_table())
+
+
+class Command(NamedTuple):
+    """One word behind `hgrpo`."""
+
+    run: Callable[[list[str]], None]
+    usage: str
+    purpose: str
+
+
+COMMANDS: dict[str, Command] = {
+    "tasks": Command(tasks, "", "every task, its spaces and its simulator"),
+    "train": Command(train, "ALGORITHM TASK [--out DIR ...]", "train a policy (ppo, grpo, hybrid-grpo); --resume DIR"),
+    "evaluate": Command(evaluate, "DIR [--video ...]", "fly a trained policy in fresh episodes"),
+    "export": Command(export, "DIR [--onnx PATH]", "write a trained policy as ONNX"),
+    "compare": Command(compare, "DIR DIR ...", "learning curves and a table of several runs"),
+}
+
+
+def _overview() -> str:
+    lines = [f"  hgrpo {f'{name} {command.usage}':44}{command.purpose}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        (
+            "Train, judge and export robot policies: PPO, GRPO and Hybrid GRPO.",
+            "",
+            *lines,
+            "",
+            "hgrpo COMMAND --help has the options of each.",
+        )
+    )

@@ -1,0 +1,58 @@
+"""Parsing of options into dataclasses, with a user's mistakes told in one line."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import io
+import re
+from collections.abc import Sequence
+from typing import TypeVar
+
+import tyro
+
+Options = TypeVar("Options")
+
+_BOX = re.compile(r"[│╭╮╰╯─]+")
+_RULE = re.compile(r"│\s*─{5,}")
+_PREFIX = re.compile(r"^Error parsing (config|config\.\w+): ")
+
+
+class UsageError(ValueError):
+    """Raised for a command line that cannot be understood; the message is one line."""
+
+
+def parse(kind: type[Options], words: Sequence[str], program: str, default: Options | None = None) -> Options:
+    """Options of a dataclass from the words behind a command; `--help` prints and exits.
+
+    Raises UsageError for anything that does not parse.
+    """
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            markers = (tyro.conf.OmitArgPrefixes, tyro.conf.AvoidSubcommands)
+            defaults = {} if default is None else {"default": default}
+            return tyro.cli(kind, args=list(words), prog=program, config=markers, **defaults)
+    except SystemExit as stopped:
+        if stopped.code in (0, None):
+            raise
+        raise UsageError(_one_line(complaint.getvalue())) from None
+
+
+def nearest(given: str, allowed: Sequence[str]) -> str:
+    """Second half of an error message: the closest allowed word, or all of them where none is close."""
+    close = difflib.get_close_matches(given, allowed, n=1, cutoff=0.6)
+    return f"did you mean {close[0]!r}?" if close else f"allowed: {', '.join(allowed)}"
+
+
+def _one_line(text: str) -> str:
+    """The message in tyro's box, and the option it thinks was meant."""
+    sections: list[list[str]] = [[]]
+    for line in text.splitlines():
+        if _RULE.match(line):
+            sections.append([])
+        elif not line.startswith("╭") and (words := _BOX.sub(" ", line).split()):
+            sections[-1].append(" ".join(words))
+    message = _PREFIX.sub("", " ".join(sections[0]))
+    meant = next((s[1].split()[0] for s in sections if len(s) > 1 and s[0].startswith("Perhaps you meant")), None)
+    return f"{message}; did you mean {meant}?" if meant else message

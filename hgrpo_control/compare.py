@@ -1,0 +1,94 @@
+"""Several runs side by side: learning curves as PNG, a table as Markdown."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hgrpo_control import plots
+from hgrpo_control.run_folder import Metrics, RunFolder, RunFolderError
+
+_COLUMNS = (
+    "run",
+    "algorithm",
+    "seed",
+    "simulator steps",
+    "executed steps",
+    "wall-clock [s]",
+    "steps/s",
+    "return (training, last tenth)",
+    "success (evaluation)",
+    "return (evaluation)",
+)
+
+
+def compare(folders: Sequence[Path], out: Path) -> tuple[Path, Path]:
+    """Write learning_curves.png and comparison.md into `out`; runs that differ in nothing but the seed share a curve.
+
+    Raises RunFolderError if a folder is no run or has no metrics yet.
+    """
+    runs = [RunFolder.open(folder) for folder in folders]
+    metrics = [run.read_metrics() for run in runs]
+    for run, rows in zip(runs, metrics, strict=True):
+        if not rows:
+            raise RunFolderError(f"{run.path} has no metrics yet")
+    labels = _labels(runs)
+    curves: dict[str, list[list[Metrics]]] = {}
+    for label, rows in zip(labels, metrics, strict=True):
+        curves.setdefault(label, []).append(rows)
+    out.mkdir(parents=True, exist_ok=True)
+    picture, table = out / "learning_curves.png", out / "comparison.md"
+    plots.learning_curves(curves, picture)
+    cells = [_row(run, label, history) for run, label, history in zip(runs, labels, metrics, strict=True)]
+    table.write_text(markdown_table(_COLUMNS, cells) + f"\n![learning curves]({picture.name})\n", encoding="utf-8")
+    return picture, table
+
+
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table, its columns padded so that it reads well as text too."""
+    widths = [max(len(cell) for cell in cells) for cells in zip(columns, *rows, strict=True)]
+    lines = [columns, ["-" * width for width in widths], *rows]
+    return "".join("| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |\n" for line in lines)
+
+
+def _labels(runs: Sequence[RunFolder]) -> list[str]:
+    """Algorithm names, with what differs between the configs of one algorithm behind them."""
+    configs = [_flat(json.loads(run.read_config().to_json())) for run in runs]
+    for config in configs:
+        config.pop("seed")
+    labels = []
+    for config in configs:
+        name = config["algorithm.name"]
+        rivals = [other for other in configs if other["algorithm.name"] == name]
+        differing = [key for key in config if len({repr(rival.get(key)) for rival in rivals}) > 1]
+        details = ", ".join(f"{key.split('.')[-1]} {config[key]}" for key in differing)
+        labels.append(f"{name} ({details})" if details else name)
+    return labels
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _row(run: RunFolder, label: str, history: list[Metrics]) -> list[str]:
+    last = history[-1]
+    tail = [m.episode_return for m in history[-max(1, len(history) // 10) :] if not math.isnan(m.episode_return)]
+    evaluation = json.loads(run.evaluation.read_text(encoding="utf-8")) if run.evaluation.exists() else {}
+    return [
+        run.path.name,
+        label,
+        str(run.read_config().seed),
+        f"{last.simulator_steps:,}",
+        f"{last.executed_steps:,}",
+        f"{last.wall_seconds:.0f}",
+        f"{last.simulator_steps / last.wall_seconds:,.0f}",
+        f"{sum(tail) / len(tail):.1f}" if tail else "-",
+        f"{evaluation['success_rate']:.3f}" if evaluation else "-",
+        f"{evaluation['return_mean']:.1f}" if evaluation else "-",
+    ]

@@ -1,0 +1,164 @@
+"""Judging a policy: deterministic actions, seeds of its own, all episodes side by side."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from policies.actor_critic import ActorCritic
+from robots.episodes import Episodes, Transition, advance, begin
+from robots.simulator import Simulator, map_state, select
+
+
+class PolicyMismatchError(ValueError):
+    """Raised when a policy is asked to act in a task it was not made for."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures over a number of fresh episodes."""
+
+    task: str
+    episodes: int
+    seed: int
+    return_mean: float
+    return_std: float
+    success_rate: float
+    length_mean: float
+    """Control steps."""
+    terminated_rate: float
+    """Share of episodes that ended before the time limit."""
+    final_second: dict[str, float]
+    """Mean length of each of the task's signals over the last second of the episodes that reached the time limit; NaN
+    if none did."""
+
+    def write(self, path: Path) -> None:
+        """Write as JSON."""
+        path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+
+
+class Recording(NamedTuple):
+    """The first few episodes of an evaluation, step by step."""
+
+    states: list[Any]
+    """One state of K rows per control step, the initial one included."""
+    alive: Tensor
+    """(steps + 1, K) bool, whether the episode was still running when the step began."""
+    signals: dict[str, np.ndarray]
+    """Per signal (steps + 1, K, size); NaN once an episode has ended."""
+
+
+def require_same_interface(policy: ActorCritic, simulator: Simulator) -> None:
+    """Raise PolicyMismatchError unless the policy was made for this simulator's task, robot and entries."""
+    ours, theirs = policy.spec, simulator.spec
+    if ours.task != theirs.name:
+        raise PolicyMismatchError(f"the policy was trained for {ours.task!r}; the task here is {theirs.name!r}")
+    names = ([entry.name for entry in ours.observation], [entry.name for entry in ours.action])
+    if names != ([q.name for q in theirs.observation], [q.name for q in theirs.action]):
+        raise PolicyMismatchError(
+            f"the policy for {ours.task!r} has other observation or action entries than this release"
+        )
+
+
+@torch.no_grad()
+def evaluate(
+    policy: ActorCritic, simulator: Simulator, episodes: int = 100, seed: int = 0, record: int = 0
+) -> tuple[Evaluation, Recording]:
+    """Run `episodes` episodes of the policy's mean action to their end; keep the first `record` of them.
+
+    Raises PolicyMismatchError if the policy was made for another task, ValueError if no episode is asked for.
+    """
+    if episodes < 1:
+        raise ValueError(f"episodes must be at least 1; given {episodes}")
+    require_same_interface(policy, simulator)
+    spec, keep = simulator.spec, slice(0, min(record, episodes))
+    running = begin(simulator, episodes, torch.Generator().manual_seed(seed))
+    observation = simulator.observe(running.state)
+    tally = _Tally(episodes, simulator)
+    states, alive = [_clone(select(running.state, keep))], [tally.alive[keep].clone()]
+    for _ in range(spec.max_episode_steps):
+        transition = advance(simulator, running, policy(observation))
+        tally.count(transition)
+        running, observation = transition.episodes, transition.observation
+        states.append(_clone(select(running.state, keep)))
+        alive.append(tally.alive[keep].clone())
+        if not bool(tally.alive.any()):
+            break
+    recording = Recording(states, torch.stack(alive), _signals(simulator, states, torch.stack(alive)) if record else {})
+    return tally.evaluation(seed), recording
+
+
+class _Tally:
+    """Returns, lengths and successes of episodes that run once each; rows that ended are stepped on but no longer
+    counted."""
+
+    def __init__(self, episodes: int, simulator: Simulator) -> None:
+        self.simulator = simulator
+        self.alive = torch.ones(episodes, dtype=torch.bool)
+        self.total = torch.zeros(episodes, dtype=torch.float64)
+        self.length = torch.zeros(episodes, dtype=torch.int64)
+        self.success = torch.zeros(episodes, dtype=torch.bool)
+        self.terminated = torch.zeros(episodes, dtype=torch.bool)
+        self.final_second: dict[str, list[Tensor]] = {}
+
+    def count(self, transition: Transition) -> None:
+        """Take in one step of all episodes."""
+        self.total += torch.where(self.alive, transition.reward, 0.0).double()
+        self.length += self.alive
+        ended = (transition.terminated | transition.truncated) & self.alive
+        if bool(ended.any()):
+            reached = self.simulator.success(transition.episodes.state) & ~transition.terminated
+            self.success |= reached & ended
+            self.terminated |= transition.terminated & ended
+        spec = self.simulator.spec
+        if int(self.length.max()) > spec.max_episode_steps - round(spec.control_hz):
+            self._note_signals(transition.episodes)
+        self.alive &= ~ended
+
+    def _note_signals(self, episodes: Episodes) -> None:
+        for name, values in self.simulator.signals(episodes.state).items():
+            self.final_second.setdefault(name, []).append(values.double().norm(dim=1))
+
+    def evaluation(self, seed: int) -> Evaluation:
+        """The figures so far."""
+        complete = ~self.terminated
+        return Evaluation(
+            task=self.simulator.spec.name,
+            episodes=len(self.total),
+            seed=seed,
+            return_mean=self.total.mean().item(),
+            return_std=self.total.std(correction=0).item(),
+            success_rate=self.success.double().mean().item(),
+            length_mean=self.length.double().mean().item(),
+            terminated_rate=self.terminated.double().mean().item(),
+            final_second={
+                name: torch.stack(values)[:, complete].mean().item() for name, values in self.final_second.items()
+            },
+        )
+
+
+def _clone(state: Any) -> Any:
+    return map_state(torch.clone, state)
+
+
+def _signals(simulator: Simulator, states: list[Any], alive: Tensor) -> dict[str, np.ndarray]:
+    """Signals of recorded states; a step is shown while its episode runs, the step that ended it included."""
+    shown = torch.cat((alive[:1], alive[:-1]))
+    per_step = [simulator.signals(state) for state in states]
+    return {
+        name: torch.stack(
+            [
+                torch.where(row.unsqueeze(1), signals[name], torch.nan)
+                for row, signals in zip(shown, per_step, strict=True)
+            ]
+        )
+        .double()
+        .numpy()
+        for name in per_step[0]
+    }

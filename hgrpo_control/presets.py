@@ -1,0 +1,40 @@
+"""Settings that were found by measurement, per algorithm and task."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from hgrpo_control.config import ALGORITHMS, GRPO, PPO, Config, ConfigError, HybridGRPO, Learning, Network
+from robots.registry import UnknownTaskError, names, nearest
+
+
+def preset(algorithm: str, task: str) -> Config:
+    """The settings that `hgrpo train ALGORITHM TASK` uses unless told otherwise; general ones for a task without its
+    own.
+
+    Raises ConfigError for an unknown algorithm or task.
+    """
+    if algorithm not in ALGORITHMS:
+        raise ConfigError(f"unknown algorithm {algorithm!r}; {nearest(algorithm, tuple(ALGORITHMS))}")
+    if task not in names():
+        raise ConfigError(str(UnknownTaskError(task)))
+    if (algorithm, task) in _PRESETS:
+        return _PRESETS[algorithm, task]
+    return Config(task=task, algorithm=ALGORITHMS[algorithm]())
+
+
+_HOVER = Config(
+    task="quadrotor-hover",
+    algorithm=HybridGRPO(num_samples=4, gae_lambda=1.0),
+    total_steps=2_621_440,
+    num_envs=512,
+    rollout_steps=64,
+    network=Network(hidden_sizes=(64, 64)),
+    learning=Learning(learning_rate=1e-3, update_epochs=10, num_minibatches=8),
+)
+
+_PRESETS: dict[tuple[str, str], Config] = {
+    ("hybrid-grpo", "quadrotor-hover"): _HOVER,
+    ("ppo", "quadrotor-hover"): dataclasses.replace(_HOVER, algorithm=PPO(gae_lambda=1.0), num_envs=2048),
+    ("grpo", "quadrotor-hover"): dataclasses.replace(_HOVER, algorithm=GRPO(num_samples=4)),
+}

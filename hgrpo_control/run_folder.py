@@ -1,0 +1,125 @@
+"""The folder of a training run: where each file lies, and how metrics are written."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from hgrpo_control.config import Config, ConfigError
+from policies.checkpoint import CHECKPOINT_NAME
+
+
+class RunFolderError(ValueError):
+    """Raised for a run folder that exists where it should not, or does not where it should."""
+
+
+class Metrics(NamedTuple):
+    """One row of metrics.csv. Steps are counted from the beginning of the run; NaN means that there was nothing to
+    measure."""
+
+    iteration: int
+    executed_steps: int
+    """Steps a real robot would have lived through."""
+    simulator_steps: int
+    """Steps any branch took."""
+    wall_seconds: float
+    episode_return: float
+    """Mean of the executed episodes that ended in this iteration, before any reward transform."""
+    episode_length: float
+    success_rate: float
+    policy_loss: float
+    value_loss: float
+    entropy: float
+    approx_kl: float
+    clip_fraction: float
+    explained_variance: float
+    grad_norm: float
+    learning_rate: float
+    sigma: float
+    """Mean standard deviation of the policy, normalised action units."""
+    simulator_steps_per_second: float
+    sampling_seconds: float
+    learning_seconds: float
+
+
+class RunFolder:
+    """Paths of one run; creating a folder never overwrites one."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.config = self.path / "config.json"
+        self.metrics = self.path / "metrics.csv"
+        self.checkpoint = self.path / CHECKPOINT_NAME
+        self.tensorboard = self.path / "tensorboard"
+        self.evaluation = self.path / "evaluation.json"
+        self.episodes_plot = self.path / "episodes.png"
+        self.video = self.path / "video.mp4"
+        self.onnx = self.path / "policy.onnx"
+
+    @classmethod
+    def create(cls, path: str | Path, config: Config) -> RunFolder:
+        """Make a new folder and write config.json; raises RunFolderError if it exists and is not empty."""
+        folder = cls(path)
+        if folder.path.exists() and (not folder.path.is_dir() or any(folder.path.iterdir())):
+            raise RunFolderError(
+                f"{folder.path} exists already; choose another --out, "
+                f"or continue it with: hgrpo train --resume {folder.path}"
+            )
+        folder.path.mkdir(parents=True, exist_ok=True)
+        folder.config.write_text(config.to_json(), encoding="utf-8")
+        return folder
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunFolder:
+        """An existing run; raises RunFolderError if there is none."""
+        folder = cls(path)
+        if not folder.config.exists():
+            raise RunFolderError(f"no run at {folder.path}: {folder.config.name} is missing")
+        return folder
+
+    def read_config(self) -> Config:
+        """The run's settings; raises RunFolderError if the file cannot be used."""
+        try:
+            return Config.from_json(self.config.read_text(encoding="utf-8"))
+        except ConfigError as error:
+            raise RunFolderError(f"{self.config}: {error}") from error
+
+    def read_metrics(self) -> list[Metrics]:
+        """Every row written so far."""
+        if not self.metrics.exists():
+            return []
+        with self.metrics.open(newline="", encoding="utf-8") as file:
+            return [_parse(row) for row in csv.DictReader(file)]
+
+    def append_metrics(self, row: Metrics) -> None:
+        """Add one row; the header comes with the first."""
+        new = not self.metrics.exists()
+        with self.metrics.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            if new:
+                writer.writerow(Metrics._fields)
+            writer.writerow(row)
+
+    def drop_metrics_after(self, iteration: int) -> None:
+        """Forget rows of later iterations, which a resumed run will write again."""
+        if not self.metrics.exists():
+            return
+        kept = [row for row in self.read_metrics() if row.iteration <= iteration]
+        temporary = self.metrics.with_name(self.metrics.name + ".partial")
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(Metrics._fields)
+            writer.writerows(kept)
+        os.replace(temporary, self.metrics)
+
+
+def _parse(row: dict[str, str]) -> Metrics:
+    integers = {"iteration", "executed_steps", "simulator_steps"}
+    values = (
+        int(row[name]) if name in integers else float(row.get(name) or math.nan)  # columns may be newer than the file
+        for name in Metrics._fields
+    )
+    return Metrics(*values)  # type: ignore[arg-type]

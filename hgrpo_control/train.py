@@ -1,0 +1,225 @@
+"""Training: collect, compute advantages, learn, record; resumable bit for bit."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+import torch
+
+from hgrpo_control import algorithms
+from hgrpo_control.config import GRPO, Config
+from hgrpo_control.learner import Learner, LearnerStats
+from hgrpo_control.rollout import FinishedEpisodes, NotFiniteError
+from hgrpo_control.run_folder import Metrics, RunFolder, RunFolderError
+from hgrpo_control.sampler import Sampler
+from hgrpo_control.simulation import make_simulator, policy_spec
+from policies import checkpoint
+from policies.actor_critic import ActorCritic
+
+
+class TrainingDivergedError(RuntimeError):
+    """Raised when something stopped being finite; the message says what, when, and which checkpoint is still good."""
+
+
+class Reporter(Protocol):
+    """Whoever wants to see metrics as they are made."""
+
+    def report(self, metrics: Metrics) -> None:
+        """Take in one iteration's metrics."""
+        ...
+
+
+class Trainer:
+    """A run in memory: policy, sampler, learner and the counters that go with them."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        simulator = make_simulator(config)
+        seeds = torch.randint(2**31, (3,), generator=torch.Generator().manual_seed(config.seed)).tolist()
+        spec = policy_spec(simulator.spec, config.network, critic=not isinstance(config.algorithm, GRPO))
+        generator = torch.Generator().manual_seed(seeds[0])
+        self.policy = ActorCritic(spec, config.network.init_sigma, generator)
+        self.sampler = Sampler(
+            simulator,
+            self.policy,
+            config.num_envs,
+            config.algorithm.num_samples,
+            config.branch_steps,
+            config.rollout_steps,
+            seeds[1],
+        )
+        self.learner = Learner(self.policy, config.learning, seeds[2])
+        self.policy.normalizer.update(self.sampler.root_observation)
+        self.iteration = self.executed_steps = self.simulator_steps = 0
+        self.wall_seconds = 0.0
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has taken all its steps."""
+        return self.iteration >= self.config.num_iterations
+
+    def iterate(self) -> Metrics:
+        """One iteration: rollout, update, statistics; raises NotFiniteError."""
+        began = time.perf_counter()
+        rollout, finished = self.sampler.collect()
+        sampled = time.perf_counter()
+        batch = algorithms.batch(rollout, self.config.algorithm)
+        stats = self.learner.update(batch, progress=self.iteration / self.config.num_iterations)
+        # Only now: the update's first ratio is 1 because the policy that acted is the policy that learns.
+        self.policy.normalizer.update(rollout.executed_observation)
+        ended = time.perf_counter()
+        self.iteration += 1
+        self.executed_steps += rollout.executed_steps
+        self.simulator_steps += rollout.simulator_steps
+        self.wall_seconds += ended - began
+        return self._metrics(finished, stats, rollout.simulator_steps, sampled - began, ended - sampled)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything besides the policy that the next iteration depends on."""
+        return {
+            "iteration": self.iteration,
+            "executed_steps": self.executed_steps,
+            "simulator_steps": self.simulator_steps,
+            "wall_seconds": self.wall_seconds,
+            "sampler": self.sampler.state_dict(),
+            "learner": self.learner.state_dict(),
+        }
+
+    def load(self, policy: ActorCritic, saved: dict[str, Any]) -> None:
+        """Take over a policy and the `state_dict` that was saved with it."""
+        self.policy.load_state_dict(policy.state_dict())
+        self.iteration = saved["iteration"]
+        self.executed_steps, self.simulator_steps = saved["executed_steps"], saved["simulator_steps"]
+        self.wall_seconds = saved["wall_seconds"]
+        self.sampler.load_state_dict(saved["sampler"])
+        self.learner.load_state_dict(saved["learner"])
+
+    def _metrics(
+        self, finished: FinishedEpisodes, stats: LearnerStats, steps: int, sampling: float, learning: float
+    ) -> Metrics:
+        return Metrics(
+            iteration=self.iteration,
+            executed_steps=self.executed_steps,
+            simulator_steps=self.simulator_steps,
+            wall_seconds=self.wall_seconds,
+            episode_return=finished.episode_return.mean().item(),
+            episode_length=finished.length.double().mean().item(),
+            success_rate=finished.success.double().mean().item(),
+            policy_loss=stats.policy_loss,
+            value_loss=stats.value_loss,
+            entropy=stats.entropy,
+            approx_kl=stats.approx_kl,
+            clip_fraction=stats.clip_fraction,
+            explained_variance=stats.explained_variance,
+            grad_norm=stats.grad_norm,
+            learning_rate=stats.learning_rate,
+            sigma=self.policy.sigma.mean().item(),
+            simulator_steps_per_second=steps / (sampling + learning),
+            sampling_seconds=sampling,
+            learning_seconds=learning,
+        )
+
+
+def train(config: Config, out: str | Path | None = None, reporters: tuple[Reporter, ...] = ()) -> ActorCritic:
+    """Train a policy; with `out`, write a run folder there that `resume` can continue.
+
+    Raises ConfigError for contradictory settings, RunFolderError if `out` exists, TrainingDivergedError if NaN turns
+    up.
+    """
+    trainer = Trainer(config)
+    folder = None if out is None else RunFolder.create(out, config)
+    return run(trainer, folder, reporters)
+
+
+def resume(out: str | Path, reporters: tuple[Reporter, ...] = ()) -> ActorCritic:
+    """Continue a run from its last checkpoint as if it had never stopped.
+
+    Raises RunFolderError if there is no run or it is finished, CheckpointError if its checkpoint cannot be used.
+    """
+    folder = RunFolder.open(out)
+    trainer = restore_trainer(folder)
+    return run(trainer, folder, reporters)
+
+
+def restore_trainer(folder: RunFolder) -> Trainer:
+    """The trainer of an unfinished run as its last checkpoint left it; raises RunFolderError or CheckpointError."""
+    trainer = Trainer(folder.read_config())
+    policy, saved = checkpoint.restore(folder.checkpoint)
+    if policy.spec != trainer.policy.spec:
+        raise checkpoint.CheckpointError(
+            f"{folder.checkpoint} holds a policy for {policy.spec.task!r} that does not fit config.json "
+            f"({trainer.config.task!r})"
+        )
+    trainer.load(policy, saved)
+    if trainer.finished:
+        raise RunFolderError(f"{folder.path} is finished: {trainer.simulator_steps:,} simulator steps taken")
+    return trainer
+
+
+def run(trainer: Trainer, folder: RunFolder | None, reporters: tuple[Reporter, ...] = ()) -> ActorCritic:
+    """Iterate to the end; save regularly, at the end, and when asked to stop.
+
+    The first Ctrl-C or SIGTERM finishes the iteration, saves and raises KeyboardInterrupt. Raises
+    TrainingDivergedError.
+    """
+    if folder is not None:
+        folder.drop_metrics_after(trainer.iteration)
+
+    def save() -> None:
+        if folder is not None:
+            checkpoint.save(folder.checkpoint, trainer.policy, trainer.state_dict())
+
+    save()
+    with _stop_requests() as stop:
+        while not trainer.finished:
+            try:
+                metrics = trainer.iterate()
+            except NotFiniteError as error:
+                raise TrainingDivergedError(_diverged(trainer, folder, error)) from error
+            if folder is not None:
+                folder.append_metrics(metrics)
+            for reporter in reporters:
+                reporter.report(metrics)
+            stopping = stop.is_set()
+            if trainer.finished or stopping or trainer.iteration % trainer.config.checkpoint_every == 0:
+                save()
+            if stopping and not trainer.finished:
+                raise KeyboardInterrupt
+    return trainer.policy
+
+
+def _diverged(trainer: Trainer, folder: RunFolder | None, error: NotFiniteError) -> str:
+    kept = "no checkpoint was asked for" if folder is None else f"last good checkpoint: {folder.checkpoint}"
+    return f"stopped in iteration {trainer.iteration + 1}: {error}; {kept}"
+
+
+@contextmanager
+def _stop_requests() -> Iterator[threading.Event]:
+    """While active, the first Ctrl-C or SIGTERM sets the event, to be obeyed between iterations; the second Ctrl-C
+    interrupts.
+
+    Signals reach the main thread only; elsewhere nothing is installed and the event stays unset.
+    """
+    requested = threading.Event()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if requested.is_set():
+            raise KeyboardInterrupt
+        requested.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield requested
+        return
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield requested
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,29 @@
+"""Film of recorded episodes, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from hgrpo_control.evaluate import Recording
+from robots.render import write_video
+from robots.simulator import Simulator
+
+FRAMES_PER_SECOND = 25.0
+TRAIL_SECONDS = 1.5
+
+
+def film(simulator: Simulator, recording: Recording, path: Path, width: int = 640, height: int = 480) -> None:
+    """Write an mp4 that shows every recorded episode in real time, from its first state to its last."""
+    write_video(path, frames(simulator, recording, width, height), FRAMES_PER_SECOND)
+
+
+def frames(simulator: Simulator, recording: Recording, width: int, height: int) -> Iterator[np.ndarray]:
+    """Pictures (height, width, 3) uint8 of the recorded episodes, at the film's rate."""
+    every = max(1, round(simulator.spec.control_hz / FRAMES_PER_SECOND))
+    for row in range(recording.alive.shape[1]):
+        for step in range(0, len(recording.states), every):
+            if bool(recording.alive[step, row]):
+                yield simulator.render(recording.states[step], row, width, height)
