@@ -1,10 +1,8 @@
 """Every advantage estimator as a pure function of a rollout's arrays.
 
 Shapes: T steps, E roots, N samples; a branch is n consecutive steps, K = T / n branches follow one another. delta is
-the
-temporal-difference error r + gamma (1 - terminated) V(s') - V(s), and L the lambda-weighted sum of delta inside a
-branch. Equation
-numbers are those of the Hybrid GRPO paper (2025).
+the temporal-difference error r + gamma (1 - terminated) V(s') - V(s), and L the lambda-weighted sum of delta inside a
+branch. Equation numbers are those of the Hybrid GRPO paper (2025).
 """
 
 from __future__ import annotations
@@ -61,8 +59,7 @@ def leave_one_out_baseline(x: Tensor, counts: Tensor) -> Tensor:
     """(..., N) mean of the siblings of each sample that count, 0 where none does; x (..., N), counts (..., N) bool.
 
     A sample that does not count itself gets 0. The sample's own value is never in its baseline, so the baseline is
-    independent of
-    its action and adds no bias to the policy gradient.
+    independent of its action and adds no bias to the policy gradient.
     """
     # Measured from the executed sample, equal values give exact equality after rounding.
     reference = x[..., :1]
@@ -88,9 +85,8 @@ def grpo(reward: Tensor, done: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
     """Outcome advantage of branches and the steps it speaks for, both (n, ..., N); reward and done (n, ..., N).
 
     Q_i is the discounted sum of f(R) over the branch's first episode (eq. 6), A_i its z-score within the group, given
-    to every step
-    of that episode. Steps after it belong to no comparison. (Eq. 7-8 taken literally subtract the mean from the same
-    mean: zero.)
+    to every step of that episode. Steps after it belong to no comparison. (Eq. 7-8 taken literally subtract the mean
+    from the same mean: zero.)
     """
     speaks = first_episode(done)
     outcome = discounted_sum(reward, done, gamma)[0]
@@ -104,17 +100,15 @@ def hybrid(
     """Hybrid GRPO advantages and value targets from TD errors; delta and done (T, E, N), value (T, E, N) or (T, E, 1).
 
     Inside branch k, L_{i,j} sums (gamma lambda)^{l-j} delta_{i,l} of sample i from step j. With A(k) = mean_i L_{i,0}
-    (eq. 13; eq. 16 for
-    n > 1 and lambda = 1), G_k = A(k) + (gamma lambda)^n alive G_{k+1} continues the executed sample 0 beyond its
-    branch. Estimators:
+    (eq. 13; eq. 16 for n > 1 and lambda = 1), G_k = A(k) + (gamma lambda)^n alive G_{k+1} continues the executed sample
+    0 beyond its branch. Estimators:
 
     - `paper`: eq. 13/16 as printed, with lambda = 1: every sample and step of a macro-step gets A(k).
     - `per_sample`: A_{i,j} = L_{i,j}; the group mean at j = 0 is eq. 13 exactly.
     - `group`: A_{i,j} = L_{i,j} - mean of L_{m,j} over siblings m that, like i, are still in their first episode.
 
-    In the latter two the executed sample gains its tail N (gamma lambda)^{n-j} G_{k+1}; the weight N undoes the
-    loss's averaging over
-    N samples. Value targets: V + G_k for a root, V + L_{i,j} + tail without the weight elsewhere.
+    In the latter two the executed sample gains its tail N (gamma lambda)^{n-j} G_{k+1}; the weight N undoes the loss's
+    averaging over N samples. Value targets: V + G_k for a root, V + L_{i,j} + tail without the weight elsewhere.
     """
     n, num_samples = branch_steps, delta.shape[-1]
     delta, done_k = (x.unflatten(0, (-1, n)) for x in (delta, done))

@@ -30,9 +30,13 @@ def parse(kind: type[Options], words: Sequence[str], program: str, default: Opti
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            markers = (tyro.conf.OmitArgPrefixes, tyro.conf.AvoidSubcommands)
-            defaults = {} if default is None else {"default": default}
-            return tyro.cli(kind, args=list(words), prog=program, config=markers, **defaults)
+            return tyro.cli(
+                kind,
+                args=list(words),
+                prog=program,
+                default=tyro.MISSING_NONPROP if default is None else default,
+                config=(tyro.conf.OmitArgPrefixes, tyro.conf.AvoidSubcommands),
+            )
     except SystemExit as stopped:
         if stopped.code in (0, None):
             raise

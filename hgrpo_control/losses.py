@@ -25,8 +25,7 @@ def clipped_surrogate(
     """-mean of w min(rho A, clip(rho, 1 - eps, 1 + eps) A), rho = exp(log pi - log pi_old) (eq. 3, 4, 9, 14).
 
     The mean is over all samples, whatever their weight. Raises ValueError if the shapes differ: broadcasting (B,)
-    against (B, 1)
-    would train on B^2 pairs.
+    against (B, 1) would train on B^2 pairs.
     """
     _require_same_shape(log_prob=log_prob, old_log_prob=old_log_prob, advantage=advantage, weight=weight)
     log_ratio = log_prob - old_log_prob

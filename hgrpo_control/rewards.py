@@ -11,8 +11,7 @@ def transform(reward: Tensor, name: str) -> Tensor:
     """f(R) element by element: `identity`, or `tanh`, the paper's default.
 
     tanh is blind to differences between large rewards: beyond |R| = 3 it moves by less than 0.005, so tasks that pay
-    more than
-    about 1 per step lose their ordering. Raises ValueError for another name.
+    more than about 1 per step lose their ordering. Raises ValueError for another name.
     """
     if name == "identity":
         return reward

@@ -1,9 +1,8 @@
 """The one sampler behind PPO, GRPO and Hybrid GRPO: E roots x N samples x n steps.
 
-From each of E executed environments, N branches start in exactly the same simulator state and run n steps. Sample 0
-is the
-executed one: its index is fixed before any reward is seen, and the next branches start where it ended. The others are
-dropped at the end of their branch. Any sample whose episode ends restarts within its branch.
+From each of E executed environments, N branches start in exactly the same simulator state and run n steps. Sample 0 is
+the executed one: its index is fixed before any reward is seen, and the next branches start where it ended. The others
+are dropped at the end of their branch. Any sample whose episode ends restarts within its branch.
 """
 
 from __future__ import annotations
@@ -23,9 +22,8 @@ from robots.simulator import Simulator, repeat, select
 class Sampler:
     """Draws rollouts of T steps from E roots that go on from one rollout to the next.
 
-    Randomness comes from separate generators for the executed sample and for its siblings, so branching changes no
-    bit of the
-    executed trajectory. `state_dict` holds everything that the next rollout depends on besides the policy.
+    Randomness comes from separate generators for the executed sample and for its siblings, so branching changes no bit
+    of the executed trajectory. `state_dict` holds everything that the next rollout depends on besides the policy.
     """
 
     def __init__(

@@ -19,10 +19,8 @@ class ActorCritic(nn.Module):
     """pi(a|s) = N(mean(s), sigma^2) with state-independent sigma, and V(s).
 
     Actions live in normalised units, in which the bounds are -1 and +1. A sample may lie beyond them: its density is
-    that of
-    the unclipped sample, and only `to_environment` clips, so the gradient keeps its meaning at the bounds. `forward`
-    is what
-    flies: the clipped mean in the environment's units.
+    that of the unclipped sample, and only `to_environment` clips, so the gradient keeps its meaning at the bounds.
+    `forward` is what flies: the clipped mean in the environment's units.
     """
 
     action_low: Tensor

@@ -25,8 +25,7 @@ class PolicySpec:
     """The interface of a policy and the shape of its networks.
 
     `safe_action` is what to send when the policy has nothing valid to say. `critic` is false for policies trained
-    without V.
-    Raises ValueError where sizes disagree, a bound is empty or the activation is unknown.
+    without V. Raises ValueError where sizes disagree, a bound is empty or the activation is unknown.
     """
 
     task: str

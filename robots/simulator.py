@@ -1,8 +1,7 @@
 """The contract between a simulator and everything that trains, branches or judges a policy on it.
 
 A simulator here is a set of pure functions of an explicit batched state. To save the simulator, keep the state; to
-restore
-it, pass the state again; to branch N action samples from it, `repeat(state, N)`.
+restore it, pass the state again; to branch N action samples from it, `repeat(state, N)`.
 """
 
 from __future__ import annotations
@@ -34,10 +33,8 @@ class SimulatorSpec:
     """Everything a policy, a recorder or an exporter has to know about a simulator without running it.
 
     `max_episode_steps` is a time limit in control steps, enforced above the simulator. `neutral_action` is an action
-    that
-    changes as little as possible (for a quadrotor: hover thrust); a fresh policy starts there and a stopped one
-    returns to it.
-    `robot` names the parameter preset that the simulator uses, if it has any.
+    that changes as little as possible (for a quadrotor: hover thrust); a fresh policy starts there and a stopped one
+    returns to it. `robot` names the parameter preset that the simulator uses, if it has any.
     """
 
     name: str

@@ -1,8 +1,7 @@
 """GRPO: no critic; the returns of N branches from one state are compared with each other (paper eq. 5-9).
 
-What it can do: prefer the better of several branches from the same state, over the horizon of a branch. What it
-cannot do, by
-its definition: see anything that a branch's n steps do not show, since no value function stands in for the rest.
+What it can do: prefer the better of several branches from the same state, over the horizon of a branch. What it cannot
+do, by its definition: see anything that a branch's n steps do not show, since no value function stands in for the rest.
 """
 
 from __future__ import annotations

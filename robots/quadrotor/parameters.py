@@ -20,9 +20,8 @@ class QuadrotorParameters:
     """One airframe. The body frame is x forward, y left, z up; rotors are numbered front right, back right, back
     left, front left.
 
-    Rotor speed u is a fraction of its maximum. One rotor pulls with thrust(u) = c0 + c1 u + c2 u^2 newton along body
-    z and
-    turns the body about z by torque_per_thrust times that thrust, rotors 1 and 3 negative, rotors 2 and 4 positive.
+    Rotor speed u is a fraction of its maximum. One rotor pulls with thrust(u) = c0 + c1 u + c2 u^2 newton along body z
+    and turns the body about z by torque_per_thrust times that thrust, rotors 1 and 3 negative, rotors 2 and 4 positive.
     """
 
     name: str

@@ -16,9 +16,8 @@ Reward per step, d = distance to the target [m]:
 
 The first term is sharp near the target, the second shows the way from afar; both stay positive, so crashing never pays.
 
-An episode ends for good on touching the ground or more than 3 m away from the target. Success: within 0.10 m during
-the whole
-last second.
+An episode ends for good on touching the ground or more than 3 m away from the target. Success: within 0.10 m during the
+whole last second.
 """
 
 from __future__ import annotations
