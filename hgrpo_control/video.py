@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from hgrpo_control.evaluate import Recording
 from robots.render import write_video
@@ -23,7 +24,10 @@ def film(simulator: Simulator, recording: Recording, path: Path, width: int = 64
 def frames(simulator: Simulator, recording: Recording, width: int, height: int) -> Iterator[np.ndarray]:
     """Pictures (height, width, 3) uint8 of the recorded episodes, at the film's rate."""
     every = max(1, round(simulator.spec.control_hz / FRAMES_PER_SECOND))
+    remembered = round(simulator.spec.control_hz * TRAIL_SECONDS)
+    path = torch.stack([simulator.position(state) for state in recording.states]).double().numpy()
     for row in range(recording.alive.shape[1]):
         for step in range(0, len(recording.states), every):
             if bool(recording.alive[step, row]):
-                yield simulator.render(recording.states[step], row, width, height)
+                trail = path[max(0, step - remembered) : step + 1, row]
+                yield simulator.render(recording.states[step], row, width, height, trail)

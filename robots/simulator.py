@@ -97,8 +97,14 @@ class Simulator(Protocol):
         """Named quantities (B, k) worth plotting over time; keys read "name [unit]"."""
         ...
 
-    def render(self, state: Any, row: int = 0, width: int = 640, height: int = 480) -> np.ndarray:
-        """Picture (height, width, 3) uint8 of one row."""
+    def position(self, state: Any) -> Tensor:
+        """(B, 3) where the robot is in the world [m]."""
+        ...
+
+    def render(
+        self, state: Any, row: int = 0, width: int = 640, height: int = 480, trail: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Picture (height, width, 3) uint8 of one row, with the path `trail` (k, 3) [m] behind it if given."""
         ...
 
 
