@@ -1,0 +1,256 @@
+"""A picture of a quadrotor: floor, sky, target and flown path, drawn by MuJoCo, which simulates nothing here.
+
+The quadrotor is drawn MAGNIFICATION times its size, because a Crazyflie, 10 cm across, would be a speck from a few
+metres away; everything else has its true size. One tile of the floor is TILE metres wide. Target, path, shadow and
+whatever else a task shows (gates, columns) are `Shape`s, added picture by picture.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+
+from robots.quadrotor.parameters import QuadrotorParameters
+from robots.render import require_gl
+
+if TYPE_CHECKING:
+    import mujoco
+
+MAGNIFICATION = 2.5
+TILE = 1.0  # m
+FIELD_OF_VIEW = 40.0  # degrees, vertical
+PATH_SEGMENTS = 100  # a longer path is drawn from as many pieces, each over several positions
+
+Vector = np.ndarray | Sequence[float]
+
+_GREEN = (0.10, 0.75, 0.35)
+_BLUE = (0.10, 0.35, 0.95)
+_DISC_FRONT, _DISC_BACK = (1.0, 0.45, 0.10), (0.30, 0.36, 0.46)
+_FEET = 0.35  # how far below the centre they reach, over the drawn rotor offset
+
+
+class Shape(NamedTuple):
+    """A body drawn beside the quadrotor, in the world frame."""
+
+    kind: Literal["sphere", "ellipsoid", "capsule", "cylinder", "box"]
+    size: tuple[float, ...]
+    """[m] radius of a sphere, (radius, half length along z) of a capsule or cylinder, half lengths of the others."""
+    position: Vector
+    """(3,) centre [m]."""
+    rgba: tuple[float, float, float, float]
+    """Red, green, blue and opacity, each in [0, 1]."""
+    rotation: np.ndarray = np.eye(3)
+    """(3, 3), own axes to world."""
+    glow: float = 0.0
+    """Light of its own, in [0, 1]; at 1 its colour does not depend on how it is lit."""
+
+
+class Camera(NamedTuple):
+    """Where the picture is taken from."""
+
+    centre: Vector
+    """(3,) point in the middle of the picture [m]."""
+    distance: float
+    """From the camera to that point [m]."""
+    azimuth: float = 140.0
+    """Direction of view about world z, 0 looks along x [deg]."""
+    elevation: float = -13.0
+    """Direction of view above the horizon [deg]."""
+
+
+def chase(position: Vector, target: Vector | None) -> Camera:
+    """Camera that keeps a position (3,) and a target (3,) in the picture, and changes as smoothly as they do."""
+    here = np.asarray(position, dtype=float)
+    there = here if target is None else np.asarray(target, dtype=float)
+    # Two points d apart, seen from the middle between them within +-20 degrees, fit in from a distance of
+    # 0.5 d sqrt(1 + 1 / tan(20)^2) = 1.46 d, whatever their direction.
+    return Camera(0.5 * (here + there), math.hypot(1.3, 1.6 * float(np.linalg.norm(here - there))))
+
+
+def path(positions: np.ndarray, rgb: tuple[float, float, float] = _BLUE, radius: float = 0.005) -> list[Shape]:
+    """Flown path through `positions` (k, 3), oldest first: a line that thins and fades towards its beginning."""
+    points = np.asarray(positions, dtype=float).reshape(-1, 3)
+    if len(points) > PATH_SEGMENTS + 1:
+        points = points[np.linspace(0, len(points) - 1, PATH_SEGMENTS + 1).round().astype(int)]
+    shapes = []
+    for i, (start, end) in enumerate(itertools.pairwise(points.tolist()), start=1):
+        age = i / (len(points) - 1)
+        if math.dist(start, end) > 1e-4:
+            shapes.append(bar(start, end, radius * (0.4 + 0.6 * age), (*rgb, 0.1 + 0.8 * age)))
+    return shapes
+
+
+def bar(start: Vector, end: Vector, radius: float, rgba: tuple[float, float, float, float]) -> Shape:
+    """Square bar, 2 `radius` thick, between two different points (3,) [m]; it is drawn faster than a round one."""
+    x, y, z = (b - a for a, b in zip(start, end, strict=True))
+    length, level = math.hypot(x, y, z), math.hypot(x, y)
+    x, y, z = x / length, y / length, z / length
+    # columns: a level direction across the bar, the one that completes the right-handed triad, the bar's own
+    cx, cy = (-y * length / level, x * length / level) if level > 0.0 else (0.0, 1.0)
+    rotation = np.array(((cx, -cy * z, x), (cy, cx * z, y), (0.0, cy * x - cx * y, z)))
+    centre = tuple(0.5 * (a + b) for a, b in zip(start, end, strict=True))
+    return Shape("box", (radius, radius, 0.5 * length), centre, rgba, rotation, glow=0.6)
+
+
+class QuadrotorScene:
+    """Draws one quadrotor of the given parameters in pictures of `width` times `height` pixels.
+
+    Raises robots.render.MissingGraphicsError where no picture can be drawn. Use it from one thread only.
+    """
+
+    def __init__(
+        self, parameters: QuadrotorParameters, width: int = 640, height: int = 480, target_radius: float = 0.1
+    ) -> None:
+        require_gl()
+        import mujoco
+
+        self.target_radius = target_radius
+        self.drawn_offset = MAGNIFICATION * parameters.rotor_offset
+        self._mujoco = mujoco
+        self._model = mujoco.MjModel.from_xml_string(_world(parameters, width, height))
+        self._data = mujoco.MjData(self._model)
+        self._discs = [self._model.geom(f"disc_{i}").id for i in (1, 2, 3, 4)]
+        self._renderer = mujoco.Renderer(self._model, height, width, max_geom=2000)
+        self._kinds = {
+            kind: getattr(mujoco.mjtGeom, f"mjGEOM_{kind.upper()}")
+            for kind in ("sphere", "ellipsoid", "capsule", "cylinder", "box")
+        }
+        flags = self._renderer.scene.flags
+        flags[mujoco.mjtRndFlag.mjRND_SHADOW] = False
+        flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
+
+    def draw(
+        self,
+        position: np.ndarray,
+        quaternion: np.ndarray,
+        rotor_speed: np.ndarray,
+        target: np.ndarray | None = None,
+        trail: np.ndarray | None = None,
+        shapes: Iterable[Shape] = (),
+        camera: Camera | None = None,
+    ) -> np.ndarray:
+        """Picture (height, width, 3) uint8 of a quadrotor at `position` (3,) [m] with attitude `quaternion` (4,) wxyz.
+
+        `rotor_speed` (4,) in [0, 1] shows as the discs' opacity, `target` (3,) as a translucent ball and `trail` (k, 3)
+        as the path flown so far, oldest position first. Without a `camera` the view follows quadrotor and target. On
+        the floor the quadrotor is drawn standing on its feet.
+        """
+        x, y, z = (float(v) for v in position)
+        self._data.mocap_pos[0] = (x, y, max(z, _FEET * self.drawn_offset))
+        self._data.mocap_quat[0] = quaternion
+        for disc, speed in zip(self._discs, rotor_speed, strict=True):
+            self._model.geom_rgba[disc, 3] = 0.15 + 0.5 * float(speed)
+        self._mujoco.mj_kinematics(self._model, self._data)
+        self._mujoco.mj_camlight(self._model, self._data)
+        self._renderer.update_scene(self._data, self._view(chase(position, target) if camera is None else camera))
+        flown = [] if trail is None else path(trail)
+        for shape in (*self._markers(position, target), *flown, *shapes):
+            self._add(shape)
+        picture: np.ndarray = self._renderer.render()
+        return picture
+
+    def close(self) -> None:
+        """Release the graphics context; no picture can be drawn afterwards."""
+        self._renderer.close()
+
+    def _view(self, camera: Camera) -> mujoco.MjvCamera:
+        view = self._mujoco.MjvCamera()
+        view.type = self._mujoco.mjtCamera.mjCAMERA_FREE
+        view.lookat[:] = camera.centre
+        view.distance, view.azimuth, view.elevation = camera.distance, camera.azimuth, camera.elevation
+        return view
+
+    def _markers(self, position: np.ndarray, target: np.ndarray | None) -> list[Shape]:
+        """Target, and a round shadow straight below the quadrotor that tells its height."""
+        x, y, z = (float(v) for v in position)
+        radius = 1.2 * self.drawn_offset
+        markers = [Shape("cylinder", (radius, 0.001), (x, y, 0.002), (0.05, 0.08, 0.15, 0.35))]
+        if z > 0.05:
+            markers.append(bar((x, y, 0.0), (x, y, z), 0.002, (0.05, 0.08, 0.15, 0.25)))
+        if target is not None:
+            x, y, z = (float(v) for v in target)
+            r = self.target_radius
+            markers.append(Shape("sphere", (r,), (x, y, z), (*_GREEN, 0.3), glow=0.4))
+            if z > r:
+                markers.append(bar((x, y, 0.0), (x, y, z - r), 0.003, (*_GREEN, 0.3)))
+                markers.append(Shape("cylinder", (r, 0.001), (x, y, 0.001), (*_GREEN, 0.35)))
+        return markers
+
+    def _add(self, shape: Shape) -> None:
+        """Append a shape to the picture; raises ValueError where it holds too many."""
+        scene = self._renderer.scene
+        if scene.ngeom >= scene.maxgeom:
+            raise ValueError(f"a picture holds {scene.maxgeom} shapes at most")
+        self._mujoco.mjv_initGeom(
+            scene.geoms[scene.ngeom],
+            self._kinds[shape.kind],
+            np.array((*shape.size, 0.0, 0.0)[:3], dtype=np.float64),
+            np.asarray(shape.position, dtype=np.float64),
+            np.asarray(shape.rotation, dtype=np.float64).reshape(9),
+            np.asarray(shape.rgba, dtype=np.float32),
+        )
+        scene.geoms[scene.ngeom].emission = shape.glow
+        scene.ngeom += 1
+
+
+def _world(parameters: QuadrotorParameters, width: int, height: int) -> str:
+    """MJCF of floor, sky, light and a quadrotor that is placed, not simulated."""
+    return f"""
+<mujoco>
+  <statistic extent="4" center="0 0 1"/>
+  <visual>
+    <global offwidth="{width}" offheight="{height}" fovy="{FIELD_OF_VIEW}"/>
+    <quality offsamples="4" numslices="24" numstacks="10"/>
+    <headlight ambient="0.35 0.35 0.37" diffuse="0.35 0.35 0.35" specular="0.1 0.1 0.1"/>
+    <rgba haze="0.86 0.91 0.96 1"/>
+    <map znear="0.02" zfar="15" haze="0.4"/>
+  </visual>
+  <asset>
+    <texture name="sky" type="skybox" builtin="gradient" rgb1="0.86 0.91 0.96" rgb2="0.30 0.52 0.82"
+             width="256" height="1536"/>
+    <texture name="tiles" type="2d" builtin="checker" rgb1="0.80 0.82 0.85" rgb2="0.66 0.69 0.74"
+             mark="edge" markrgb="0.9 0.92 0.94" width="256" height="256"/>
+    <material name="floor" texture="tiles" texrepeat="{1.0 / TILE} {1.0 / TILE}" texuniform="true" specular="0"/>
+    <material name="carbon" rgba="0.10 0.11 0.13 1" specular="0.6" shininess="0.5"/>
+    <material name="metal" rgba="0.62 0.65 0.70 1" specular="0.9" shininess="0.8"/>
+    <material name="board" rgba="0.16 0.20 0.27 1" specular="0.4" shininess="0.4"/>
+    <material name="battery" rgba="0.75 0.78 0.82 1" specular="0.4" shininess="0.4"/>
+    <material name="nose" rgba="1.0 0.35 0.05 1" specular="0.5" shininess="0.5" emission="0.3"/>
+  </asset>
+  <worldbody>
+    <light directional="true" pos="0 0 5" dir="-0.4 0.3 -1" diffuse="0.6 0.6 0.58" specular="0.3 0.3 0.3"/>
+    <geom type="plane" size="0 0 0.05" material="floor"/>
+    <body name="quadrotor" mocap="true">{_airframe(MAGNIFICATION * parameters.rotor_offset)}
+    </body>
+  </worldbody>
+</mujoco>"""
+
+
+def _airframe(offset: float) -> str:
+    """MJCF geoms of an X frame whose rotors sit at |x| = |y| = `offset` [m]."""
+    geoms: list[str] = []
+
+    def add(kind: str, size: Vector, look: str, placed: str) -> None:
+        lengths = " ".join(f"{offset * s:.6f}" for s in size)
+        geoms.append(f'\n      <geom type="{kind}" size="{lengths}" {look} {placed}/>')
+
+    def at(*point: float) -> str:
+        return " ".join(f"{offset * c:.6f}" for c in point)
+
+    add("box", (0.42, 0.30, 0.05), 'material="board"', 'pos="0 0 0"')
+    add("box", (0.34, 0.22, 0.10), 'material="battery"', f'pos="{at(-0.03, 0.0, 0.15)}"')
+    add("ellipsoid", (0.26, 0.17, 0.13), 'material="nose"', f'pos="{at(0.55, 0.0, 0.03)}"')
+    for i, (x, y) in enumerate(((1, -1), (-1, -1), (-1, 1), (1, 1)), start=1):
+        rgb = _DISC_FRONT if x > 0 else _DISC_BACK
+        add("capsule", (0.07,), 'material="carbon"', f'fromto="{at(0.2 * x, 0.15 * y, 0)} {at(x, y, 0)}"')
+        add("cylinder", (0.15, 0.16), 'material="metal"', f'pos="{at(x, y, 0.08)}"')
+        add("capsule", (0.05,), 'material="carbon"', f'fromto="{at(x, y, -0.05)} {at(1.02 * x, 1.02 * y, -0.3)}"')
+        add(
+            "cylinder", (0.7, 0.012), f'name="disc_{i}" rgba="{rgb[0]} {rgb[1]} {rgb[2]} 0.5"', f'pos="{at(x, y, 0.3)}"'
+        )
+        add("cylinder", (0.06, 0.06), 'material="carbon"', f'pos="{at(x, y, 0.3)}"')
+    return "".join(geoms)
