@@ -1,0 +1,62 @@
+"""The flying side needs no torch, and the package itself needs nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import sim2real
+from policies.actor_critic import ActorCritic
+from policies.spec import Entry, PolicySpec
+from sim2real.export_onnx import export_onnx
+from sim2real.onnx_policy import OnnxPolicy
+
+ROOT = Path(sim2real.__file__).parents[1]
+SPEC = PolicySpec("hover", "cf2x", 100.0, (Entry("x"), Entry("y")), (Entry("a"),), (-1.0,), (2.0,), (0.0,), (8,))
+
+
+def run_without(modules: tuple[str, ...], code: str) -> str:
+    """Standard output of a fresh interpreter in which the modules cannot be imported."""
+    blocked = "import sys\n" + "".join(f"sys.modules[{name!r}] = None\n" for name in modules)
+    command = [sys.executable, "-c", f"{blocked}sys.path.insert(0, {str(ROOT)!r})\n{code}"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_blocking_blocks() -> None:
+    assert run_without(("torch",), "try:\n import torch\nexcept ImportError:\n print('blocked')") == "blocked\n"
+
+
+def test_packages_import_without_torch_and_onnx() -> None:
+    run_without(("torch", "onnx", "onnxruntime"), "import sim2real, policies.spec, policies")
+
+
+def test_an_exported_file_flies_without_torch_and_onnx(tmp_path: Path) -> None:
+    policy = ActorCritic(SPEC, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        policy.actor[-1].weight.mul_(50.0)
+    path = tmp_path / "policy.onnx"
+    export_onnx(policy, path)
+    code = (
+        "import policies.spec, sim2real, sim2real.onnx_policy\n"
+        f"policy = sim2real.OnnxPolicy({str(path)!r})\n"
+        "print(policy.spec.robot, float(policy([0.3, -0.2])[0]))"
+    )
+    robot, action = run_without(("torch", "onnx"), code).split()
+    assert robot == "cf2x"
+    assert float(action) == float(OnnxPolicy(path)([0.3, -0.2])[0])
+    assert float(action) == pytest.approx(policy(torch.tensor([0.3, -0.2])).item(), abs=3e-5)
+    assert not np.isclose(float(action), SPEC.safe_action[0], atol=1e-3)
+
+
+def test_names_are_loaded_when_used() -> None:
+    for name in sim2real.__all__:
+        assert getattr(sim2real, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'Policy'"):
+        _ = sim2real.Policy
