@@ -33,9 +33,9 @@ def test_presets_of_one_task_spend_the_same_simulator_steps(task: str) -> None:
 
 def test_the_hover_presets_differ_in_nothing_but_the_algorithm() -> None:
     configs = [preset(algorithm, "quadrotor-hover") for algorithm in ALGORITHMS]
-    # PPO draws one sample from four times as many roots: 64 x 2048 x 1 = 64 x 512 x 4 = 131072.
-    assert {config.steps_per_iteration for config in configs} == {131_072}
-    assert {config.batch_rows for config in configs} == {131_072}
+    # PPO draws one sample from as many more roots as the others draw more samples.
+    assert len({config.steps_per_iteration for config in configs}) == 1
+    assert len({config.batch_rows for config in configs}) == 1
     assert len({config.learning for config in configs}) == 1
 
 
