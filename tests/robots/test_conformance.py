@@ -127,6 +127,9 @@ def test_a_step_returns_what_the_specification_says(simulator: Simulator, rows: 
         assert step.reward.is_floating_point()
         assert step.reward.isfinite().all()
         assert step.terminated.dtype == torch.bool
+        position = simulator.position(step.state)
+        assert position.shape == (rows, 3)
+        assert position.isfinite().all()
         success = simulator.success(step.state)
         assert success.shape == (rows,)
         assert success.dtype == torch.bool
