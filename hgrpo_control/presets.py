@@ -26,15 +26,15 @@ def preset(algorithm: str, task: str) -> Config:
 _HOVER = Config(
     task="quadrotor-hover",
     algorithm=HybridGRPO(num_samples=4, gae_lambda=1.0),
-    total_steps=2_621_440,
-    num_envs=512,
+    total_steps=64 * 32_768,
+    num_envs=128,
     rollout_steps=64,
     network=Network(hidden_sizes=(64, 64)),
-    learning=Learning(learning_rate=1e-3, update_epochs=10, num_minibatches=8),
+    learning=Learning(learning_rate=1e-3, update_epochs=10, num_minibatches=4),
 )
 
 _PRESETS: dict[tuple[str, str], Config] = {
     ("hybrid-grpo", "quadrotor-hover"): _HOVER,
-    ("ppo", "quadrotor-hover"): dataclasses.replace(_HOVER, algorithm=PPO(gae_lambda=1.0), num_envs=2048),
+    ("ppo", "quadrotor-hover"): dataclasses.replace(_HOVER, algorithm=PPO(gae_lambda=1.0), num_envs=512),
     ("grpo", "quadrotor-hover"): dataclasses.replace(_HOVER, algorithm=GRPO(num_samples=4)),
 }

@@ -71,7 +71,8 @@ class ActorCritic(nn.Module):
     def to_environment(self, action: Tensor) -> Tensor:
         """Clip normalised actions (..., A) to [-1, 1] and scale them to the environment's bounds."""
         half_range = 0.5 * (self.action_high - self.action_low)
-        return self.action_low + (action.clamp(-1.0, 1.0) + 1.0) * half_range
+        scaled = self.action_low + (action.clamp(-1.0, 1.0) + 1.0) * half_range
+        return scaled.clamp(self.action_low, self.action_high)  # rounding may have passed a bound by one unit
 
     def from_environment(self, action: Tensor) -> Tensor:
         """Normalised action (..., A) that `to_environment` maps to this one, for actions within bounds."""

@@ -34,7 +34,7 @@ class ObservationNormalizer(nn.Module):
 
     def shift_and_scale(self) -> tuple[Tensor, Tensor]:
         """Mean and reciprocal standard deviation (O,), in single precision."""
-        scale = torch.where(self.variance > _EPSILON, self.variance, 1.0).rsqrt()
+        scale = torch.where(self.variance <= _EPSILON, 1.0, self.variance).rsqrt()
         return self.mean.float(), scale.float()
 
     @torch.no_grad()

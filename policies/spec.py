@@ -4,6 +4,7 @@ export."""
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -25,7 +26,8 @@ class PolicySpec:
     """The interface of a policy and the shape of its networks.
 
     `safe_action` is what to send when the policy has nothing valid to say. `critic` is false for policies trained
-    without V. Raises ValueError where sizes disagree, a bound is empty or the activation is unknown.
+    without V. Raises ValueError where sizes disagree, a range is empty or not finite, the safe action lies outside the
+    bounds, the rate is not positive or the activation is unknown.
     """
 
     task: str
@@ -45,9 +47,14 @@ class PolicySpec:
         for name in ("action_low", "action_high", "safe_action"):
             if len(getattr(self, name)) != len(self.action):
                 raise ValueError(f"{name} has {len(getattr(self, name))} entries for {len(self.action)} actions")
-        for entry, low, high in zip(self.action, self.action_low, self.action_high, strict=True):
-            if not low < high:
-                raise ValueError(f"action {entry.name!r} has bounds [{low}, {high}]; the first must be the lower")
+        limits = zip(self.action, self.action_low, self.safe_action, self.action_high, strict=True)
+        for entry, low, safe, high in limits:
+            if not -math.inf < low < high < math.inf:
+                raise ValueError(f"action {entry.name!r} has bounds [{low}, {high}]; allowed: finite, lower one first")
+            if not low <= safe <= high:
+                raise ValueError(f"safe action of {entry.name!r} is {safe}; allowed: [{low}, {high}]")
+        if not 0.0 < self.control_hz < math.inf:
+            raise ValueError(f"control_hz must be above 0; given {self.control_hz}")
         if self.activation not in ACTIVATIONS:
             raise ValueError(f"unknown activation {self.activation!r}; allowed: {', '.join(ACTIVATIONS)}")
 
@@ -67,13 +74,18 @@ class PolicySpec:
 
     @classmethod
     def from_json(cls, text: str) -> PolicySpec:
-        """Spec from its JSON; raises ValueError if the text is another schema version's."""
-        fields: dict[str, Any] = json.loads(text)
+        """Spec from its JSON; raises ValueError if the text is not one, or another schema version's."""
+        fields: Any = json.loads(text)
+        if not isinstance(fields, dict):
+            raise ValueError(f"not a policy spec: {text[:40]!r}")
         version = fields.pop("schema_version", None)
         if version != SCHEMA_VERSION:
             raise ValueError(f"policy spec has schema version {version}; this release reads {SCHEMA_VERSION}")
-        for name in ("observation", "action"):
-            fields[name] = tuple(Entry(**entry) for entry in fields[name])
-        for name in ("action_low", "action_high", "safe_action", "hidden_sizes"):
-            fields[name] = tuple(fields[name])
-        return cls(**fields)
+        try:
+            for name in ("observation", "action"):
+                fields[name] = tuple(Entry(**entry) for entry in fields[name])
+            for name in ("action_low", "action_high", "safe_action", "hidden_sizes"):
+                fields[name] = tuple(fields[name])
+            return cls(**fields)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not a policy spec: {error}") from error

@@ -108,8 +108,6 @@ def _refuse_non_finite(policy: ActorCritic) -> None:
         "the reciprocal of normalizer.scale": scale.reciprocal(),
         "the action range": action_range,
         "the reciprocal of the action range": action_range.reciprocal(),
-        "control_hz": torch.tensor(policy.spec.control_hz),
-        "safe_action": torch.tensor(policy.spec.safe_action),
     }
     for name, tensor in numbers.items():
         if not bool(torch.isfinite(tensor).all()):

@@ -226,9 +226,9 @@ def test_non_finite_parameters_are_refused_by_name(
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
-        ({"action_high": (0.3, math.inf)}, "action range"),
-        ({"action_low": (-2.0, 7.7 - 1e-12)}, "reciprocal of the action range"),  # one bound, in single precision
-        ({"control_hz": math.nan}, "control_hz"),
+        ({"action_low": (-2.0, -3e38), "action_high": (0.3, 3e38)}, "action range"),  # 6e38 is infinite
+        # one bound, in single precision
+        ({"action_low": (-2.0, 7.7 - 1e-12), "safe_action": (0.0, 7.7)}, "reciprocal of the action range"),
     ],
 )
 def test_specs_that_single_precision_cannot_hold_are_refused(
