@@ -1,0 +1,109 @@
+"""What a policy spec accepts, refuses, and survives on its way through JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from policies.spec import ACTIVATIONS, SCHEMA_VERSION, Entry, PolicySpec
+
+
+def spec(**changes: Any) -> PolicySpec:
+    fields: dict[str, Any] = {
+        "task": "reach",
+        "robot": "arm",
+        "control_hz": 50.0,
+        "observation": (Entry("angle", "rad", "joint"), Entry("rate", "rad/s", "joint"), Entry("error", "m", "world")),
+        "action": (Entry("shoulder", "N m", "joint"), Entry("elbow", "N m", "joint")),
+        "action_low": (-1.0, 0.1),
+        "action_high": (2.0, 0.3),
+        "safe_action": (0.0, 0.2),
+    }
+    return PolicySpec(**(fields | changes))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"hidden_sizes": (), "activation": "elu", "min_sigma": 0.1, "critic": False}, {"control_hz": 1.0 / 3.0}],
+)
+def test_json_gives_back_an_equal_spec(changes: dict[str, Any]) -> None:
+    assert PolicySpec.from_json(spec(**changes).to_json()) == spec(**changes)
+
+
+def test_json_holds_the_schema_version_and_every_field() -> None:
+    names = {field.name for field in dataclasses.fields(PolicySpec)}
+    assert set(json.loads(spec().to_json())) == names | {"schema_version"}
+
+
+@pytest.mark.parametrize("version", [None, 0, SCHEMA_VERSION + 1, "1"])
+def test_another_schema_version_is_refused(version: Any) -> None:
+    fields = json.loads(spec().to_json()) | {"schema_version": version}
+    with pytest.raises(ValueError, match=f"schema version {version}; this release reads {SCHEMA_VERSION}"):
+        PolicySpec.from_json(json.dumps(fields))
+
+
+def test_sizes_follow_from_the_entries() -> None:
+    assert (spec().observation_size, spec().action_size) == (3, 2)
+
+
+@pytest.mark.parametrize("name", ["action_low", "action_high", "safe_action"])
+def test_a_missing_number_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} has 1 entries for 2 actions"):
+        spec(**{name: (0.0,)})
+
+
+@pytest.mark.parametrize("low", [2.0, 3.0, float("nan"), float("-inf")])
+def test_bounds_without_room_between_them_are_refused(low: float) -> None:
+    with pytest.raises(ValueError, match=rf"'shoulder' has bounds \[{low}, 2\.0\]; allowed: finite, lower one first"):
+        spec(action_low=(low, 0.1))
+
+
+@pytest.mark.parametrize("safe", [-1.5, 2.5, float("nan")])
+def test_a_safe_action_beyond_its_bounds_is_refused(safe: float) -> None:
+    with pytest.raises(ValueError, match=rf"safe action of 'shoulder' is {safe}; allowed: \[-1\.0, 2\.0\]"):
+        spec(safe_action=(safe, 0.2))
+
+
+@pytest.mark.parametrize("rate", [0.0, -50.0, float("nan"), float("inf")])
+def test_a_rate_that_is_none_is_refused(rate: float) -> None:
+    with pytest.raises(ValueError, match=f"control_hz must be above 0; given {rate}"):
+        spec(control_hz=rate)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "3", '{"schema_version": 1}', '{"schema_version": 1, "observation": [1], "action": []}']
+)
+def test_what_is_not_a_spec_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r".") as raised:
+        PolicySpec.from_json(text)
+    assert len(str(raised.value).splitlines()) == 1
+
+
+def test_an_unknown_activation_is_refused() -> None:
+    with pytest.raises(ValueError, match="unknown activation 'sigmoid'; allowed: tanh, relu, elu"):
+        spec(activation="sigmoid")
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_allowed_activation_is_accepted(activation: str) -> None:
+    assert spec(activation=activation).activation == activation
+
+
+def test_specs_are_read_without_torch() -> None:
+    program = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from policies.spec import PolicySpec\n"
+        "import policies\n"
+        "print(policies.PolicySpec.from_json(sys.stdin.read()).to_json(), end='')\n"
+        "try:\n    policies.ActorCritic\nexcept ImportError:\n    sys.exit(7)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], input=spec().to_json(), capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.stdout == spec().to_json(), done.stderr
+    assert done.returncode == 7  # what needs torch says so, and only when it is asked for
