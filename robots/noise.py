@@ -26,7 +26,11 @@ def new_keys(num: int, generator: torch.Generator) -> Tensor:
 
 def split(key: Tensor, index: Tensor | int) -> Tensor:
     """Key (B,) of an independent stream per index; index 0 keeps the key, so that the executed sample meets its own
-    future."""
+    future.
+
+    Siblings split at successive steps meet the same noise at equal counters; where that matters, mix the step into the
+    index.
+    """
     index = torch.as_tensor(index, dtype=torch.int64, device=key.device)
     return torch.where(index == 0, key, _mix(key ^ _mix(index * _MIX_2)))
 

@@ -46,8 +46,8 @@ class Airframe(NamedTuple):
     """exp(-h/2 / tau) of a rotor that speeds up and of one that slows down."""
     lag_full: tuple[Tensor, Tensor]
     """exp(-h / tau), likewise."""
-    instant: bool
-    """Whether the rotors follow their commands without lag."""
+    lag_start: tuple[Tensor, Tensor] | None
+    """The same just after a command: 0 for rotors that follow at once, else 1; None if none does."""
     push_curve: tuple[Tensor, Tensor, Tensor]
     """(4, 1) or (4, B): thrust curve over mass [m/s^2]."""
     turn_gain: Tensor
@@ -76,7 +76,7 @@ def airframe(parameters: QuadrotorParameters, duration: float, dtype: torch.dtyp
         speed_min=tensor(p.rotor_speed_min)[0],
         lag_half=(half[0], half[1]),
         lag_full=(full[0], full[1]),
-        instant=max(taus) == 0.0,
+        lag_start=(tensor(float(taus[0] > 0.0))[0], tensor(float(taus[1] > 0.0))[0]) if min(taus) == 0.0 else None,
         push_curve=(curve[0], curve[1], curve[2]),
         turn_gain=tensor(arm / jx, arm / jy, p.mass * p.torque_per_thrust / jz).unsqueeze(1),
         gyroscopic=tensor((jy - jz) / jx, (jz - jx) / jy, (jx - jy) / jz).unsqueeze(1),
@@ -101,10 +101,11 @@ def step(state: QuadrotorState, action: Tensor, frame: Airframe, duration: float
     command = torch.addcmul(frame.speed_min, action.t() + 1.0, 0.5 * (1.0 - frame.speed_min))
     start = state.rotor_speed.t()
     half, end = _lag(start, command, frame.lag_half), _lag(start, command, frame.lag_full)
-    if frame.instant:
-        start = command
+    if frame.lag_start is not None:
+        start = _lag(start, command, frame.lag_start)
     loads = [_load(speed, frame) for speed in (start, half, end)]
-    body = torch.cat((state.position.t(), state.velocity.t(), state.quaternion.t(), state.angular_velocity.t()))
+    before = torch.cat((state.position.t(), state.velocity.t(), state.quaternion.t(), state.angular_velocity.t()))
+    body = before
     slope = _derivative(body, loads[0], frame)
     total = slope
     for weight, fraction, load in ((2.0, 0.5, loads[1]), (2.0, 0.5, loads[1]), (1.0, 1.0, loads[2])):
@@ -112,7 +113,7 @@ def step(state: QuadrotorState, action: Tensor, frame: Airframe, duration: float
         total = torch.add(total, slope, alpha=weight)
     body = torch.add(body, total, alpha=duration / 6.0)
     body[6:10].div_(torch.sqrt(squared_norm(body[6:10])))
-    _rest_on_ground(body)
+    _rest_on_ground(body, before)
     position, velocity, quaternion, angular_velocity = body.split((3, 3, 4, 3))
     return QuadrotorState(position.t(), velocity.t(), quaternion.t(), angular_velocity.t(), end.t())
 
@@ -206,10 +207,15 @@ def _rotor_axis(qw: Tensor, qx: Tensor, qy: Tensor, qz: Tensor, out: Tensor) -> 
     out[2].sub_(1.0)
 
 
-def _rest_on_ground(body: Tensor) -> None:
-    """Stop rows of `body` (13, B) that sank below z = 0 on the floor; they lift off when their thrust allows."""
+def _rest_on_ground(body: Tensor, before: Tensor) -> None:
+    """Stop rows of `body` (13, B) that sank below z = 0 on the floor, where and as they were turned `before` the step.
+
+    They lift off as soon as their thrust carries them above it.
+    """
     below = body[2] < 0.0
     if bool(below.any()):
-        body[2].masked_fill_(below, 0.0)
-        body[3:6].masked_fill_(below, 0.0)
-        body[10:13].masked_fill_(below, 0.0)
+        rows = below.nonzero().squeeze(1)
+        body[:, rows] = before[:, rows]
+        body[2, rows] = 0.0
+        body[3:6, rows] = 0.0
+        body[10:13, rows] = 0.0

@@ -99,7 +99,7 @@ def _learning_to_fly() -> QuadrotorParameters:
         name="learning-to-fly",
         source="Eschmann et al., Learning to Fly in Seconds, 2024; it models no drag",
         mass=0.027,
-        inertia=(3.85e-6, 3.85e-6, 5.97e-6),
+        inertia=(3.85e-6, 3.85e-6, 5.9675e-6),
         rotor_offset=0.028,
         thrust_curve=_quadratic(0.0, kf, rpm_max),
         torque_per_thrust=0.005964552,
@@ -131,15 +131,15 @@ def _cf21b_500() -> QuadrotorParameters:
     rpm_max = _rpm_at(0.2, c1, c2)
     return QuadrotorParameters(
         name="cf21B_500",
-        source="drone-models, cf21B_500 (Crazyflie 2.1 Brushless): identified thrust curve, thrust lag and drag",
+        source="drone-models, cf21B_500 (Crazyflie 2.1 Brushless): identified thrust curve, rotor lag and drag",
         mass=0.04338,
         inertia=(2.5e-5, 2.8e-5, 4.9e-5),
         rotor_offset=0.035355,
         thrust_curve=_quadratic(c1, c2, rpm_max),
         torque_per_thrust=0.00593893393599368,
         rotor_speed_min=_rpm_at(0.02136263065537499, c1, c2) / rpm_max,
-        rotor_time_up=1.0 / 15.09965949800411,
-        rotor_time_down=1.0 / 15.09965949800411,
+        rotor_time_up=1.0 / 15.416891997523813,
+        rotor_time_down=1.0 / 15.416891997523813,
         drag=(0.02149163, 0.02359736),
     )
 

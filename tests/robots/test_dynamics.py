@@ -259,7 +259,7 @@ def test_coefficients_may_differ_per_row(name: str) -> None:
         speed_min=rows(lambda f: f.speed_min),
         lag_half=(rows(lambda f: f.lag_half[0]), rows(lambda f: f.lag_half[1])),
         lag_full=(rows(lambda f: f.lag_full[0]), rows(lambda f: f.lag_full[1])),
-        instant=frames[0].instant,
+        lag_start=frames[0].lag_start,
         push_curve=(rows(lambda f: f.push_curve[0]), rows(lambda f: f.push_curve[1]), rows(lambda f: f.push_curve[2])),
         turn_gain=rows(lambda f: f.turn_gain),
         gyroscopic=rows(lambda f: f.gyroscopic),

@@ -14,7 +14,8 @@ Reward per step, d = distance to the target [m]:
 
     1 / (1 + (d / 0.05)^2) + 0.5 / (1 + d^2) - 0.01 |omega|^2 / (1 + |omega|^2) - 0.1 |a - a_previous|^2 / 4
 
-The first term is sharp near the target, the second shows the way from afar; both stay positive, so crashing never pays.
+The first term is sharp near the target, the second shows the way from afar; both stay positive, so that ending the
+episode early never pays a drone that does not thrash its motors.
 
 An episode ends for good on touching the ground or more than 3 m away from the target. Success: within 0.10 m during the
 whole last second.
@@ -114,9 +115,7 @@ class QuadrotorHover:
             velocity=draw(3, -START_SPEED, START_SPEED),
             quaternion=_tilt_and_heading(tilt, axis, heading),
             angular_velocity=draw(3, -START_RATE, START_RATE),
-            rotor_speed=torch.full(
-                (num, 4), self.parameters.hover_rotor_speed, dtype=self.dtype, device=self.device
-            ),
+            rotor_speed=torch.full((num, 4), self.parameters.hover_rotor_speed, dtype=self.dtype, device=self.device),
         )
         neutral = torch.tensor(self.spec.neutral_action, dtype=self.dtype, device=self.device)
         steps_inside = torch.zeros(num, dtype=torch.int64, device=self.device)
@@ -161,6 +160,10 @@ class QuadrotorHover:
             "angular velocity [rad/s]": state.body.angular_velocity,
             "motor command [1]": state.last_action,
         }
+
+    def position(self, state: HoverState) -> Tensor:
+        """(B, 3) position of the drone in the world [m]."""
+        return state.body.position
 
     def render(
         self,
