@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import tyro
 
+from hgrpo_control.cli import main
 from hgrpo_control.command_line import UsageError, nearest, parse
 from hgrpo_control.config import GRPO, PPO, Config
 from hgrpo_control.presets import preset
@@ -28,6 +33,9 @@ class Options:
     """How wide."""
 
 
+HOVER = ("train", "ppo", "quadrotor-hover")
+TINY = ("--num-envs", "16", "--rollout-steps", "8", "--num-minibatches", "2")
+Refused = Callable[..., str]
 ENCODINGS = ("utf-8", "UTF-8", "ascii")  # the parser draws its messages in other characters for each
 
 
@@ -134,3 +142,141 @@ def test_task_options_are_pairs_of_words() -> None:
 def test_what_is_left_out_is_asked_for(words: list[str]) -> None:
     with pytest.raises(UsageError, match="hgrpo train ALGORITHM TASK"):
         parse_train_options(words)
+
+
+# Through the whole command line
+
+
+@pytest.fixture
+def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
+    """Run a command that must fail: status 2, one line on stderr, nothing on stdout, no file made."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str) -> str:
+        assert main(words) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.startswith("hgrpo: ")
+        assert err.endswith("\n")
+        assert err.count("\n") == 1, err
+        assert list(tmp_path.iterdir()) == []
+        return err.removeprefix("hgrpo: ").removesuffix("\n")
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("trian",), "unknown command 'trian'; did you mean 'train'?"),
+        (("fly",), "unknown command 'fly'; allowed: tasks, train, evaluate, export, compare"),
+        (("tasks", "all"), "hgrpo tasks takes no arguments; given all"),
+        (("train", "hybrid", "quadrotor-hover"), "unknown algorithm 'hybrid'; did you mean 'hybrid-grpo'?"),
+        (("train", "sac", "quadrotor-hover"), "unknown algorithm 'sac'; allowed: ppo, grpo, hybrid-grpo"),
+        (("train", "ppo", "quadrotor-hove"), "unknown task 'quadrotor-hove'; did you mean 'quadrotor-hover'?"),
+        (
+            ("train", "ppo"),
+            "which task? usage: hgrpo train ALGORITHM TASK [options]; `hgrpo tasks` lists them",
+        ),
+        ((*HOVER, "--task-options", "quadrotor", "cf3x"), "unknown quadrotor preset 'cf3x'; did you mean 'cf2x'?"),
+        (
+            ("train", "grpo", "quadrotor-hover", "--num-samples", "1"),
+            "grpo compares samples with each other, so num_samples must be at least 2; given 1",
+        ),
+        (
+            ("train", "hybrid-grpo", "quadrotor-hover", "--rollout-steps", "6", "--branch-steps", "4"),
+            "hybrid-grpo: branch_steps 4 does not divide rollout_steps 6; allowed: 1, 2, 3, 6",
+        ),
+        (
+            (*HOVER, "--num-envs", "3", "--rollout-steps", "5", "--num-minibatches", "4"),
+            "num_minibatches 4 does not divide the batch of 15 rows (nearest: 3, 5)",
+        ),
+        (
+            (*HOVER, *TINY, "--total-steps", "127"),
+            "total_steps 127 is less than one iteration takes: 16 envs x 1 samples x 8 steps = 128",
+        ),
+        ((*HOVER, "--num-env", "16"), "Unrecognized options: --num-env, 16; did you mean --num-envs?"),
+        ((*HOVER, "--gamma", "1.5"), "gamma must lie in [0, 1]; given 1.5"),
+        ((*HOVER, "--gamma", "nan"), "gamma must lie in [0, 1]; given nan"),
+        (("train", "--resume"), "--resume takes a run folder and nothing else: hgrpo train --resume DIR"),
+        ((*HOVER, "--resume", "run"), "--resume takes a run folder and nothing else: hgrpo train --resume DIR"),
+        (("train", "--resume", "nothing"), "no run at nothing: config.json is missing"),
+        (("evaluate", "nothing"), "no run at nothing: config.json is missing"),
+        (("export", "nothing"), "no run at nothing: config.json is missing"),
+        (("compare", "nothing"), "no run at nothing: config.json is missing"),
+        (("evaluate", "run", "--episode", "3"), "Unrecognized options: --episode, 3; did you mean --episodes?"),
+    ],
+)
+def test_a_mistake_is_one_line(words: tuple[str, ...], message: str, refused: Refused) -> None:
+    assert refused(*words) == message
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ((*HOVER, "--task-options", "quadrator", "cf2x"), "quadrator"),
+        ((*HOVER, "--task-options", "quadrotor"), "--task-options"),
+        ((*HOVER, "--seed", "x"), "--seed"),
+        ((*HOVER, "--activation", "tan"), "--activation"),
+        ((*HOVER, "--out"), "--out"),
+        (("evaluate",), "hgrpo evaluate"),
+        (("compare",), "folder"),
+        (("train",), "hgrpo train ALGORITHM TASK"),
+        (("train", "--out", "x", "ppo", "quadrotor-hover"), "hgrpo train ALGORITHM TASK"),
+    ],
+)
+def test_other_mistakes_are_one_line_that_names_the_place(words: tuple[str, ...], named: str, refused: Refused) -> None:
+    assert named in refused(*words)
+
+
+# Processes: what is imported, and what the shell sees
+
+
+def process(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`hgrpo` as a process of its own."""
+    program = "import sys; from hgrpo_control.cli import main; sys.exit(main())"
+    path = os.pathsep.join(path for path in sys.path if path)
+    return subprocess.run(
+        (sys.executable, "-c", program, *words),
+        env={**os.environ, "PYTHONPATH": path, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def modules_after(statement: str, *names: str) -> list[str]:
+    """Which of the modules are loaded in a fresh interpreter after a statement."""
+    program = f"{statement}\nimport sys\nprint(*[name for name in {names!r} if name in sys.modules], file=sys.stderr)"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    done = subprocess.run((sys.executable, "-c", program), env=environment, capture_output=True, text=True, check=True)
+    return done.stderr.split()
+
+
+def test_the_overview_loads_neither_torch_nor_mujoco() -> None:
+    statement = "from hgrpo_control.cli import main\nassert main(['--help']) == 0"
+    heavy = ("torch", "mujoco", "robots", "policies", "matplotlib", "onnx", "onnxruntime", "tensorboard", "imageio")
+    assert modules_after(statement, *heavy) == []
+
+
+def test_simulators_load_without_mujoco_graphics_or_a_gpu() -> None:
+    statement = "import robots, torch\nrobots.make('quadrotor-hover')\nassert not torch.cuda.is_initialized()"
+    assert modules_after(statement, "mujoco", "OpenGL", "torch", "matplotlib") == ["torch"]
+
+
+def test_the_shell_sees_the_status_and_one_line() -> None:
+    done = process("trian")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "hgrpo: unknown command 'trian'; did you mean 'train'?\n"
+
+
+def test_a_film_that_cannot_be_drawn_is_refused_before_any_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = process(*HOVER, *TINY, "--video", MUJOCO_GL="disable")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("hgrpo: MUJOCO_GL=disable switches drawing off")
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

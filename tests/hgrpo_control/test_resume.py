@@ -294,9 +294,5 @@ def test_a_second_ctrl_c_ends_the_process_at_once_and_leaves_the_last_checkpoint
     assert end.err.splitlines()[-1] == f"interrupted; continue with: hgrpo train --resume {end.folder.path}"
     trainer = restore_trainer(end.folder)
     assert trainer.iteration == 0, "the iteration of the first Ctrl-C was not waited for"
-    assert_same_bits(everything(trainer.policy, trainer.state_dict()), everything(*fresh(end.folder.read_config())))
-
-
-def fresh(config: Config) -> tuple[torch.nn.Module, dict[str, Any]]:
-    trainer = Trainer(config)
-    return trainer.policy, trainer.state_dict()
+    fresh = Trainer(end.folder.read_config())
+    assert_same_bits(everything(trainer.policy, trainer.state_dict()), everything(fresh.policy, fresh.state_dict()))
