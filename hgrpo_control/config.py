@@ -104,7 +104,7 @@ class Learning:
     ent_coef: float = 0.0
     """Weight of the entropy bonus (alpha of eq. 15, fixed)."""
     max_grad_norm: float = 1.0
-    """Gradients longer than this are shortened to it."""
+    """Gradients of actor and critic longer than this are shortened to it, each by itself."""
     target_kl: float | None = None
     """Stop an update early once the mean KL of a pass exceeds this."""
     normalize_advantage: bool = True

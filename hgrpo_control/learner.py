@@ -25,7 +25,7 @@ class LearnerStats(NamedTuple):
     approx_kl: float
     clip_fraction: float
     grad_norm: float
-    """Before it is shortened."""
+    """Of the actor, before it is shortened."""
     explained_variance: float
     """Of V before the update; NaN without critic."""
     learning_rate: float
@@ -34,7 +34,7 @@ class LearnerStats(NamedTuple):
 
 
 class Learner:
-    """Adam on policy loss + vf_coef value loss - ent_coef entropy, with gradients shortened to max_grad_norm."""
+    """Adam on policy loss + vf_coef value loss - ent_coef entropy, actor and critic shortened to max_grad_norm each."""
 
     def __init__(self, policy: ActorCritic, config: Learning, seed: int) -> None:
         self.policy, self.config = policy, config
@@ -105,13 +105,28 @@ class Learner:
             )
         self.optimizer.zero_grad()
         loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(policy.parameters(), config.max_grad_norm)
-        if not torch.isfinite(norm):
-            raise NotFiniteError(f"the gradient is not finite, though the loss is {loss.item()}")
+        norm = self._shorten_gradients()
         self.optimizer.step()
         shown = value_loss if batch.value_target is not None else torch.tensor(torch.nan)
         terms = (surrogate.loss, shown, entropy, surrogate.approx_kl, surrogate.clip_fraction, norm)
         return torch.stack([term.detach().double() for term in terms])
+
+    def _shorten_gradients(self) -> Tensor:
+        """Cut the gradients of actor and critic to max_grad_norm, each by itself; returns the actor's norm before.
+
+        The networks share nothing, so a critic far from its targets must not shorten the policy's step.
+        """
+        critic = [] if self.policy.critic is None else list(self.policy.critic.parameters())
+        in_critic = {id(parameter) for parameter in critic}
+        actor = [parameter for parameter in self.policy.parameters() if id(parameter) not in in_critic]
+        limit = self.config.max_grad_norm
+        actor_norm, critic_norm = (torch.nn.utils.clip_grad_norm_(group, limit) for group in (actor, critic))
+        if not torch.isfinite(actor_norm + critic_norm):
+            raise NotFiniteError(
+                f"a gradient is not finite though the loss is: norm {actor_norm:.3g} of the actor, "
+                f"{critic_norm:.3g} of the critic"
+            )
+        return actor_norm
 
 
 def standardize(advantage: Tensor, weight: Tensor) -> Tensor:
