@@ -69,6 +69,27 @@ def leave_one_out_baseline(x: Tensor, counts: Tensor) -> Tensor:
     return torch.where(counts & (siblings > 0), mean + reference, 0.0)
 
 
+def shrunk_baseline(x: Tensor, counts: Tensor) -> Tensor:
+    """Leave-one-out baseline shrunk by how much siblings really share; x and counts (n, ..., N), one weight per step.
+
+    With rho = E[x_i x_m] / E[x^2] over pairs of siblings at one step of a branch, estimated over all groups, the mean
+    of M siblings predicts a sample with the least squared error when weighted by c = M rho / (1 + (M - 1) rho).
+    Siblings that share nothing (rho = 0) add Var / M to every sample at full weight and nothing here; those that share
+    everything (rho = 1) are taken at full weight. Estimating rho on the same batch costs a bias of order 1 / groups.
+    """
+    over_groups = tuple(range(1, x.dim()))
+    counted = torch.where(counts, x, 0.0)
+    members = counts.sum(-1, keepdim=True)
+    squares = counted.square().sum(-1, keepdim=True)
+    products = counted.sum(-1, keepdim=True).square() - squares  # over ordered pairs of different siblings
+    number, pairs = (m.sum(over_groups, keepdim=True).clamp_min(1) for m in (members, members * (members - 1)))
+    mean_square = (squares.sum(over_groups, keepdim=True) / number).clamp_min(torch.finfo(x.dtype).tiny)
+    rho = (products.sum(over_groups, keepdim=True) / pairs / mean_square).clamp(0.0, 1.0)
+    siblings = members - counts.to(torch.int64)
+    weight = siblings * rho / (1.0 + (siblings - 1) * rho).clamp_min(torch.finfo(x.dtype).eps)
+    return weight * leave_one_out_baseline(x, counts)
+
+
 def group_z_score(x: Tensor, epsilon: float = 1e-4) -> Tensor:
     """(x - mean) / (std + epsilon) over the N samples of each group (..., N): GRPO's advantage as DeepSeek defines it.
 
@@ -106,8 +127,9 @@ def hybrid(
     - `paper`: eq. 13/16 as printed, with lambda = 1: every sample and step of a macro-step gets A(k).
     - `per_sample`: A_{i,j} = L_{i,j}; the group mean at j = 0 is eq. 13 exactly.
     - `group`: A_{i,j} = L_{i,j} - mean of L_{m,j} over siblings m that, like i, are still in their first episode.
+    - `group_shrunk`: the same with the baseline shrunk by how much siblings share, see `shrunk_baseline`.
 
-    In the latter two the executed sample gains its tail N (gamma lambda)^{n-j} G_{k+1}; the weight N undoes the loss's
+    In all but `paper` the executed sample gains its tail N (gamma lambda)^{n-j} G_{k+1}; the weight N undoes the loss's
     averaging over N samples. Value targets: V + G_k for a root, V + L_{i,j} + tail without the weight elsewhere.
     """
     n, num_samples = branch_steps, delta.shape[-1]
@@ -119,11 +141,12 @@ def hybrid(
     if estimator == "paper":
         plain = discounted_sum(*by_step, gamma).transpose(0, 1)
         advantage = plain[:, :1].mean(-1, keepdim=True).expand_as(plain)
-    elif estimator == "group":
-        first = first_episode(by_step[1]).transpose(0, 1)
-        advantage = advantage - leave_one_out_baseline(inside, first)
+    elif estimator in ("group", "group_shrunk"):
+        first = first_episode(by_step[1])
+        baseline = leave_one_out_baseline if estimator == "group" else shrunk_baseline
+        advantage = advantage - baseline(inside.transpose(0, 1), first).transpose(0, 1)
     elif estimator != "per_sample":
-        raise ValueError(f"unknown estimator {estimator!r}; allowed: group, per_sample, paper")
+        raise ValueError(f"unknown estimator {estimator!r}; allowed: group, group_shrunk, per_sample, paper")
     target = torch.cat((roots.unsqueeze(1).expand_as(target[:, :1]), target[:, 1:]), dim=1)
     return BranchAdvantages(advantage.flatten(0, 1), value + target.flatten(0, 1))
 

@@ -63,7 +63,7 @@ class HybridGRPO:
     """N, branches per root; 1 is PPO."""
     branch_steps: int | None = None
     """n, steps per branch; must divide the rollout. None is the whole rollout."""
-    estimator: Literal["group", "per_sample", "paper"] = "group"
+    estimator: Literal["group", "group_shrunk", "per_sample", "paper"] = "group"
     """How branches become advantages; see advantages.py."""
     reward_transform: Literal["identity", "tanh"] = "identity"
     """f(R), eq. 12."""

@@ -25,16 +25,16 @@ def preset(algorithm: str, task: str) -> Config:
 
 _HOVER = Config(
     task="quadrotor-hover",
-    algorithm=HybridGRPO(num_samples=4, gae_lambda=1.0),
-    total_steps=64 * 32_768,
-    num_envs=128,
+    algorithm=HybridGRPO(num_samples=4, gae_lambda=1.0, estimator="group_shrunk"),
+    total_steps=64 * 65_536,
+    num_envs=256,
     rollout_steps=64,
     network=Network(hidden_sizes=(64, 64)),
-    learning=Learning(learning_rate=1e-3, update_epochs=10, num_minibatches=4),
+    learning=Learning(learning_rate=1.5e-3, update_epochs=5, num_minibatches=8),
 )
 
 _PRESETS: dict[tuple[str, str], Config] = {
     ("hybrid-grpo", "quadrotor-hover"): _HOVER,
-    ("ppo", "quadrotor-hover"): dataclasses.replace(_HOVER, algorithm=PPO(gae_lambda=1.0), num_envs=512),
+    ("ppo", "quadrotor-hover"): dataclasses.replace(_HOVER, algorithm=PPO(gae_lambda=1.0), num_envs=1024),
     ("grpo", "quadrotor-hover"): dataclasses.replace(_HOVER, algorithm=GRPO(num_samples=4)),
 }
