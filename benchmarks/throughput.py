@@ -2,8 +2,8 @@
 
     python benchmarks/throughput.py [--task quadrotor-hover] [--rows 64 1024 4096] [--seconds 3]
 
-`rows` is E x N with N = 4, as in the preset. "Learner allows" is the learner's rate over rows divided by the number of epochs: no
-training can be faster than that. Absolute rates depend on the machine; the ratios are what to compare.
+`rows` is E x N with N = 4, as in the preset. "Learner allows" is the learner's rate over rows divided by the number of
+epochs: no training can be faster than that. Absolute rates depend on the machine; the ratios are what to compare.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ def measure(config: Config, rows: int, seconds: float) -> list[str]:
     trainer = Trainer(dataclasses.replace(config, num_envs=rows // samples, total_steps=10**12))
     simulator, epochs = trainer.sampler.simulator, config.learning.update_epochs
     state = simulator.reset(rows, 0)
-    action = torch.tensor(simulator.spec.neutral_action).repeat(rows, 1) + 0.1 * torch.randn(rows, len(simulator.spec.action))
+    action = torch.tensor(simulator.spec.neutral_action).repeat(rows, 1) + 0.1 * torch.randn(
+        rows, len(simulator.spec.action)
+    )
 
     def simulate() -> int:
         for _ in range(config.rollout_steps):

@@ -43,8 +43,36 @@ def compare(folders: Sequence[Path], out: Path) -> tuple[Path, Path]:
     picture, table = out / "learning_curves.png", out / "comparison.md"
     plots.learning_curves(curves, picture)
     cells = [_row(run, label, history) for run, label, history in zip(runs, labels, metrics, strict=True)]
-    table.write_text(markdown_table(_COLUMNS, cells) + f"\n![learning curves]({picture.name})\n", encoding="utf-8")
+    text = markdown_table(_COLUMNS, cells)
+    if len(curves) < len(runs):
+        text += "\nOver the seeds, mean (lowest ... highest):\n\n" + _over_seeds(cells)
+    table.write_text(f"{text}\n![learning curves]({picture.name})\n", encoding="utf-8")
     return picture, table
+
+
+def _over_seeds(cells: Sequence[Sequence[str]]) -> str:
+    """Table with one row per label: mean and range of the figures of its runs, from the cells of the first table."""
+    measures = ("success (evaluation)", "return (evaluation)", "return (training, last tenth)", "steps/s")
+    columns = [_COLUMNS.index(measure) for measure in measures]
+    groups: dict[str, list[Sequence[str]]] = {}
+    for row in cells:
+        groups.setdefault(row[_COLUMNS.index("algorithm")], []).append(row)
+    rows = [
+        [label, str(len(members)), *(_mean_and_range([member[column] for member in members]) for column in columns)]
+        for label, members in groups.items()
+    ]
+    return markdown_table(("algorithm", "runs", *measures), rows)
+
+
+def _mean_and_range(cells: Sequence[str]) -> str:
+    """Mean (lowest ... highest) with the digits of the cells; cells that hold no figure are left out."""
+    figures = [cell for cell in cells if cell != "-"]
+    if not figures:
+        return "-"
+    digits = len(figures[0].partition(".")[2])
+    values = [float(figure.replace(",", "")) for figure in figures]
+    mean, low, high = (f"{value:,.{digits}f}" for value in (sum(values) / len(values), min(values), max(values)))
+    return f"{mean} ({low} ... {high})"
 
 
 def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -92,6 +92,24 @@ def test_the_table_holds_the_numbers_of_the_files(tmp_path: Path) -> None:
     assert image[:, :, :3].std() > 5.0, "not blank"
 
 
+def test_several_seeds_are_summed_up(tmp_path: Path) -> None:
+    evaluations = ({"success_rate": 0.9, "return_mean": 100.0}, {"success_rate": 1.0, "return_mean": 200.0})
+    runs = [
+        make_run(tmp_path / str(seed), dataclasses.replace(PPO_RUN, seed=seed), [5.0 + seed], evaluation)
+        for seed, evaluation in enumerate(evaluations)
+    ]
+    _, table = compare(runs, tmp_path / "out")
+    last = [line for line in table.read_text().splitlines() if line.startswith("| ppo")][-1]
+    assert [cell.strip() for cell in last.strip("|").split("|")] == [
+        "ppo",
+        "2",
+        "0.950 (0.900 ... 1.000)",
+        "150.0 (100.0 ... 200.0)",
+        "5.5 (5.0 ... 6.0)",
+        "2,500 (2,500 ... 2,500)",
+    ]
+
+
 def test_iterations_in_which_no_episode_ended_do_not_count_as_returns(tmp_path: Path) -> None:
     run = make_run(tmp_path / "a", PPO_RUN, [1.0] * 27 + [7.0, math.nan, 9.0])  # last tenth: three rows, two returns
     _, table = compare([run], tmp_path / "out")
