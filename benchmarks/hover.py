@@ -37,8 +37,8 @@ def main() -> None:
     _, table = compare(folders, given.out)
     seeds = " ".join(map(str, given.seeds))
     origin = (
-        f"Made by `python benchmarks/hover.py --seeds {seeds}` on {os.cpu_count()} cores ({platform.machine()}), Python "
-        f"{platform.python_version()}, torch {torch.__version__}, mujoco {mujoco.__version__}, numpy {np.__version__}. "
+        f"Made by `python benchmarks/hover.py --seeds {seeds}` on {os.cpu_count()} cores ({platform.machine()}), "
+        f"Python {platform.python_version()}, torch {torch.__version__}, mujoco {mujoco.__version__}, numpy {np.__version__}. "
         "Evaluation: 200 fresh episodes of the mean action per run."
     )
     table.write_text(f"{origin}\n\n{table.read_text(encoding='utf-8')}", encoding="utf-8")

@@ -32,35 +32,25 @@ def learning_curves(curves: Mapping[str, Sequence[Sequence[Metrics]]], path: Pat
             if column == 0:
                 grid[row][column].set_ylabel(f"{name} (training)")
         grid[1][column].set_xlabel(label)
-    grid[0][0].legend()
+    if grid[0][0].lines:
+        grid[0][0].legend()
     _save(figure, path)
 
 
 def _draw_curves(axes: Axes, curves: Mapping[str, Sequence[Sequence[Metrics]]], axis: str, measure: str) -> None:
+    """One colour per label; with several runs, each thinly and their mean strongly where all of them have values."""
     for index, (label, runs) in enumerate(curves.items()):
         color = f"C{index}"
-        lines = [_line(run, axis, measure) for run in runs]
-        lines = [line for line in lines if len(line[0]) > 1]
-        if not lines:
-            continue
+        lines = [(x, y) for x, y in (_line(run, axis, measure) for run in runs) if len(x)]
+        several = len(lines) > 1
         for x, y in lines:
-            axes.plot(
-                x,
-                y,
-                color=color,
-                alpha=0.35 if len(lines) > 1 else 1.0,
-                linewidth=1.0,
-                label=label if len(lines) == 1 else None,
-            )
-        if len(lines) > 1:
+            name = None if several else label
+            marker = "o" if len(x) == 1 else ""
+            axes.plot(x, y, color=color, alpha=0.35 if several else 1.0, linewidth=1.0, marker=marker, label=name)
+        if several:
             grid = np.linspace(max(x[0] for x, _ in lines), min(x[-1] for x, _ in lines), 200)
-            axes.plot(
-                grid,
-                np.mean([np.interp(grid, x, y) for x, y in lines], axis=0),
-                color=color,
-                linewidth=2.2,
-                label=label,
-            )
+            mean = np.mean([np.interp(grid, x, y) for x, y in lines], axis=0)
+            axes.plot(grid, mean, color=color, linewidth=2.2, label=label)
 
 
 def _line(run: Sequence[Metrics], axis: str, measure: str) -> tuple[np.ndarray, np.ndarray]:
