@@ -16,7 +16,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import mujoco
 import numpy as np
 import torch
 
@@ -36,9 +35,10 @@ def main() -> None:
     folders = [run(algorithm, seed, given.runs) for algorithm in ALGORITHMS for seed in given.seeds]
     _, table = compare(folders, given.out)
     seeds = " ".join(map(str, given.seeds))
+    versions = {"Python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
     origin = (
         f"Made by `python benchmarks/hover.py --seeds {seeds}` on {os.cpu_count()} cores ({platform.machine()}), "
-        f"Python {platform.python_version()}, torch {torch.__version__}, mujoco {mujoco.__version__}, numpy {np.__version__}. "
+        f"{', '.join(f'{name} {version}' for name, version in versions.items())}. "
         "Evaluation: 200 fresh episodes of the mean action per run."
     )
     table.write_text(f"{origin}\n\n{table.read_text(encoding='utf-8')}", encoding="utf-8")
