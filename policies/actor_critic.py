@@ -28,6 +28,8 @@ class ActorCritic(nn.Module):
 
     def __init__(self, spec: PolicySpec, init_sigma: float = 0.5, generator: torch.Generator | None = None) -> None:
         super().__init__()
+        if not init_sigma > spec.min_sigma > 0.0:
+            raise ValueError(f"init_sigma {init_sigma} must be above min_sigma {spec.min_sigma}, and that above 0")
         self.spec = spec
         self.normalizer = ObservationNormalizer(spec.observation_size)
         self.actor = _mlp(spec, spec.action_size, output_gain=0.01, generator=generator)

@@ -57,7 +57,8 @@ def restore(folder: str | Path) -> tuple[ActorCritic, dict[str, Any]]:
         raise CheckpointError(f"no checkpoint at {path}")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        policy = ActorCritic(PolicySpec.from_json(content["spec"]))
+        spec = PolicySpec.from_json(content["spec"])
+        policy = ActorCritic(spec, init_sigma=2.0 * spec.min_sigma)  # overwritten by the next line
         policy.load_state_dict(content["policy"])
     except _LOADING_ERRORS as error:
         raise CheckpointError(f"{path} is damaged or not a checkpoint of this package: {_first_line(error)}") from error
