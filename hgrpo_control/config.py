@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import json
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import tyro
 
@@ -132,6 +133,8 @@ class Config:
     """Iterations between two checkpoints."""
 
     def __post_init__(self) -> None:
+        for settings in (self.algorithm, self.network, self.learning):
+            _require_choices(settings)
         self._require_ranges()
         name, samples = self.algorithm_name, self.algorithm.num_samples
         if isinstance(self.algorithm, GRPO) and samples < 2:
@@ -220,14 +223,30 @@ class Config:
         try:
             fields: dict[str, Any] = json.loads(text)
             algorithm = dict(fields["algorithm"])
-            fields["algorithm"] = ALGORITHMS[algorithm.pop("name")](**algorithm)
+            name = algorithm.pop("name")
+            if name not in ALGORITHMS:
+                raise ConfigError(f"unknown algorithm {name!r}; allowed: {', '.join(ALGORITHMS)}")
+            fields["algorithm"] = ALGORITHMS[name](**algorithm)
             network = dict(fields["network"])
             network["hidden_sizes"] = tuple(network["hidden_sizes"])
             fields["network"] = Network(**network)
             fields["learning"] = Learning(**fields["learning"])
             return cls(**fields)
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+        except ConfigError:
+            raise
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise ConfigError(f"not a config of this release: {error}") from error
+
+
+def _require_choices(settings: object) -> None:
+    """Raise ConfigError for a field whose value is not among those that its type names."""
+    for name, kind in get_type_hints(type(settings)).items():
+        value = getattr(settings, name)
+        if get_origin(kind) is Literal and value not in get_args(kind):
+            allowed = get_args(kind)
+            close = difflib.get_close_matches(str(value), allowed, n=1)
+            hint = f"did you mean {close[0]!r}? " if close else ""
+            raise ConfigError(f"unknown {name} {value!r}; {hint}allowed: {', '.join(allowed)}")
 
 
 def _divisors(number: int) -> list[int]:

@@ -134,4 +134,7 @@ def standardize(advantage: Tensor, weight: Tensor) -> Tensor:
     counts = (weight > 0.0).to(advantage.dtype)
     total = counts.sum().clamp_min(1.0)
     centred = advantage - (advantage * counts).sum() / total
-    return centred / ((centred.square() * counts).sum() / total).sqrt().clamp_min(1e-8)
+    deviation = ((centred.square() * counts).sum() / total).sqrt()
+    # What is left of a constant after subtracting its rounded mean is noise, and must not be blown up to variance 1.
+    noise = 8.0 * torch.finfo(advantage.dtype).eps * (advantage * counts).abs().max()
+    return torch.where(deviation > noise, centred / deviation, 0.0)

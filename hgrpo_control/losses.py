@@ -34,7 +34,7 @@ def clipped_surrogate(
     loss = -(weight * torch.minimum(ratio * advantage, clipped * advantage)).mean()
     with torch.no_grad():
         outside = ((ratio - 1.0).abs() > clip_coef).to(ratio.dtype)
-        return PolicyLoss(loss, k3_divergence(-log_ratio).mean(), outside.mean())
+        return PolicyLoss(loss, k3_divergence(log_ratio).mean(), outside.mean())
 
 
 def value_loss(value: Tensor, target: Tensor) -> Tensor:

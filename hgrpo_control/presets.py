@@ -36,5 +36,8 @@ _HOVER = Config(
 _PRESETS: dict[tuple[str, str], Config] = {
     ("hybrid-grpo", "quadrotor-hover"): _HOVER,
     ("ppo", "quadrotor-hover"): dataclasses.replace(_HOVER, algorithm=PPO(gae_lambda=1.0), num_envs=1024),
-    ("grpo", "quadrotor-hover"): dataclasses.replace(_HOVER, algorithm=GRPO(num_samples=4)),
+    # Long branches and large groups: nothing but the branch itself tells GRPO what an action was worth.
+    ("grpo", "quadrotor-hover"): dataclasses.replace(
+        _HOVER, algorithm=GRPO(num_samples=8), num_envs=64, rollout_steps=128
+    ),
 }

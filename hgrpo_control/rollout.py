@@ -115,7 +115,9 @@ class RolloutRecorder:
     def finished(self) -> FinishedEpisodes:
         """All executed episodes that ended during the rollout."""
         if not self._finished:
-            return FinishedEpisodes(torch.empty(0), torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.bool))
+            return FinishedEpisodes(
+                torch.empty(0, dtype=torch.float64), torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.bool)
+            )
         return FinishedEpisodes(*(torch.cat(parts) for parts in zip(*self._finished, strict=True)))
 
     def rollout(self, policy: ActorCritic) -> Rollout:
@@ -123,6 +125,7 @@ class RolloutRecorder:
         _require_finite("observation", self.observation)
         _require_finite("reward", self.reward)
         _require_finite("action", self.action)
+        self._require_finite_ends()
         value, next_value = self._values(policy) if policy.critic is not None else (None, None)
         done = self.terminated | self.truncated
         return Rollout(
@@ -136,6 +139,13 @@ class RolloutRecorder:
             done,
             self._branch_steps,
         )
+
+    def _require_finite_ends(self) -> None:
+        """Raise NotFiniteError for an observation that is only bootstrapped from; one after termination is not."""
+        ended_for_good = self.terminated[self._branch_steps - 1 :: self._branch_steps].unsqueeze(-1)
+        _require_finite("observation", torch.where(ended_for_good, 0.0, self.end_observation))
+        for _, _, observation in self._truncated_rows:
+            _require_finite("observation", observation.unsqueeze(0))
 
     def _values(self, policy: ActorCritic) -> tuple[Tensor, Tensor]:
         """V of every observation (T, E, G) and of what followed every step (T, E, N)."""

@@ -68,7 +68,7 @@ class Sampler:
         """Roots, running returns and generators, as containers of tensors."""
         return {
             "roots": _to_lists(self.roots),
-            "running_return": self.running_return,
+            "running_return": self.running_return.clone(),
             "generators": {name: generator.get_state() for name, generator in self.generators.items()},
         }
 
@@ -76,7 +76,7 @@ class Sampler:
         """Go on exactly where the sampler that gave this `state_dict` stood."""
         self.roots = _from_lists(self.roots, saved["roots"])
         self.root_observation = self.simulator.observe(self.roots.state)
-        self.running_return = saved["running_return"]
+        self.running_return = saved["running_return"].clone()
         for name, generator in self.generators.items():
             generator.set_state(saved["generators"][name])
 

@@ -20,7 +20,8 @@ _LOADING_ERRORS = (
     RuntimeError,
     EOFError,
     OSError,
-    KeyError,
+    LookupError,
+    AttributeError,
     TypeError,
     ValueError,
     pickle.UnpicklingError,
@@ -56,15 +57,23 @@ def restore(folder: str | Path) -> tuple[ActorCritic, dict[str, Any]]:
     if not path.exists():
         raise CheckpointError(f"no checkpoint at {path}")
     try:
+        _require_intact(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
         spec = PolicySpec.from_json(content["spec"])
         policy = ActorCritic(spec, init_sigma=2.0 * spec.min_sigma)  # overwritten by the next line
         policy.load_state_dict(content["policy"])
+        return policy, content["training"]
     except _LOADING_ERRORS as error:
-        raise CheckpointError(f"{path} is damaged or not a checkpoint of this package: {_first_line(error)}") from error
-    return policy, content["training"]
+        raise CheckpointError(f"{path} is damaged or not a checkpoint of this package: {_one_line(error)}") from error
 
 
-def _first_line(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return text[0] if text else type(error).__name__
+def _require_intact(path: Path) -> None:
+    """Raise BadZipFile unless every byte of a record is what was written: torch does not look at the checksums."""
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise zipfile.BadZipFile(f"record {damaged} does not match its checksum")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -14,7 +14,8 @@ def log_density(action: Tensor, mean: Tensor, sigma: Tensor) -> Tensor:
 
     Raises ValueError unless the last dimensions agree and the others broadcast without adding any to `action`.
     """
-    if action.dim() != mean.dim() or action.shape[-1] != mean.shape[-1] or sigma.shape != action.shape[-1:]:
+    fits = action.dim() == mean.dim() and sigma.shape == action.shape[-1:] == mean.shape[-1:]
+    if not fits or any(m not in (1, a) for a, m in zip(action.shape, mean.shape, strict=True)):
         raise ValueError(
             f"shapes do not fit: action {tuple(action.shape)}, mean {tuple(mean.shape)}, sigma {tuple(sigma.shape)}; "
             "expected (..., A), (..., A), (A,)"
