@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import time
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,7 @@ def test_a_resumed_run_draws_over_what_came_after_its_checkpoint(folder: RunFold
     for iteration in (1, 2, 3):
         crashed.report(row(iteration, 10.0))
     crashed.close()
+    time.sleep(1.0)  # files are read in the order of the seconds in their names
     resumed = TensorBoard(folder, executed_steps=200)  # the checkpoint is that of iteration 2
     for iteration in (3, 4):
         resumed.report(row(iteration, 20.0))
