@@ -12,10 +12,10 @@ Observation, 16 entries, all in the body frame, so that nothing depends on the h
 
 Reward per step, d = distance to the target [m]:
 
-    1 / (1 + (d / 0.05)^2) + 0.5 / (1 + d^2) - 0.01 |omega|^2 / (1 + |omega|^2) - 0.1 |a - a_previous|^2 / 4
+    1 / (1 + (d / 0.05)^2) / (1 + |omega|^2 / 4) + 0.5 / (1 + d^2) - 0.1 |a - a_previous|^2 / 4
 
-The first term is sharp near the target, the second shows the way from afar; both stay positive, so that ending the
-episode early never pays a drone that does not thrash its motors.
+The first term is sharp near the target and is paid in full to a drone that does not turn, the second shows the way from
+afar; both stay positive, so that ending the episode early never pays a drone that does not thrash its motors.
 
 An episode ends for good on touching the ground or more than 3 m away from the target. Success: within 0.10 m during the
 whole last second.
@@ -190,9 +190,8 @@ def _reward(distance_squared: Tensor, body: QuadrotorState, action_change: Tenso
     """(B,) the module's formula; `action_change` is (4, B)."""
     rate_squared = dynamics.squared_norm(body.angular_velocity.t())
     return (
-        1.0 / (1.0 + distance_squared / 0.05**2)
+        1.0 / ((1.0 + distance_squared / 0.05**2) * (1.0 + 0.25 * rate_squared))
         + 0.5 / (1.0 + distance_squared)
-        - 0.01 * rate_squared / (1.0 + rate_squared)
         - 0.025 * dynamics.squared_norm(action_change)
     )
 
