@@ -133,7 +133,7 @@ def test_the_literal_group_mean_minus_the_group_mean_is_zero() -> None:
 
 def test_an_unknown_estimator_is_refused() -> None:
     zero = torch.zeros(2, 1, 2)
-    with pytest.raises(ValueError, match="unknown estimator 'grup'; allowed: group, per_sample, paper"):
+    with pytest.raises(ValueError, match="unknown estimator 'grup'; allowed: group, group_shrunk, per_sample, paper"):
         hybrid(zero, zero, zero.bool(), 0.9, 1.0, 2, "grup")
 
 

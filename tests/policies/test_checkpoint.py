@@ -1,0 +1,224 @@
+"""Checkpoints: what goes in comes out bit for bit, and nothing but a checkpoint is taken for one."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import policies
+from policies import checkpoint
+from policies.actor_critic import ActorCritic
+from policies.checkpoint import CHECKPOINT_NAME, CheckpointError
+from policies.spec import Entry, PolicySpec
+
+SPEC = PolicySpec(
+    task="reach",
+    robot="arm",
+    control_hz=50.0,
+    observation=tuple(Entry(f"o{i}") for i in range(3)),
+    action=(Entry("a0"), Entry("a1")),
+    action_low=(-1.0, 0.0),
+    action_high=(1.0, 0.3),
+    safe_action=(0.0, 0.1),
+    hidden_sizes=(8,),
+)
+
+
+def trained_policy(spec: PolicySpec = SPEC, init_sigma: float = 0.5) -> ActorCritic:
+    """A policy whose every tensor differs from a fresh one's."""
+    generator = torch.Generator().manual_seed(1)
+    policy = ActorCritic(spec, init_sigma, generator)
+    with torch.no_grad():
+        for parameter in policy.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator))
+    policy.normalizer.update(torch.randn(100, spec.observation_size, generator=generator) * 3.0 + 7.0)
+    return policy
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / CHECKPOINT_NAME
+    checkpoint.save(path, trained_policy(), {"iteration": 3})
+    return path
+
+
+def refused(path: Path) -> str:
+    """The message with which a file is refused; it is one line that names the file."""
+    with pytest.raises(CheckpointError) as raised:
+        checkpoint.restore(path)
+    message = str(raised.value)
+    assert str(path) in message
+    assert len(message.splitlines()) == 1
+    return message
+
+
+@pytest.mark.parametrize("critic", [True, False])
+def test_policy_and_training_state_come_back_bit_for_bit(tmp_path: Path, critic: bool) -> None:
+    policy = trained_policy(replace(SPEC, critic=critic))
+    generator = torch.Generator().manual_seed(5)
+    training = {
+        "iteration": 17,
+        "clock": 0.1,
+        "nested": {"moments": [torch.arange(3.0, dtype=torch.float64), torch.tensor(2)]},
+        "generator": generator.get_state(),
+    }
+    path = tmp_path / "any-name.pt"
+    checkpoint.save(path, policy, training)
+    restored, state = checkpoint.restore(path)
+    assert restored.spec == policy.spec
+    mine, theirs = policy.state_dict(), restored.state_dict()
+    assert mine.keys() == theirs.keys()
+    for name, tensor in mine.items():
+        assert torch.equal(tensor, theirs[name]), name
+        assert tensor.dtype == theirs[name].dtype, name
+    assert (state["iteration"], state["clock"]) == (17, 0.1)
+    for a, b in zip(state["nested"]["moments"], training["nested"]["moments"], strict=True):
+        assert torch.equal(a, b)
+        assert a.dtype == b.dtype
+    expected = torch.randn(4, generator=generator)
+    again = torch.Generator()
+    again.set_state(state["generator"])
+    assert torch.equal(torch.randn(4, generator=again), expected)
+
+
+def test_a_restored_policy_acts_as_the_saved_one(saved: Path) -> None:
+    observation = torch.randn(20, 3, generator=torch.Generator().manual_seed(2)) * 3.0 + 7.0
+    policy, restored = trained_policy(), policies.load(saved)
+    assert torch.equal(restored(observation), policy(observation))
+    assert torch.equal(restored.value(observation), policy.value(observation))
+    assert torch.equal(restored.sigma, policy.sigma)
+
+
+def test_a_folder_stands_for_the_checkpoint_in_it(saved: Path) -> None:
+    from_folder, from_file = checkpoint.load(saved.parent), checkpoint.load(str(saved))
+    assert torch.equal(from_folder(torch.ones(3)), from_file(torch.ones(3)))
+
+
+def test_files_load_without_unpickling_code(saved: Path) -> None:
+    content = torch.load(saved, weights_only=True)
+    assert set(content) == {"spec", "policy", "training"}
+
+
+class _Trap:
+    """Creates a file when it is unpickled by a loader that runs code."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+
+def test_code_inside_a_file_is_not_run(tmp_path: Path) -> None:
+    path, sprung = tmp_path / "trap.pt", tmp_path / "sprung"
+    torch.save({"spec": SPEC.to_json(), "policy": _Trap(sprung), "training": {}}, path)
+    refused(path)
+    assert not sprung.exists()
+
+
+def test_a_policy_with_a_high_sigma_floor_comes_back(tmp_path: Path) -> None:
+    path = tmp_path / "noisy.pt"
+    policy = trained_policy(replace(SPEC, min_sigma=0.6), init_sigma=0.7)
+    checkpoint.save(path, policy)
+    assert torch.equal(checkpoint.load(path).sigma, policy.sigma)
+
+
+def test_a_save_that_fails_leaves_the_old_file(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = saved.read_bytes()
+
+    def disk_full(content: Any, file: Any) -> None:
+        file.write(b"half of it")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", disk_full)
+    with pytest.raises(OSError, match="No space left"):
+        checkpoint.save(saved, trained_policy(), {"iteration": 4})
+    assert saved.read_bytes() == before
+    monkeypatch.undo()
+    checkpoint.save(saved, trained_policy(), {"iteration": 5})
+    assert checkpoint.restore(saved)[1]["iteration"] == 5
+    assert [path.name for path in saved.parent.iterdir()] == [CHECKPOINT_NAME]
+
+
+def test_a_save_replaces_the_old_file(saved: Path) -> None:
+    checkpoint.save(saved, trained_policy(), {"iteration": 4})
+    assert checkpoint.restore(saved)[1] == {"iteration": 4}
+    assert [path.name for path in saved.parent.iterdir()] == [CHECKPOINT_NAME]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.9999])
+def test_a_truncated_file_is_refused(saved: Path, share: float) -> None:
+    whole = saved.read_bytes()
+    saved.write_bytes(whole[: int(share * len(whole))])
+    assert "damaged or not a checkpoint" in refused(saved)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # torch wonders about the pickle protocol of noise
+@pytest.mark.parametrize("size", [1, 7, 64, 200, 5000])
+def test_random_bytes_are_refused(tmp_path: Path, size: int) -> None:
+    path, generator = tmp_path / "noise.pt", random.Random(size)
+    for _ in range(60):
+        path.write_bytes(generator.randbytes(size))
+        assert "damaged or not a checkpoint" in refused(path)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_file_with_changed_bytes_is_refused(saved: Path) -> None:
+    whole, generator = saved.read_bytes(), random.Random(0)
+    for _ in range(60):
+        damaged = bytearray(whole)
+        position = generator.randrange(len(damaged))
+        damaged[position] ^= 1 << generator.randrange(8)
+        saved.write_bytes(bytes(damaged))
+        try:
+            policy, training = checkpoint.restore(saved)
+        except CheckpointError:
+            continue
+        # zip keeps some bytes that nobody reads; what does load must be what was saved
+        assert training == {"iteration": 3}, position
+        mine = trained_policy().state_dict()
+        assert all(torch.equal(tensor, mine[name]) for name, tensor in policy.state_dict().items()), position
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(
+    "content",
+    [
+        torch.zeros(3),
+        [1, 2],
+        "text",
+        None,
+        {},
+        {"spec": SPEC.to_json()},
+        {"spec": SPEC.to_json(), "policy": "text", "training": {}},
+        {"spec": SPEC.to_json(), "policy": {}, "training": {}},
+        {"spec": "[]", "policy": {}, "training": {}},
+        {"spec": "{", "policy": {}, "training": {}},
+        {"spec": '{"schema_version": 1}', "policy": {}, "training": {}},
+        {"spec": '{"schema_version": 99}', "policy": {}, "training": {}},
+        {"spec": SPEC.to_json(), "policy": trained_policy().state_dict()},
+    ],
+    ids=lambda content: str(content)[:40] if not isinstance(content, dict) else "+".join(content) or "empty",
+)
+def test_other_torch_files_are_refused(tmp_path: Path, content: Any) -> None:
+    path = tmp_path / "other.pt"
+    torch.save(content, path)
+    assert "damaged or not a checkpoint" in refused(path)
+
+
+@pytest.mark.parametrize("changes", [{"hidden_sizes": (8, 8)}, {"hidden_sizes": (9,)}, {"critic": False}])
+def test_the_state_of_another_spec_is_refused_and_says_what_differs(tmp_path: Path, changes: dict[str, Any]) -> None:
+    path = tmp_path / "mixed.pt"
+    other = trained_policy(replace(SPEC, **changes))
+    torch.save({"spec": SPEC.to_json(), "policy": other.state_dict(), "training": {}}, path)
+    assert any(name in refused(path) for name in ("actor.", "critic."))
+
+
+def test_a_missing_file_or_folder_is_said_to_be_missing(tmp_path: Path) -> None:
+    for path in (tmp_path / "nowhere", tmp_path / "nowhere" / CHECKPOINT_NAME, tmp_path):
+        assert "no checkpoint at" in refused(path)
