@@ -19,7 +19,7 @@ from hgrpo_control import algorithms
 from hgrpo_control.compare import markdown_table
 from hgrpo_control.config import Config
 from hgrpo_control.presets import preset
-from hgrpo_control.train import Trainer
+from hgrpo_control.training import Trainer
 
 COLUMNS = (
     "rows (E x N)",

@@ -10,10 +10,10 @@ _LAZY = {
     "GRPO": "hgrpo_control.config",
     "HybridGRPO": "hgrpo_control.config",
     "PPO": "hgrpo_control.config",
-    "evaluate": "hgrpo_control.evaluate",
+    "evaluate": "hgrpo_control.evaluation",
     "preset": "hgrpo_control.presets",
-    "resume": "hgrpo_control.train",
-    "train": "hgrpo_control.train",
+    "resume": "hgrpo_control.training",
+    "train": "hgrpo_control.training",
 }
 
 __all__ = ["GRPO", "PPO", "Config", "HybridGRPO", "evaluate", "preset", "resume", "train"]

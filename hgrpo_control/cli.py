@@ -14,7 +14,7 @@ from hgrpo_control.command_line import UsageError, nearest, parse
 
 if TYPE_CHECKING:
     from hgrpo_control.run_folder import RunFolder
-    from hgrpo_control.train import Trainer
+    from hgrpo_control.training import Trainer
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise UsageError(f"unknown command {words[0]!r}; {nearest(words[0], tuple(COMMANDS))}")
         COMMANDS[words[0]].run(words[1:])
     except (ValueError, RuntimeError, OSError) as error:
-        print(f"hgrpo: {error}", file=sys.stderr)
+        print(f"hgrpo: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -79,9 +79,12 @@ def entry_point() -> None:
 def train(words: list[str]) -> None:
     """`hgrpo train ALGORITHM TASK [options]` and `hgrpo train --resume DIR`."""
     from hgrpo_control.run_folder import RunFolder
-    from hgrpo_control.train import Trainer, restore_trainer
     from hgrpo_control.train_options import parse_train_options
+    from hgrpo_control.training import Trainer, restore_trainer
 
+    if words in (["-h"], ["--help"]):
+        print("usage: hgrpo train ALGORITHM TASK [options]\n       hgrpo train --resume DIR")
+        return
     if "--resume" in words:
         if len(words) != 2 or words[0] != "--resume":
             raise UsageError("--resume takes a run folder and nothing else: hgrpo train --resume DIR")
@@ -103,7 +106,7 @@ def train(words: list[str]) -> None:
 def _train_with_reports(trainer: Trainer, folder: RunFolder) -> None:
     """Train under a progress bar; an interrupted run says how to go on."""
     from hgrpo_control.progress import ProgressBar, TensorBoard
-    from hgrpo_control.train import run
+    from hgrpo_control.training import run
 
     tensorboard = TensorBoard(folder, trainer.executed_steps)
     try:
@@ -124,7 +127,7 @@ def evaluate(words: list[str]) -> None:
         from robots.render import require_gl
 
         require_gl()
-    from hgrpo_control.evaluate import evaluate as fly
+    from hgrpo_control.evaluation import evaluate as fly
     from hgrpo_control.run_folder import RunFolder
     from hgrpo_control.simulation import make_simulator
     from policies.checkpoint import load
@@ -132,6 +135,8 @@ def evaluate(words: list[str]) -> None:
     folder = RunFolder.open(options.folder)
     simulator = make_simulator(folder.read_config())
     record = options.video_episodes if options.video else 0
+    if options.video and record < 1:
+        raise UsageError(f"video_episodes must be at least 1; given {record}")
     evaluation, recording = fly(load(folder.checkpoint), simulator, options.episodes, options.seed, record)
     evaluation.write(folder.evaluation)
     print(
@@ -165,6 +170,8 @@ def export(words: list[str]) -> None:
 def compare(words: list[str]) -> None:
     """`hgrpo compare DIR DIR ... [options]`."""
     options = parse(CompareOptions, words, "hgrpo compare")
+    if not options.folders:
+        raise UsageError("hgrpo compare needs at least one run folder")
     from hgrpo_control.compare import compare as side_by_side
 
     for path in side_by_side(options.folders, options.out):
@@ -173,6 +180,9 @@ def compare(words: list[str]) -> None:
 
 def tasks(words: list[str]) -> None:
     """`hgrpo tasks`."""
+    if words in (["-h"], ["--help"]):
+        print("usage: hgrpo tasks\n\nList every task, its spaces and its simulator.")
+        return
     if words:
         raise UsageError(f"hgrpo tasks takes no arguments; given {' '.join(words)}")
     from rich.console import Console

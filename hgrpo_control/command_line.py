@@ -13,8 +13,7 @@ import tyro
 
 Options = TypeVar("Options")
 
-_BOX = re.compile(r"[│╭╮╰╯─]+")
-_RULE = re.compile(r"│\s*─{5,}")
+_RULE = re.compile(r"[│ ]*[─-]{5,}[│ ]*$")
 _PREFIX = re.compile(r"^Error parsing (config|config\.\w+): ")
 
 
@@ -52,11 +51,13 @@ def nearest(given: str, allowed: Sequence[str]) -> str:
 def _one_line(text: str) -> str:
     """The message in tyro's box, and the option it thinks was meant."""
     sections: list[list[str]] = [[]]
-    for line in text.splitlines():
+    # The first line is the box's title. Its frame is made of dashes and blanks where the terminal is not UTF-8.
+    for line in text.strip().splitlines()[1:]:
         if _RULE.match(line):
             sections.append([])
-        elif not line.startswith("╭") and (words := _BOX.sub(" ", line).split()):
+        elif words := line.strip("│╭╮╰╯─ ").split():
             sections[-1].append(" ".join(words))
+    sections = [section for section in sections if section]
     message = _PREFIX.sub("", " ".join(sections[0]))
     meant = next((s[1].split()[0] for s in sections if len(s) > 1 and s[0].startswith("Perhaps you meant")), None)
     return f"{message}; did you mean {meant}?" if meant else message

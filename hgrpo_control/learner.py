@@ -137,4 +137,4 @@ def standardize(advantage: Tensor, weight: Tensor) -> Tensor:
     deviation = ((centred.square() * counts).sum() / total).sqrt()
     # What is left of a constant after subtracting its rounded mean is noise, and must not be blown up to variance 1.
     noise = 8.0 * torch.finfo(advantage.dtype).eps * (advantage * counts).abs().max()
-    return torch.where(deviation > noise, centred / deviation, 0.0)
+    return torch.where(deviation <= noise, 0.0, centred / deviation)  # NaN passes, to be reported

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from hgrpo_control.evaluate import Recording
+from hgrpo_control.evaluation import Recording
 from hgrpo_control.run_folder import Metrics
 
 AXES = {"simulator steps": "simulator_steps", "executed steps": "executed_steps", "wall-clock [s]": "wall_seconds"}

@@ -48,7 +48,7 @@ class ProgressBar:
             self._task,
             completed=metrics.iteration,
             speed=f"{metrics.simulator_steps_per_second / 1000:.1f}k steps/s",
-            quality=f"return {self._return:.1f} success {self._success:.0%}",
+            quality="" if math.isnan(self._return) else f"return {self._return:.1f} success {self._success:.0%}",
         )
 
 

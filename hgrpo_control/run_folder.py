@@ -84,7 +84,7 @@ class RunFolder:
         """The run's settings; raises RunFolderError if the file cannot be used."""
         try:
             return Config.from_json(self.config.read_text(encoding="utf-8"))
-        except ConfigError as error:
+        except (ConfigError, UnicodeDecodeError) as error:
             raise RunFolderError(f"{self.config}: {error}") from error
 
     def read_metrics(self) -> list[Metrics]:
@@ -92,7 +92,9 @@ class RunFolder:
         if not self.metrics.exists():
             return []
         with self.metrics.open(newline="", encoding="utf-8") as file:
-            return [_parse(row) for row in csv.DictReader(file)]
+            rows = csv.DictReader(file)
+            columns = len(rows.fieldnames or ())
+            return [_parse(row) for row in rows if None not in row.values() and len(row) == columns]
 
     def append_metrics(self, row: Metrics) -> None:
         """Add one row; the header comes with the first."""

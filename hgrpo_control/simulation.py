@@ -12,7 +12,7 @@ def make_simulator(config: Config) -> Simulator:
     """The task's simulator with the config's options; raises ConfigError for an unknown task or option."""
     try:
         return robots.make(config.task, **config.task_options)
-    except ValueError as error:
+    except (ValueError, AssertionError, RuntimeError) as error:
         raise ConfigError(str(error)) from error
     except TypeError as error:
         given = ", ".join(config.task_options)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hgrpo_control.evaluate import Recording
+from hgrpo_control.evaluation import Recording
 from robots.render import write_video
 from robots.simulator import Simulator
 
@@ -17,13 +17,14 @@ TRAIL_SECONDS = 1.5
 
 
 def film(simulator: Simulator, recording: Recording, path: Path, width: int = 640, height: int = 480) -> None:
-    """Write an mp4 that shows every recorded episode in real time, from its first state to its last."""
-    write_video(path, frames(simulator, recording, width, height), FRAMES_PER_SECOND)
+    """Write an mp4 that shows every recorded episode in real time, from its first state on, as long as it runs."""
+    rate = simulator.spec.control_hz / _steps_per_frame(simulator)
+    write_video(path, frames(simulator, recording, width, height), rate)
 
 
 def frames(simulator: Simulator, recording: Recording, width: int, height: int) -> Iterator[np.ndarray]:
     """Pictures (height, width, 3) uint8 of the recorded episodes, at the film's rate."""
-    every = max(1, round(simulator.spec.control_hz / FRAMES_PER_SECOND))
+    every = _steps_per_frame(simulator)
     remembered = round(simulator.spec.control_hz * TRAIL_SECONDS)
     path = torch.stack([simulator.position(state) for state in recording.states]).double().numpy()
     for row in range(recording.alive.shape[1]):
@@ -31,3 +32,7 @@ def frames(simulator: Simulator, recording: Recording, width: int, height: int) 
             if bool(recording.alive[step, row]):
                 trail = path[max(0, step - remembered) : step + 1, row]
                 yield simulator.render(recording.states[step], row, width, height, trail)
+
+
+def _steps_per_frame(simulator: Simulator) -> int:
+    return max(1, round(simulator.spec.control_hz / FRAMES_PER_SECOND))

@@ -59,6 +59,8 @@ def restore(folder: str | Path) -> tuple[ActorCritic, dict[str, Any]]:
     try:
         _require_intact(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(content, dict):
+            raise TypeError(f"it holds a {type(content).__name__}")
         spec = PolicySpec.from_json(content["spec"])
         policy = ActorCritic(spec, init_sigma=2.0 * spec.min_sigma)  # overwritten by the next line
         policy.load_state_dict(content["policy"])

@@ -16,7 +16,7 @@ from hgrpo_control import losses
 from hgrpo_control.cli import main
 from hgrpo_control.config import GRPO, PPO, Algorithm, Config, HybridGRPO, Learning, Network
 from hgrpo_control.run_folder import RunFolder
-from hgrpo_control.train import TrainingDivergedError, restore_trainer, resume, train
+from hgrpo_control.training import TrainingDivergedError, restore_trainer, resume, train
 from robots import registry
 from robots.quadrotor.tasks.hover import HoverState, QuadrotorHover
 from robots.simulator import Step

@@ -13,7 +13,7 @@ import torch
 import robots
 from hgrpo_control import plots
 from hgrpo_control.config import Network
-from hgrpo_control.evaluate import Recording, evaluate
+from hgrpo_control.evaluation import Recording, evaluate
 from hgrpo_control.run_folder import Metrics
 from hgrpo_control.simulation import policy_spec
 from policies.actor_critic import ActorCritic

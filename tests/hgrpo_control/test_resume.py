@@ -22,7 +22,7 @@ import policies
 from hgrpo_control.cli import main
 from hgrpo_control.config import GRPO, PPO, Algorithm, Config, HybridGRPO, Learning, Network
 from hgrpo_control.run_folder import Metrics, RunFolder
-from hgrpo_control.train import Trainer, restore_trainer, resume, train
+from hgrpo_control.training import Trainer, restore_trainer, resume, train
 
 ITERATIONS, ENVS, STEPS = 3, 16, 32
 CLOCKS = {"wall_seconds", "simulator_steps_per_second", "sampling_seconds", "learning_seconds"}

@@ -15,7 +15,7 @@ import torch
 
 import robots
 from hgrpo_control.config import Network
-from hgrpo_control.evaluate import Recording, evaluate
+from hgrpo_control.evaluation import Recording, evaluate
 from hgrpo_control.simulation import policy_spec
 from hgrpo_control.video import FRAMES_PER_SECOND, TRAIL_SECONDS, film, frames
 from policies.actor_critic import ActorCritic

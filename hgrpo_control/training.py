@@ -72,6 +72,8 @@ class Trainer:
         sampled = time.perf_counter()
         batch = algorithms.batch(rollout, self.config.algorithm)
         stats = self.learner.update(batch, progress=self.iteration / self.config.num_iterations)
+        if not all(bool(torch.isfinite(p).all()) for p in self.policy.parameters()):
+            raise NotFiniteError("parameters are not finite after the update")
         # Only now: the update's first ratio is 1 because the policy that acted is the policy that learns.
         self.policy.normalizer.update(rollout.executed_observation)
         ended = time.perf_counter()
@@ -152,6 +154,10 @@ def restore_trainer(folder: RunFolder) -> Trainer:
     """The trainer of an unfinished run as its last checkpoint left it; raises RunFolderError or CheckpointError."""
     trainer = Trainer(folder.read_config())
     policy, saved = checkpoint.restore(folder.checkpoint)
+    if "sampler" not in saved or len(saved["sampler"]["running_return"]) != trainer.config.num_envs:
+        raise checkpoint.CheckpointError(
+            f"{folder.checkpoint} does not hold the training state that config.json asks for"
+        )
     if policy.spec != trainer.policy.spec:
         raise checkpoint.CheckpointError(
             f"{folder.checkpoint} holds a policy for {policy.spec.task!r} that does not fit config.json "
@@ -202,8 +208,7 @@ def _diverged(trainer: Trainer, folder: RunFolder | None, error: NotFiniteError)
 
 @contextmanager
 def _stop_requests() -> Iterator[threading.Event]:
-    """While active, the first Ctrl-C or SIGTERM sets the event, to be obeyed between iterations; the second Ctrl-C
-    interrupts.
+    """While active, the first Ctrl-C or SIGTERM sets the event, to be obeyed between iterations; the next interrupts.
 
     Signals reach the main thread only; elsewhere nothing is installed and the event stays unset.
     """

@@ -13,7 +13,7 @@ import hgrpo_control
 import policies
 from hgrpo_control.config import GRPO, PPO, Algorithm, Config, ConfigError, HybridGRPO, Learning, Network
 from hgrpo_control.run_folder import Metrics, RunFolder, RunFolderError
-from hgrpo_control.train import Trainer, resume, train
+from hgrpo_control.training import Trainer, resume, train
 
 ITERATIONS, ENVS, STEPS = 3, 16, 16
 CLOCKS = ("wall_seconds", "simulator_steps_per_second", "sampling_seconds", "learning_seconds")

@@ -15,9 +15,9 @@ from torch import Tensor
 
 import robots
 from hgrpo_control.config import PPO, Config, Learning, Network
-from hgrpo_control.evaluate import Evaluation, PolicyMismatchError, evaluate
+from hgrpo_control.evaluation import Evaluation, PolicyMismatchError, evaluate
 from hgrpo_control.simulation import policy_spec
-from hgrpo_control.train import Trainer
+from hgrpo_control.training import Trainer
 from policies.actor_critic import ActorCritic
 from robots.simulator import Quantity, Simulator, SimulatorSpec, Step
 

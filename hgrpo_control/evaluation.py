@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,8 +40,10 @@ class Evaluation:
     if none did."""
 
     def write(self, path: Path) -> None:
-        """Write as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        """Write as JSON; what was not there to be measured is null, since JSON has no NaN."""
+        fields = asdict(self)
+        fields["final_second"] = {k: None if math.isnan(v) else v for k, v in self.final_second.items()}
+        path.write_text(json.dumps(fields, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 class Recording(NamedTuple):
@@ -55,7 +58,7 @@ class Recording(NamedTuple):
 
 
 def require_same_interface(policy: ActorCritic, simulator: Simulator) -> None:
-    """Raise PolicyMismatchError unless the policy was made for this simulator's task, robot and entries."""
+    """Raise PolicyMismatchError unless the policy was made for this simulator's task and entries."""
     ours, theirs = policy.spec, simulator.spec
     if ours.task != theirs.name:
         raise PolicyMismatchError(f"the policy was trained for {ours.task!r}; the task here is {theirs.name!r}")
@@ -80,7 +83,7 @@ def evaluate(
     spec, keep = simulator.spec, slice(0, min(record, episodes))
     running = begin(simulator, episodes, torch.Generator().manual_seed(seed))
     observation = simulator.observe(running.state)
-    tally = _Tally(episodes, simulator)
+    tally = _Tally(episodes, simulator, tuple(simulator.signals(running.state)))
     states, alive = [_clone(select(running.state, keep))], [tally.alive[keep].clone()]
     for _ in range(spec.max_episode_steps):
         transition = advance(simulator, running, policy(observation))
@@ -95,10 +98,9 @@ def evaluate(
 
 
 class _Tally:
-    """Returns, lengths and successes of episodes that run once each; rows that ended are stepped on but no longer
-    counted."""
+    """Returns, lengths and successes of episodes that run once each; rows that ended go on uncounted."""
 
-    def __init__(self, episodes: int, simulator: Simulator) -> None:
+    def __init__(self, episodes: int, simulator: Simulator, names: tuple[str, ...]) -> None:
         self.simulator = simulator
         self.alive = torch.ones(episodes, dtype=torch.bool)
         self.total = torch.zeros(episodes, dtype=torch.float64)
@@ -106,6 +108,7 @@ class _Tally:
         self.success = torch.zeros(episodes, dtype=torch.bool)
         self.terminated = torch.zeros(episodes, dtype=torch.bool)
         self.final_second: dict[str, list[Tensor]] = {}
+        self.names = names
 
     def count(self, transition: Transition) -> None:
         """Take in one step of all episodes."""
@@ -125,6 +128,12 @@ class _Tally:
         for name, values in self.simulator.signals(episodes.state).items():
             self.final_second.setdefault(name, []).append(values.double().norm(dim=1))
 
+    def _final_second(self, name: str, rows: Tensor) -> float:
+        """Mean of a signal's length over the last second of some rows; NaN if no episode got that far."""
+        if name not in self.final_second:
+            return math.nan
+        return torch.stack(self.final_second[name])[:, rows].mean().item()
+
     def evaluation(self, seed: int) -> Evaluation:
         """The figures so far."""
         complete = ~self.terminated
@@ -137,9 +146,7 @@ class _Tally:
             success_rate=self.success.double().mean().item(),
             length_mean=self.length.double().mean().item(),
             terminated_rate=self.terminated.double().mean().item(),
-            final_second={
-                name: torch.stack(values)[:, complete].mean().item() for name, values in self.final_second.items()
-            },
+            final_second={name: self._final_second(name, complete) for name in self.names},
         )
 
 
