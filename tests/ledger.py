@@ -20,7 +20,7 @@ class LedgerState(NamedTuple):
 
     birth: Tensor
     """(B,) drawn at reset: which episode this is."""
-    count: Tensor
+    age: Tensor
     """(B,) int64 steps so far."""
     total: Tensor
     """(B,) sum of actions so far."""
@@ -30,7 +30,7 @@ class Ledger(Probe):
     """Pays the action and ends for good when it is above 0.6; `spoil` may put NaN into what a step returns."""
 
     def __init__(self, spoil: Callable[[Step], Step] = lambda step: step) -> None:
-        super().__init__("ledger", ("birth", "count", "total"), 1.0, TIME_LIMIT)
+        super().__init__("ledger", ("birth", "age", "total"), 1.0, TIME_LIMIT)
         self.spoil = spoil
         self.seen: list[tuple[LedgerState, Tensor]] = []
 
@@ -40,14 +40,14 @@ class Ledger(Probe):
         return LedgerState(torch.rand(num, generator=generator_of(seed)), zero.long(), zero)
 
     def observe(self, state: LedgerState) -> Tensor:
-        """(B, 3) birth, count and total."""
-        return torch.stack((state.birth, state.count.float(), state.total), dim=1)
+        """(B, 3) birth, age and total."""
+        return torch.stack((state.birth, state.age.float(), state.total), dim=1)
 
     def step(self, state: LedgerState, action: Tensor) -> Step:
         """Book the action."""
         self.seen.append((state, action))
         a = action[:, 0]
-        new = LedgerState(state.birth, state.count + 1, state.total + a)
+        new = LedgerState(state.birth, state.age + 1, state.total + a)
         return self.spoil(Step(new, self.observe(new), a, a > 0.6))
 
     def success(self, state: LedgerState) -> Tensor:
@@ -56,9 +56,11 @@ class Ledger(Probe):
 
 
 def spelled_out_critic(simulator: Any, init_sigma: float = 0.5) -> ActorCritic:
-    """A policy with V = birth + 10 count + 100 total: the value says which observation it was asked about."""
+    """A policy with V = birth + 10 age + 100 total: the value says which observation it was asked about."""
     policy = fresh_policy(simulator, init_sigma=init_sigma)
     assert policy.critic is not None
+    linear = policy.critic[0]
+    assert isinstance(linear, torch.nn.Linear)
     with torch.no_grad():
-        policy.critic[0].weight.copy_(torch.tensor([[1.0, 10.0, 100.0]]))
+        linear.weight.copy_(torch.tensor([[1.0, 10.0, 100.0]]))
     return policy

@@ -29,7 +29,7 @@ def spoiled(step: Step, name: str, value: float, where: Tensor) -> Step:
 @pytest.mark.parametrize("name", ["observation", "reward"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_what_is_not_finite_is_reported(branch_steps: int, name: str, value: float) -> None:
-    ledger = Ledger(lambda step: spoiled(step, name, value, (step.state.count == 2) & ~step.terminated))
+    ledger = Ledger(lambda step: spoiled(step, name, value, (step.state.age == 2) & ~step.terminated))
     with pytest.raises(NotFiniteError, match=rf"{name} values are not finite, the first at step \d of root \d"):
         collect(ledger, branch_steps)
 
@@ -38,7 +38,7 @@ def test_what_is_not_finite_is_reported(branch_steps: int, name: str, value: flo
 def test_the_last_observation_of_a_branch_or_episode_has_to_be_finite_too(branch_steps: int) -> None:
     # it is never acted on, only bootstrapped from
     def cut(step: Step) -> Step:
-        return spoiled(step, "observation", float("nan"), (step.state.count == TIME_LIMIT) & ~step.terminated)
+        return spoiled(step, "observation", float("nan"), (step.state.age == TIME_LIMIT) & ~step.terminated)
 
     with pytest.raises(NotFiniteError, match="observation"):
         collect(Ledger(cut), branch_steps)

@@ -34,8 +34,8 @@ def seen_by(rollout: Rollout) -> Tensor:
 
 def following(rollout: Rollout) -> Tensor:
     """(T, E, N, O) the observation that each step leads to, before any restart; the reward is the action taken."""
-    birth, count, total = seen_by(rollout).unbind(-1)
-    return torch.stack((birth, count + 1.0, total + rollout.reward), dim=-1)
+    birth, age, total = seen_by(rollout).unbind(-1)
+    return torch.stack((birth, age + 1.0, total + rollout.reward), dim=-1)
 
 
 @BRANCHES
