@@ -58,13 +58,14 @@ class Learner:
         for _ in range(config.update_epochs):
             order = torch.randperm(rows, generator=self.generator)
             epoch_kl = torch.zeros((), dtype=torch.float64)
-            for chosen in order.chunk(config.num_minibatches):
+            chunks = order.chunk(config.num_minibatches)
+            for chosen in chunks:
                 terms = self._step(rows_of(batch, chosen))
                 totals += terms
                 epoch_kl += terms[3]
                 minibatches += 1
             epochs += 1
-            if config.target_kl is not None and epoch_kl / config.num_minibatches > config.target_kl:
+            if config.target_kl is not None and epoch_kl / len(chunks) > config.target_kl:
                 break
         explained = torch.tensor(torch.nan)
         if batch.value is not None and batch.value_target is not None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import lzma
 import os
 import pickle
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,8 @@ _LOADING_ERRORS = (
     ValueError,
     pickle.UnpicklingError,
     zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
 )
 
 

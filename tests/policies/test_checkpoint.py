@@ -222,3 +222,12 @@ def test_the_state_of_another_spec_is_refused_and_says_what_differs(tmp_path: Pa
 def test_a_missing_file_or_folder_is_said_to_be_missing(tmp_path: Path) -> None:
     for path in (tmp_path / "nowhere", tmp_path / "nowhere" / CHECKPOINT_NAME, tmp_path):
         assert "no checkpoint at" in refused(path)
+
+
+@pytest.mark.parametrize("method", [8, 14])
+def test_a_record_whose_compression_method_was_damaged_is_refused(saved: Path, method: int) -> None:
+    # the entries of a zip's directory begin with PK\x01\x02, their compression method is ten bytes in
+    damaged = bytearray(saved.read_bytes())
+    damaged[damaged.index(b"PK\x01\x02") + 10] = method
+    saved.write_bytes(bytes(damaged))
+    assert "damaged or not a checkpoint" in refused(saved)
