@@ -11,11 +11,15 @@ READY := $(VENV)/.ready
 
 demo: $(READY)
 	rm -rf $(RUN)
-	$(BIN)/hgrpo train hybrid-grpo quadrotor-hover --out $(RUN) --video
+	@video=--video; \
+	if ! reason=$$($(BIN)/python -c 'from robots.render import require_gl; require_gl()' 2>&1); then \
+		video=; echo "No film will be made: $$(echo "$$reason" | tail -n 1)"; \
+	fi; \
+	$(BIN)/hgrpo train hybrid-grpo quadrotor-hover --out $(RUN) $$video
 	$(BIN)/hgrpo evaluate $(RUN) --episodes 200 --seed 1
 	$(BIN)/hgrpo export $(RUN)
 	$(BIN)/hgrpo compare $(RUN) --out $(RUN)
-	@echo "Everything lies in $(RUN): video.mp4, episodes.png, learning_curves.png, policy.onnx, evaluation.json."
+	@echo "Everything lies in $(RUN):" && ls $(RUN)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2
