@@ -143,9 +143,11 @@ class RolloutRecorder:
     def _require_finite_ends(self) -> None:
         """Raise NotFiniteError for an observation that is only bootstrapped from; one after termination is not."""
         ended_for_good = self.terminated[self._branch_steps - 1 :: self._branch_steps].unsqueeze(-1)
-        _require_finite("observation", torch.where(ended_for_good, 0.0, self.end_observation))
-        for _, _, observation in self._truncated_rows:
-            _require_finite("observation", observation.unsqueeze(0))
+        ends = [torch.where(ended_for_good, 0.0, self.end_observation).flatten()]
+        ends += [observation.flatten() for _, _, observation in self._truncated_rows]
+        bad = sum(int((~torch.isfinite(end)).sum()) for end in ends)
+        if bad:
+            raise NotFiniteError(f"{bad} observation values are not finite, at the end of a branch or of an episode")
 
     def _values(self, policy: ActorCritic) -> tuple[Tensor, Tensor]:
         """V of every observation (T, E, G) and of what followed every step (T, E, N)."""
