@@ -36,6 +36,11 @@ class PPO:
         """PPO's only branch is the rollout itself."""
         return None
 
+    @property
+    def sibling_noise(self) -> Literal["shared"]:
+        """PPO has no siblings."""
+        return "shared"
+
 
 @dataclass(frozen=True)
 class GRPO:
@@ -48,6 +53,8 @@ class GRPO:
     """N, branches per root; at least 2."""
     branch_steps: int | None = None
     """n, steps per branch; must divide the rollout. None is the whole rollout."""
+    sibling_noise: Literal["shared", "split"] = "shared"
+    """Whether the branches of a root meet the same randomness to come, such as gusts, or each its own."""
     reward_transform: Literal["identity", "tanh"] = "identity"
     """f(R)."""
 
@@ -66,6 +73,8 @@ class HybridGRPO:
     """n, steps per branch; must divide the rollout. None is the whole rollout."""
     estimator: Literal["group", "group_shrunk", "per_sample", "paper"] = "group"
     """How branches become advantages; see advantages.py."""
+    sibling_noise: Literal["shared", "split"] = "shared"
+    """Whether the branches of a root meet the same randomness to come, such as gusts, or each its own."""
     reward_transform: Literal["identity", "tanh"] = "identity"
     """f(R), eq. 12."""
 
@@ -85,6 +94,8 @@ class Network:
     """Standard deviation of a fresh policy, in normalised action units."""
     min_sigma: float = 0.01
     """Floor under it."""
+    privileged_critic: bool = False
+    """Let the critic see what the task hides from the policy, such as mass and wind; the policy needs none of it."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +147,7 @@ class Config:
         for settings in (self.algorithm, self.network, self.learning):
             _require_choices(settings)
         self._require_ranges()
+        self._require_critic_for_privilege()
         name, samples = self.algorithm_name, self.algorithm.num_samples
         if isinstance(self.algorithm, GRPO) and samples < 2:
             raise ConfigError(
@@ -183,6 +195,10 @@ class Config:
                 raise ConfigError(f"{label} must be above 0; given {value}")
         if not n.init_sigma > n.min_sigma:
             raise ConfigError(f"init_sigma must be above min_sigma {n.min_sigma}; given {n.init_sigma}")
+
+    def _require_critic_for_privilege(self) -> None:
+        if self.network.privileged_critic and isinstance(self.algorithm, GRPO):
+            raise ConfigError("grpo has no critic, so privileged_critic means nothing to it")
 
     @property
     def algorithm_name(self) -> str:

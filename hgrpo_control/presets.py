@@ -33,11 +33,15 @@ _HOVER = Config(
     learning=Learning(learning_rate=1.5e-3, update_epochs=5, num_minibatches=8),
 )
 
-_PRESETS: dict[tuple[str, str], Config] = {
-    ("hybrid-grpo", "quadrotor-hover"): _HOVER,
-    ("ppo", "quadrotor-hover"): dataclasses.replace(_HOVER, algorithm=PPO(gae_lambda=1.0), num_envs=1024),
+_HOVER_TASKS = ("quadrotor-hover", "quadrotor-hover-randomized", "quadrotor-hover-gusty")
+_ON_HOVER: dict[str, Config] = {
+    "hybrid-grpo": _HOVER,
+    "ppo": dataclasses.replace(_HOVER, algorithm=PPO(gae_lambda=1.0), num_envs=1024),
     # Long branches and large groups: nothing but the branch itself tells GRPO what an action was worth.
-    ("grpo", "quadrotor-hover"): dataclasses.replace(
-        _HOVER, algorithm=GRPO(num_samples=8), num_envs=64, rollout_steps=128
-    ),
+    "grpo": dataclasses.replace(_HOVER, algorithm=GRPO(num_samples=8), num_envs=64, rollout_steps=128),
+}
+_PRESETS: dict[tuple[str, str], Config] = {
+    (algorithm, task): dataclasses.replace(config, task=task)
+    for algorithm, config in _ON_HOVER.items()
+    for task in _HOVER_TASKS
 }

@@ -23,7 +23,9 @@ class Sampler:
     """Draws rollouts of T steps from E roots that go on from one rollout to the next.
 
     Randomness comes from separate generators for the executed sample and for its siblings, so branching changes no bit
-    of the executed trajectory. `state_dict` holds everything that the next rollout depends on besides the policy.
+    of the executed trajectory. With `split_noise` each sibling meets randomness of its own, gusts for example; without,
+    all samples of a root meet the same. `state_dict` holds everything that the next rollout depends on besides the
+    policy.
     """
 
     def __init__(
@@ -35,12 +37,13 @@ class Sampler:
         branch_steps: int,
         rollout_steps: int,
         seed: int,
+        split_noise: bool = False,
     ) -> None:
         if rollout_steps % branch_steps:
             raise ValueError(f"branch_steps {branch_steps} does not divide rollout_steps {rollout_steps}")
         self.simulator, self.policy = simulator, policy
         self.num_envs, self.num_samples = num_envs, num_samples
-        self.branch_steps, self.rollout_steps = branch_steps, rollout_steps
+        self.branch_steps, self.rollout_steps, self.split_noise = branch_steps, rollout_steps, split_noise
         streams = ("executed", "siblings", "executed_restarts", "sibling_restarts")
         seeds = torch.randint(2**62, (len(streams),), generator=torch.Generator().manual_seed(seed))
         self.generators = {name: torch.Generator().manual_seed(int(s)) for name, s in zip(streams, seeds, strict=True)}
@@ -86,6 +89,9 @@ class Sampler:
         branches, observation = self.roots, self.root_observation
         if n > 1:
             branches = repeat(branches, n)
+            if self.split_noise:
+                sample = torch.arange(n).repeat(self.num_envs)
+                branches = branches._replace(state=self.simulator.split_noise(branches.state, sample))
             if self.branch_steps > 1:
                 observation = observation.repeat_interleave(n, dim=0)
         for t in range(start, start + self.branch_steps):

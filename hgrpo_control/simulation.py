@@ -5,6 +5,7 @@ from __future__ import annotations
 import robots
 from hgrpo_control.config import Config, ConfigError, Network
 from policies.spec import Entry, PolicySpec
+from robots.privileged import Privileged
 from robots.simulator import Quantity, Simulator, SimulatorSpec
 
 
@@ -19,13 +20,29 @@ def make_simulator(config: Config) -> Simulator:
         raise ConfigError(f"{config.task} does not take these task options: {given} ({error})") from error
 
 
+def training_simulator(config: Config) -> Simulator:
+    """The simulator that a run is trained on: it shows what is hidden if the critic is privileged.
+
+    Raises ConfigError as `make_simulator`, and where nothing is hidden that a privileged critic could see.
+    """
+    simulator = make_simulator(config)
+    if not config.network.privileged_critic:
+        return simulator
+    try:
+        return Privileged(simulator)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
 def policy_spec(spec: SimulatorSpec, network: Network, critic: bool) -> PolicySpec:
-    """Interface of a policy for a simulator."""
+    """Interface of a policy for a simulator, as it acts: what only the critic sees is no part of its observation."""
+    privileged = spec.privileged if network.privileged_critic else ()
+    hidden = {entry.name for entry in privileged}
     return PolicySpec(
         task=spec.name,
         robot=spec.robot,
         control_hz=spec.control_hz,
-        observation=_entries(spec.observation),
+        observation=_entries(tuple(q for q in spec.observation if q.name not in hidden)),
         action=_entries(spec.action),
         action_low=spec.action_low,
         action_high=spec.action_high,
@@ -34,6 +51,7 @@ def policy_spec(spec: SimulatorSpec, network: Network, critic: bool) -> PolicySp
         activation=network.activation,
         min_sigma=network.min_sigma,
         critic=critic,
+        privileged=_entries(privileged),
     )
 
 

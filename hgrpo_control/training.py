@@ -19,7 +19,7 @@ from hgrpo_control.learner import Learner, LearnerStats
 from hgrpo_control.rollout import FinishedEpisodes, NotFiniteError
 from hgrpo_control.run_folder import Metrics, RunFolder, RunFolderError
 from hgrpo_control.sampler import Sampler
-from hgrpo_control.simulation import make_simulator, policy_spec
+from hgrpo_control.simulation import policy_spec, training_simulator
 from policies import checkpoint
 from policies.actor_critic import ActorCritic
 
@@ -41,7 +41,7 @@ class Trainer:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        simulator = make_simulator(config)
+        simulator = training_simulator(config)
         seeds = torch.randint(2**31, (3,), generator=torch.Generator().manual_seed(config.seed)).tolist()
         spec = policy_spec(simulator.spec, config.network, critic=not isinstance(config.algorithm, GRPO))
         generator = torch.Generator().manual_seed(seeds[0])
@@ -54,9 +54,10 @@ class Trainer:
             config.branch_steps,
             config.rollout_steps,
             seeds[1],
+            split_noise=config.algorithm.sibling_noise == "split",
         )
         self.learner = Learner(self.policy, config.learning, seeds[2])
-        self.policy.normalizer.update(self.sampler.root_observation)
+        self.policy.update_normalizers(self.sampler.root_observation)
         self.iteration = self.executed_steps = self.simulator_steps = 0
         self.wall_seconds = 0.0
 
@@ -75,7 +76,7 @@ class Trainer:
         if not all(bool(torch.isfinite(p).all()) for p in self.policy.parameters()):
             raise NotFiniteError("parameters are not finite after the update")
         # Only now: the update's first ratio is 1 because the policy that acted is the policy that learns.
-        self.policy.normalizer.update(rollout.executed_observation)
+        self.policy.update_normalizers(rollout.executed_observation)
         ended = time.perf_counter()
         self.iteration += 1
         self.executed_steps += rollout.executed_steps

@@ -1,4 +1,8 @@
-"""Gaussian actor and critic: two separate MLPs behind one observation normaliser."""
+"""Gaussian actor and critic: two separate MLPs behind one observation normaliser.
+
+Observations have O entries. A privileged critic sees P more in training, appended to them (..., O + P); the actor never
+does, so what flies needs none of them.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +36,10 @@ class ActorCritic(nn.Module):
             raise ValueError(f"init_sigma {init_sigma} must be above min_sigma {spec.min_sigma}, and that above 0")
         self.spec = spec
         self.normalizer = ObservationNormalizer(spec.observation_size)
-        self.actor = _mlp(spec, spec.action_size, output_gain=0.01, generator=generator)
-        self.critic = _mlp(spec, 1, output_gain=1.0, generator=generator) if spec.critic else None
+        self.privileged_normalizer = ObservationNormalizer(spec.privileged_size) if spec.privileged else None
+        seen, all_seen = spec.observation_size, spec.observation_size + spec.privileged_size
+        self.actor = _mlp(spec, seen, spec.action_size, output_gain=0.01, generator=generator)
+        self.critic = _mlp(spec, all_seen, 1, output_gain=1.0, generator=generator) if spec.critic else None
         self.register_buffer("action_low", torch.tensor(spec.action_low, dtype=torch.float32), persistent=False)
         self.register_buffer("action_high", torch.tensor(spec.action_high, dtype=torch.float32), persistent=False)
         with torch.no_grad():
@@ -46,21 +52,30 @@ class ActorCritic(nn.Module):
         return self.spec.min_sigma + self.raw_sigma.exp()
 
     def forward(self, observation: Tensor) -> Tensor:
-        """Deterministic action (..., A) in the environment's units and bounds."""
-        return self.to_environment(self.mean(observation))
+        """Deterministic action (..., A) in the environment's units and bounds, for observations (..., O)."""
+        return self.to_environment(self.actor(self.normalizer(observation)))
 
     def mean(self, observation: Tensor) -> Tensor:
-        """Mean action (..., A) in normalised units."""
-        return self.actor(self.normalizer(observation))
+        """Mean action (..., A) in normalised units, for observations (..., O) or (..., O + P)."""
+        return self.actor(self.normalizer(self._seen(observation)))
 
     def value(self, observation: Tensor) -> Tensor:
-        """V(s) (...); raises ValueError for a policy without critic."""
-        return self._value(self.normalizer(observation))
+        """V(s) (...), of observations (..., O + P) for a privileged critic and (..., O) otherwise.
+
+        Raises ValueError for a policy without critic.
+        """
+        return self._value(self.normalizer(self._seen(observation)), observation)
 
     def mean_and_value(self, observation: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean action (..., A) and V (...), normalising the observation once."""
-        normalized = self.normalizer(observation)
-        return self.actor(normalized), self._value(normalized)
+        """Mean action (..., A) and V (...), normalising the observation once; shapes as in `value`."""
+        normalized = self.normalizer(self._seen(observation))
+        return self.actor(normalized), self._value(normalized, observation)
+
+    def update_normalizers(self, observation: Tensor) -> None:
+        """Take in what was seen, (..., O), or (..., O + P) where the critic is privileged."""
+        self.normalizer.update(self._seen(observation))
+        if self.privileged_normalizer is not None:
+            self.privileged_normalizer.update(observation[..., self.spec.observation_size :])
 
     def log_prob(self, observation: Tensor, action: Tensor) -> Tensor:
         """log pi(a|s) (...) of unclipped actions (..., A) in normalised units."""
@@ -84,16 +99,28 @@ class ActorCritic(nn.Module):
     def _output_bias(self) -> Tensor:
         return self.actor[-1].bias  # type: ignore[return-value]
 
-    def _value(self, normalized: Tensor) -> Tensor:
+    def _seen(self, observation: Tensor) -> Tensor:
+        """(..., O) the part of (..., O + P) that the actor sees."""
+        size = self.spec.observation_size
+        return observation[..., :size] if observation.shape[-1] == size + self.spec.privileged_size else observation
+
+    def _value(self, normalized: Tensor, observation: Tensor) -> Tensor:
+        """V (...) of a normalised observation (..., O), with what `observation` (..., O + P) has beyond it."""
         if self.critic is None:
             raise ValueError("this policy has no critic: it was trained by an algorithm without a value function")
+        if self.privileged_normalizer is not None:
+            size = self.spec.observation_size
+            hidden = self.privileged_normalizer(observation[..., size:])
+            normalized = torch.cat((normalized, hidden), dim=-1)
         return self.critic(normalized).squeeze(-1)
 
 
-def _mlp(spec: PolicySpec, outputs: int, output_gain: float, generator: torch.Generator | None) -> nn.Sequential:
+def _mlp(
+    spec: PolicySpec, inputs: int, outputs: int, output_gain: float, generator: torch.Generator | None
+) -> nn.Sequential:
     """Hidden layers of the spec and a linear output, orthogonal weights with gain sqrt(2) and `output_gain`, zero
     biases."""
-    sizes = (spec.observation_size, *spec.hidden_sizes)
+    sizes = (inputs, *spec.hidden_sizes)
     layers: list[nn.Module] = []
     for inputs, units in pairwise(sizes):
         layers += [_linear(inputs, units, math.sqrt(2.0), generator), _ACTIVATIONS[spec.activation]()]

@@ -42,6 +42,7 @@ class PolicySpec:
     activation: str = "tanh"
     min_sigma: float = 0.01
     critic: bool = True
+    privileged: tuple[Entry, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("action_low", "action_high", "safe_action"):
@@ -68,6 +69,11 @@ class PolicySpec:
         """Number of entries A of one action."""
         return len(self.action)
 
+    @property
+    def privileged_size(self) -> int:
+        """Number of entries P that the critic saw in training besides the observation; acting does not need them."""
+        return len(self.privileged)
+
     def to_json(self) -> str:
         """JSON with every field; `from_json` gives back an equal spec."""
         return json.dumps({"schema_version": SCHEMA_VERSION, **asdict(self)})
@@ -82,8 +88,8 @@ class PolicySpec:
         if version != SCHEMA_VERSION:
             raise ValueError(f"policy spec has schema version {version}; this release reads {SCHEMA_VERSION}")
         try:
-            for name in ("observation", "action"):
-                fields[name] = tuple(Entry(**entry) for entry in fields[name])
+            for name in ("observation", "action", "privileged"):
+                fields[name] = tuple(Entry(**entry) for entry in fields.get(name, ()))
             for name in ("action_low", "action_high", "safe_action", "hidden_sizes"):
                 fields[name] = tuple(fields[name])
             return cls(**fields)

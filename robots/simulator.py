@@ -34,7 +34,8 @@ class SimulatorSpec:
 
     `max_episode_steps` is a time limit in control steps, enforced above the simulator. `neutral_action` is an action
     that changes as little as possible (for a quadrotor: hover thrust); a fresh policy starts there and a stopped one
-    returns to it. `robot` names the parameter preset that the simulator uses, if it has any.
+    returns to it. `robot` names the parameter preset that the simulator uses, if it has any. `privileged` are hidden
+    quantities that a critic may see during training; they are not needed to act.
     """
 
     name: str
@@ -46,6 +47,7 @@ class SimulatorSpec:
     max_episode_steps: int
     neutral_action: tuple[float, ...]
     robot: str = ""
+    privileged: tuple[Quantity, ...] = ()
 
     @property
     def observation_size(self) -> int:
@@ -56,6 +58,11 @@ class SimulatorSpec:
     def action_size(self) -> int:
         """Number of entries A of one action."""
         return len(self.action)
+
+    @property
+    def privileged_size(self) -> int:
+        """Number of entries P that only a privileged critic sees."""
+        return len(self.privileged)
 
 
 class Step(NamedTuple):
@@ -83,6 +90,17 @@ class Simulator(Protocol):
 
     def observe(self, state: Any) -> Tensor:
         """(B, O) observation of a state."""
+        ...
+
+    def privileged(self, state: Any) -> Tensor:
+        """(B, P) what the simulator knows and no observation shows; P = 0 if nothing is hidden."""
+        ...
+
+    def split_noise(self, state: Any, index: Tensor) -> Any:
+        """The same state with randomness to come of its own per index (B,) int64; index 0 keeps its own future.
+
+        A simulator whose `step` draws nothing returns the state.
+        """
         ...
 
     def step(self, state: Any, action: Tensor) -> Step:

@@ -34,6 +34,14 @@ class Probe:
             neutral_action=(0.0,),
         )
 
+    def privileged(self, state: Any) -> Tensor:
+        """(B, 0) nothing is hidden."""
+        return torch.zeros(num_rows(state), 0)
+
+    def split_noise(self, state: Any, index: Tensor) -> Any:
+        """The state: no step draws anything."""
+        return state
+
     def success(self, state: Any) -> Tensor:
         """(B,) false."""
         return torch.zeros(num_rows(state), dtype=torch.bool)

@@ -91,12 +91,14 @@ def hover_action(parameters: QuadrotorParameters) -> float:
     return 2.0 * (parameters.hover_rotor_speed - low) / (1.0 - low) - 1.0
 
 
-def step(state: QuadrotorState, action: Tensor, frame: Airframe, duration: float) -> QuadrotorState:
+def step(
+    state: QuadrotorState, action: Tensor, frame: Airframe, duration: float, wind: Tensor | None = None
+) -> QuadrotorState:
     """Hold motor commands (B, 4) in [-1, 1] for `duration` seconds; a body that meets the ground stops there.
 
     -1 is idle and +1 full speed. Rotors: u(t) = c + (u0 - c) exp(-t / tau). Body, with z_b the rotor axis in the world:
-    p' = v,   v' = z_b (T/m - (d_z - d_xy)/m v.z_b) - d_xy/m v - g e_z,   q' = q (0, omega) / 2,   J omega' = tau -
-    omega x J omega.
+    p' = v,   v' = z_b (T/m - (d_z - d_xy)/m v.z_b) - d_xy/m v - g e_z + w,   q' = q (0, omega) / 2,   J omega' =
+    tau - omega x J omega, where `wind` w (B, 3) is an acceleration in the world frame that holds for the step [m/s^2].
     """
     command = torch.addcmul(frame.speed_min, action.t() + 1.0, 0.5 * (1.0 - frame.speed_min))
     start = state.rotor_speed.t()
@@ -106,10 +108,11 @@ def step(state: QuadrotorState, action: Tensor, frame: Airframe, duration: float
     loads = [_load(speed, frame) for speed in (start, half, end)]
     before = torch.cat((state.position.t(), state.velocity.t(), state.quaternion.t(), state.angular_velocity.t()))
     body = before
-    slope = _derivative(body, loads[0], frame)
+    pull = None if wind is None else wind.t()
+    slope = _derivative(body, loads[0], frame, pull)
     total = slope
     for weight, fraction, load in ((2.0, 0.5, loads[1]), (2.0, 0.5, loads[1]), (1.0, 1.0, loads[2])):
-        slope = _derivative(torch.add(body, slope, alpha=fraction * duration), load, frame)
+        slope = _derivative(torch.add(body, slope, alpha=fraction * duration), load, frame, pull)
         total = torch.add(total, slope, alpha=weight)
     body = torch.add(body, total, alpha=duration / 6.0)
     body[6:10].div_(torch.sqrt(squared_norm(body[6:10])))
@@ -172,7 +175,7 @@ def _load(speed: Tensor, frame: Airframe) -> tuple[Tensor, Tensor]:
     return right + left, turn.mul_(frame.turn_gain)
 
 
-def _derivative(body: Tensor, load: tuple[Tensor, Tensor], frame: Airframe) -> Tensor:
+def _derivative(body: Tensor, load: tuple[Tensor, Tensor], frame: Airframe, pull: Tensor | None) -> Tensor:
     """(13, B) time derivative of position, velocity, quaternion and angular velocity."""
     push, turn = load
     velocity, quaternion, rate = body[3:6], body[6:10], body[10:13]
@@ -186,6 +189,8 @@ def _derivative(body: Tensor, load: tuple[Tensor, Tensor], frame: Airframe) -> T
     out[3:6].mul_(torch.addcmul(push, along, frame.drag_excess, value=-1))
     out[3:6].addcmul_(velocity, frame.drag_across, value=-1)
     out[5].sub_(GRAVITY)
+    if pull is not None:
+        out[3:6].add_(pull)
     hx, hy, hz = torch.mul(rate, 0.5).unbind(0)
     out[6] = (qx * hx).addcmul_(qy, hy).addcmul_(qz, hz).neg_()
     torch.mul(qw, hx, out=out[7]).addcmul_(qy, hz).addcmul_(qz, hy, value=-1)

@@ -115,7 +115,7 @@ def test_tasks_are_listed_with_their_spaces(
     assert main(["tasks"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    (line,) = [line for line in out.splitlines() if "quadrotor-hover" in line]
+    (line,) = [line for line in out.splitlines() if "quadrotor-hover " in line]
     for part in ("QuadrotorHover (cf21B_500)", " 16 ", "4 in [-1, 1]", "100 Hz", "500 steps"):
         assert part in line
     assert all(task in out for task in robots.names())

@@ -50,6 +50,7 @@ def test_a_new_folder_holds_the_config_that_it_gives_back(folder: RunFolder) -> 
         "gamma": 0.97,
         "num_samples": 3,
         "branch_steps": 8,
+        "sibling_noise": "shared",
         "reward_transform": "identity",
     }
 

@@ -17,22 +17,29 @@ Reward per step, d = distance to the target [m]:
 The first term is sharp near the target and is paid in full to a drone that does not turn, the second shows the way from
 afar; both stay positive, so that ending the episode early never pays a drone that does not thrash its motors.
 
+With `randomization` every episode draws an airframe and a wind of its own (randomization.py). The observation does not
+show them; `privileged` does, to a critic that is thrown away after training.
+
 An episode ends for good on touching the ground or more than 3 m away from the target. Success: within 0.10 m during the
 whole last second.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from robots import noise
+from robots.options import read_options
 from robots.quadrotor import dynamics
-from robots.quadrotor.dynamics import QuadrotorState
+from robots.quadrotor import randomization as randomize
+from robots.quadrotor.dynamics import Airframe, QuadrotorState
 from robots.quadrotor.parameters import preset
+from robots.quadrotor.randomization import QUANTITIES, HiddenParameters, Randomization
 from robots.quadrotor.scene import QuadrotorScene
 from robots.simulator import Quantity, SimulatorSpec, Step
 
@@ -65,28 +72,52 @@ class HoverState(NamedTuple):
     """(B,) int64, consecutive control steps within the success radius."""
     noise_key: Tensor
     """(B,) int64 key of this row's randomness."""
+    hidden: HiddenParameters | tuple[()] = ()
+    """What was drawn for this episode; empty where nothing is randomised."""
+
+
+@dataclass(frozen=True)
+class HoverOptions(Randomization):
+    """Options of the task: the quadrotor and what varies around it."""
+
+    quadrotor: str = "cf21B_500"
+    """Name of a parameter preset."""
+
+
+def make_hover(
+    name: str,
+    defaults: HoverOptions,
+    dtype: torch.dtype = torch.float32,
+    device: str | torch.device = "cpu",
+    **given: Any,
+) -> QuadrotorHover:
+    """The task under a name, with some of its default options replaced; raises OptionError for one it does not have."""
+    options = read_options(defaults, given)
+    return QuadrotorHover(options.quadrotor, options, name, dtype, device)
 
 
 class QuadrotorHover:
     """Hold a point: a Simulator over the built-in quadrotor.
 
-    `quadrotor` names a parameter preset (ValueError if unknown), `dtype` and `device` say where and how precisely it
-    runs.
+    `quadrotor` names a parameter preset (ValueError if unknown), `randomization` says what varies around it, `name` is
+    what the task goes by, `dtype` and `device` say where and how precisely it runs.
     """
 
     def __init__(
         self,
         quadrotor: str = "cf21B_500",
+        randomization: Randomization = Randomization(),  # noqa: B008  (frozen)
+        name: str = "quadrotor-hover",
         dtype: torch.dtype = torch.float32,
         device: str | torch.device = "cpu",
     ) -> None:
-        self.parameters = preset(quadrotor)
+        self.parameters, self.randomization = preset(quadrotor), randomization
         self.dtype, self.device = dtype, torch.device(device)
         self.airframe = dynamics.airframe(self.parameters, 1.0 / CONTROL_HZ, dtype, self.device)
         self._scenes: dict[tuple[int, int], QuadrotorScene] = {}
         self.target = torch.tensor(TARGET, dtype=dtype, device=self.device).unsqueeze(1)
         self.spec = SimulatorSpec(
-            name="quadrotor-hover",
+            name=name,
             observation=_OBSERVATION,
             action=_ACTION,
             action_low=(-1.0,) * 4,
@@ -95,6 +126,7 @@ class QuadrotorHover:
             max_episode_steps=round(EPISODE_SECONDS * CONTROL_HZ),
             neutral_action=(dynamics.hover_action(self.parameters),) * 4,
             robot=quadrotor,
+            privileged=QUANTITIES if randomization.draws_anything else (),
         )
 
     def reset(self, num: int, seed: int | torch.Generator) -> HoverState:
@@ -119,7 +151,10 @@ class QuadrotorHover:
         )
         neutral = torch.tensor(self.spec.neutral_action, dtype=self.dtype, device=self.device)
         steps_inside = torch.zeros(num, dtype=torch.int64, device=self.device)
-        return HoverState(body, neutral.repeat(num, 1), steps_inside, noise.new_keys(num, generator))
+        key = noise.new_keys(num, generator)
+        varies = self.randomization.draws_anything
+        hidden = randomize.draw(self.randomization, num, generator, key, self.dtype) if varies else ()
+        return HoverState(body, neutral.repeat(num, 1), steps_inside, key, hidden)
 
     def observe(self, state: HoverState) -> Tensor:
         """(B, 16) observation; the table above names its entries."""
@@ -137,15 +172,38 @@ class QuadrotorHover:
     def step(self, state: HoverState, action: Tensor) -> Step:
         """Hold motor commands (B, 4) for 10 ms; commands beyond [-1, 1] are clipped."""
         command = action.t().to(self.dtype).clamp(-1.0, 1.0)
-        body = dynamics.step(state.body, command.t(), self.airframe, 1.0 / CONTROL_HZ)
+        frame, wind, hidden = self._circumstances(state)
+        body = dynamics.step(state.body, command.t(), frame, 1.0 / CONTROL_HZ, wind)
         distance_squared = dynamics.squared_norm(self.target - body.position.t())
         inside = distance_squared <= SUCCESS_RADIUS**2
         steps_inside = (state.steps_inside + 1).mul_(inside)
-        new = HoverState(body, command.t(), steps_inside, state.noise_key)
+        new = HoverState(body, command.t(), steps_inside, state.noise_key, hidden)
         crashed = body.position[:, 2] <= 0.0
         flown_away = distance_squared > FLY_AWAY**2
         reward = _reward(distance_squared, body, command - state.last_action.t())
         return Step(new, self.observe(new), reward, crashed | flown_away)
+
+    def _circumstances(self, state: HoverState) -> tuple[Airframe, Tensor | None, HiddenParameters | tuple[()]]:
+        """Airframe and wind (B, 3) of the step that begins in a state, and what is hidden after it."""
+        if not state.hidden:
+            return self.airframe, None, ()
+        hidden = state.hidden
+        frame = randomize.drawn_airframe(self.airframe, self.parameters, hidden)
+        later = randomize.next_gust(hidden, state.noise_key, self.randomization, 1.0 / CONTROL_HZ)
+        return frame, hidden.wind + hidden.gust, later
+
+    def privileged(self, state: HoverState) -> Tensor:
+        """(B, 15) factors, and wind and gust in the body frame; (B, 0) where nothing is randomised."""
+        if not state.hidden:
+            return state.last_action[:, :0]
+        hidden = state.hidden
+        rows = dynamics.rotation_rows(state.body.quaternion.t())
+        parts = [x.t() for x in (hidden.mass, hidden.rotor_thrust, hidden.inertia, hidden.rotor_lag)]
+        return torch.cat([*parts, *(dynamics.to_body(rows, x.t()) for x in (hidden.wind, hidden.gust))]).t()
+
+    def split_noise(self, state: HoverState, index: Tensor) -> HoverState:
+        """The same state with gusts to come of its own per index (B,); index 0 keeps its key."""
+        return state._replace(noise_key=noise.split(state.noise_key, index))
 
     def success(self, state: HoverState) -> Tensor:
         """(B,) bool: the last second was spent within 0.10 m of the target."""

@@ -1,0 +1,41 @@
+"""Options of a task: a frozen dataclass per task, filled from words such as mass=0.3."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from robots.registry import nearest
+
+Options = TypeVar("Options")
+
+
+class OptionError(ValueError):
+    """Raised for an option that a task does not have or a value that it does not take; the message says which."""
+
+
+def read_options(defaults: Options, given: Mapping[str, Any]) -> Options:
+    """Copy of a task's options with the given ones replaced; a word becomes the type that its field has.
+
+    Raises OptionError for an unknown name, with the nearest one, and for a value that is not of the field's type.
+    """
+    fields = {field.name: getattr(defaults, field.name) for field in dataclasses.fields(defaults)}  # type: ignore[arg-type]
+    for name in given:
+        if name not in fields:
+            raise OptionError(f"unknown task option {name!r}; {nearest(name, tuple(sorted(fields)))}")
+    read = {name: _read(name, value, type(fields[name])) for name, value in given.items()}
+    return dataclasses.replace(defaults, **read)  # type: ignore[type-var]
+
+
+def _read(name: str, value: Any, kind: type) -> Any:
+    if kind is not float:
+        return kind(value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise OptionError(f"task option {name} must be a number; given {value!r}") from None
+    if not math.isfinite(number):
+        raise OptionError(f"task option {name} must be finite; given {value!r}")
+    return number

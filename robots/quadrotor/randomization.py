@@ -1,0 +1,144 @@
+"""Domain randomisation: what the simulator draws for every episode and no observation shows.
+
+Every parameter is drawn once, when the episode begins, and stays; only gusts move. They are an Ornstein-Uhlenbeck
+process driven by the noise key of the row, so copies of a state meet the same gusts until their keys are split.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from robots import noise
+from robots.options import OptionError
+from robots.quadrotor.dynamics import Airframe
+from robots.quadrotor.parameters import QuadrotorParameters
+from robots.simulator import Quantity
+
+
+@dataclass(frozen=True)
+class Randomization:
+    """Half widths of what is drawn; 0 leaves the preset's value. Raises OptionError for a range that means nothing."""
+
+    mass: float = 0.0
+    """Mass times 1 +- this."""
+    rotor_thrust: float = 0.0
+    """Each rotor's thrust curve times 1 +- this, the four drawn apart."""
+    inertia: float = 0.0
+    """Each principal moment times 1 +- this, the three drawn apart."""
+    rotor_lag: float = 0.0
+    """Both time constants of all rotors times 1 +- this."""
+    wind: float = 0.0
+    """Standard deviation per axis of a constant acceleration in the world frame [m/s^2]."""
+    gust: float = 0.0
+    """Standard deviation per axis of a fluctuating one, an Ornstein-Uhlenbeck process [m/s^2]."""
+    gust_time: float = 0.3
+    """Its correlation time [s]."""
+
+    def __post_init__(self) -> None:
+        for name in ("mass", "rotor_thrust", "inertia", "rotor_lag"):
+            share = getattr(self, name)
+            if not 0.0 <= share < 1.0:
+                raise OptionError(f"{name} is a share of the preset's value and must lie in [0, 1); given {share}")
+        for name in ("wind", "gust"):
+            if not getattr(self, name) >= 0.0:
+                raise OptionError(
+                    f"{name} is a standard deviation and must not be negative; given {getattr(self, name)}"
+                )
+        if not self.gust_time > 0.0:
+            raise OptionError(f"gust_time must be above 0 s; given {self.gust_time}")
+
+    @property
+    def draws_anything(self) -> bool:
+        """Whether any two episodes differ in more than where they begin."""
+        return any(getattr(self, field.name) > 0.0 for field in fields(Randomization) if field.name != "gust_time")
+
+
+class HiddenParameters(NamedTuple):
+    """What was drawn for B rows."""
+
+    mass: Tensor
+    """(B, 1) factor."""
+    rotor_thrust: Tensor
+    """(B, 4) factor of each rotor."""
+    inertia: Tensor
+    """(B, 3) factor of each principal moment."""
+    rotor_lag: Tensor
+    """(B, 1) factor of the time constants."""
+    wind: Tensor
+    """(B, 3) constant acceleration in the world frame [m/s^2]."""
+    gust: Tensor
+    """(B, 3) fluctuating acceleration in the world frame, of the step to come [m/s^2]."""
+    gust_steps: Tensor
+    """(B,) int64 control steps since the gusts began: the counter of their noise."""
+
+
+QUANTITIES = (
+    Quantity("mass_factor"),
+    *(Quantity(f"rotor_{i}_thrust_factor", "1", "motor") for i in (1, 2, 3, 4)),
+    *(Quantity(f"inertia_{axis}_factor", "1", "body") for axis in "xyz"),
+    Quantity("rotor_lag_factor"),
+    *(Quantity(f"wind_{axis}", "m/s^2", "body") for axis in "xyz"),
+    *(Quantity(f"gust_{axis}", "m/s^2", "body") for axis in "xyz"),
+)
+"""The hidden parameters as a privileged critic sees them."""
+
+
+def draw(
+    randomization: Randomization, num: int, generator: torch.Generator, noise_key: Tensor, dtype: torch.dtype
+) -> HiddenParameters:
+    """Draw `num` rows: factors uniform within their range, wind normal, gusts from their stationary distribution."""
+    device = noise_key.device
+
+    def factor(size: int, share: float) -> Tensor:
+        unit = torch.rand(num, size, generator=generator, dtype=dtype, device=device)
+        return 1.0 + share * (2.0 * unit - 1.0)
+
+    counter = torch.zeros_like(noise_key)
+    return HiddenParameters(
+        mass=factor(1, randomization.mass),
+        rotor_thrust=factor(4, randomization.rotor_thrust),
+        inertia=factor(3, randomization.inertia),
+        rotor_lag=factor(1, randomization.rotor_lag),
+        wind=randomization.wind * torch.randn(num, 3, generator=generator, dtype=dtype, device=device),
+        gust=randomization.gust * noise.normal(noise_key, counter, 3, dtype),
+        gust_steps=counter,
+    )
+
+
+def next_gust(
+    hidden: HiddenParameters, noise_key: Tensor, randomization: Randomization, duration: float
+) -> HiddenParameters:
+    """The same rows one step of `duration` seconds later: g' = a g + sqrt(1 - a^2) sigma xi, a = exp(-h / tau).
+
+    The exact transition of the Ornstein-Uhlenbeck process; its stationary standard deviation sigma does not depend on
+    the step length.
+    """
+    if randomization.gust == 0.0:
+        return hidden
+    counter = hidden.gust_steps + 1
+    keep = math.exp(-duration / randomization.gust_time)
+    fresh = noise.normal(noise_key, counter, 3, hidden.gust.dtype)
+    gust = keep * hidden.gust + math.sqrt(1.0 - keep * keep) * randomization.gust * fresh
+    return hidden._replace(gust=gust, gust_steps=counter)
+
+
+def drawn_airframe(nominal: Airframe, parameters: QuadrotorParameters, hidden: HiddenParameters) -> Airframe:
+    """The nominal airframe with the hidden factors of each of B rows in its coefficients."""
+    mass, lag = hidden.mass.t(), 1.0 / hidden.rotor_lag.squeeze(1)
+    jx, jy, jz = (j * factor for j, factor in zip(parameters.inertia, hidden.inertia.unbind(1), strict=True))
+    push = hidden.rotor_thrust.t() / mass
+    c0, c1, c2 = (coefficient * push for coefficient in nominal.push_curve)
+    return nominal._replace(
+        lag_half=(nominal.lag_half[0] ** lag, nominal.lag_half[1] ** lag),
+        lag_full=(nominal.lag_full[0] ** lag, nominal.lag_full[1] ** lag),
+        push_curve=(c0, c1, c2),
+        turn_gain=nominal.turn_gain * mass / hidden.inertia.t(),
+        gyroscopic=torch.stack(((jy - jz) / jx, (jz - jx) / jy, (jx - jy) / jz)),
+        drag_across=nominal.drag_across / mass[0],
+        drag_excess=nominal.drag_excess / mass[0],
+    )
