@@ -1,0 +1,68 @@
+"""Run, collect and report a suite of experiments: algorithms x tasks x seeds.
+
+    python benchmarks/suite.py run NAME [--jobs 4] [--only PATTERN ...] [--seeds 0 1] [--list]
+
+NAME is a module in benchmarks/suites/ that holds SUITE. Runs that are done are skipped and interrupted ones resumed,
+so `run` may be stopped, or killed, and given again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from suites.definition import SuiteError, load_suite
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command; 0, 1 if a run failed, 2 for a user's mistake, 130 when interrupted."""
+    given = _parser().parse_args(words)
+    try:
+        return int(given.command(given))
+    except SuiteError as error:
+        print(f"suite: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; give the command again to go on", file=sys.stderr)
+        return 130
+
+
+def run(given: argparse.Namespace) -> int:
+    """`suite.py run NAME`."""
+    from suites.listing import listing
+    from suites.plan import planned_runs, require_agreement
+    from suites.runs import default_jobs, run_missing
+
+    jobs = default_jobs() if given.jobs is None else given.jobs
+    if jobs < 1:
+        raise SuiteError(f"--jobs must be at least 1; given {jobs}")
+    runs = planned_runs(load_suite(given.suite), given.runs, given.only, given.seeds)
+    require_agreement(runs)
+    if given.list:
+        print(listing(runs, jobs))
+        return 0
+    failures = run_missing(runs, jobs)
+    for failure in failures:
+        print(f"FAILED {failure.run.label}: {failure.reason}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="suite.py", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    command = commands.add_parser("run", help="train and evaluate what is missing")
+    command.set_defaults(command=run)
+    command.add_argument("--jobs", type=int, help="processes at once; all cores unless given")
+    command.add_argument("--only", nargs="+", default=[], metavar="PATTERN", help="TASK/VARIANT, with * and ?")
+    command.add_argument("--seeds", type=int, nargs="+", default=[])
+    command.add_argument("--list", action="store_true", help="say what is done and missing, and run nothing")
+    for each in (command,):
+        each.add_argument("suite", metavar="NAME", help="a module in benchmarks/suites/")
+        each.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders lie")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+"""What a suite of experiments consists of: variants of algorithms, the tasks and the seeds they are run on."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hgrpo_control.command_line import nearest
+from hgrpo_control.config import ALGORITHMS
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,79}")
+_TAKEN_OPTIONS = ("--seed", "--out", "--resume", "--video", "--help", "-h")
+
+
+class SuiteError(ValueError):
+    """Raised for a suite that cannot be run, collected or drawn as asked; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to train: `hgrpo train ALGORITHM TASK OPTIONS`."""
+
+    name: str
+    algorithm: str
+    options: tuple[str, ...] = ()
+    """Words of the command line, such as ("--gae-lambda", "0.95"); seed and folder are the suite's."""
+    group: str = ""
+    """Variants of one group share a panel of the plots."""
+    tasks: tuple[str, ...] = ()
+    """Tasks this variant is limited to; all of the suite's where empty."""
+    seeds: tuple[int, ...] = ()
+    """Seeds of this variant; the suite's where empty."""
+
+    def __post_init__(self) -> None:
+        _require_name("variant", self.name)
+        if self.algorithm not in ALGORITHMS:
+            hint = nearest(self.algorithm, tuple(ALGORITHMS))
+            raise SuiteError(f"variant {self.name}: unknown algorithm {self.algorithm!r}; {hint}")
+        if isinstance(self.options, str):
+            raise SuiteError(f"variant {self.name}: options must be a tuple of words; given {self.options!r}")
+        for word in self.options:
+            if word.partition("=")[0] in _TAKEN_OPTIONS:
+                raise SuiteError(f"variant {self.name}: {word} is not a variant's to set")
+        _require_distinct(f"variant {self.name}: task", self.tasks)
+        _require_seeds(f"variant {self.name}", self.seeds)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A set of runs that are reported together."""
+
+    name: str
+    """Folder under runs/ and docs/results/; the suite's module has the same name, with _ for -."""
+    title: str
+    tasks: tuple[str, ...]
+    variants: tuple[Variant, ...]
+    seeds: tuple[int, ...]
+    episodes: int = 200
+    """Episodes of each run's evaluation."""
+    evaluation_seed: int = 1
+    """Seed of those episodes, the same for every run."""
+    comparisons: tuple[tuple[str, str], ...] = ()
+    """Pairs (X, Y) of variants for which the report gives P(X > Y)."""
+
+    def __post_init__(self) -> None:
+        _require_name("suite", self.name)
+        for label, given in (("task", self.tasks), ("variant", self.variants), ("seed", self.seeds)):
+            if not given:
+                raise SuiteError(f"suite {self.name} has no {label}")
+        _require_distinct(f"suite {self.name}: task", self.tasks)
+        _require_seeds(f"suite {self.name}", self.seeds)
+        names = tuple(variant.name for variant in self.variants)
+        _require_distinct(f"suite {self.name}: variant", [name.lower() for name in names])
+        for variant in self.variants:
+            for task in variant.tasks:
+                _require_among(f"suite {self.name}: variant {variant.name} names the task", task, self.tasks)
+        for pair in self.comparisons:
+            for name in pair:
+                _require_among(f"suite {self.name}: a comparison names the variant", name, names)
+        if self.episodes < 1:
+            raise SuiteError(f"suite {self.name}: episodes must be at least 1; given {self.episodes}")
+
+    def tasks_of(self, variant: Variant) -> tuple[str, ...]:
+        """Tasks a variant is run on, in the suite's order."""
+        return tuple(task for task in self.tasks if not variant.tasks or task in variant.tasks)
+
+    def seeds_of(self, variant: Variant) -> tuple[int, ...]:
+        """Seeds a variant is run with."""
+        return variant.seeds or self.seeds
+
+    @property
+    def all_seeds(self) -> tuple[int, ...]:
+        """Every seed of any variant, the suite's own first."""
+        every = [*self.seeds, *(seed for variant in self.variants for seed in variant.seeds)]
+        return tuple(dict.fromkeys(every))
+
+
+def load_suite(name: str) -> Suite:
+    """The SUITE of the module benchmarks/suites/NAME.py; raises SuiteError if there is none."""
+    module = name.replace("-", "_")
+    if module not in suite_names():
+        raise SuiteError(f"no suite {name!r}; {nearest(module, suite_names())}")
+    suite = importlib.import_module(f"suites.{module}").SUITE
+    if not isinstance(suite, Suite):
+        raise SuiteError(f"suites/{module}.py: SUITE must be a Suite; it is a {type(suite).__name__}")
+    if suite.name.replace("-", "_") != module:
+        raise SuiteError(f"suites/{module}.py: its suite must be named like the module; it is named {suite.name!r}")
+    return suite
+
+
+def suite_names() -> tuple[str, ...]:
+    """Modules beside this one that define SUITE at their top level."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return tuple(f.stem for f in files if re.search(r"^SUITE\b", f.read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def _require_name(label: str, name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise SuiteError(
+            f"{label} {name!r} is no safe folder name; allowed: up to 80 letters, digits and . _ + -, "
+            "the first a letter or digit"
+        )
+
+
+def _require_distinct(label: str, names: Sequence[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise SuiteError(f"{label} {name!r} is there {names.count(name)} times")
+
+
+def _require_among(label: str, name: str, allowed: Sequence[str]) -> None:
+    if name not in allowed:
+        raise SuiteError(f"{label} {name!r}; {nearest(name, allowed)}")
+
+
+def _require_seeds(label: str, seeds: tuple[int, ...]) -> None:
+    for seed in seeds:
+        if seed < 0 or seeds.count(seed) > 1:
+            raise SuiteError(f"{label}: seeds must be distinct and not negative; given {seeds}")

@@ -1,0 +1,199 @@
+"""The runs a suite asks for, and what each of them still needs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Literal
+
+from hgrpo_control.command_line import UsageError
+from hgrpo_control.config import Config, ConfigError
+from hgrpo_control.run_folder import RunFolder, RunFolderError
+from hgrpo_control.train_options import parse_train_options
+from policies import checkpoint
+from suites.definition import Suite, SuiteError, Variant
+
+Step = Literal["train", "resume", "evaluate"]
+
+_BEFORE_TRAINING = {"config.json", "tensorboard", checkpoint.CHECKPOINT_NAME + ".partial"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run of a suite and its evaluation."""
+
+    suite: Suite
+    task: str
+    variant: Variant
+    seed: int
+    config: Config
+    """What the suite asks for now."""
+    path: Path
+
+    @property
+    def label(self) -> str:
+        """TASK/VARIANT/seedS."""
+        return f"{self.task}/{self.variant.name}/seed{self.seed}"
+
+    @property
+    def folder(self) -> RunFolder:
+        """Where the files of the run lie."""
+        return RunFolder(self.path)
+
+    @property
+    def log(self) -> Path:
+        """What its processes print; beside the folder, which training wants to find empty."""
+        return self.path.with_name(self.path.name + ".log")
+
+    @property
+    def origin(self) -> Path:
+        """One line of JSON for each process that worked on the run: when, at which commit, with which versions."""
+        return self.path.with_name(self.path.name + ".origin.jsonl")
+
+    def words(self, step: Step) -> list[str]:
+        """What follows `hgrpo` on the command line of a step."""
+        if step == "train":
+            options = [*self.variant.options, "--seed", str(self.seed), "--out", str(self.path)]
+            return ["train", self.variant.algorithm, self.task, *options]
+        if step == "resume":
+            return ["train", "--resume", str(self.path)]
+        flown = ["--episodes", str(self.suite.episodes), "--seed", str(self.suite.evaluation_seed)]
+        return ["evaluate", str(self.path), *flown]
+
+
+def planned_runs(suite: Suite, root: Path, only: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Run]:
+    """Runs of a suite under root/SUITE, all variants with the first seed first.
+
+    `only` holds patterns (* ? [...]) for TASK/VARIANT, or for one of the two alone. Raises SuiteError if a variant's
+    options do not parse, or if a pattern or seed fits nothing.
+    """
+    configs = {(task, v.name): _config(task, v) for v in suite.variants for task in suite.tasks_of(v)}
+    runs = [
+        Run(
+            suite,
+            task,
+            v,
+            seed,
+            _with_seed(configs[task, v.name], seed),
+            root / suite.name / task / v.name / f"seed{seed}",
+        )
+        for seed in suite.all_seeds
+        for task in suite.tasks
+        for v in suite.variants
+        if (task, v.name) in configs and seed in suite.seeds_of(v)
+    ]
+    for pattern in only:
+        if not any(_fits(run, pattern) for run in runs):
+            variants = ", ".join(v.name for v in suite.variants)
+            raise SuiteError(
+                f"--only {pattern} fits no TASK/VARIANT; variants: {variants}; tasks: {', '.join(suite.tasks)}"
+            )
+    for seed in seeds:
+        if seed not in suite.all_seeds:
+            raise SuiteError(f"seed {seed} is not in suite {suite.name}; its seeds: {suite.all_seeds}")
+    kept = [run for run in runs if not only or any(_fits(run, pattern) for pattern in only)]
+    return [run for run in kept if not seeds or run.seed in seeds]
+
+
+def next_step(run: Run) -> Step | None:
+    """What a run needs next; None if it is finished and evaluated as the suite asks."""
+    if not run.folder.checkpoint.exists():
+        return "train"
+    if _iterations(run) < run.config.num_iterations:
+        return "resume"
+    if read_evaluation(run) is not None:
+        return None
+    # The last row is written before the last checkpoint, so a run killed in between has all rows but an older policy.
+    _, training = checkpoint.restore(run.folder.checkpoint)
+    return "evaluate" if training["iteration"] >= run.config.num_iterations else "resume"
+
+
+def share_done(run: Run) -> float:
+    """How much of a run's training is done, in [0, 1]."""
+    return min(1.0, _iterations(run) / run.config.num_iterations)
+
+
+def read_evaluation(run: Run) -> dict[str, Any] | None:
+    """The figures of evaluation.json; None if it is not there, torn, or not the evaluation that the suite asks for."""
+    if not run.folder.evaluation.exists():
+        return None
+    try:
+        figures: dict[str, Any] = json.loads(run.folder.evaluation.read_text(encoding="utf-8"))
+        made = (figures["task"], figures["episodes"], figures["seed"])
+    except (ValueError, LookupError, TypeError):
+        return None
+    return figures if made == (run.task, run.suite.episodes, run.suite.evaluation_seed) else None
+
+
+def clear_unstarted(run: Run) -> None:
+    """Remove what a run left that was killed before its first checkpoint, so that it can begin again."""
+    if run.path.exists() and not run.folder.checkpoint.exists():
+        _require_unstarted(run)
+        shutil.rmtree(run.path)
+
+
+def require_agreement(runs: Sequence[Run]) -> None:
+    """Raise SuiteError if a run folder was made with other settings than the suite asks for now."""
+    complaints = [complaint for run in runs if (complaint := _disagreement(run))]
+    if complaints:
+        others = f" (and {len(complaints) - 1} more runs differ)" if len(complaints) > 1 else ""
+        raise SuiteError(f"{complaints[0]}; move it away or give the variant another name{others}")
+
+
+def _config(task: str, variant: Variant) -> Config:
+    try:
+        return parse_train_options([variant.algorithm, task, *variant.options]).config
+    except (UsageError, ConfigError) as error:
+        raise SuiteError(f"variant {variant.name} on {task}: {error}") from error
+
+
+def _with_seed(config: Config, seed: int) -> Config:
+    return dataclasses.replace(config, seed=seed)
+
+
+def _fits(run: Run, pattern: str) -> bool:
+    names = (f"{run.task}/{run.variant.name}", run.task, run.variant.name)
+    return any(fnmatchcase(name, pattern) for name in names)
+
+
+def _iterations(run: Run) -> int:
+    rows = run.folder.read_metrics()
+    return rows[-1].iteration if rows else 0
+
+
+def _require_unstarted(run: Run) -> None:
+    """Raise SuiteError if a folder without a checkpoint holds anything that a run does not make before its first."""
+    foreign = sorted(file.name for file in run.path.iterdir() if file.name not in _BEFORE_TRAINING)
+    if foreign:
+        raise SuiteError(f"{run.path} holds {foreign[0]} but no {checkpoint.CHECKPOINT_NAME}; move it away")
+
+
+def _disagreement(run: Run) -> str | None:
+    """How the folder of a run differs from what the suite asks for; None if it does not, or was never begun."""
+    if not run.path.exists():
+        return None
+    if not run.folder.checkpoint.exists():
+        _require_unstarted(run)
+        return None
+    try:
+        found = run.folder.read_config()
+    except (RunFolderError, OSError) as error:
+        return f"{run.path} cannot be used: {error}"
+    asked, made = _flat(json.loads(run.config.to_json())), _flat(json.loads(found.to_json()))
+    differing = [key for key in dict.fromkeys([*asked, *made]) if asked.get(key) != made.get(key)]
+    if not differing:
+        return None
+    key = differing[0]
+    return f"{run.path} was made with {key} = {made.get(key)}, suite {run.suite.name} asks for {asked.get(key)}"
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
