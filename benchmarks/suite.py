@@ -1,9 +1,12 @@
 """Run, collect and report a suite of experiments: algorithms x tasks x seeds.
 
     python benchmarks/suite.py run NAME [--jobs 4] [--only PATTERN ...] [--seeds 0 1] [--list]
+    python benchmarks/suite.py collect NAME
+    python benchmarks/suite.py report NAME
 
 NAME is a module in benchmarks/suites/ that holds SUITE. Runs that are done are skipped and interrupted ones resumed,
-so `run` may be stopped, or killed, and given again.
+so `run` may be stopped, or killed, and given again. `collect` puts the figures of finished runs into docs/results/NAME,
+and `report` draws tables and pictures there, from these files alone.
 """
 
 from __future__ import annotations
@@ -21,8 +24,8 @@ def main(words: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(words)
     try:
         return int(given.command(given))
-    except SuiteError as error:
-        print(f"suite: {error}", file=sys.stderr)
+    except (ValueError, OSError) as error:
+        print(f"suite: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; give the command again to go on", file=sys.stderr)
@@ -49,18 +52,42 @@ def run(given: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
+def collect(given: argparse.Namespace) -> int:
+    """`suite.py collect NAME`."""
+    from suites.collect import collect as gather
+
+    suite = load_suite(given.suite)
+    results = gather(suite, given.runs, given.out / suite.name)
+    print(f"{len(results.finals)} runs collected into {given.out / suite.name}; {len(results.missing)} are missing")
+    return 0
+
+
+def report(given: argparse.Namespace) -> int:
+    """`suite.py report NAME`."""
+    from suites.report import report as draw
+
+    for path in draw(given.out / load_suite(given.suite).name):
+        print(path)
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="suite.py", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    command = commands.add_parser("run", help="train and evaluate what is missing")
-    command.set_defaults(command=run)
-    command.add_argument("--jobs", type=int, help="processes at once; all cores unless given")
-    command.add_argument("--only", nargs="+", default=[], metavar="PATTERN", help="TASK/VARIANT, with * and ?")
-    command.add_argument("--seeds", type=int, nargs="+", default=[])
-    command.add_argument("--list", action="store_true", help="say what is done and missing, and run nothing")
-    for each in (command,):
-        each.add_argument("suite", metavar="NAME", help="a module in benchmarks/suites/")
-        each.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders lie")
+    running = commands.add_parser("run", help="train and evaluate what is missing")
+    running.add_argument("--jobs", type=int, help="processes at once; all cores unless given")
+    running.add_argument("--only", nargs="+", default=[], metavar="PATTERN", help="TASK/VARIANT, with * and ?")
+    running.add_argument("--seeds", type=int, nargs="+", default=[])
+    running.add_argument("--list", action="store_true", help="say what is done and missing, and run nothing")
+    collecting = commands.add_parser("collect", help="put the figures of finished runs into small files")
+    reporting = commands.add_parser("report", help="draw tables and pictures from those files")
+    for command, function in ((running, run), (collecting, collect), (reporting, report)):
+        command.set_defaults(command=function)
+        command.add_argument("suite", metavar="NAME", help="a module in benchmarks/suites/")
+    for command in (running, collecting):
+        command.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders lie")
+    for command in (collecting, reporting):
+        command.add_argument("--out", type=Path, default=Path("docs/results"), help="where results lie")
     return parser
 
 

@@ -36,5 +36,5 @@ def _commit() -> str:
 
 
 def _git(folder: Path, *words: str) -> str:
-    told = subprocess.run(["git", "--no-optional-locks", *words], cwd=folder, check=True, capture_output=True, text=True)
-    return told.stdout.strip()
+    command = ["git", "--no-optional-locks", *words]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()

@@ -21,6 +21,7 @@ import hgrpo_control
 from suites.origin import describe_origin
 from suites.plan import Run, Step, clear_unstarted, next_step
 
+_HGRPO = (sys.executable, "-m", "suites.child")
 _POLL_SECONDS = 0.2
 
 
@@ -149,7 +150,7 @@ def _launch(run: Run, step: Step, log: IO[bytes]) -> _Process:
     log.write(f"$ hgrpo {' '.join(words)}\n".encode())
     log.flush()
     handle = subprocess.Popen(
-        [sys.executable, "-m", "suites.child", *words],
+        [*_HGRPO, *words],
         stdin=subprocess.PIPE,
         stdout=log,
         stderr=subprocess.STDOUT,

@@ -1,0 +1,180 @@
+"""Tables and pictures of a suite, from its stored files alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hgrpo_control.compare import markdown_table
+from suites import plots
+from suites.estimates import ALL_TASKS, Estimates, by_group, estimate
+from suites.intervals import REPETITIONS, Interval, require_rliable
+from suites.stored import Final, Results, read_results
+
+Key = TypeVar("Key")
+
+_EXPLAINED = f"""\
+Success is that of {{episodes}} fresh episodes of the mean action per run (seed {{seed}}, the same for each). IQM is
+the interquartile mean over seeds: a quarter of the runs is left out at either end, none where there are fewer than
+four. Brackets hold 95 % intervals of the stratified bootstrap over seeds ({REPETITIONS:,} resamplings; none for a
+single run); with few seeds they are too narrow. P(X > Y) is the probability that a run of X succeeds more often than
+one of Y, ties counting half. Wall-clock is that of training, several runs at a time on one machine. Curves show
+training episodes: IQM over seeds, bands from the lowest seed to the highest, drawn where every seed has a figure."""
+
+
+def report(folder: Path) -> list[Path]:
+    """Write report.md and its pictures beside the stored files of a suite; returns what was written.
+
+    Raises SuiteError if rliable is missing or the files are.
+    """
+    require_rliable()
+    results = read_results(folder)
+    estimates = estimate(results)
+    pictures = _draw(results, estimates, folder)
+    text = folder / "report.md"
+    text.write_text(_markdown(results, estimates, pictures), encoding="utf-8")
+    return [text, *pictures.values()]
+
+
+def _draw(results: Results, estimates: Estimates, folder: Path) -> dict[str, Path]:
+    """Pictures under the headings that show them."""
+    pictures = {"success": folder / "success.png", "return": folder / "return.png"}
+    plots.final_scores(results, estimates.success, "success_rate", "success rate (IQM)", pictures["success"])
+    plots.final_scores(results, estimates.returns, "return_mean", "return (IQM)", pictures["return"])
+    if estimates.improvements:
+        pictures["improvement"] = folder / "improvement.png"
+        plots.improvement(results, estimates.improvements, pictures["improvement"])
+    for task in results.suite.tasks:
+        if results.curves[task]:
+            for measure, label in (("success_rate", "success rate"), ("episode_return", "episode return")):
+                path = folder / f"curves-{task}-{measure}.png"
+                plots.learning_curves(results, task, measure, label, path)
+                pictures[f"{task} {measure}"] = path
+    return pictures
+
+
+def _markdown(results: Results, estimates: Estimates, pictures: Mapping[str, Path]) -> str:
+    suite = results.suite
+    sections = [f"# {suite.title}", _EXPLAINED.format(episodes=suite.episodes, seed=suite.evaluation_seed)]
+    sections += [_missing(results), _picture(pictures, "success")]
+    if any(task == ALL_TASKS for task, _ in estimates.success):
+        sections += ["## All tasks", _over_tasks(results, estimates)]
+    if estimates.improvements:
+        sections += [
+            "## Probability of improvement",
+            _improvements(results, estimates),
+            _picture(pictures, "improvement"),
+        ]
+    for task in suite.tasks:
+        if results.curves[task]:
+            sections += [f"## {task}", _finals(results, estimates, task)]
+            sections += [_picture(pictures, f"{task} {measure}") for measure in ("success_rate", "episode_return")]
+    sections += [
+        "## Returns",
+        _picture(pictures, "return"),
+        "## Variants",
+        _variants(results),
+        "## Origin",
+        _origin(results),
+    ]
+    return "\n\n".join(section.strip() for section in sections if section) + "\n"
+
+
+def _finals(results: Results, estimates: Estimates, task: str) -> str:
+    columns = (
+        "group",
+        "variant",
+        "seeds",
+        "success, IQM",
+        "success, range",
+        "return, IQM",
+        "ended early",
+        "executed steps",
+    )
+    rows = []
+    for group, variants in by_group(results.suite.variants).items():
+        for variant in variants:
+            runs = [f for f in results.finals if (f.task, f.variant) == (task, variant.name)]
+            if runs:
+                rates = [run.success_rate for run in runs]
+                rows.append(
+                    [
+                        group,
+                        variant.name,
+                        str(len(runs)),
+                        _show(estimates.success[task, variant.name], 3),
+                        f"{min(rates):.3f} ... {max(rates):.3f}",
+                        _show(estimates.returns[task, variant.name], 1),
+                        f"{_mean(runs, 'terminated_rate'):.3f}",
+                        f"{_mean(runs, 'executed_steps'):,.0f}",
+                        f"{_mean(runs, 'simulator_steps'):,.0f}",
+                        f"{_mean(runs, 'wall_seconds'):,.0f}",
+                    ]
+                )
+    return markdown_table((*columns, "simulator steps", "wall-clock [s]"), rows)
+
+
+def _over_tasks(results: Results, estimates: Estimates) -> str:
+    rows = [
+        [group, v.name, _show(estimates.success[ALL_TASKS, v.name], 3)]
+        for group, variants in by_group(results.suite.variants).items()
+        for v in variants
+        if (ALL_TASKS, v.name) in estimates.success
+    ]
+    return markdown_table(("group", "variant", "success, IQM over tasks and seeds"), rows)
+
+
+def _improvements(results: Results, estimates: Estimates) -> str:
+    tasks = [t for t in (*results.suite.tasks, ALL_TASKS) if any(key[0] == t for key in estimates.improvements)]
+    rows = [
+        [x, y, *(_look_up(estimates.improvements, (task, (x, y)), 2) for task in tasks)]
+        for x, y in results.suite.comparisons
+    ]
+    return markdown_table(("X", "Y", *(f"P(X > Y), {task}" for task in tasks)), rows)
+
+
+def _variants(results: Results) -> str:
+    rows = [[v.name, f"`hgrpo train {' '.join((v.algorithm, 'TASK', *v.options))}`"] for v in results.suite.variants]
+    return markdown_table(("variant", "command"), rows)
+
+
+def _missing(results: Results) -> str:
+    if not results.missing:
+        return ""
+    asked = len(results.missing) + len(results.finals)
+    return f"**{len(results.missing)} of {asked} runs are missing:** {', '.join(results.missing)}."
+
+
+def _origin(results: Results) -> str:
+    name = results.suite.name
+    lines = [f"Runs: `python benchmarks/suite.py run {name}`, then `collect {name}` and `report {name}`.", ""]
+    lines += [f"- {_origin_line(origin)}" for origin in results.origins]
+    return "\n".join(lines)
+
+
+def _origin_line(origin: Mapping[str, Any]) -> str:
+    if "commit" not in origin:
+        return f"{origin['processes']} runs without a record of their origin"
+    return (
+        f"{origin['processes']} processes at commit {origin['commit']}, Python {origin['python']}, torch "
+        f"{origin['torch']}, numpy {origin['numpy']}, {origin['cores']} cores ({origin['machine']}, {origin['system']})"
+    )
+
+
+def _picture(pictures: Mapping[str, Path], name: str) -> str:
+    return f"![{name}]({pictures[name].name})" if name in pictures else ""
+
+
+def _show(interval: Interval, digits: int) -> str:
+    value, low, high = (f"{figure:.{digits}f}" for figure in interval)
+    return value if math.isnan(interval.low) else f"{value} [{low}, {high}]"
+
+
+def _look_up(estimates: Mapping[Key, Interval], key: Key, digits: int) -> str:
+    return _show(estimates[key], digits) if key in estimates else "-"
+
+
+def _mean(runs: list[Final], measure: str) -> float:
+    return sum(getattr(run, measure) for run in runs) / len(runs)
