@@ -78,15 +78,15 @@ def learning_curves(results: Results, task: str, measure: str, label: str, path:
     every seed has a figure.
     """
     curves = {v.name: aligned(results.curves[task], v.name, measure) for v in results.suite.variants}
+    drawn = [variant for variant in results.suite.variants if len(curves[variant.name]["y"])]
     compared = {name for pair in results.suite.comparisons for name in pair}
-    groups = {"compared": [v for v in results.suite.variants if v.name in compared], **by_group(results.suite.variants)}
-    shown = {group: [v for v in members if len(curves[v.name]["y"])] for group, members in groups.items()}
-    shown = {group: members for group, members in shown.items() if members}
-    if len(shown.get("compared", ())) == sum(len(y) > 0 for y in (curve["y"] for curve in curves.values())):
-        shown = {"compared": shown["compared"]}  # nobody is left for panels of their own
+    shown = [("compared", [variant for variant in drawn if variant.name in compared])]
+    if len(shown[0][1]) < len(drawn):  # otherwise nobody is left for panels of their own
+        shown += by_group(drawn).items()
+    shown = [(group, members) for group, members in shown if members]
     figure = Figure(figsize=(14.0, 0.6 + 2.6 * max(1, len(shown))), layout="constrained")
     panels = figure.subplots(max(1, len(shown)), len(AXES), sharex="col", sharey=True, squeeze=False)
-    for row, (group, members) in zip(panels, shown.items(), strict=False):
+    for row, (group, members) in zip(panels, shown, strict=False):
         for panel, counter in zip(row, AXES.values(), strict=True):
             _draw_curves(panel, members, curves, counter)
         row[0].set_ylabel(label)

@@ -29,8 +29,8 @@ def report(folder: Path) -> list[Path]:
 
     Raises SuiteError if rliable is missing or the files are.
     """
-    require_rliable()
     results = read_results(folder)
+    require_rliable()
     estimates = estimate(results)
     pictures = _draw(results, estimates, folder)
     text = folder / "report.md"
