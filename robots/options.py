@@ -1,4 +1,4 @@
-"""Options of a task: a frozen dataclass per task, filled from words such as mass=0.3."""
+"""Options of a task: a frozen dataclass of numbers and words per task, filled from words such as mass=0.3."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ class OptionError(ValueError):
 def read_options(defaults: Options, given: Mapping[str, Any]) -> Options:
     """Copy of a task's options with the given ones replaced; a word becomes the type that its field has.
 
-    Raises OptionError for an unknown name, with the nearest one, and for a value that is not of the field's type.
+    Raises OptionError for an unknown name, with the nearest one, and for a value that is no finite number where the
+    field is a float. Raises TypeError for a given field that is neither float nor str.
     """
     fields = {field.name: getattr(defaults, field.name) for field in dataclasses.fields(defaults)}  # type: ignore[arg-type]
     for name in given:
@@ -29,12 +30,14 @@ def read_options(defaults: Options, given: Mapping[str, Any]) -> Options:
     return dataclasses.replace(defaults, **read)  # type: ignore[type-var]
 
 
-def _read(name: str, value: Any, kind: type) -> Any:
-    if kind is not float:
-        return kind(value)
+def _read(name: str, value: Any, kind: type) -> float | str:
+    if kind is str:
+        return str(value)
+    if kind is not float:  # bool("false") is true, so other types need a reading of their own
+        raise TypeError(f"task option {name} is of type {kind.__name__}; options are float or str")
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise OptionError(f"task option {name} must be a number; given {value!r}") from None
     if not math.isfinite(number):
         raise OptionError(f"task option {name} must be finite; given {value!r}")
