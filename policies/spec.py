@@ -88,8 +88,9 @@ class PolicySpec:
         if version != SCHEMA_VERSION:
             raise ValueError(f"policy spec has schema version {version}; this release reads {SCHEMA_VERSION}")
         try:
+            fields.setdefault("privileged", ())  # specs of earlier releases have none
             for name in ("observation", "action", "privileged"):
-                fields[name] = tuple(Entry(**entry) for entry in fields.get(name, ()))
+                fields[name] = tuple(Entry(**entry) for entry in fields[name])
             for name in ("action_low", "action_high", "safe_action", "hidden_sizes"):
                 fields[name] = tuple(fields[name])
             return cls(**fields)
