@@ -62,7 +62,7 @@ class ActorCritic(nn.Module):
     def value(self, observation: Tensor) -> Tensor:
         """V(s) (...), of observations (..., O + P) for a privileged critic and (..., O) otherwise.
 
-        Raises ValueError for a policy without critic.
+        Raises ValueError for a policy without critic, and for a privileged critic that is given another width.
         """
         return self._value(self.normalizer(self._seen(observation)), observation)
 
@@ -72,10 +72,10 @@ class ActorCritic(nn.Module):
         return self.actor(normalized), self._value(normalized, observation)
 
     def update_normalizers(self, observation: Tensor) -> None:
-        """Take in what was seen, (..., O), or (..., O + P) where the critic is privileged."""
-        self.normalizer.update(self._seen(observation))
+        """Take in what was seen, (..., O), or (..., O + P) where the critic is privileged; ValueError if not."""
         if self.privileged_normalizer is not None:
-            self.privileged_normalizer.update(observation[..., self.spec.observation_size :])
+            self.privileged_normalizer.update(self._hidden(observation))
+        self.normalizer.update(self._seen(observation))
 
     def log_prob(self, observation: Tensor, action: Tensor) -> Tensor:
         """log pi(a|s) (...) of unclipped actions (..., A) in normalised units."""
@@ -104,13 +104,21 @@ class ActorCritic(nn.Module):
         size = self.spec.observation_size
         return observation[..., :size] if observation.shape[-1] == size + self.spec.privileged_size else observation
 
+    def _hidden(self, observation: Tensor) -> Tensor:
+        """(..., P) the part of (..., O + P) that only a privileged critic sees; raises ValueError for another width."""
+        size, hidden = self.spec.observation_size, self.spec.privileged_size
+        if observation.shape[-1] != size + hidden:
+            raise ValueError(
+                f"a privileged critic needs {size} observed and {hidden} hidden entries; given {observation.shape[-1]}"
+            )
+        return observation[..., size:]
+
     def _value(self, normalized: Tensor, observation: Tensor) -> Tensor:
         """V (...) of a normalised observation (..., O), with what `observation` (..., O + P) has beyond it."""
         if self.critic is None:
             raise ValueError("this policy has no critic: it was trained by an algorithm without a value function")
         if self.privileged_normalizer is not None:
-            size = self.spec.observation_size
-            hidden = self.privileged_normalizer(observation[..., size:])
+            hidden = self.privileged_normalizer(self._hidden(observation))
             normalized = torch.cat((normalized, hidden), dim=-1)
         return self.critic(normalized).squeeze(-1)
 
