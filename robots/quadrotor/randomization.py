@@ -45,9 +45,10 @@ class Randomization:
             if not 0.0 <= share < 1.0:
                 raise OptionError(f"{name} is a share of the preset's value and must lie in [0, 1); given {share}")
         for name in ("wind", "gust"):
-            if not getattr(self, name) >= 0.0:
+            deviation = getattr(self, name)
+            if not 0.0 <= deviation < math.inf:
                 raise OptionError(
-                    f"{name} is a standard deviation and must not be negative; given {getattr(self, name)}"
+                    f"{name} is a standard deviation and must be finite and not negative; given {deviation}"
                 )
         if not self.gust_time > 0.0:
             raise OptionError(f"gust_time must be above 0 s; given {self.gust_time}")
