@@ -130,16 +130,22 @@ def next_gust(
 
 def drawn_airframe(nominal: Airframe, parameters: QuadrotorParameters, hidden: HiddenParameters) -> Airframe:
     """The nominal airframe with the hidden factors of each of B rows in its coefficients."""
-    mass, lag = hidden.mass.t(), 1.0 / hidden.rotor_lag.squeeze(1)
+    mass, inverse_lag = hidden.mass.t(), 1.0 / hidden.rotor_lag.squeeze(1)
     jx, jy, jz = (j * factor for j, factor in zip(parameters.inertia, hidden.inertia.unbind(1), strict=True))
     push = hidden.rotor_thrust.t() / mass
     c0, c1, c2 = (coefficient * push for coefficient in nominal.push_curve)
     return nominal._replace(
-        lag_half=(nominal.lag_half[0] ** lag, nominal.lag_half[1] ** lag),
-        lag_full=(nominal.lag_full[0] ** lag, nominal.lag_full[1] ** lag),
+        lag_half=(_power(nominal.lag_half[0], inverse_lag), _power(nominal.lag_half[1], inverse_lag)),
+        lag_full=(_power(nominal.lag_full[0], inverse_lag), _power(nominal.lag_full[1], inverse_lag)),
         push_curve=(c0, c1, c2),
         turn_gain=nominal.turn_gain * mass / hidden.inertia.t(),
         gyroscopic=torch.stack(((jy - jz) / jx, (jz - jx) / jy, (jx - jy) / jz)),
         drag_across=nominal.drag_across / mass[0],
         drag_excess=nominal.drag_excess / mass[0],
     )
+
+
+def _power(decay: Tensor, exponent: Tensor) -> Tensor:
+    """(B,) decay () to a positive power (B,); 0 stays 0."""
+    # not torch.pow, whose last bit depends on where in the batch a row lies
+    return torch.exp(torch.log(decay) * exponent)
