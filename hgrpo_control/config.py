@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import tyro
 
+from hgrpo_control.task_options import TASK_OPTIONS
+
 
 class ConfigError(ValueError):
     """Raised for settings that contradict each other; the message says what was given and what is allowed."""
@@ -138,8 +140,8 @@ class Config:
     """T, executed steps per root between two updates."""
     network: Network = field(default_factory=Network)
     learning: Learning = field(default_factory=Learning)
-    task_options: dict[str, str] = field(default_factory=dict)
-    """Options of the task, such as quadrotor=cf2x."""
+    task_options: Annotated[dict[str, str], TASK_OPTIONS] = field(default_factory=dict)
+    """Options of the task, such as quadrotor=cf2x mass=0.3, all behind one flag."""
     checkpoint_every: int = 10
     """Iterations between two checkpoints."""
 
