@@ -4,73 +4,20 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 import torch
+from states import ROWS, bounds, clone, follow, leaves, random_actions, running_states, same
 from torch import Tensor
 
 import robots
-from robots.simulator import Simulator, Step, map_state, num_rows, repeat, select, where
-
-ROWS = 6
+from robots.simulator import Simulator, num_rows, repeat, select, where
 
 
 @pytest.fixture(scope="module", params=robots.names())
 def simulator(request: pytest.FixtureRequest) -> Simulator:
     """Each registered task with its default options."""
     return robots.make(request.param)
-
-
-def leaves(state: Any) -> Iterator[Any]:
-    """Everything that a state holds, in order."""
-    for part in state:
-        if isinstance(part, tuple):
-            yield from leaves(part)
-        else:
-            yield part
-
-
-def same(a: Any, b: Any) -> bool:
-    """Equal in every bit: types, dtypes, shapes and values of all arrays of a state or a step."""
-    pairs = list(zip(leaves(a), leaves(b), strict=True))
-    return type(a) is type(b) and all(x.dtype == y.dtype and torch.equal(x, y) for x, y in pairs)
-
-
-def clone(state: Any) -> Any:
-    return map_state(torch.clone, state)
-
-
-def bounds(simulator: Simulator) -> tuple[Tensor, Tensor]:
-    return torch.tensor(simulator.spec.action_low), torch.tensor(simulator.spec.action_high)
-
-
-def random_actions(simulator: Simulator, steps: int, rows: int = ROWS, seed: int = 0) -> Tensor:
-    """(S, B, A): alternately uniform within the bounds and at a random corner of them."""
-    low, high = bounds(simulator)
-    unit = torch.rand(steps, rows, simulator.spec.action_size, generator=torch.Generator().manual_seed(seed))
-    unit[1::2] = unit[1::2].round()
-    return low + (high - low) * unit
-
-
-def running_states(simulator: Simulator, rows: int = ROWS, every: int = 5, num: int = 4) -> list[Any]:
-    """States met on the way of a random rollout, the initial one first."""
-    states = [simulator.reset(rows, 3)]
-    for i in range(num - 1):
-        state = states[-1]
-        for action in random_actions(simulator, every, rows, seed=i):
-            state = simulator.step(state, action).state
-        states.append(state)
-    return states
-
-
-def follow(simulator: Simulator, state: Any, actions: Tensor) -> list[Step]:
-    steps = []
-    for action in actions:
-        steps.append(simulator.step(state, action))
-        state = steps[-1].state
-    return steps
 
 
 # --- the specification ------------------------------------------------------------------------------------------------
@@ -92,9 +39,10 @@ def test_the_specification_is_complete(simulator: Simulator) -> None:
         assert math.isfinite(high)
         assert low < high
         assert low <= neutral <= high
-    for quantities in (spec.observation, spec.action):
+    for quantities in (spec.observation, spec.action, spec.privileged):
         assert len({quantity.name for quantity in quantities}) == len(quantities)
         assert all(quantity.name and quantity.unit for quantity in quantities)
+    assert not {quantity.name for quantity in spec.observation} & {quantity.name for quantity in spec.privileged}
     assert spec.control_hz > 0.0
     assert spec.max_episode_steps > 0
 
@@ -135,6 +83,18 @@ def test_a_step_returns_what_the_specification_says(simulator: Simulator, rows: 
         assert success.dtype == torch.bool
 
 
+@pytest.mark.parametrize("rows", [1, 7])
+def test_what_is_hidden_is_told_to_whoever_asks(simulator: Simulator, rows: int) -> None:
+    for state in running_states(simulator, rows, num=3):
+        hidden = simulator.privileged(state)
+        assert hidden.shape == (rows, simulator.spec.privileged_size)
+        assert hidden.dtype == simulator.observe(state).dtype
+        assert hidden.isfinite().all()
+    if simulator.spec.privileged:
+        many = simulator.privileged(simulator.reset(16, 0))
+        assert len(torch.unique(many, dim=0)) == 16  # every row hides something else
+
+
 def test_signals_are_named_with_their_unit(simulator: Simulator) -> None:
     for state in running_states(simulator, num=2):
         signals = simulator.signals(state)
@@ -168,6 +128,40 @@ def test_a_generator_is_advanced(simulator: Simulator) -> None:
     assert not same(first, second)
 
 
+def test_index_zero_keeps_the_future_to_the_bit(simulator: Simulator) -> None:
+    """Over a rollout, and whatever other indices lie beside it."""
+    state, actions = running_states(simulator)[1], random_actions(simulator, 12, seed=9)
+    kept = simulator.split_noise(state, torch.zeros(ROWS, dtype=torch.int64))
+    assert same(kept, state)
+    index = torch.arange(ROWS) % 3
+    mixed, executed = simulator.split_noise(state, index), index == 0
+    for action in actions:
+        alone, beside = simulator.step(state, action), simulator.step(mixed, action)
+        assert same(select(beside, executed), select(alone, executed))
+        state, mixed = alone.state, beside.state
+
+
+def test_other_indices_change_the_future_alone(simulator: Simulator) -> None:
+    """What is there stays as it was; a split state flies on as validly and as repeatably as any other."""
+    state, actions = running_states(simulator)[1], random_actions(simulator, 12, seed=9)
+    kept, index = clone(state), torch.arange(1, ROWS + 1)
+    split = simulator.split_noise(state, index)
+    assert same(state, kept)
+    assert same(split, simulator.split_noise(state, index))
+    assert type(split) is type(state)
+    assert [(x.dtype, x.shape) for x in leaves(split)] == [(x.dtype, x.shape) for x in leaves(state)]
+    assert torch.equal(simulator.observe(split), simulator.observe(state))
+    assert torch.equal(simulator.privileged(split), simulator.privileged(state))
+    assert torch.equal(simulator.position(split), simulator.position(state))
+    first = follow(simulator, split, actions)
+    assert all(same(a, b) for a, b in zip(first, follow(simulator, split, actions), strict=True))
+    assert all(step.observation.isfinite().all() and step.reward.isfinite().all() for step in first)
+    for row in range(ROWS):
+        only = slice(row, row + 1)
+        alone = simulator.split_noise(select(state, only), index[only])
+        assert same(simulator.step(alone, actions[0][only]), select(first[0], only))
+
+
 # --- pure functions of the state --------------------------------------------------------------------------------------
 
 
@@ -186,6 +180,7 @@ def test_nothing_changes_its_arguments(simulator: Simulator) -> None:
         kept, kept_action = clone(state), action.clone()
         simulator.step(state, action)
         simulator.observe(state)
+        simulator.privileged(state)
         simulator.success(state)
         simulator.signals(state)
         assert same(state, kept)
@@ -212,6 +207,7 @@ def test_a_row_does_not_depend_on_its_neighbours(simulator: Simulator) -> None:
             row = slice(i, i + 1)
             assert same(simulator.step(select(state, row), action[row]), select(together, row))
             assert torch.equal(simulator.observe(select(state, row)), simulator.observe(state)[row])
+            assert torch.equal(simulator.privileged(select(state, row)), simulator.privileged(state)[row])
         assert same(simulator.step(select(state, order), action[order]), select(together, order))
 
 
@@ -233,6 +229,7 @@ def test_observations_rewards_and_actions_share_no_memory_with_states(simulator:
     for state, action in zip(running_states(simulator), random_actions(simulator, 4, seed=9), strict=True):
         kept, kept_action = clone(state), action.clone()
         simulator.observe(state).fill_(17.0)
+        simulator.privileged(state).fill_(17.0)
         step = simulator.step(state, action)
         kept_step = clone(step)
         for array in (step.observation, step.reward, action):
