@@ -167,7 +167,7 @@ def test_train_evaluate_export_and_compare(algorithm: str, capsys: pytest.Captur
 
 
 def test_a_policy_flies_in_the_task_with_the_options_it_was_trained_with() -> None:
-    out = ("--out", "small", "--task-options", "quadrotor", "cf2x")
+    out = ("--out", "small", "--task-options", "quadrotor=cf2x")
     assert main(["train", "ppo", "quadrotor-hover", *TINY, *out]) == 0
     assert policies.load("small").spec.robot == "cf2x"
     assert main(["evaluate", "small", "--episodes", "2"]) == 0
@@ -175,7 +175,7 @@ def test_a_policy_flies_in_the_task_with_the_options_it_was_trained_with() -> No
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the device asked for exists here")
 def test_a_device_that_is_not_there_is_one_line(complaint: Complaint) -> None:
-    assert "cuda" in complaint(*HOVER, *TINY, "--task-options", "device", "cuda").lower()
+    assert "cuda" in complaint(*HOVER, *TINY, "--task-options", "device=cuda").lower()
 
 
 # Mistakes about what lies on disk

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 import robots
@@ -37,6 +39,14 @@ def test_the_hover_presets_differ_in_nothing_but_the_algorithm() -> None:
     assert len({config.steps_per_iteration for config in configs}) == 1
     assert len({config.batch_rows for config in configs}) == 1
     assert len({config.learning for config in configs}) == 1
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("task", ["quadrotor-hover-randomized", "quadrotor-hover-gusty"])
+def test_randomised_tasks_are_trained_with_the_settings_of_hover(algorithm: str, task: str) -> None:
+    hover = preset(algorithm, "quadrotor-hover")
+    assert preset(algorithm, task) == dataclasses.replace(hover, task=task)
+    assert hover != Config(task="quadrotor-hover", algorithm=ALGORITHMS[algorithm]())
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

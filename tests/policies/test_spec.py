@@ -29,7 +29,12 @@ def spec(**changes: Any) -> PolicySpec:
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"hidden_sizes": (), "activation": "elu", "min_sigma": 0.1, "critic": False}, {"control_hz": 1.0 / 3.0}],
+    [
+        {},
+        {"hidden_sizes": (), "activation": "elu", "min_sigma": 0.1, "critic": False},
+        {"control_hz": 1.0 / 3.0},
+        {"privileged": (Entry("mass_factor"), Entry("wind_x", "m/s^2", "body"))},
+    ],
 )
 def test_json_gives_back_an_equal_spec(changes: dict[str, Any]) -> None:
     assert PolicySpec.from_json(spec(**changes).to_json()) == spec(**changes)
@@ -40,6 +45,29 @@ def test_json_holds_the_schema_version_and_every_field() -> None:
     assert set(json.loads(spec().to_json())) == names | {"schema_version"}
 
 
+def test_a_spec_from_before_there_were_privileged_critics_has_none() -> None:
+    fields = json.loads(spec().to_json())
+    del fields["privileged"]
+    old = PolicySpec.from_json(json.dumps(fields))
+    assert old == spec()
+    assert (old.privileged, old.privileged_size) == ((), 0)
+
+
+@pytest.mark.parametrize("name", ["observation", "action", "action_low", "hidden_sizes"])
+def test_a_spec_that_lacks_another_field_is_refused(name: str) -> None:
+    fields = json.loads(spec().to_json())
+    del fields[name]
+    with pytest.raises(ValueError, match=f"^not a policy spec: '{name}'$"):
+        PolicySpec.from_json(json.dumps(fields))
+
+
+@pytest.mark.parametrize("privileged", [None, 3, ["mass"], [{"nam": "mass"}]])
+def test_privileged_entries_that_are_none_are_refused(privileged: Any) -> None:
+    fields = json.loads(spec().to_json()) | {"privileged": privileged}
+    with pytest.raises(ValueError, match=r"^not a policy spec: .+$"):
+        PolicySpec.from_json(json.dumps(fields))
+
+
 @pytest.mark.parametrize("version", [None, 0, SCHEMA_VERSION + 1, "1"])
 def test_another_schema_version_is_refused(version: Any) -> None:
     fields = json.loads(spec().to_json()) | {"schema_version": version}
@@ -48,7 +76,8 @@ def test_another_schema_version_is_refused(version: Any) -> None:
 
 
 def test_sizes_follow_from_the_entries() -> None:
-    assert (spec().observation_size, spec().action_size) == (3, 2)
+    assert (spec().observation_size, spec().action_size, spec().privileged_size) == (3, 2, 0)
+    assert spec(privileged=(Entry("mass"), Entry("wind"))).privileged_size == 2
 
 
 @pytest.mark.parametrize("name", ["action_low", "action_high", "safe_action"])
