@@ -155,7 +155,7 @@ def restore_trainer(folder: RunFolder) -> Trainer:
     """The trainer of an unfinished run as its last checkpoint left it; raises RunFolderError or CheckpointError."""
     trainer = Trainer(folder.read_config())
     policy, saved = checkpoint.restore(folder.checkpoint)
-    if "sampler" not in saved or len(saved["sampler"]["running_return"]) != trainer.config.num_envs:
+    if "sampler" not in saved or _layout(saved["sampler"]["roots"]) != _layout(trainer.sampler.state_dict()["roots"]):
         raise checkpoint.CheckpointError(
             f"{folder.checkpoint} does not hold the training state that config.json asks for"
         )
@@ -200,6 +200,11 @@ def run(trainer: Trainer, folder: RunFolder | None, reporters: tuple[Reporter, .
             if stopping and not trainer.finished:
                 raise KeyboardInterrupt
     return trainer.policy
+
+
+def _layout(roots: Any) -> Any:
+    """Shapes of the tensors in a state that a sampler saved, nested as they are."""
+    return [_layout(part) for part in roots] if isinstance(roots, list) else roots.shape
 
 
 def _diverged(trainer: Trainer, folder: RunFolder | None, error: NotFiniteError) -> str:
