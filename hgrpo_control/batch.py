@@ -27,6 +27,8 @@ class Batch(NamedTuple):
     """(R,) V when the rollout was drawn; None without critic."""
     value_target: Tensor | None
     """(R,); None without critic."""
+    reference_log_prob: Tensor | None = None
+    """(R, M) log density of `action` under the reference policy; None without one."""
 
 
 def rows_of(batch: Batch, rows: Tensor) -> Batch:
@@ -39,6 +41,7 @@ def rows_of(batch: Batch, rows: Tensor) -> Batch:
         batch.weight[rows],
         None if batch.value is None else batch.value[rows],
         None if batch.value_target is None else batch.value_target[rows],
+        None if batch.reference_log_prob is None else batch.reference_log_prob[rows],
     )
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import tyro
 
+from hgrpo_control.group_settings import GroupSettings
 from hgrpo_control.task_options import TASK_OPTIONS
 
 
@@ -45,7 +47,7 @@ class PPO:
 
 
 @dataclass(frozen=True)
-class GRPO:
+class GRPO(GroupSettings):
     """Group relative policy optimisation: no critic, returns compared within the group (paper eq. 5-9, DeepSeek's
     form)."""
 
@@ -113,10 +115,16 @@ class Learning:
     """Minibatches per pass; must divide the rows of a batch."""
     clip_coef: float = 0.2
     """epsilon of eq. 3, 9 and 14."""
+    clip_high: float | None = None
+    """epsilon above a ratio of 1 alone; None is clip_coef there too."""
     vf_coef: float = 0.5
     """Weight of the value loss."""
     ent_coef: float = 0.0
     """Weight of the entropy bonus (alpha of eq. 15, fixed)."""
+    kl_coef: float = 0.0
+    """Weight of the KL divergence to the reference policy."""
+    reference: str | None = None
+    """Run folder or checkpoint of the reference policy."""
     max_grad_norm: float = 1.0
     """Gradients of actor and critic longer than this are shortened to it, each by itself."""
     target_kl: float | None = None
@@ -192,9 +200,16 @@ class Config:
             if not 0.0 <= share <= 1.0:
                 raise ConfigError(f"{label} must lie in [0, 1]; given {share}")
         positive = {"learning_rate": p.learning_rate, "clip_coef": p.clip_coef, "max_grad_norm": p.max_grad_norm}
-        for label, value in (positive | {"min_sigma": n.min_sigma}).items():
+        clip_high = p.clip_coef if p.clip_high is None else p.clip_high
+        for label, value in (positive | {"clip_high": clip_high, "min_sigma": n.min_sigma}).items():
             if not value > 0.0:
                 raise ConfigError(f"{label} must be above 0; given {value}")
+        if not 0.0 <= p.kl_coef < math.inf:
+            raise ConfigError(f"kl_coef must be at least 0 and finite; given {p.kl_coef}")
+        if p.kl_coef > 0.0 and p.reference is None:
+            raise ConfigError(f"kl_coef {p.kl_coef} needs a reference policy: name its run folder with --reference")
+        if p.kl_coef == 0.0 and p.reference is not None:
+            raise ConfigError(f"the reference {p.reference} does nothing with kl_coef 0; allowed: a kl_coef above 0")
         if not n.init_sigma > n.min_sigma:
             raise ConfigError(f"init_sigma must be above min_sigma {n.min_sigma}; given {n.init_sigma}")
 

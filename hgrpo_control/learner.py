@@ -23,6 +23,8 @@ class LearnerStats(NamedTuple):
     """NaN without critic."""
     entropy: float
     approx_kl: float
+    reference_kl: float
+    """NaN without reference policy."""
     clip_fraction: float
     grad_norm: float
     """Of the actor, before it is shortened."""
@@ -34,26 +36,32 @@ class LearnerStats(NamedTuple):
 
 
 class Learner:
-    """Adam on policy loss + vf_coef value loss - ent_coef entropy, actor and critic shortened to max_grad_norm each."""
+    """Adam on policy loss + vf_coef value loss - ent_coef entropy + kl_coef KL(policy || reference), actor and critic
+    shortened to max_grad_norm each."""
 
-    def __init__(self, policy: ActorCritic, config: Learning, seed: int) -> None:
-        self.policy, self.config = policy, config
+    def __init__(self, policy: ActorCritic, config: Learning, seed: int, reference: ActorCritic | None = None) -> None:
+        self.policy, self.config, self.reference = policy, config, reference
         self.optimizer = torch.optim.Adam(policy.parameters(), lr=config.learning_rate, eps=1e-5, fused=True)
         self.generator = torch.Generator().manual_seed(seed)
 
     def update(self, batch: Batch, progress: float = 0.0) -> LearnerStats:
         """Improve the policy on a batch; `progress` in [0, 1] is how much of the run has passed.
 
-        Raises NotFiniteError before any parameter is touched by a loss or gradient that is not finite.
+        A batch without any sample of weight above 0 changes nothing, the optimiser's moments included. Raises
+        NotFiniteError before any parameter is touched by a loss or gradient that is not finite.
         """
         config = self.config
         learning_rate = config.learning_rate * (1.0 - progress if config.lr_schedule == "linear" else 1.0)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
+        if not batch.weight.any():
+            return self._nothing_learned(batch, learning_rate)
         if config.normalize_advantage:
             batch = batch._replace(advantage=standardize(batch.advantage, batch.weight))
+        if self.reference is not None:
+            batch = batch._replace(reference_log_prob=_log_prob_under(self.reference, batch))
         rows = batch.observation.shape[0]
-        totals = torch.zeros(6, dtype=torch.float64)
+        totals = torch.zeros(7, dtype=torch.float64)
         epochs = minibatches = 0
         for _ in range(config.update_epochs):
             order = torch.randperm(rows, generator=self.generator)
@@ -67,12 +75,10 @@ class Learner:
             epochs += 1
             if config.target_kl is not None and epoch_kl / len(chunks) > config.target_kl:
                 break
-        explained = torch.tensor(torch.nan)
-        if batch.value is not None and batch.value_target is not None:
-            explained = losses.explained_variance(batch.value, batch.value_target)
-        policy_loss, value_loss, entropy, kl, clipped, norm = (totals / minibatches).tolist()
+        policy_loss, value_loss, entropy, kl, reference_kl, clipped, norm = (totals / minibatches).tolist()
+        explained = _explained_variance(batch)
         return LearnerStats(
-            policy_loss, value_loss, entropy, kl, clipped, norm, float(explained), learning_rate, epochs
+            policy_loss, value_loss, entropy, kl, reference_kl, clipped, norm, explained, learning_rate, epochs
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -85,7 +91,8 @@ class Learner:
         self.generator.set_state(saved["generator"])
 
     def _step(self, batch: Batch) -> Tensor:
-        """One gradient step; returns policy loss, value loss, entropy, KL, clip fraction and gradient norm (6,)."""
+        """One gradient step; returns policy loss, value loss, entropy, KL from the old policy, KL to the reference,
+        clip fraction and gradient norm (7,)."""
         policy, config = self.policy, self.config
         value_loss = torch.tensor(0.0)
         if batch.value_target is None:
@@ -95,22 +102,43 @@ class Learner:
             value_loss = losses.value_loss(value, batch.value_target)
         log_prob = gaussian.log_density(batch.action, mean.unsqueeze(1), policy.sigma)
         surrogate = losses.clipped_surrogate(
-            log_prob, batch.old_log_prob, batch.advantage, batch.weight, config.clip_coef
+            log_prob, batch.old_log_prob, batch.advantage, batch.weight, config.clip_coef, config.clip_high
         )
         entropy = policy.entropy()
         loss = surrogate.loss + config.vf_coef * value_loss - config.ent_coef * entropy
+        reference_kl = torch.tensor(torch.nan)
+        if batch.reference_log_prob is not None:
+            leash = losses.reference_kl(log_prob, batch.reference_log_prob, batch.weight)
+            loss, reference_kl = loss + config.kl_coef * leash.loss, leash.divergence
         if not torch.isfinite(loss):
+            away = "" if batch.reference_log_prob is None else f", divergence from the reference {reference_kl.item()}"
             raise NotFiniteError(
                 f"the loss is not finite: policy {surrogate.loss.item()}, value {value_loss.item()}, "
-                f"entropy {entropy.item()}"
+                f"entropy {entropy.item()}{away}"
             )
         self.optimizer.zero_grad()
         loss.backward()
         norm = self._shorten_gradients()
         self.optimizer.step()
         shown = value_loss if batch.value_target is not None else torch.tensor(torch.nan)
-        terms = (surrogate.loss, shown, entropy, surrogate.approx_kl, surrogate.clip_fraction, norm)
+        terms = (
+            surrogate.loss,
+            shown,
+            entropy,
+            surrogate.approx_kl,
+            reference_kl,
+            surrogate.clip_fraction,
+            norm,
+        )
         return torch.stack([term.detach().double() for term in terms])
+
+    def _nothing_learned(self, batch: Batch, learning_rate: float) -> LearnerStats:
+        """What an update reports that was not made."""
+        nothing, unknown = 0.0, float("nan")
+        entropy, explained = self.policy.entropy().item(), _explained_variance(batch)
+        return LearnerStats(
+            nothing, unknown, entropy, nothing, unknown, nothing, nothing, explained, learning_rate, epochs=0
+        )
 
     def _shorten_gradients(self) -> Tensor:
         """Cut the gradients of actor and critic to max_grad_norm, each by itself; returns the actor's norm before.
@@ -128,6 +156,20 @@ class Learner:
                 f"{critic_norm:.3g} of the critic"
             )
         return actor_norm
+
+
+@torch.no_grad()
+def _log_prob_under(reference: ActorCritic, batch: Batch) -> Tensor:
+    """(R, M) log density of a batch's actions under another policy and its own normaliser."""
+    observation = batch.observation[:, : reference.spec.observation_size]  # what only a critic sees comes behind
+    return gaussian.log_density(batch.action, reference.mean(observation).unsqueeze(1), reference.sigma)
+
+
+def _explained_variance(batch: Batch) -> float:
+    """Of V before the update; NaN without critic."""
+    if batch.value is None or batch.value_target is None:
+        return float("nan")
+    return float(losses.explained_variance(batch.value, batch.value_target))
 
 
 def standardize(advantage: Tensor, weight: Tensor) -> Tensor:

@@ -19,22 +19,49 @@ class PolicyLoss(NamedTuple):
     """() share of samples whose ratio lies outside the clip range."""
 
 
-def clipped_surrogate(
-    log_prob: Tensor, old_log_prob: Tensor, advantage: Tensor, weight: Tensor, clip_coef: float
-) -> PolicyLoss:
-    """-mean of w min(rho A, clip(rho, 1 - eps, 1 + eps) A), rho = exp(log pi - log pi_old) (eq. 3, 4, 9, 14).
+class ReferenceKl(NamedTuple):
+    """How far the policy is from its reference."""
 
-    The mean is over all samples, whatever their weight. Raises ValueError if the shapes differ: broadcasting (B,)
-    against (B, 1) would train on B^2 pairs.
+    loss: Tensor
+    """() weighted like the surrogate, to be minimised."""
+    divergence: Tensor
+    """() mean KL(policy || reference), by the k3 estimate."""
+
+
+def clipped_surrogate(
+    log_prob: Tensor,
+    old_log_prob: Tensor,
+    advantage: Tensor,
+    weight: Tensor,
+    clip_coef: float,
+    clip_high: float | None = None,
+) -> PolicyLoss:
+    """-mean of w min(rho A, clip(rho, 1 - eps_low, 1 + eps_high) A), rho = exp(log pi - log pi_old) (eq. 3, 4, 9, 14).
+
+    eps_low is `clip_coef`, and so is eps_high unless `clip_high` is given (Yu et al., 2025). The mean is over all
+    samples, whatever their weight. Raises ValueError if the shapes differ: broadcasting (B,) against (B, 1) would train
+    on B^2 pairs.
     """
+    clip_high = clip_coef if clip_high is None else clip_high
     _require_same_shape(log_prob=log_prob, old_log_prob=old_log_prob, advantage=advantage, weight=weight)
     log_ratio = log_prob - old_log_prob
     ratio = log_ratio.exp()
-    clipped = ratio.clamp(1.0 - clip_coef, 1.0 + clip_coef)
+    clipped = ratio.clamp(1.0 - clip_coef, 1.0 + clip_high)
     loss = -(weight * torch.minimum(ratio * advantage, clipped * advantage)).mean()
     with torch.no_grad():
-        outside = ((ratio - 1.0).abs() > clip_coef).to(ratio.dtype)
+        outside = ((ratio - 1.0 > clip_high) | (1.0 - ratio > clip_coef)).to(ratio.dtype)
         return PolicyLoss(loss, k3_divergence(log_ratio).mean(), outside.mean())
+
+
+def reference_kl(log_prob: Tensor, reference_log_prob: Tensor, weight: Tensor) -> ReferenceKl:
+    """Mean of w (exp(x) - x - 1), x = log pi_ref - log pi, at samples of pi_old: KL(pi || pi_ref) by the k3 estimate as
+    long as pi is near pi_old (Shao et al., 2024).
+
+    The mean is over all samples, whatever their weight. Raises ValueError if the shapes differ.
+    """
+    _require_same_shape(log_prob=log_prob, reference_log_prob=reference_log_prob, weight=weight)
+    k3 = k3_divergence(reference_log_prob - log_prob)
+    return ReferenceKl((weight * k3).mean(), k3.detach().mean())
 
 
 def value_loss(value: Tensor, target: Tensor) -> Tensor:

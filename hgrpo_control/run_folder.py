@@ -40,6 +40,8 @@ class Metrics(NamedTuple):
     learning_rate: float
     sigma: float
     """Mean standard deviation of the policy, normalised action units."""
+    reference_kl: float
+    """Mean KL(policy || reference policy); NaN without one."""
     simulator_steps_per_second: float
     sampling_seconds: float
     learning_seconds: float

@@ -26,6 +26,9 @@ class Sampler:
     of the executed trajectory. With `split_noise` each sibling meets randomness of its own, gusts for example; without,
     all samples of a root meet the same. `state_dict` holds everything that the next rollout depends on besides the
     policy.
+
+    With `initial_states` every branch starts in a freshly drawn initial state instead of going on from the executed
+    sample's end. An episode that has not ended with its branch is given up: it is not among the finished ones.
     """
 
     def __init__(
@@ -38,18 +41,18 @@ class Sampler:
         rollout_steps: int,
         seed: int,
         split_noise: bool = False,
+        initial_states: bool = False,
     ) -> None:
         if rollout_steps % branch_steps:
             raise ValueError(f"branch_steps {branch_steps} does not divide rollout_steps {rollout_steps}")
         self.simulator, self.policy = simulator, policy
         self.num_envs, self.num_samples = num_envs, num_samples
         self.branch_steps, self.rollout_steps, self.split_noise = branch_steps, rollout_steps, split_noise
+        self.initial_states = initial_states
         streams = ("executed", "siblings", "executed_restarts", "sibling_restarts")
         seeds = torch.randint(2**62, (len(streams),), generator=torch.Generator().manual_seed(seed))
         self.generators = {name: torch.Generator().manual_seed(int(s)) for name, s in zip(streams, seeds, strict=True)}
-        self.roots = begin(simulator, num_envs, self.generators["executed_restarts"])
-        self.root_observation = simulator.observe(self.roots.state)
-        self.running_return = torch.zeros(num_envs, dtype=torch.float64)
+        self._begin_roots()
 
     @torch.no_grad()
     def collect(self) -> tuple[Rollout, FinishedEpisodes]:
@@ -83,8 +86,16 @@ class Sampler:
         for name, generator in self.generators.items():
             generator.set_state(saved["generators"][name])
 
+    def _begin_roots(self) -> None:
+        """Draw a fresh initial state for every root."""
+        self.roots: Episodes = begin(self.simulator, self.num_envs, self.generators["executed_restarts"])
+        self.root_observation = self.simulator.observe(self.roots.state)
+        self.running_return = torch.zeros(self.num_envs, dtype=torch.float64)
+
     def _run_branches(self, start: int, recorder: RolloutRecorder) -> None:
         """One macro-step: branch N samples from every root, n steps each; the roots move to where sample 0 ended."""
+        if self.initial_states:
+            self._begin_roots()
         n = self.num_samples
         branches, observation = self.roots, self.root_observation
         if n > 1:

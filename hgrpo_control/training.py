@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import torch
 
-from hgrpo_control import algorithms
+from hgrpo_control import algorithms, reference
 from hgrpo_control.config import GRPO, Config
 from hgrpo_control.learner import Learner, LearnerStats
 from hgrpo_control.rollout import FinishedEpisodes, NotFiniteError
@@ -37,9 +37,12 @@ class Reporter(Protocol):
 
 
 class Trainer:
-    """A run in memory: policy, sampler, learner and the counters that go with them."""
+    """A run in memory: policy, sampler, learner and the counters that go with them.
 
-    def __init__(self, config: Config) -> None:
+    The reference policy, if the config names one, is loaded from there unless `saved_reference` holds it.
+    """
+
+    def __init__(self, config: Config, saved_reference: dict[str, Any] | None = None) -> None:
         self.config = config
         simulator = training_simulator(config)
         seeds = torch.randint(2**31, (3,), generator=torch.Generator().manual_seed(config.seed)).tolist()
@@ -55,8 +58,14 @@ class Trainer:
             config.rollout_steps,
             seeds[1],
             split_noise=config.algorithm.sibling_noise == "split",
+            initial_states=isinstance(config.algorithm, GRPO) and config.algorithm.groups == "initial_states",
         )
-        self.learner = Learner(self.policy, config.learning, seeds[2])
+        self.reference: ActorCritic | None = None
+        if saved_reference is not None:
+            self.reference = reference.from_state(saved_reference)
+        elif config.learning.reference is not None:
+            self.reference = reference.load(config.learning.reference, spec)
+        self.learner = Learner(self.policy, config.learning, seeds[2], self.reference)
         self.policy.update_normalizers(self.sampler.root_observation)
         self.iteration = self.executed_steps = self.simulator_steps = 0
         self.wall_seconds = 0.0
@@ -93,6 +102,7 @@ class Trainer:
             "wall_seconds": self.wall_seconds,
             "sampler": self.sampler.state_dict(),
             "learner": self.learner.state_dict(),
+            "reference": None if self.reference is None else reference.to_state(self.reference),
         }
 
     def load(self, policy: ActorCritic, saved: dict[str, Any]) -> None:
@@ -124,6 +134,7 @@ class Trainer:
             grad_norm=stats.grad_norm,
             learning_rate=stats.learning_rate,
             sigma=self.policy.sigma.mean().item(),
+            reference_kl=stats.reference_kl,
             simulator_steps_per_second=steps / (sampling + learning),
             sampling_seconds=sampling,
             learning_seconds=learning,
@@ -153,9 +164,11 @@ def resume(out: str | Path, reporters: tuple[Reporter, ...] = ()) -> ActorCritic
 
 def restore_trainer(folder: RunFolder) -> Trainer:
     """The trainer of an unfinished run as its last checkpoint left it; raises RunFolderError or CheckpointError."""
-    trainer = Trainer(folder.read_config())
+    config = folder.read_config()
     policy, saved = checkpoint.restore(folder.checkpoint)
-    if "sampler" not in saved or _layout(saved["sampler"]["roots"]) != _layout(trainer.sampler.state_dict()["roots"]):
+    complete = "sampler" in saved and (saved.get("reference") is None) == (config.learning.reference is None)
+    trainer = Trainer(config, saved.get("reference")) if complete else None
+    if trainer is None or _layout(saved["sampler"]["roots"]) != _layout(trainer.sampler.state_dict()["roots"]):
         raise checkpoint.CheckpointError(
             f"{folder.checkpoint} does not hold the training state that config.json asks for"
         )
