@@ -1,4 +1,4 @@
-"""Every advantage estimator as a pure function of a rollout's arrays.
+"""Advantage estimators of PPO and Hybrid GRPO as pure functions of a rollout's arrays; GRPO's: group_advantages.py.
 
 Shapes: T steps, E roots, N samples; a branch is n consecutive steps, K = T / n branches follow one another. delta is
 the temporal-difference error r + gamma (1 - terminated) V(s') - V(s), and L the lambda-weighted sum of delta inside a
@@ -88,31 +88,6 @@ def shrunk_baseline(x: Tensor, counts: Tensor) -> Tensor:
     siblings = members - counts.to(torch.int64)
     weight = siblings * rho / (1.0 + (siblings - 1) * rho).clamp_min(torch.finfo(x.dtype).eps)
     return weight * leave_one_out_baseline(x, counts)
-
-
-def group_z_score(x: Tensor, epsilon: float = 1e-4) -> Tensor:
-    """(x - mean) / (std + epsilon) over the N samples of each group (..., N): GRPO's advantage as DeepSeek defines it.
-
-    Raises ValueError for N = 1, where there is nothing to compare.
-    """
-    if x.shape[-1] < 2:
-        raise ValueError("a group needs at least 2 samples to be compared; given 1")
-    centred = x - x[..., :1]
-    centred = centred - centred.mean(-1, keepdim=True)
-    return centred / (centred.square().mean(-1, keepdim=True).sqrt() + epsilon)
-
-
-def grpo(reward: Tensor, done: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
-    """Outcome advantage of branches and the steps it speaks for, both (n, ..., N); reward and done (n, ..., N).
-
-    Q_i is the discounted sum of f(R) over the branch's first episode (eq. 6), A_i its z-score within the group, given
-    to every step of that episode. Steps after it belong to no comparison. (Eq. 7-8 taken literally subtract the mean
-    from the same mean: zero.)
-    """
-    speaks = first_episode(done)
-    outcome = discounted_sum(reward, done, gamma)[0]
-    advantage = group_z_score(outcome).expand_as(reward)
-    return advantage, speaks
 
 
 def hybrid(

@@ -27,12 +27,12 @@ def reward_to_go(reward: Tensor, done: Tensor, terminated: Tensor, gamma: float)
     (n, ..., N).
 
     An episode that ended for good earns nothing more, which is known and not guessed: its sample stays in the
-    comparison with Q = 0 while a sibling still acts. So at every step all N samples of a group are compared; less the
-    plain mean, every step keeps the same share (N - 1) / N of its policy gradient, and less the leave-one-out mean all
-    of it. Comparing only those alive would leave (m - 1) / m of it where m are, hence nothing to the last survivor,
-    and the later a step, the more it would be judged by the luckiest alone. The price is more variance where few are
-    alive. What an episode cut by the time limit would have earned is unknown, so its sample is not compared any more;
-    siblings share their clock, so all that are alive are cut in the same step.
+    comparison with Q = 0 while a sibling still acts. All N samples are then compared at every step, and every step
+    keeps the same share of its policy gradient: (N - 1) / N less the plain mean, all of it less the leave-one-out mean.
+    Comparing only the m that are alive would leave (m - 1) / m less the plain mean, and nothing to a last survivor
+    either way: where rewards are positive, having outlived the others would count for nothing. The price is more
+    variance where few are alive. What an episode cut by the time limit would have earned is unknown, so its sample is
+    not compared any more; siblings share their clock, so those that are alive are cut in the same step.
     """
     acts = first_episode(done)
     ended = (terminated & acts).cumsum(dim=0) > 0  # from the last step of the episode on
@@ -43,7 +43,7 @@ def reward_to_go(reward: Tensor, done: Tensor, terminated: Tensor, gamma: float)
 def compare(value: Tensor, counts: Tensor, scale: str = "group", baseline: str = "mean") -> Tensor:
     """Advantages (..., N) of the samples of each group, 0 for those that do not count; value and counts (..., N).
 
-    `baseline`: value less the mean of its group (`mean`, eq. 7), or less the mean of its siblings (`leave_one_out`,
+    `baseline`: value less the mean of its group (`mean`), or less the mean of its siblings (`leave_one_out`,
     Ahmadian et al., 2024), which is M / (M - 1) times as much in a group of M. Both are then divided, `scale`, by the
     standard deviation of their group + 1e-4 (`group`, Shao et al., 2024), by that of the differences from the group
     mean over all groups + 1e-4 (`batch`, Hu et al., 2025), or not at all (`none`, Liu et al., 2025).
@@ -110,7 +110,7 @@ def grpo(
         rounding = 8.0 * torch.finfo(reward.dtype).eps * size.amax(-1, keepdim=True)
         left = (varies(value, counts, rounding) | ~acts.any(-1, keepdim=True)).expand_as(reward)
         counts = counts & left[: len(value)]
-        weight = torch.where(left, weight, 0.0) * (left.numel() / left.sum().clamp_min(1))
+        weight = torch.where(left, weight, 0.0) * (left.numel() / max(1, int(left.sum())))
     return compare(value, counts, scale, baseline).expand_as(reward), weight
 
 

@@ -121,15 +121,8 @@ class Learner:
         norm = self._shorten_gradients()
         self.optimizer.step()
         shown = value_loss if batch.value_target is not None else torch.tensor(torch.nan)
-        terms = (
-            surrogate.loss,
-            shown,
-            entropy,
-            surrogate.approx_kl,
-            reference_kl,
-            surrogate.clip_fraction,
-            norm,
-        )
+        kl, clipped = surrogate.approx_kl, surrogate.clip_fraction
+        terms = (surrogate.loss, shown, entropy, kl, reference_kl, clipped, norm)
         return torch.stack([term.detach().double() for term in terms])
 
     def _nothing_learned(self, batch: Batch, learning_rate: float) -> LearnerStats:

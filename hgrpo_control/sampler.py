@@ -52,7 +52,9 @@ class Sampler:
         streams = ("executed", "siblings", "executed_restarts", "sibling_restarts")
         seeds = torch.randint(2**62, (len(streams),), generator=torch.Generator().manual_seed(seed))
         self.generators = {name: torch.Generator().manual_seed(int(s)) for name, s in zip(streams, seeds, strict=True)}
-        self._begin_roots()
+        self.roots = begin(simulator, num_envs, self.generators["executed_restarts"])
+        self.root_observation = simulator.observe(self.roots.state)
+        self.running_return = torch.zeros(num_envs, dtype=torch.float64)
 
     @torch.no_grad()
     def collect(self) -> tuple[Rollout, FinishedEpisodes]:
@@ -86,16 +88,16 @@ class Sampler:
         for name, generator in self.generators.items():
             generator.set_state(saved["generators"][name])
 
-    def _begin_roots(self) -> None:
-        """Draw a fresh initial state for every root."""
-        self.roots: Episodes = begin(self.simulator, self.num_envs, self.generators["executed_restarts"])
+    def _begin_anew(self) -> None:
+        """Give up every root's episode and draw a fresh initial state for it."""
+        self.roots = begin(self.simulator, self.num_envs, self.generators["executed_restarts"])
         self.root_observation = self.simulator.observe(self.roots.state)
-        self.running_return = torch.zeros(self.num_envs, dtype=torch.float64)
+        self.running_return.zero_()
 
     def _run_branches(self, start: int, recorder: RolloutRecorder) -> None:
         """One macro-step: branch N samples from every root, n steps each; the roots move to where sample 0 ended."""
         if self.initial_states:
-            self._begin_roots()
+            self._begin_anew()
         n = self.num_samples
         branches, observation = self.roots, self.root_observation
         if n > 1:

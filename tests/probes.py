@@ -252,7 +252,17 @@ def train(
     critic = not isinstance(algorithm, GRPO)
     policy = fresh_policy(simulator, (), critic, init_sigma, min_sigma, seed)
     branch_steps = algorithm.branch_steps or rollout_steps
-    sampler = Sampler(simulator, policy, num_envs, algorithm.num_samples, branch_steps, rollout_steps, seed)
+    fresh = getattr(algorithm, "groups", "") == "initial_states"
+    sampler = Sampler(
+        simulator,
+        policy,
+        num_envs,
+        algorithm.num_samples,
+        branch_steps,
+        rollout_steps,
+        seed,
+        initial_states=fresh,
+    )
     learner = Learner(policy, learning, seed)
     policy.normalizer.update(sampler.root_observation)
     for iteration in range(iterations):

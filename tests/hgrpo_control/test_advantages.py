@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from hgrpo_control import advantages
-from hgrpo_control.advantages import BranchAdvantages, first_episode, gae, group_z_score, hybrid, leave_one_out_baseline
+from hgrpo_control.advantages import BranchAdvantages, first_episode, gae, hybrid, leave_one_out_baseline
 
 ALL_ALIVE = torch.ones(4, dtype=torch.bool)
 
@@ -91,33 +91,17 @@ def test_leave_one_out_of_1_2_3_4() -> None:
     assert advantage.tolist() == pytest.approx([-2.0, -2.0 / 3.0, 2.0 / 3.0, 2.0], abs=1e-6)
 
 
-def test_z_scores_of_1_2_3_4() -> None:
-    # std sqrt(1.25) = 1.118034: +-1.5 / 1.118134 = +-1.34152 and +-0.44717
-    scores = group_z_score(torch.tensor([1.0, 2.0, 3.0, 4.0], dtype=torch.float64))
-    assert scores.tolist() == pytest.approx([-1.3416, -0.4472, 0.4472, 1.3416], abs=1e-4)
-
-
 @pytest.mark.parametrize("constant", [0.1, 0.3, 1.0 / 3.0, -5.3, 1e6, 0.0])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("samples", [2, 3, 7])
 def test_a_constant_group_gives_exact_zeros(constant: float, dtype: torch.dtype, samples: int) -> None:
     x = torch.full((samples,), constant, dtype=dtype)
-    assert not group_z_score(x).any()
     assert not (x - leave_one_out_baseline(x, torch.ones(samples, dtype=torch.bool))).any()
 
 
 def test_in_an_all_negative_group_the_better_sample_gets_the_larger_advantage() -> None:
     x = torch.tensor([-2.0, -1.0])
     assert (x - leave_one_out_baseline(x, ALL_ALIVE[:2])).tolist() == [-1.0, 1.0]
-    worse, better = group_z_score(x).tolist()
-    assert worse < 0.0 < better
-
-
-def test_a_group_of_one_is_refused_where_a_comparison_is_needed() -> None:
-    one = torch.zeros(3, 5, 1)
-    for compare in (lambda: group_z_score(one), lambda: advantages.grpo(one, one.bool(), 0.9)):
-        with pytest.raises(ValueError, match=r"at least 2 samples .* given 1"):
-            compare()
 
 
 def test_the_literal_group_mean_minus_the_group_mean_is_zero() -> None:
@@ -128,7 +112,6 @@ def test_the_literal_group_mean_minus_the_group_mean_is_zero() -> None:
     advantage = hybrid(reward, zero, zero.bool(), 0.0, 1.0, 1, "group").advantage
     assert advantage.mean(-1).abs().max() < 1e-15
     assert advantage.abs().min() > 1e-4
-    assert group_z_score(reward).mean(-1).abs().max() < 1e-15
 
 
 def test_an_unknown_estimator_is_refused() -> None:
@@ -221,21 +204,6 @@ def test_one_step_branches_average_every_td_error_of_gae() -> None:
     torch.testing.assert_close(target, expected.unsqueeze(-1).expand_as(target))
 
 
-@many
-@given(case=cases())
-def test_grpo_scores_the_first_episode_of_each_branch(case: Case) -> None:
-    n = case.branch_steps
-    reward = case.delta[:n, :, :1] * torch.tensor([1.0, 2.0, -1.0])
-    done = case.done[:n, :, :1] | (torch.arange(3) == 2)  # the third sample's episodes end at once
-    advantage, speaks = advantages.grpo(reward, done, case.gamma)
-    for env in range(reward.shape[1]):
-        columns = [(reward[:, env, i].tolist(), done[:, env, i].tolist()) for i in range(3)]
-        outcome = torch.tensor([lambda_sum(r, d, 0, case.gamma) for r, d in columns], dtype=torch.float64)
-        score = (outcome - outcome.mean()) / (outcome.std(correction=0) + 1e-4)
-        torch.testing.assert_close(advantage[:, env], score.expand(n, 3), rtol=0.0, atol=1e-9)
-        assert speaks[:, env].tolist() == [[not any(d[:j]) for _, d in columns] for j in range(n)]
-
-
 def test_first_episode_ends_with_the_step_that_ends_it() -> None:
     done = torch.tensor([[0, 1, 0, 1, 0], [0, 0, 0, 0, 0], [1, 0, 0, 0, 1]], dtype=torch.bool).t()
     assert first_episode(done).t().int().tolist() == [[1, 1, 0, 0, 0], [1, 1, 1, 1, 1], [1, 0, 0, 0, 0]]
@@ -271,16 +239,6 @@ def test_advantages_scale_with_the_rewards(case: Case, factor: float) -> None:
     for estimator in ("group", "per_sample", "paper"):
         expected = factor * case.estimate(estimator).advantage
         torch.testing.assert_close(scaled.estimate(estimator).advantage, expected, rtol=1e-9, atol=1e-9)
-
-
-@many
-@given(seed=st.integers(0, 2**31), scale=st.floats(0.1, 100.0), shift=st.floats(-100.0, 100.0))
-def test_z_scores_forget_scale_and_shift(seed: int, scale: float, shift: float) -> None:
-    # not exactly: epsilon = 1e-4 beside a standard deviation s lowers the scores by a share of 1e-4 / s
-    x = torch.randn(10, 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    spread = x.std(-1, correction=0, keepdim=True)
-    allowed = 2.0 * (1e-4 / (spread * min(scale, 1.0))) + 1e-9
-    assert bool(((group_z_score(scale * x + shift) - group_z_score(x)).abs() <= allowed).all())
 
 
 @many

@@ -46,7 +46,7 @@ def random_rollout(seed: int, num_samples: int, branch_steps: int, steps: int = 
 
 
 def equal(one: Any, other: Any) -> bool:
-    return all(torch.equal(x, y) for x, y in zip(one, other, strict=True))
+    return all(x is y is None or torch.equal(x, y) for x, y in zip(one, other, strict=True))
 
 
 @ESTIMATORS

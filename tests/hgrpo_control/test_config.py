@@ -9,7 +9,11 @@ import pytest
 
 from hgrpo_control.config import GRPO, PPO, Algorithm, Config, ConfigError, HybridGRPO, Learning, Network
 
-ALGORITHMS = [PPO(gae_lambda=0.9), GRPO(num_samples=3), HybridGRPO(estimator="paper", reward_transform="tanh")]
+ALGORITHMS = [
+    PPO(gae_lambda=0.9),
+    GRPO(num_samples=3, scale="none", credit="reward_to_go", groups="initial_states", drop_zero_variance=True),
+    HybridGRPO(estimator="paper", reward_transform="tanh"),
+]
 EVERY_ALGORITHM = pytest.mark.parametrize("algorithm", ALGORITHMS, ids=["ppo", "grpo", "hybrid-grpo"])
 
 
@@ -33,7 +37,9 @@ def test_json_gives_back_an_equal_config(algorithm: Algorithm) -> None:
         num_envs=96,
         rollout_steps=48,
         network=Network(hidden_sizes=(32, 16, 8), activation="elu"),
-        learning=Learning(learning_rate=1.0 / 3.0, target_kl=0.02, num_minibatches=3),
+        learning=Learning(
+            learning_rate=1.0 / 3.0, target_kl=0.02, num_minibatches=3, clip_high=0.28, kl_coef=0.1, reference="runs/a"
+        ),
         task_options={"quadrotor": "cf2x"},
     )
     again = Config.from_json(given.to_json())
@@ -47,11 +53,17 @@ def test_the_defaults_fit_together(algorithm: Algorithm) -> None:
     assert Config.from_json(config(algorithm).to_json()) == config(algorithm)
 
 
-@pytest.mark.parametrize("samples", [1])
-def test_grpo_needs_a_group(samples: int) -> None:
-    message = refusal(GRPO(num_samples=samples))
+@pytest.mark.parametrize(
+    "options", [{}, {"baseline": "leave_one_out"}, {"groups": "initial_states", "credit": "reward_to_go"}]
+)
+def test_grpo_needs_a_group(options: dict[str, Any]) -> None:
+    message = refusal(GRPO(num_samples=1, **options))
     assert "num_samples must be at least 2" in message
-    assert f"given {samples}" in message
+    assert "given 1" in message
+
+
+def test_groups_of_whole_episodes_may_be_shorter_than_an_episode() -> None:
+    assert config(GRPO(groups="initial_states", branch_steps=8)).branch_steps == 8
 
 
 def test_hybrid_grpo_with_one_sample_is_allowed() -> None:
@@ -121,6 +133,26 @@ def test_gamma_and_lambda_are_shares(value: float) -> None:
     assert refusal(PPO(gae_lambda=value)) == f"gae_lambda must lie in [0, 1]; given {value}"
 
 
+@pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf")])
+def test_the_weight_of_the_reference_is_a_number_from_0(value: float) -> None:
+    message = refusal(learning=Learning(kl_coef=value, reference="runs/a"))
+    assert message == f"kl_coef must be at least 0 and finite; given {value}"
+
+
+def test_a_reference_and_its_weight_come_together() -> None:
+    assert refusal(learning=Learning(kl_coef=0.1)) == (
+        "kl_coef 0.1 needs a reference policy: name its run folder with --reference"
+    )
+    assert refusal(learning=Learning(reference="runs/a")) == (
+        "the reference runs/a does nothing with kl_coef 0; allowed: a kl_coef above 0"
+    )
+
+
+@pytest.mark.parametrize("value", [-0.1, 0.0, float("nan")])
+def test_the_upper_clip_bound_is_positive(value: float) -> None:
+    assert refusal(learning=Learning(clip_high=value)) == f"clip_high must be above 0; given {value}"
+
+
 @pytest.mark.parametrize("name", ["learning_rate", "clip_coef", "max_grad_norm"])
 def test_step_sizes_are_positive(name: str) -> None:
     assert refusal(learning=Learning(**{name: 0.0})) == f"{name} must be above 0; given 0.0"
@@ -136,6 +168,10 @@ def test_sigma_starts_above_its_floor() -> None:
     ("made", "wrong", "allowed"),
     [
         ({"algorithm": HybridGRPO(estimator="grup")}, "grup", "group"),  # type: ignore[arg-type]
+        ({"algorithm": GRPO(scale="bach")}, "bach", "did you mean 'batch'? allowed: group, batch, none"),  # type: ignore[arg-type]
+        ({"algorithm": GRPO(baseline="median")}, "median", "allowed: mean, leave_one_out"),  # type: ignore[arg-type]
+        ({"algorithm": GRPO(credit="outcomes")}, "outcomes", "did you mean 'outcome'?"),  # type: ignore[arg-type]
+        ({"algorithm": GRPO(groups="path")}, "path", "allowed: executed_path, initial_states"),  # type: ignore[arg-type]
         ({"algorithm": PPO(reward_transform="tan")}, "tan", "tanh"),  # type: ignore[arg-type]
         ({"network": Network(activation="tan")}, "tan", "tanh"),  # type: ignore[arg-type]
         ({"learning": Learning(lr_schedule="line")}, "line", "linear"),  # type: ignore[arg-type]

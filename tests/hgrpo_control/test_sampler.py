@@ -183,14 +183,15 @@ def test_every_executed_episode_is_reported_once(num_samples: int, branch_steps:
     assert by_return == sorted(expected, key=lambda row: row[0].expected)
 
 
+@pytest.mark.parametrize("initial_states", [False, True])
 @pytest.mark.parametrize("branch_steps", [1, 4])
-def test_a_sampler_goes_on_bit_for_bit_from_its_saved_state(branch_steps: int) -> None:
-    first = sampler(Ledger(), branch_steps=branch_steps)
+def test_a_sampler_goes_on_bit_for_bit_from_its_saved_state(branch_steps: int, initial_states: bool) -> None:
+    first = sampler(Ledger(), branch_steps=branch_steps, initial_states=initial_states)
     first.collect()
     file = io.BytesIO()
     torch.save(first.state_dict(), file)
     expected = [first.collect() for _ in range(2)]
-    second = sampler(Ledger(), branch_steps=branch_steps, seed=99)
+    second = sampler(Ledger(), branch_steps=branch_steps, initial_states=initial_states, seed=99)
     file.seek(0)
     second.load_state_dict(torch.load(file, weights_only=True))
     for (rollout, finished), (again, finished_again) in zip(
@@ -225,6 +226,66 @@ def test_a_policy_without_critic_gives_a_rollout_without_values() -> None:
     rollout, _ = Sampler(ledger, fresh_policy(ledger, critic=False), E, N, 4, T, seed=0).collect()
     assert rollout.value is None
     assert rollout.next_value is None
+
+
+# Groups that start in initial states
+
+
+@BRANCHES
+def test_every_group_starts_in_one_fresh_initial_state(branch_steps: int) -> None:
+    ledger = Ledger()
+    collecting = sampler(ledger, branch_steps=branch_steps, initial_states=True)
+    births: list[float] = []
+    for _ in range(2):
+        ledger.seen.clear()
+        rollout, _ = collecting.collect()
+        for start in range(0, T, branch_steps):
+            state, _ = ledger.seen[start]
+            assert not state.age.any()
+            assert not state.total.any()
+            by_sample = state.birth.view(E, N)
+            assert torch.equal(by_sample, by_sample[:, :1].expand(E, N))
+            assert torch.equal(seen_by(rollout)[start, :, 0], ledger.observe(state)[::N])
+            births += by_sample[:, 0].tolist()
+    assert len(set(births)) == len(births) == 2 * (T // branch_steps) * E
+
+
+@pytest.mark.parametrize("branch_steps", [2, 4, T])
+def test_inside_a_branch_initial_states_change_nothing(branch_steps: int) -> None:
+    rollout, _ = sampler(Ledger(), branch_steps=branch_steps, initial_states=True).collect()
+    seen, after = seen_by(rollout), following(rollout)
+    for t in (t for t in range(T - 1) if (t + 1) % branch_steps):
+        went_on = ~rollout.done[t]
+        assert torch.equal(seen[t + 1][went_on], after[t][went_on])
+
+
+def test_an_episode_that_its_branch_cuts_is_not_finished() -> None:
+    # 4 of at most 5 steps: only episodes that end for good in their branch are finished, each with its own return
+    collecting = sampler(Ledger(), branch_steps=4, initial_states=True)
+    expected, reported = [], []
+    for _ in range(4):
+        rollout, finished = collecting.collect()
+        reported += [*zip(finished.episode_return.tolist(), finished.length.tolist(), strict=True)]
+        for env, start in ((env, start) for env in range(E) for start in range(0, T, 4)):
+            episode_return, length = 0.0, 0
+            for t in range(start, start + 4):
+                episode_return, length = episode_return + rollout.reward[t, env, 0].item(), length + 1
+                if rollout.done[t, env, 0]:
+                    expected.append((pytest.approx(episode_return, abs=1e-6), length))
+                    episode_return, length = 0.0, 0
+    assert len(reported) > 10
+    assert sorted(reported) == sorted(expected, key=lambda row: row[0].expected)
+
+
+def test_initial_states_and_all_that_follows_depend_on_the_seed_alone() -> None:
+    def collect(num_samples: int, seed: int) -> list[Tensor]:
+        collecting = sampler(Ledger(), num_samples, 4, initial_states=True, seed=seed)
+        return [collecting.collect()[0].executed_observation for _ in range(2)]
+
+    first = collect(N, seed=3)
+    assert all(torch.equal(x, y) for x, y in zip(first, collect(N, seed=3), strict=True))
+    assert all(torch.equal(x, y) for x, y in zip(first, collect(1, seed=3), strict=True))  # nor on the siblings
+    assert not torch.equal(first[0], collect(N, seed=4)[0])
 
 
 def test_branches_that_do_not_fill_the_rollout_are_refused() -> None:
