@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -240,15 +242,19 @@ def test_a_row_has_the_same_bits_in_any_batch(quadrotor: str, dtype: torch.dtype
     assert same(task.step(select(large[0], spread), action[spread]).state, select(large[1], spread))
 
 
-def test_the_registered_tasks_hide_what_they_say() -> None:
-    drawn = Randomization(mass=0.3, rotor_thrust=0.09, inertia=0.3, rotor_lag=0.3, wind=1.0)
-    ranges = {"quadrotor-hover": Randomization(), "quadrotor-hover-randomized": drawn}
-    ranges["quadrotor-hover-gusty"] = Randomization(**{**vars(drawn), "gust": 4.0, "gust_time": 0.3})
-    for name, expected in ranges.items():
-        task = robots.make(name)
+def test_the_registered_tasks_have_the_ranges_of_the_documentation() -> None:
+    """The table is read from docs/quadrotor.md, so that the two cannot part."""
+    text = (Path(__file__).parents[2] / "docs" / "quadrotor.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|.*\| ([\d.]+) \| ([\d.]+) \|$", text, re.MULTILINE)
+    assert [name for name, _, _ in rows] == [field.name for field in fields(Randomization)]
+    for column, suffix in ((1, "-randomized"), (2, "-gusty")):
+        task = robots.make(f"quadrotor-hover{suffix}")
         assert isinstance(task, QuadrotorHover)
-        for field in fields(Randomization):
-            assert getattr(task.randomization, field.name) == getattr(expected, field.name), (name, field.name)
+        for row in rows:
+            assert getattr(task.randomization, row[0]) == float(row[column]), (suffix, row[0])
+    plain = robots.make("quadrotor-hover")
+    assert isinstance(plain, QuadrotorHover)
+    assert not plain.randomization.draws_anything
 
 
 def test_map_state_keeps_an_empty_place_empty() -> None:
