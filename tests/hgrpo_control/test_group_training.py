@@ -12,6 +12,7 @@ import torch
 from probes import ActionReward, TwoStepCredit, train
 from stopping import assert_same, press_ctrl_c_in
 
+import policies
 from hgrpo_control.cli import main
 from hgrpo_control.config import GRPO, Learning
 from hgrpo_control.run_folder import RunFolder
@@ -68,6 +69,9 @@ def test_a_run_with_every_option_can_be_stopped_resumed_and_evaluated(
     assert len(folder.read_metrics()) == 1
     assert main(["train", "--resume", str(folder.path)]) == 0
     assert_same(folder.path, tmp_path / "whole")
+    # six branches of 16 steps, each begun anew: along the executed path, episodes would have lasted up to 96
+    _, elapsed = policies.restore(folder.path)[1]["sampler"]["roots"]
+    assert elapsed.max() == 16
 
     config = folder.read_config()
     assert config.learning.clip_high == 0.28
