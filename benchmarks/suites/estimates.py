@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from suites.intervals import Interval, improvements, interquartile_means
 from suites.stored import Final, Results
 
 ALL_TASKS = "all tasks"
+MEASURES = {"success_rate": "success", "return_mean": "return"}
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,8 @@ class Estimates:
     """Interquartile mean of the success rate for (task, variant); the task may be ALL_TASKS."""
     returns: dict[tuple[str, str], Interval]
     """Interquartile mean of the return for (task, variant)."""
-    improvements: dict[tuple[str, tuple[str, str]], Interval]
-    """P(success of X > success of Y) for (task, (X, Y)); the task may be ALL_TASKS."""
+    improvements: dict[tuple[str, tuple[str, str], str], Interval]
+    """P(X > Y) for (task, (X, Y), measure); the task may be ALL_TASKS, the measure is one of MEASURES."""
 
 
 def estimate(results: Results) -> Estimates:
@@ -33,12 +35,12 @@ def estimate(results: Results) -> Estimates:
     """
     success: dict[tuple[str, str], Interval] = {}
     returns: dict[tuple[str, str], Interval] = {}
-    better: dict[tuple[str, tuple[str, str]], Interval] = {}
+    better: dict[tuple[str, tuple[str, str], str], Interval] = {}
     suite, finals = results.suite, results.finals
     for variant in suite.variants:
         name = variant.name
         for tasks in _alike(finals, name, suite.tasks):  # one bootstrap for all tasks that have the same seeds
-            scores = [score_matrix(finals, name, tasks, measure) for measure in ("success_rate", "return_mean")]
+            scores = [score_matrix(finals, name, tasks, measure) for measure in MEASURES]
             *means, over_all = interquartile_means(np.hstack(scores), pooled=len(tasks))
             success |= {(task, name): mean for task, mean in zip(tasks, means[: len(tasks)], strict=True)}
             returns |= {(task, name): mean for task, mean in zip(tasks, means[len(tasks) :], strict=True)}
@@ -48,10 +50,10 @@ def estimate(results: Results) -> Estimates:
         if len(suite.tasks) > 1 and len(common) and (ALL_TASKS, name) not in success:
             success[ALL_TASKS, name] = interquartile_means(common, pooled=len(suite.tasks))[-1]
     for columns, label in _columns(suite.tasks):
-        for pair in suite.comparisons:
-            x, y = (score_matrix(finals, name, columns, "success_rate") for name in pair)
+        for pair, measure in itertools.product(suite.comparisons, MEASURES):
+            x, y = (score_matrix(finals, name, columns, measure) for name in pair)
             if len(x) and len(y):
-                better[label, pair] = improvements(x, y)[-1]
+                better[label, pair, measure] = improvements(x, y)[-1]
     return Estimates(success, returns, better)
 
 

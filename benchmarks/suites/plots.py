@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from PIL import Image
 
 from suites.definition import Variant
-from suites.estimates import ALL_TASKS, by_group
+from suites.estimates import ALL_TASKS, MEASURES, by_group
 from suites.intervals import Interval, interquartile_mean
 from suites.stored import CurvePoint, Results
 
@@ -49,25 +49,26 @@ def final_scores(
         if measure == "success_rate":
             panel.set_xlim(-0.03, 1.03)
     if len(groups) > 1:
-        handles = [Line2D([], [], color=COLORS[i % len(COLORS)], marker="o", label=g) for i, g in enumerate(groups)]
-        figure.legend(handles=handles, loc="outside upper center", ncols=min(len(groups), 2 + len(columns)))
+        _legend(figure, list(groups), len(columns))
     save(figure, path)
 
 
-def improvement(results: Results, estimates: Mapping[tuple[str, tuple[str, str]], Interval], path: Path) -> None:
-    """PNG with one row per compared pair and one panel per task: P(X > Y) and its interval."""
+def improvement(results: Results, estimates: Mapping[tuple[str, tuple[str, str], str], Interval], path: Path) -> None:
+    """PNG with one row per compared pair and one panel per task: P(X > Y) and its interval for each measure."""
     pairs = [pair for pair in results.suite.comparisons if any(key[1] == pair for key in estimates)]
-    columns = [t for t in (*results.suite.tasks, ALL_TASKS) if any((t, pair) in estimates for pair in pairs)]
+    columns = [t for t in (*results.suite.tasks, ALL_TASKS) if any(key[0] == t for key in estimates)]
     figure, panels = _rows_figure(len(pairs), columns)
     for panel, task in zip(panels, columns, strict=True):
         _stripes(panel, [f"{x} > {y}" for x, y in pairs])
         panel.axvline(0.5, color="#666666", linewidth=1.0, linestyle="--")
         for place, pair in enumerate(pairs):
-            if (task, pair) in estimates:
-                _interval(panel, estimates[task, pair], place, COLORS[0])
+            for measure, color, offset in zip(MEASURES, COLORS, (-0.17, 0.17), strict=False):
+                if (task, pair, measure) in estimates:
+                    _interval(panel, estimates[task, pair, measure], place + offset, color)
         panel.set_title(task, fontsize="medium")
         panel.set_xlim(-0.03, 1.03)
         panel.set_xlabel("P(X > Y)")
+    _legend(figure, [f"by {name}" for name in MEASURES.values()], len(columns))
     save(figure, path)
 
 
@@ -94,6 +95,8 @@ def learning_curves(results: Results, task: str, measure: str, label: str, path:
         row[-1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize="small", frameon=False)
     for panel, counter in zip(panels[-1], AXES, strict=True):
         panel.set_xlabel(counter)
+    if measure == "success_rate":
+        panels[0][0].set_ylim(-0.03, 1.03)  # of every panel: they share it
     save(figure, path)
 
 
@@ -133,6 +136,12 @@ def _rows_figure(rows: int, columns: Sequence[str]) -> tuple[Figure, Sequence[Ax
     return figure, figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
 
 
+def _legend(figure: Figure, names: Sequence[str], columns: int) -> None:
+    """The first colours and what they stand for, above the panels."""
+    handles = [Line2D([], [], color=COLORS[i % len(COLORS)], marker="o", label=name) for i, name in enumerate(names)]
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(len(names), 2 + columns), fontsize="small")
+
+
 def _stripes(panel: Axes, names: Sequence[str]) -> None:
     """Names from top to bottom, every other row shaded so that the eye can follow it through all panels."""
     panel.set_yticks(range(len(names)), names, fontsize="small")
@@ -143,7 +152,7 @@ def _stripes(panel: Axes, names: Sequence[str]) -> None:
     panel.grid(axis="x", alpha=0.3)
 
 
-def _interval(panel: Axes, interval: Interval, place: int, color: str) -> None:
+def _interval(panel: Axes, interval: Interval, place: float, color: str) -> None:
     """A dot with its interval; hollow where one run gives none."""
     single = math.isnan(interval.low)
     if not single:

@@ -9,19 +9,22 @@ from typing import Any, TypeVar
 
 from hgrpo_control.compare import markdown_table
 from suites import plots
-from suites.estimates import ALL_TASKS, Estimates, by_group, estimate
+from suites.estimates import ALL_TASKS, MEASURES, Estimates, by_group, estimate
 from suites.intervals import REPETITIONS, Interval, require_rliable
 from suites.stored import Final, Results, read_results
 
 Key = TypeVar("Key")
 
+_NAMED = 10
+
 _EXPLAINED = f"""\
-Success is that of {{episodes}} fresh episodes of the mean action per run (seed {{seed}}, the same for each). IQM is
-the interquartile mean over seeds: a quarter of the runs is left out at either end, none where there are fewer than
-four. Brackets hold 95 % intervals of the stratified bootstrap over seeds ({REPETITIONS:,} resamplings; none for a
-single run); with few seeds they are too narrow. P(X > Y) is the probability that a run of X succeeds more often than
-one of Y, ties counting half. Wall-clock is that of training, several runs at a time on one machine. Curves show
-training episodes: IQM over seeds, bands from the lowest seed to the highest, drawn where every seed has a figure."""
+Success is that of {{episodes}} fresh episodes of the mean action per run (seed {{seed}}, the same for each). IQM is the
+interquartile mean over seeds: a quarter of the runs is left out at either end, none where there are fewer than four.
+Brackets hold 95 % intervals of the stratified bootstrap over seeds ({REPETITIONS:,} resamplings; none for a single
+run); with few seeds they are too narrow. P(X > Y) is the probability that a run of X succeeds more often than one of Y,
+or has the higher return, ties counting half. Wall-clock is that of training, several runs at a time on one machine.
+Curves show training episodes: IQM over seeds, bands from the lowest seed to the highest, drawn where every seed has a
+figure."""
 
 
 def report(folder: Path) -> list[Path]:
@@ -129,10 +132,11 @@ def _over_tasks(results: Results, estimates: Estimates) -> str:
 def _improvements(results: Results, estimates: Estimates) -> str:
     tasks = [t for t in (*results.suite.tasks, ALL_TASKS) if any(key[0] == t for key in estimates.improvements)]
     rows = [
-        [x, y, *(_look_up(estimates.improvements, (task, (x, y)), 2) for task in tasks)]
+        [x, y, name, *(_look_up(estimates.improvements, (task, (x, y), measure), 2) for task in tasks)]
         for x, y in results.suite.comparisons
+        for measure, name in MEASURES.items()
     ]
-    return markdown_table(("X", "Y", *(f"P(X > Y), {task}" for task in tasks)), rows)
+    return markdown_table(("X", "Y", "by", *(f"P(X > Y), {task}" for task in tasks)), rows)
 
 
 def _variants(results: Results) -> str:
@@ -144,7 +148,10 @@ def _missing(results: Results) -> str:
     if not results.missing:
         return ""
     asked = len(results.missing) + len(results.finals)
-    return f"**{len(results.missing)} of {asked} runs are missing:** {', '.join(results.missing)}."
+    more = (
+        f" and {len(results.missing) - _NAMED} more, all named in origin.json" if len(results.missing) > _NAMED else ""
+    )
+    return f"**{len(results.missing)} of {asked} runs are missing:** {', '.join(results.missing[:_NAMED])}{more}."
 
 
 def _origin(results: Results) -> str:

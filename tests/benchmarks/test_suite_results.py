@@ -6,6 +6,7 @@ import importlib.util
 import json
 import math
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -183,7 +184,10 @@ def test_estimates_are_made_where_there_are_runs() -> None:
     success = {key: interval.value for key, interval in estimates.success.items()}
     assert success == {("t", "a"): 0.5, ("u", "a"): 0.7, (ALL_TASKS, "a"): pytest.approx(0.6), ("t", "b"): 0.25}
     assert estimates.returns["u", "a"].value == 9.0
-    assert {key: interval.value for key, interval in estimates.improvements.items()} == {("t", ("a", "b")): 1.0}
+    assert {key: interval.value for key, interval in estimates.improvements.items()} == {
+        ("t", ("a", "b"), "success_rate"): 1.0,
+        ("t", ("a", "b"), "return_mean"): 1.0,
+    }
 
 
 def test_a_curve_is_drawn_where_every_seed_has_a_figure() -> None:
@@ -229,10 +233,19 @@ def test_the_report_from_the_stored_files_says_what_the_runs_did(tmp_path: Path)
     assert rows["a"] == ["2", "0.625 [0.500, 0.750]", "0.500 ... 0.750", "3.0 [3.0, 3.0]", "0.125"]
     assert rows["b"] == ["1", "0.500", "0.500 ... 0.500", "3.0", "0.125"]
     # Runs of a against the run of b: one tie, one win; (1 / 2 + 1) / 2.
-    assert ["a", "b", "0.75"] in lines
+    assert ["a", "b", "success", "0.75"] in lines
+    assert ["a", "b", "return", "0.50"] in lines  # all returns are equal
     for line in text.splitlines():
         if line.startswith("!["):
             assert (stored / line.partition("](")[2].rstrip(")")).exists()
+
+
+def test_a_report_without_rliable_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_results(results([final("t", "a", 0, 1.0)]), tmp_path)
+    monkeypatch.setitem(sys.modules, "rliable.library", None)
+    with pytest.raises(SuiteError, match=r"reports need the extra `bench`: pip install -c constraints.txt"):
+        reporting.report(tmp_path)
+    assert not (tmp_path / "report.md").exists()
 
 
 def test_collected_results_are_not_lost(tmp_path: Path) -> None:
