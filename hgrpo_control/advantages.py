@@ -20,6 +20,8 @@ class BranchAdvantages(NamedTuple):
     """(T, E, N)."""
     value_target: Tensor
     """(T, E, N) what V of each sample's observation is regressed on."""
+    action_value_target: Tensor
+    """(T, E, N) what Q of each sample's observation and action is regressed on."""
 
 
 def td_error(reward: Tensor, value: Tensor, next_value: Tensor, terminated: Tensor, gamma: float) -> Tensor:
@@ -91,7 +93,14 @@ def shrunk_baseline(x: Tensor, counts: Tensor) -> Tensor:
 
 
 def hybrid(
-    delta: Tensor, value: Tensor, done: Tensor, gamma: float, gae_lambda: float, branch_steps: int, estimator: str
+    delta: Tensor,
+    value: Tensor,
+    done: Tensor,
+    gamma: float,
+    gae_lambda: float,
+    branch_steps: int,
+    estimator: str,
+    weight: Tensor | None = None,
 ) -> BranchAdvantages:
     """Hybrid GRPO advantages and value targets from TD errors; delta and done (T, E, N), value (T, E, N) or (T, E, 1).
 
@@ -105,14 +114,20 @@ def hybrid(
     - `group_shrunk`: the same with the baseline shrunk by how much siblings share, see `shrunk_baseline`.
 
     In all but `paper` the executed sample gains its tail N (gamma lambda)^{n-j} G_{k+1}; the weight N undoes the loss's
-    averaging over N samples. Value targets: V + G_k for a root, V + L_{i,j} + tail without the weight elsewhere.
+    averaging over N samples. Value targets: V + G_k for a root, V + L_{i,j} + tail without the weight elsewhere; that
+    of Q is the latter everywhere.
+
+    Where first actions were not drawn from pi, importance weights (T, E, N) make A(k) = mean_i w_i L_{i,0} in G_k an
+    estimate for pi again. Advantages are not weighted: the loss weighs each sample once, and baselines need not be
+    those of pi.
     """
-    n, num_samples = branch_steps, delta.shape[-1]
+    n = branch_steps
     delta, done_k = (x.unflatten(0, (-1, n)) for x in (delta, done))
     factor = gamma * gae_lambda
     by_step = (delta.transpose(0, 1), done_k.transpose(0, 1))
     inside = discounted_sum(*by_step, factor).transpose(0, 1)  # L, (K, n, E, N)
-    advantage, target, roots = _with_tails(inside, delta, done_k, factor, num_samples)
+    root_weight = torch.ones_like(inside[:, 0]) if weight is None else weight[::n]
+    advantage, target, roots = _with_tails(inside, delta, done_k, factor, root_weight)
     if estimator == "paper":
         plain = discounted_sum(*by_step, gamma).transpose(0, 1)
         advantage = plain[:, :1].mean(-1, keepdim=True).expand_as(plain)
@@ -122,23 +137,23 @@ def hybrid(
         advantage = advantage - baseline(inside.transpose(0, 1), first).transpose(0, 1)
     elif estimator != "per_sample":
         raise ValueError(f"unknown estimator {estimator!r}; allowed: group, group_shrunk, per_sample, paper")
-    target = torch.cat((roots.unsqueeze(1).expand_as(target[:, :1]), target[:, 1:]), dim=1)
-    return BranchAdvantages(advantage.flatten(0, 1), value + target.flatten(0, 1))
+    value_target = torch.cat((roots.unsqueeze(1).expand_as(target[:, :1]), target[:, 1:]), dim=1)
+    return BranchAdvantages(advantage.flatten(0, 1), *(value + x.flatten(0, 1) for x in (value_target, target)))
 
 
 def _with_tails(
-    inside: Tensor, delta: Tensor, done: Tensor, factor: float, num_samples: int
+    inside: Tensor, delta: Tensor, done: Tensor, factor: float, weight: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """L with sample 0 continued: weighted by N (advantage), unweighted (value target), and G_k (K, E, 1) of the
-    roots."""
+    roots, whose samples have importance weights (K, E, N), that of sample 0 being 1."""
     advantage, target = inside.clone(), inside.clone()
     roots = torch.empty_like(inside[:, 0, :, :1])
     following = torch.zeros_like(roots[0, :, 0])  # G_{k+1}; nothing is known beyond the rollout
     for k in range(inside.shape[0] - 1, -1, -1):
         executed = (delta[k, :, :, 0], done[k, :, :, 0], factor)
-        advantage[k, :, :, 0] = discounted_sum(*executed, carry=num_samples * following)
+        advantage[k, :, :, 0] = discounted_sum(*executed, carry=inside.shape[-1] * following)
         target[k, :, :, 0] = discounted_sum(*executed, carry=following)
         # The mean of L with the weighted tail of sample 0 is A(k) plus the plain tail.
-        roots[k] = advantage[k, 0].mean(-1, keepdim=True)
+        roots[k] = (weight[k] * advantage[k, 0]).mean(-1, keepdim=True)
         following = roots[k, :, 0]
     return advantage, target, roots

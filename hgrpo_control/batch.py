@@ -29,6 +29,8 @@ class Batch(NamedTuple):
     """(R,); None without critic."""
     reference_log_prob: Tensor | None = None
     """(R, M) log density of `action` under the reference policy; None without one."""
+    action_value_target: Tensor | None = None
+    """(R, M) what Q of each action is regressed on; None unless samples were guided by Q."""
 
 
 def rows_of(batch: Batch, rows: Tensor) -> Batch:
@@ -42,11 +44,18 @@ def rows_of(batch: Batch, rows: Tensor) -> Batch:
         None if batch.value is None else batch.value[rows],
         None if batch.value_target is None else batch.value_target[rows],
         None if batch.reference_log_prob is None else batch.reference_log_prob[rows],
+        None if batch.action_value_target is None else batch.action_value_target[rows],
     )
 
 
-def flatten(rollout: Rollout, advantage: Tensor, weight: Tensor, value_target: Tensor | None) -> Batch:
-    """Batch of a rollout's samples with advantage, weight and value target (T, E, N); R = T E G, M = N / G.
+def flatten(
+    rollout: Rollout,
+    advantage: Tensor,
+    weight: Tensor,
+    value_target: Tensor | None,
+    action_value_target: Tensor | None = None,
+) -> Batch:
+    """Batch of a rollout's samples with advantage, weight and targets (T, E, N); R = T E G, M = N / G.
 
     Where siblings share an observation (G = 1) they must share the value target; the first one's is taken.
     """
@@ -59,4 +68,7 @@ def flatten(rollout: Rollout, advantage: Tensor, weight: Tensor, value_target: T
         weight=weight.unflatten(2, (shared, -1)).flatten(0, 2),
         value=None if rollout.value is None else rollout.value.flatten(),
         value_target=None if value_target is None else value_target[:, :, :shared].flatten(),
+        action_value_target=None
+        if action_value_target is None
+        else action_value_target.unflatten(2, (shared, -1)).flatten(0, 2),
     )

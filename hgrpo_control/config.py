@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import tyro
 
 from hgrpo_control.group_settings import GroupSettings
+from hgrpo_control.guidance_settings import GuidanceSettings
 from hgrpo_control.task_options import TASK_OPTIONS
 
 
@@ -64,7 +65,7 @@ class GRPO(GroupSettings):
 
 
 @dataclass(frozen=True)
-class HybridGRPO:
+class HybridGRPO(GuidanceSettings):
     """Hybrid GRPO: bootstrapped returns of N branches per root, compared within the group (paper eq. 10-16)."""
 
     gamma: float = 0.99
@@ -163,6 +164,9 @@ class Config:
             raise ConfigError(
                 f"grpo compares samples with each other, so num_samples must be at least 2; given {samples}"
             )
+        problem = self.algorithm.guidance_problem(samples) if isinstance(self.algorithm, HybridGRPO) else None
+        if problem is not None:
+            raise ConfigError(problem)
         if self.rollout_steps % self.branch_steps:
             raise ConfigError(
                 f"{name}: branch_steps {self.branch_steps} does not divide rollout_steps {self.rollout_steps}; "

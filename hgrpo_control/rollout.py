@@ -36,6 +36,8 @@ class Rollout(NamedTuple):
     """(T, E, N) bool, terminated or cut by the time limit."""
     branch_steps: int
     """n, divides T."""
+    importance: Tensor | None = None
+    """(T, E, N) importance weights of the actions, 1 where they come straight from pi; None where all do."""
 
     @property
     def executed_steps(self) -> int:
@@ -91,6 +93,7 @@ class RolloutRecorder:
         self.reward = torch.empty(t, e, n)
         self.terminated = torch.empty(t, e, n, dtype=torch.bool)
         self.truncated = torch.empty(t, e, n, dtype=torch.bool)
+        self.importance: Tensor | None = None
         self._truncated_rows: list[tuple[int, Tensor, Tensor]] = []
         self._finished: list[FinishedEpisodes] = []
 
@@ -107,6 +110,12 @@ class RolloutRecorder:
         elif bool(transition.truncated.any()):
             rows = transition.truncated.nonzero().squeeze(1)
             self._truncated_rows.append((t, rows, transition.observation[rows]))
+
+    def weigh(self, t: int, weight: Tensor) -> None:
+        """Record importance weights (E, N) of the actions of step t; the others' are 1."""
+        if self.importance is None:
+            self.importance = torch.ones_like(self.reward)
+        self.importance[t] = weight
 
     def finish(self, episodes: FinishedEpisodes) -> None:
         """Record executed episodes that ended."""
@@ -138,6 +147,7 @@ class RolloutRecorder:
             self.terminated,
             done,
             self._branch_steps,
+            self.importance,
         )
 
     def _require_finite_ends(self) -> None:

@@ -45,6 +45,13 @@ class Metrics(NamedTuple):
     simulator_steps_per_second: float
     sampling_seconds: float
     learning_seconds: float
+    effective_sample_size: float
+    """(sum w)^2 / sum w^2 over the guided samples' importance weights, divided by their number: 1 is as good as samples
+    straight from the policy."""
+    guidance_loss: float
+    """Half the mean squared error of Q."""
+    guidance_explained_variance: float
+    """Share of the variance of Q's targets beyond V that Q explains."""
 
 
 class RunFolder:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hgrpo_control.proposals import GuidedProposals, guided_count
 from hgrpo_control.rollout import FinishedEpisodes, Rollout, RolloutRecorder
 from policies.actor_critic import ActorCritic
 from policies.gaussian import standard_log_density
@@ -24,8 +25,8 @@ class Sampler:
 
     Randomness comes from separate generators for the executed sample and for its siblings, so branching changes no bit
     of the executed trajectory. With `split_noise` each sibling meets randomness of its own, gusts for example; without,
-    all samples of a root meet the same. `state_dict` holds everything that the next rollout depends on besides the
-    policy.
+    all samples of a root meet the same. With `proposals` the last floor(N / 2) siblings start with guided actions (eq.
+    18). `state_dict` holds everything that the next rollout depends on besides the policy and the proposals.
 
     With `initial_states` every branch starts in a freshly drawn initial state instead of going on from the executed
     sample's end. An episode that has not ended with its branch is given up: it is not among the finished ones.
@@ -42,6 +43,7 @@ class Sampler:
         seed: int,
         split_noise: bool = False,
         initial_states: bool = False,
+        proposals: GuidedProposals | None = None,
     ) -> None:
         if rollout_steps % branch_steps:
             raise ValueError(f"branch_steps {branch_steps} does not divide rollout_steps {rollout_steps}")
@@ -49,6 +51,7 @@ class Sampler:
         self.num_envs, self.num_samples = num_envs, num_samples
         self.branch_steps, self.rollout_steps, self.split_noise = branch_steps, rollout_steps, split_noise
         self.initial_states = initial_states
+        self.proposals = proposals
         streams = ("executed", "siblings", "executed_restarts", "sibling_restarts")
         seeds = torch.randint(2**62, (len(streams),), generator=torch.Generator().manual_seed(seed))
         self.generators = {name: torch.Generator().manual_seed(int(s)) for name, s in zip(streams, seeds, strict=True)}
@@ -108,18 +111,20 @@ class Sampler:
             if self.branch_steps > 1:
                 observation = observation.repeat_interleave(n, dim=0)
         for t in range(start, start + self.branch_steps):
-            action, log_prob = self._act(observation)
+            action, log_prob, weight = self._act(observation, self.proposals if t == start else None)
             transition = advance(self.simulator, branches, self.policy.to_environment(action).flatten(0, 1))
             recorder.write(t, observation, action, log_prob, transition)
+            if weight is not None:
+                recorder.weigh(t, weight)
             self._account(transition, recorder)
             last = t + 1 == start + self.branch_steps
             branches, observation = self._restart_finished(transition, executed_only=last)
         self.roots = select(branches, slice(None, None, n))
         self.root_observation = observation[::n]
 
-    def _act(self, observation: Tensor) -> tuple[Tensor, Tensor]:
-        """Draw actions (E, N, A) with their log densities (E, N), from observations (E, O) that siblings share or (E
-        N, O).
+    def _act(self, observation: Tensor, proposals: GuidedProposals | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Draw actions (E, N, A) with their log densities (E, N) under pi, from observations (E, O) that siblings share
+        or (E N, O), and importance weights (E, N) if `proposals` guide the last floor(N / 2) samples.
 
         The executed sample's mean is computed in a batch of its own: a matrix product's bits depend on its number of
         rows.
@@ -130,11 +135,18 @@ class Sampler:
         if grouped.shape[1] > 1:
             siblings = self.policy.mean(grouped[:, 1:].flatten(0, 1)).reshape(e, n - 1, size)
             mean = torch.cat((mean, siblings), dim=1)
+        guided = 0 if proposals is None else guided_count(n)
+        stream = self.generators["siblings"]
         noise = torch.randn(e, 1, size, generator=self.generators["executed"])
         if n > 1:
-            noise = torch.cat((noise, torch.randn(e, n - 1, size, generator=self.generators["siblings"])), dim=1)
+            noise = torch.cat((noise, torch.randn(e, n - 1 - guided, size, generator=stream)), dim=1)
+        weight = None
+        if proposals is not None:
+            chosen = proposals.draw(grouped[:, 0], mean[:, 0], guided, stream)
+            noise = torch.cat((noise, chosen.noise), dim=1)
+            weight = torch.cat((torch.ones(e, n - guided), chosen.weight), dim=1)
         sigma = self.policy.sigma
-        return mean + sigma * noise, standard_log_density(noise) - sigma.log().sum()
+        return mean + sigma * noise, standard_log_density(noise) - sigma.log().sum(), weight
 
     def _account(self, transition: Transition, recorder: RolloutRecorder) -> None:
         """Add the executed sample's reward to its episode; hand finished episodes on."""

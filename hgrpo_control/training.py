@@ -13,8 +13,9 @@ from typing import Any, Protocol
 
 import torch
 
-from hgrpo_control import algorithms, reference
+from hgrpo_control import algorithms, guidance, reference
 from hgrpo_control.config import GRPO, Config
+from hgrpo_control.guidance import GuidanceStats
 from hgrpo_control.learner import Learner, LearnerStats
 from hgrpo_control.rollout import FinishedEpisodes, NotFiniteError
 from hgrpo_control.run_folder import Metrics, RunFolder, RunFolderError
@@ -45,10 +46,11 @@ class Trainer:
     def __init__(self, config: Config, saved_reference: dict[str, Any] | None = None) -> None:
         self.config = config
         simulator = training_simulator(config)
-        seeds = torch.randint(2**31, (3,), generator=torch.Generator().manual_seed(config.seed)).tolist()
+        seeds = torch.randint(2**31, (4,), generator=torch.Generator().manual_seed(config.seed)).tolist()
         spec = policy_spec(simulator.spec, config.network, critic=not isinstance(config.algorithm, GRPO))
         generator = torch.Generator().manual_seed(seeds[0])
         self.policy = ActorCritic(spec, config.network.init_sigma, generator)
+        self.guidance = guidance.make(self.policy, config.algorithm, config.learning, seeds[3])
         self.sampler = Sampler(
             simulator,
             self.policy,
@@ -59,6 +61,7 @@ class Trainer:
             seeds[1],
             split_noise=config.algorithm.sibling_noise == "split",
             initial_states=isinstance(config.algorithm, GRPO) and config.algorithm.groups == "initial_states",
+            proposals=None if self.guidance is None else self.guidance.proposals,
         )
         self.reference: ActorCritic | None = None
         if saved_reference is not None:
@@ -82,6 +85,9 @@ class Trainer:
         sampled = time.perf_counter()
         batch = algorithms.batch(rollout, self.config.algorithm)
         stats = self.learner.update(batch, progress=self.iteration / self.config.num_iterations)
+        guided = GuidanceStats()
+        if self.guidance is not None:
+            guided = self.guidance.update(rollout, batch, stats.learning_rate)
         if not all(bool(torch.isfinite(p).all()) for p in self.policy.parameters()):
             raise NotFiniteError("parameters are not finite after the update")
         # Only now: the update's first ratio is 1 because the policy that acted is the policy that learns.
@@ -91,7 +97,7 @@ class Trainer:
         self.executed_steps += rollout.executed_steps
         self.simulator_steps += rollout.simulator_steps
         self.wall_seconds += ended - began
-        return self._metrics(finished, stats, rollout.simulator_steps, sampled - began, ended - sampled)
+        return self._metrics(finished, stats, guided, rollout.simulator_steps, sampled - began, ended - sampled)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything besides the policy that the next iteration depends on."""
@@ -103,6 +109,7 @@ class Trainer:
             "sampler": self.sampler.state_dict(),
             "learner": self.learner.state_dict(),
             "reference": None if self.reference is None else reference.to_state(self.reference),
+            **({} if self.guidance is None else {"guidance": self.guidance.state_dict()}),
         }
 
     def load(self, policy: ActorCritic, saved: dict[str, Any]) -> None:
@@ -113,9 +120,17 @@ class Trainer:
         self.wall_seconds = saved["wall_seconds"]
         self.sampler.load_state_dict(saved["sampler"])
         self.learner.load_state_dict(saved["learner"])
+        if self.guidance is not None:
+            self.guidance.load_state_dict(saved["guidance"])
 
     def _metrics(
-        self, finished: FinishedEpisodes, stats: LearnerStats, steps: int, sampling: float, learning: float
+        self,
+        finished: FinishedEpisodes,
+        stats: LearnerStats,
+        guided: GuidanceStats,
+        steps: int,
+        sampling: float,
+        learning: float,
     ) -> Metrics:
         return Metrics(
             iteration=self.iteration,
@@ -138,6 +153,7 @@ class Trainer:
             simulator_steps_per_second=steps / (sampling + learning),
             sampling_seconds=sampling,
             learning_seconds=learning,
+            **guided._asdict(),
         )
 
 
@@ -168,7 +184,8 @@ def restore_trainer(folder: RunFolder) -> Trainer:
     policy, saved = checkpoint.restore(folder.checkpoint)
     complete = "sampler" in saved and (saved.get("reference") is None) == (config.learning.reference is None)
     trainer = Trainer(config, saved.get("reference")) if complete else None
-    if trainer is None or _layout(saved["sampler"]["roots"]) != _layout(trainer.sampler.state_dict()["roots"]):
+    fits = trainer is not None and _layout(saved["sampler"]["roots"]) == _layout(trainer.sampler.state_dict()["roots"])
+    if trainer is None or not fits or ("guidance" in saved) != (trainer.guidance is not None):
         raise checkpoint.CheckpointError(
             f"{folder.checkpoint} does not hold the training state that config.json asks for"
         )

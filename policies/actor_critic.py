@@ -38,8 +38,8 @@ class ActorCritic(nn.Module):
         self.normalizer = ObservationNormalizer(spec.observation_size)
         self.privileged_normalizer = ObservationNormalizer(spec.privileged_size) if spec.privileged else None
         seen, all_seen = spec.observation_size, spec.observation_size + spec.privileged_size
-        self.actor = _mlp(spec, seen, spec.action_size, output_gain=0.01, generator=generator)
-        self.critic = _mlp(spec, all_seen, 1, output_gain=1.0, generator=generator) if spec.critic else None
+        self.actor = mlp(spec, seen, spec.action_size, output_gain=0.01, generator=generator)
+        self.critic = mlp(spec, all_seen, 1, output_gain=1.0, generator=generator) if spec.critic else None
         self.register_buffer("action_low", torch.tensor(spec.action_low, dtype=torch.float32), persistent=False)
         self.register_buffer("action_high", torch.tensor(spec.action_high, dtype=torch.float32), persistent=False)
         with torch.no_grad():
@@ -70,6 +70,10 @@ class ActorCritic(nn.Module):
         """Mean action (..., A) and V (...), normalising the observation once; shapes as in `value`."""
         normalized = self.normalizer(self._seen(observation))
         return self.actor(normalized), self._value(normalized, observation)
+
+    def critic_features(self, observation: Tensor) -> Tensor:
+        """What a critic sees, normalised: (..., O + P) for a privileged critic and (..., O) otherwise."""
+        return self._critic_features(self.normalizer(self._seen(observation)), observation)
 
     def update_normalizers(self, observation: Tensor) -> None:
         """Take in what was seen, (..., O), or (..., O + P) where the critic is privileged; ValueError if not."""
@@ -117,13 +121,16 @@ class ActorCritic(nn.Module):
         """V (...) of a normalised observation (..., O), with what `observation` (..., O + P) has beyond it."""
         if self.critic is None:
             raise ValueError("this policy has no critic: it was trained by an algorithm without a value function")
-        if self.privileged_normalizer is not None:
-            hidden = self.privileged_normalizer(self._hidden(observation))
-            normalized = torch.cat((normalized, hidden), dim=-1)
-        return self.critic(normalized).squeeze(-1)
+        return self.critic(self._critic_features(normalized, observation)).squeeze(-1)
+
+    def _critic_features(self, normalized: Tensor, observation: Tensor) -> Tensor:
+        """A normalised observation (..., O), with the normalised rest of `observation` (..., O + P) if there is one."""
+        if self.privileged_normalizer is None:
+            return normalized
+        return torch.cat((normalized, self.privileged_normalizer(self._hidden(observation))), dim=-1)
 
 
-def _mlp(
+def mlp(
     spec: PolicySpec, inputs: int, outputs: int, output_gain: float, generator: torch.Generator | None
 ) -> nn.Sequential:
     """Hidden layers of the spec and a linear output, orthogonal weights with gain sqrt(2) and `output_gain`, zero

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hgrpo_control import algorithms
+from hgrpo_control import algorithms, guidance
 from hgrpo_control.config import GRPO, Algorithm, Learning, Network
 from hgrpo_control.learner import Learner
 from hgrpo_control.sampler import Sampler
@@ -252,7 +252,7 @@ def train(
     critic = not isinstance(algorithm, GRPO)
     policy = fresh_policy(simulator, (), critic, init_sigma, min_sigma, seed)
     branch_steps = algorithm.branch_steps or rollout_steps
-    fresh = getattr(algorithm, "groups", "") == "initial_states"
+    guided = guidance.make(policy, algorithm, learning, seed)
     sampler = Sampler(
         simulator,
         policy,
@@ -261,13 +261,17 @@ def train(
         branch_steps,
         rollout_steps,
         seed,
-        initial_states=fresh,
+        initial_states=getattr(algorithm, "groups", "") == "initial_states",
+        proposals=None if guided is None else guided.proposals,
     )
     learner = Learner(policy, learning, seed)
     policy.normalizer.update(sampler.root_observation)
     for iteration in range(iterations):
         rollout, _ = sampler.collect()
-        learner.update(algorithms.batch(rollout, algorithm), progress=iteration / iterations)
+        batch = algorithms.batch(rollout, algorithm)
+        stats = learner.update(batch, progress=iteration / iterations)
+        if guided is not None:
+            guided.update(rollout, batch, stats.learning_rate)
         policy.normalizer.update(rollout.executed_observation)
     return policy
 

@@ -13,13 +13,23 @@ from hgrpo_control.rollout import Rollout
 def batch(rollout: Rollout, config: HybridGRPO) -> Batch:
     """Rollout to batch by the chosen estimator; N = 1 gives PPO's batch bit for bit.
 
+    Where samples were guided (eq. 18) their importance weights are the batch's, and Q gets its targets.
     Raises ValueError if the rollout was drawn without a critic.
     """
     if rollout.value is None or rollout.next_value is None:
         raise ValueError("Hybrid GRPO needs a policy with a critic")
     reward = rewards.transform(rollout.reward, config.reward_transform)
     delta = advantages.td_error(reward, rollout.value, rollout.next_value, rollout.terminated, config.gamma)
-    advantage, value_target = advantages.hybrid(
-        delta, rollout.value, rollout.done, config.gamma, config.gae_lambda, rollout.branch_steps, config.estimator
+    weight = torch.ones_like(rollout.reward) if rollout.importance is None else rollout.importance
+    estimate = advantages.hybrid(
+        delta,
+        rollout.value,
+        rollout.done,
+        config.gamma,
+        config.gae_lambda,
+        rollout.branch_steps,
+        config.estimator,
+        weight,
     )
-    return flatten(rollout, advantage, torch.ones_like(advantage), value_target)
+    action_value_target = None if rollout.importance is None else estimate.action_value_target
+    return flatten(rollout, estimate.advantage, weight, estimate.value_target, action_value_target)

@@ -146,7 +146,7 @@ def by_definition(case: Case, estimator: str) -> BranchAdvantages:
     """The group and per-sample estimators, one number at a time."""
     n, factor = case.branch_steps, case.gamma * case.gae_lambda
     steps, num_envs, num_samples = case.delta.shape
-    advantage, target = torch.empty_like(case.delta), torch.empty_like(case.delta)
+    advantage, target, action_value = (torch.empty_like(case.delta) for _ in range(3))
     for env in range(num_envs):
         root = tails(case, env)
         for t in range(steps):
@@ -162,7 +162,8 @@ def by_definition(case: Case, estimator: str) -> BranchAdvantages:
                     baseline = sum(lambda_sum(delta[m], done[m], j, factor) for m in siblings) / len(siblings)
                 advantage[t, env, i] = own + num_samples * tail - baseline
                 target[t, env, i] = case.value[t, env, i] + (root[k] if j == 0 else own + tail)
-    return BranchAdvantages(advantage, target)
+                action_value[t, env, i] = case.value[t, env, i] + own + tail
+    return BranchAdvantages(advantage, target, action_value)
 
 
 @pytest.mark.parametrize("estimator", ["group", "per_sample"])
@@ -172,6 +173,7 @@ def test_estimators_follow_their_definition(estimator: str, case: Case) -> None:
     got, expected = case.estimate(estimator), by_definition(case, estimator)
     torch.testing.assert_close(got.advantage, expected.advantage, rtol=0.0, atol=1e-12)
     torch.testing.assert_close(got.value_target, expected.value_target, rtol=0.0, atol=1e-12)
+    torch.testing.assert_close(got.action_value_target, expected.action_value_target, rtol=0.0, atol=1e-12)
 
 
 @many

@@ -25,13 +25,15 @@ WITH_CRITIC: list[Algorithm] = [
 ACTING: list[Algorithm] = [
     *WITH_CRITIC,
     HybridGRPO(GAMMA, num_samples=4, branch_steps=1, estimator="per_sample"),
+    HybridGRPO(GAMMA, num_samples=4, branch_steps=1, guided_candidates=8),
     GRPO(GAMMA, num_samples=4),
 ]
 
 
 def name(algorithm: Algorithm) -> str:
     kind = getattr(algorithm, "estimator", "")
-    return f"{type(algorithm).__name__} {kind} n={algorithm.branch_steps or 'T'}"
+    guided = " guided" if getattr(algorithm, "guided_candidates", 0) else ""
+    return f"{type(algorithm).__name__} {kind} n={algorithm.branch_steps or 'T'}{guided}"
 
 
 @pytest.mark.parametrize("algorithm", WITH_CRITIC, ids=name)

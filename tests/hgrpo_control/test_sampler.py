@@ -197,7 +197,7 @@ def test_a_sampler_goes_on_bit_for_bit_from_its_saved_state(branch_steps: int, i
     for (rollout, finished), (again, finished_again) in zip(
         expected, [second.collect() for _ in range(2)], strict=True
     ):
-        assert all(torch.equal(x, y) for x, y in zip(rollout[:-1], again[:-1], strict=True))
+        assert all(torch.equal(x, y) for x, y in zip(rollout[:8], again[:8], strict=True))
         assert all(torch.equal(x, y) for x, y in zip(finished, finished_again, strict=True))
 
 

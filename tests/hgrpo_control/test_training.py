@@ -148,7 +148,9 @@ def test_a_config_that_cannot_be_built_leaves_no_folder(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("algorithm", [PPO(), GRPO(num_samples=2), HybridGRPO(num_samples=2, branch_steps=4)])
+@pytest.mark.parametrize(
+    "algorithm", [PPO(), GRPO(num_samples=2), HybridGRPO(num_samples=2, branch_steps=4, guided_candidates=3)]
+)
 def test_a_run_is_a_function_of_its_config_alone(algorithm: Algorithm) -> None:
     torch.manual_seed(1)
     first, second = Watcher(), Watcher()
