@@ -1,8 +1,8 @@
 """GRPO's advantages: branches from one state compared with each other, without a critic.
 
 Shapes: n steps of a branch, any number of groups, N samples per group in the last dimension. Equation numbers are those
-of the Hybrid GRPO paper (2025). Its eq. 7-8 taken literally subtract the mean from the same mean, which is zero; the
-comparison here is DeepSeek's (Shao et al., 2024), and the options are those of its successors.
+of the Hybrid GRPO paper (2025). Its eq. 7 and eq. 8 taken literally subtract the mean from the same mean, which is
+zero; the comparison here is DeepSeek's (Shao et al., 2024), and the options are those of its successors.
 """
 
 from __future__ import annotations

@@ -36,7 +36,9 @@ def clipped_surrogate(
     clip_coef: float,
     clip_high: float | None = None,
 ) -> PolicyLoss:
-    """-mean of w min(rho A, clip(rho, 1 - eps_low, 1 + eps_high) A), rho = exp(log pi - log pi_old) (eq. 3, 4, 9, 14).
+    """-mean of w min(rho A, clip(rho, 1 - eps_low, 1 + eps_high) A), rho = exp(log pi - log pi_old).
+
+    Eq. 3, and the same for GRPO (eq. 9) and Hybrid GRPO (eq. 14); rho is eq. 4.
 
     eps_low is `clip_coef`, and so is eps_high unless `clip_high` is given (Yu et al., 2025). The mean is over all
     samples, whatever their weight. Raises ValueError if the shapes differ: broadcasting (B,) against (B, 1) would train

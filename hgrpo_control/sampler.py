@@ -1,8 +1,9 @@
 """The one sampler behind PPO, GRPO and Hybrid GRPO: E roots x N samples x n steps.
 
-From each of E executed environments, N branches start in exactly the same simulator state and run n steps. Sample 0 is
-the executed one: its index is fixed before any reward is seen, and the next branches start where it ended. The others
-are dropped at the end of their branch. Any sample whose episode ends restarts within its branch.
+From each of E executed environments, N branches start in exactly the same simulator state (eq. 5, eq. 10), and each is
+paid what it earns there (eq. 6, eq. 11), for n steps. Sample 0 is the executed one: its index is fixed before any
+reward is seen, and the next branches start where it ended. The others are dropped at the end of their branch. Any
+sample whose episode ends restarts within its branch.
 """
 
 from __future__ import annotations
