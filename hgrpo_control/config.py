@@ -11,8 +11,10 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import tyro
 
+from hgrpo_control.entropy_settings import EntropySettings
 from hgrpo_control.group_settings import GroupSettings
 from hgrpo_control.guidance_settings import GuidanceSettings
+from hgrpo_control.reward_settings import RewardSettings
 from hgrpo_control.task_options import TASK_OPTIONS
 
 
@@ -21,15 +23,13 @@ class ConfigError(ValueError):
 
 
 @dataclass(frozen=True)
-class PPO:
+class PPO(RewardSettings):
     """Proximal policy optimisation with generalised advantage estimation (paper eq. 1-4)."""
 
     gamma: float = 0.99
     """Discount per control step."""
     gae_lambda: float = 0.95
     """0 is the paper's one-step advantage (eq. 2), 1 the Monte-Carlo return minus V."""
-    reward_transform: Literal["identity", "tanh"] = "identity"
-    """f(R)."""
 
     @property
     def num_samples(self) -> int:
@@ -48,7 +48,7 @@ class PPO:
 
 
 @dataclass(frozen=True)
-class GRPO(GroupSettings):
+class GRPO(GroupSettings, RewardSettings):
     """Group relative policy optimisation: no critic, returns compared within the group (paper eq. 5-9, DeepSeek's
     form)."""
 
@@ -60,12 +60,10 @@ class GRPO(GroupSettings):
     """n, steps per branch; must divide the rollout. None is the whole rollout."""
     sibling_noise: Literal["shared", "split"] = "shared"
     """Whether the branches of a root meet the same randomness to come, such as gusts, or each its own."""
-    reward_transform: Literal["identity", "tanh"] = "identity"
-    """f(R)."""
 
 
 @dataclass(frozen=True)
-class HybridGRPO(GuidanceSettings):
+class HybridGRPO(GuidanceSettings, RewardSettings):
     """Hybrid GRPO: bootstrapped returns of N branches per root, compared within the group (paper eq. 10-16)."""
 
     gamma: float = 0.99
@@ -80,8 +78,6 @@ class HybridGRPO(GuidanceSettings):
     """How branches become advantages; see advantages.py."""
     sibling_noise: Literal["shared", "split"] = "shared"
     """Whether the branches of a root meet the same randomness to come, such as gusts, or each its own."""
-    reward_transform: Literal["identity", "tanh"] = "identity"
-    """f(R), eq. 12."""
 
 
 Algorithm = Union[PPO, GRPO, HybridGRPO]  # noqa: UP007  (isinstance and typing.get_args on Python 3.10)
@@ -104,7 +100,7 @@ class Network:
 
 
 @dataclass(frozen=True)
-class Learning:
+class Learning(EntropySettings):
     """How a batch is turned into parameter updates."""
 
     learning_rate: float = 1e-3
@@ -120,8 +116,6 @@ class Learning:
     """epsilon above a ratio of 1 alone; None is clip_coef there too."""
     vf_coef: float = 0.5
     """Weight of the value loss."""
-    ent_coef: float = 0.0
-    """Weight of the entropy bonus (alpha of eq. 15, fixed)."""
     kl_coef: float = 0.0
     """Weight of the KL divergence to the reference policy."""
     reference: str | None = None
@@ -164,7 +158,9 @@ class Config:
             raise ConfigError(
                 f"grpo compares samples with each other, so num_samples must be at least 2; given {samples}"
             )
-        problem = self.algorithm.guidance_problem(samples) if isinstance(self.algorithm, HybridGRPO) else None
+        problem = self.algorithm.reward_problem() or self.learning.entropy_problem(self.network.min_sigma)
+        if problem is None and isinstance(self.algorithm, HybridGRPO):
+            problem = self.algorithm.guidance_problem(samples)
         if problem is not None:
             raise ConfigError(problem)
         if self.rollout_steps % self.branch_steps:

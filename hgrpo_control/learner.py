@@ -10,7 +10,9 @@ from torch import Tensor
 from hgrpo_control import losses
 from hgrpo_control.batch import Batch, rows_of
 from hgrpo_control.config import Learning
+from hgrpo_control.instruments import GradientMoments
 from hgrpo_control.rollout import NotFiniteError
+from hgrpo_control.temperature import Temperature, gaussian_entropy
 from policies import gaussian
 from policies.actor_critic import ActorCritic
 
@@ -33,16 +35,25 @@ class LearnerStats(NamedTuple):
     learning_rate: float
     epochs: int
     """Passes made; fewer than asked for when the KL stop took hold."""
+    temperature: float
+    """alpha of eq. 15 after the update."""
+    gradient_noise_scale: float
+    """In samples, from the actor's gradients of the first pass before they are shortened. The policy moves a little
+    from one minibatch to the next, which counts as noise."""
 
 
 class Learner:
-    """Adam on policy loss + vf_coef value loss - ent_coef entropy + kl_coef KL(policy || reference), actor and critic
-    shortened to max_grad_norm each."""
+    """Adam on policy loss + vf_coef value loss - alpha entropy (eq. 15) + kl_coef KL(policy || reference), actor and
+    critic shortened to max_grad_norm each."""
 
     def __init__(self, policy: ActorCritic, config: Learning, seed: int, reference: ActorCritic | None = None) -> None:
         self.policy, self.config, self.reference = policy, config, reference
         self.optimizer = torch.optim.Adam(policy.parameters(), lr=config.learning_rate, eps=1e-5, fused=True)
         self.generator = torch.Generator().manual_seed(seed)
+        sigma, size = config.target_sigma, policy.spec.action_size
+        target = None if sigma is None else gaussian_entropy(sigma, size)
+        self.temperature = Temperature(config.ent_coef, target, config.ent_learning_rate)
+        self._moments: GradientMoments | None = None  # of the first pass, while it lasts
 
     def update(self, batch: Batch, progress: float = 0.0) -> LearnerStats:
         """Improve the policy on a batch; `progress` in [0, 1] is how much of the run has passed.
@@ -51,7 +62,8 @@ class Learner:
         NotFiniteError before any parameter is touched by a loss or gradient that is not finite.
         """
         config = self.config
-        learning_rate = config.learning_rate * (1.0 - progress if config.lr_schedule == "linear" else 1.0)
+        share = 1.0 - progress if config.lr_schedule == "linear" else 1.0
+        learning_rate = config.learning_rate * share
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         if not batch.weight.any():
@@ -63,6 +75,7 @@ class Learner:
         rows = batch.observation.shape[0]
         totals = torch.zeros(7, dtype=torch.float64)
         epochs = minibatches = 0
+        moments = self._moments = GradientMoments()
         for _ in range(config.update_epochs):
             order = torch.randperm(rows, generator=self.generator)
             epoch_kl = torch.zeros((), dtype=torch.float64)
@@ -71,24 +84,40 @@ class Learner:
                 terms = self._step(rows_of(batch, chosen))
                 totals += terms
                 epoch_kl += terms[3]
+                self.temperature.update(terms[2].item(), share)
                 minibatches += 1
             epochs += 1
+            self._moments = None
             if config.target_kl is not None and epoch_kl / len(chunks) > config.target_kl:
                 break
         policy_loss, value_loss, entropy, kl, reference_kl, clipped, norm = (totals / minibatches).tolist()
         explained = _explained_variance(batch)
         return LearnerStats(
-            policy_loss, value_loss, entropy, kl, reference_kl, clipped, norm, explained, learning_rate, epochs
+            policy_loss,
+            value_loss,
+            entropy,
+            kl,
+            reference_kl,
+            clipped,
+            norm,
+            explained,
+            learning_rate,
+            epochs,
+            self.temperature.value,
+            moments.noise_scale(batch.action.shape[:2].numel() // config.num_minibatches),
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Optimiser moments and the shuffling generator."""
-        return {"optimizer": self.optimizer.state_dict(), "generator": self.generator.get_state()}
+        """Optimiser moments, the shuffling generator, and the temperature if it is adapted."""
+        state = {"optimizer": self.optimizer.state_dict(), "generator": self.generator.get_state()}
+        return state | ({"temperature": self.temperature.state_dict()} if self.config.target_sigma is not None else {})
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Go on exactly where the learner that gave this `state_dict` stood."""
         self.optimizer.load_state_dict(saved["optimizer"])
         self.generator.set_state(saved["generator"])
+        if self.config.target_sigma is not None:
+            self.temperature.load_state_dict(saved["temperature"])
 
     def _step(self, batch: Batch) -> Tensor:
         """One gradient step; returns policy loss, value loss, entropy, KL from the old policy, KL to the reference,
@@ -105,7 +134,7 @@ class Learner:
             log_prob, batch.old_log_prob, batch.advantage, batch.weight, config.clip_coef, config.clip_high
         )
         entropy = policy.entropy()
-        loss = surrogate.loss + config.vf_coef * value_loss - config.ent_coef * entropy
+        loss = surrogate.loss + config.vf_coef * value_loss - self.temperature.value * entropy
         reference_kl = torch.tensor(torch.nan)
         if batch.reference_log_prob is not None:
             leash = losses.reference_kl(log_prob, batch.reference_log_prob, batch.weight)
@@ -130,17 +159,31 @@ class Learner:
         nothing, unknown = 0.0, float("nan")
         entropy, explained = self.policy.entropy().item(), _explained_variance(batch)
         return LearnerStats(
-            nothing, unknown, entropy, nothing, unknown, nothing, nothing, explained, learning_rate, epochs=0
+            policy_loss=nothing,
+            value_loss=unknown,
+            entropy=entropy,
+            approx_kl=nothing,
+            reference_kl=unknown,
+            clip_fraction=nothing,
+            grad_norm=nothing,
+            explained_variance=explained,
+            learning_rate=learning_rate,
+            epochs=0,
+            temperature=self.temperature.value,
+            gradient_noise_scale=unknown,
         )
 
     def _shorten_gradients(self) -> Tensor:
         """Cut the gradients of actor and critic to max_grad_norm, each by itself; returns the actor's norm before.
 
+        While the first pass lasts, the actor's gradient is added to its moments before.
         The networks share nothing, so a critic far from its targets must not shorten the policy's step.
         """
         critic = [] if self.policy.critic is None else list(self.policy.critic.parameters())
         in_critic = {id(parameter) for parameter in critic}
         actor = [parameter for parameter in self.policy.parameters() if id(parameter) not in in_critic]
+        if self._moments is not None:
+            self._moments.add(torch.cat([p.grad.flatten() for p in actor if p.grad is not None]))
         limit = self.config.max_grad_norm
         actor_norm, critic_norm = (torch.nn.utils.clip_grad_norm_(group, limit) for group in (actor, critic))
         if not torch.isfinite(actor_norm + critic_norm):

@@ -24,7 +24,7 @@ class Rollout(NamedTuple):
     log_prob: Tensor
     """(T, E, N) log pi of `action` when it was drawn."""
     reward: Tensor
-    """(T, E, N) as the simulator gave it."""
+    """(T, E, N) as the simulator gave it, or f(R) once a reward transform has been applied."""
     value: Tensor | None
     """(T, E, G) V of `observation`; None for a policy without critic."""
     next_value: Tensor | None

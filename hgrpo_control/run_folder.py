@@ -42,6 +42,14 @@ class Metrics(NamedTuple):
     """Mean standard deviation of the policy, normalised action units."""
     reference_kl: float
     """Mean KL(policy || reference policy); NaN without one."""
+    temperature: float
+    """Weight alpha of the entropy bonus after the update."""
+    group_spread: float
+    """This and the next four: see instruments.py."""
+    zero_variance_groups: float
+    advantage_variance_before: float
+    advantage_variance: float
+    gradient_noise_scale: float
     simulator_steps_per_second: float
     sampling_seconds: float
     learning_seconds: float

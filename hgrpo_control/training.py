@@ -13,9 +13,10 @@ from typing import Any, Protocol
 
 import torch
 
-from hgrpo_control import algorithms, guidance, reference
+from hgrpo_control import algorithms, guidance, instruments, reference, rewards
 from hgrpo_control.config import GRPO, Config
 from hgrpo_control.guidance import GuidanceStats
+from hgrpo_control.instruments import Instruments
 from hgrpo_control.learner import Learner, LearnerStats
 from hgrpo_control.rollout import FinishedEpisodes, NotFiniteError
 from hgrpo_control.run_folder import Metrics, RunFolder, RunFolderError
@@ -63,6 +64,7 @@ class Trainer:
             initial_states=isinstance(config.algorithm, GRPO) and config.algorithm.groups == "initial_states",
             proposals=None if self.guidance is None else self.guidance.proposals,
         )
+        self.reward_transform = rewards.make(config.algorithm, config.num_envs)
         self.reference: ActorCritic | None = None
         if saved_reference is not None:
             self.reference = reference.from_state(saved_reference)
@@ -83,7 +85,9 @@ class Trainer:
         began = time.perf_counter()
         rollout, finished = self.sampler.collect()
         sampled = time.perf_counter()
+        rollout = rewards.apply(self.reward_transform, rollout, self.config.algorithm)
         batch = algorithms.batch(rollout, self.config.algorithm)
+        reading = instruments.measure(rollout, batch, self.config.algorithm)
         stats = self.learner.update(batch, progress=self.iteration / self.config.num_iterations)
         guided = GuidanceStats()
         if self.guidance is not None:
@@ -97,7 +101,9 @@ class Trainer:
         self.executed_steps += rollout.executed_steps
         self.simulator_steps += rollout.simulator_steps
         self.wall_seconds += ended - began
-        return self._metrics(finished, stats, guided, rollout.simulator_steps, sampled - began, ended - sampled)
+        return self._metrics(
+            finished, stats, reading, guided, rollout.simulator_steps, sampled - began, ended - sampled
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Everything besides the policy that the next iteration depends on."""
@@ -108,6 +114,7 @@ class Trainer:
             "wall_seconds": self.wall_seconds,
             "sampler": self.sampler.state_dict(),
             "learner": self.learner.state_dict(),
+            "reward_transform": self.reward_transform.state_dict(),
             "reference": None if self.reference is None else reference.to_state(self.reference),
             **({} if self.guidance is None else {"guidance": self.guidance.state_dict()}),
         }
@@ -120,6 +127,7 @@ class Trainer:
         self.wall_seconds = saved["wall_seconds"]
         self.sampler.load_state_dict(saved["sampler"])
         self.learner.load_state_dict(saved["learner"])
+        self.reward_transform.load_state_dict(saved.get("reward_transform", {}))  # older checkpoints had none to save
         if self.guidance is not None:
             self.guidance.load_state_dict(saved["guidance"])
 
@@ -127,6 +135,7 @@ class Trainer:
         self,
         finished: FinishedEpisodes,
         stats: LearnerStats,
+        reading: Instruments,
         guided: GuidanceStats,
         steps: int,
         sampling: float,
@@ -150,6 +159,9 @@ class Trainer:
             learning_rate=stats.learning_rate,
             sigma=self.policy.sigma.mean().item(),
             reference_kl=stats.reference_kl,
+            temperature=stats.temperature,
+            **reading._asdict(),
+            gradient_noise_scale=stats.gradient_noise_scale,
             simulator_steps_per_second=steps / (sampling + learning),
             sampling_seconds=sampling,
             learning_seconds=learning,
@@ -184,8 +196,7 @@ def restore_trainer(folder: RunFolder) -> Trainer:
     policy, saved = checkpoint.restore(folder.checkpoint)
     complete = "sampler" in saved and (saved.get("reference") is None) == (config.learning.reference is None)
     trainer = Trainer(config, saved.get("reference")) if complete else None
-    fits = trainer is not None and _layout(saved["sampler"]["roots"]) == _layout(trainer.sampler.state_dict()["roots"])
-    if trainer is None or not fits or ("guidance" in saved) != (trainer.guidance is not None):
+    if trainer is None or not _fits(trainer, saved):
         raise checkpoint.CheckpointError(
             f"{folder.checkpoint} does not hold the training state that config.json asks for"
         )
@@ -230,6 +241,16 @@ def run(trainer: Trainer, folder: RunFolder | None, reporters: tuple[Reporter, .
             if stopping and not trainer.finished:
                 raise KeyboardInterrupt
     return trainer.policy
+
+
+def _fits(trainer: Trainer, saved: dict[str, Any]) -> bool:
+    """Whether a saved state has the parts and the sizes that the trainer's settings ask for."""
+    if _layout(saved["sampler"]["roots"]) != _layout(trainer.sampler.state_dict()["roots"]):
+        return False
+    if ("guidance" in saved) != (trainer.guidance is not None):
+        return False
+    parts = ((trainer.learner, saved["learner"]), (trainer.reward_transform, saved.get("reward_transform", {})))
+    return all(part.state_dict().keys() == state.keys() for part, state in parts)
 
 
 def _layout(roots: Any) -> Any:

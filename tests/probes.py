@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hgrpo_control import algorithms, guidance
+from hgrpo_control import algorithms, guidance, rewards
 from hgrpo_control.config import GRPO, Algorithm, Learning, Network
 from hgrpo_control.learner import Learner
 from hgrpo_control.sampler import Sampler
@@ -248,7 +248,7 @@ def train(
     min_sigma: float = 0.01,
     seed: int = 0,
 ) -> ActorCritic:
-    """Collect, compute advantages, learn, normalise: what a training run is made of, for linear actor and critic."""
+    """Collect, transform, compute advantages, learn, normalise: a training run, for linear actor and critic."""
     critic = not isinstance(algorithm, GRPO)
     policy = fresh_policy(simulator, (), critic, init_sigma, min_sigma, seed)
     branch_steps = algorithm.branch_steps or rollout_steps
@@ -264,10 +264,11 @@ def train(
         initial_states=getattr(algorithm, "groups", "") == "initial_states",
         proposals=None if guided is None else guided.proposals,
     )
-    learner = Learner(policy, learning, seed)
+    transform, learner = rewards.make(algorithm, num_envs), Learner(policy, learning, seed)
     policy.normalizer.update(sampler.root_observation)
     for iteration in range(iterations):
         rollout, _ = sampler.collect()
+        rollout = rewards.apply(transform, rollout, algorithm)
         batch = algorithms.batch(rollout, algorithm)
         stats = learner.update(batch, progress=iteration / iterations)
         if guided is not None:

@@ -9,7 +9,8 @@ from hgrpo_control.rollout import Rollout
 
 
 def batch(rollout: Rollout, algorithm: Algorithm) -> Batch:
-    """Batch of a rollout by the algorithm whose settings are given."""
+    """Batch of a rollout by the algorithm whose settings are given; the rollout's reward is taken as f(R), see
+    rewards.py."""
     if isinstance(algorithm, PPO):
         return ppo.batch(rollout, algorithm)
     if isinstance(algorithm, GRPO):

@@ -6,7 +6,7 @@ do, by its definition: see anything that a branch's n steps do not show, since n
 
 from __future__ import annotations
 
-from hgrpo_control import group_advantages, rewards
+from hgrpo_control import group_advantages
 from hgrpo_control.batch import Batch, flatten
 from hgrpo_control.config import GRPO
 from hgrpo_control.rollout import Rollout
@@ -18,10 +18,10 @@ def batch(rollout: Rollout, config: GRPO) -> Batch:
 
     Raises ValueError for N = 1.
     """
-    reward = rewards.transform(rollout.reward, config.reward_transform)
     # (T, E, N) -> (n, K, E, N) and back: steps of a branch first, the K branches of a rollout side by side
     by_step, done, terminated = (
-        x.unflatten(0, (-1, rollout.branch_steps)).transpose(0, 1) for x in (reward, rollout.done, rollout.terminated)
+        x.unflatten(0, (-1, rollout.branch_steps)).transpose(0, 1)
+        for x in (rollout.reward, rollout.done, rollout.terminated)
     )
     options = (config.scale, config.baseline, config.credit, config.drop_zero_variance)
     compared = group_advantages.grpo(by_step, done, terminated, config.gamma, *options)

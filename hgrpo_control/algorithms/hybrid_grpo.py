@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from hgrpo_control import advantages, rewards
+from hgrpo_control import advantages
 from hgrpo_control.batch import Batch, flatten
 from hgrpo_control.config import HybridGRPO
 from hgrpo_control.rollout import Rollout
@@ -18,8 +18,7 @@ def batch(rollout: Rollout, config: HybridGRPO) -> Batch:
     """
     if rollout.value is None or rollout.next_value is None:
         raise ValueError("Hybrid GRPO needs a policy with a critic")
-    reward = rewards.transform(rollout.reward, config.reward_transform)
-    delta = advantages.td_error(reward, rollout.value, rollout.next_value, rollout.terminated, config.gamma)
+    delta = advantages.td_error(rollout.reward, rollout.value, rollout.next_value, rollout.terminated, config.gamma)
     weight = torch.ones_like(rollout.reward) if rollout.importance is None else rollout.importance
     estimate = advantages.hybrid(
         delta,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from hgrpo_control import advantages, rewards
+from hgrpo_control import advantages
 from hgrpo_control.batch import Batch, flatten
 from hgrpo_control.config import PPO
 from hgrpo_control.rollout import Rollout
@@ -17,7 +17,6 @@ def batch(rollout: Rollout, config: PPO) -> Batch:
     """
     if rollout.action.shape[2] != 1 or rollout.value is None or rollout.next_value is None:
         raise ValueError(f"PPO needs one sample per root and a critic; given {rollout.action.shape[2]} samples")
-    reward = rewards.transform(rollout.reward, config.reward_transform)
-    delta = advantages.td_error(reward, rollout.value, rollout.next_value, rollout.terminated, config.gamma)
+    delta = advantages.td_error(rollout.reward, rollout.value, rollout.next_value, rollout.terminated, config.gamma)
     advantage = advantages.gae(delta, rollout.done, config.gamma, config.gae_lambda)
     return flatten(rollout, advantage, torch.ones_like(advantage), rollout.value + advantage)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -78,17 +77,6 @@ def test_a_whole_update_of_hybrid_with_one_sample_is_ppos(estimator: Any) -> Non
     ppo = updated(PPO(gae_lambda=0.9))
     assert not equal(ppo, before)
     assert equal(updated(HybridGRPO(gae_lambda=0.9, num_samples=1, estimator=estimator)), ppo)
-
-
-@pytest.mark.parametrize("algorithm", [PPO(), GRPO(), HybridGRPO(), HybridGRPO(branch_steps=1)])
-def test_rewards_are_transformed_before_anything_else(algorithm: Algorithm) -> None:
-    branch_steps = algorithm.branch_steps or 8
-    rollout = random_rollout(0, algorithm.num_samples, branch_steps, critic=not isinstance(algorithm, GRPO))
-    squashed = algorithms.batch(rollout, replace(algorithm, reward_transform="tanh"))
-    expected = algorithms.batch(rollout._replace(reward=rollout.reward.tanh()), algorithm)
-    present = [(x, y) for x, y in zip(squashed, expected, strict=True) if x is not None and y is not None]
-    assert equal(*zip(*present, strict=True))
-    assert not torch.equal(squashed.advantage, algorithms.batch(rollout, algorithm).advantage)
 
 
 @pytest.mark.parametrize("branch_steps", [1, 4, 8])

@@ -172,7 +172,6 @@ def test_sigma_starts_above_its_floor() -> None:
         ({"algorithm": GRPO(baseline="median")}, "median", "allowed: mean, leave_one_out"),  # type: ignore[arg-type]
         ({"algorithm": GRPO(credit="outcomes")}, "outcomes", "did you mean 'outcome'?"),  # type: ignore[arg-type]
         ({"algorithm": GRPO(groups="path")}, "path", "allowed: executed_path, initial_states"),  # type: ignore[arg-type]
-        ({"algorithm": PPO(reward_transform="tan")}, "tan", "tanh"),  # type: ignore[arg-type]
         ({"network": Network(activation="tan")}, "tan", "tanh"),  # type: ignore[arg-type]
         ({"learning": Learning(lr_schedule="line")}, "line", "linear"),  # type: ignore[arg-type]
     ],

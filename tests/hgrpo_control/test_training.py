@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import torch
 
 import hgrpo_control
 import policies
+from hgrpo_control import algorithms
 from hgrpo_control.config import GRPO, PPO, Algorithm, Config, ConfigError, HybridGRPO, Learning, Network
 from hgrpo_control.run_folder import Metrics, RunFolder, RunFolderError
 from hgrpo_control.training import Trainer, resume, train
@@ -76,6 +78,30 @@ def test_steps_and_learning_rate_are_counted_from_the_beginning_of_the_run(algor
         per_second = 256 * algorithm.num_samples / (row.sampling_seconds + row.learning_seconds)
         assert row.simulator_steps_per_second == pytest.approx(per_second, rel=1e-9)
     assert rows[-1].wall_seconds >= sum(row.sampling_seconds + row.learning_seconds for row in rows) * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("algorithm", [PPO(), GRPO(num_samples=2), HybridGRPO(num_samples=2, branch_steps=4)])
+def test_what_is_learned_from_is_the_transformed_reward(algorithm: Algorithm) -> None:
+    # eq. 12: an iteration with tanh is one by hand on tanh of the rewards
+    trainer, by_hand = (Trainer(tiny(replace(algorithm, reward_transform="tanh"))) for _ in range(2))
+    trainer.iterate()
+    rollout, _ = by_hand.sampler.collect()
+    before = parameters(by_hand.policy)
+    by_hand.learner.update(algorithms.batch(rollout._replace(reward=rollout.reward.tanh()), algorithm))
+    by_hand.policy.normalizer.update(rollout.executed_observation)
+    assert not torch.equal(parameters(by_hand.policy), before)
+    assert torch.equal(parameters(trainer.policy), parameters(by_hand.policy))
+
+
+def test_instruments_are_read_in_every_iteration() -> None:
+    alone, branched = (Trainer(tiny(algorithm)).iterate() for algorithm in (PPO(), HybridGRPO(num_samples=2)))
+    assert math.isnan(alone.group_spread)
+    assert math.isnan(alone.zero_variance_groups)
+    assert alone.advantage_variance_before == alone.advantage_variance > 0.0
+    assert branched.group_spread > 0.0
+    assert branched.zero_variance_groups == 0.0
+    assert branched.advantage_variance_before != branched.advantage_variance
+    assert alone.temperature == branched.temperature == 0.0
 
 
 def test_the_normaliser_takes_in_the_first_observations_and_then_every_executed_one() -> None:

@@ -1,0 +1,35 @@
+"""Settings of the entropy bonus; importable without torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from hgrpo_control.temperature import HIGHEST, LOWEST
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntropySettings:
+    """How much the policy is paid for its entropy (eq. 15); see temperature.py."""
+
+    ent_coef: float = 0.0
+    """Weight of the entropy bonus, alpha of eq. 15; where alpha starts if there is a target_sigma."""
+    target_sigma: float | None = None
+    """Adapt alpha so that sigma does not stay below this, in normalised action units."""
+    ent_learning_rate: float = 0.03
+    """Step of log alpha per minibatch and nat of entropy that is missing; follows lr_schedule."""
+
+    def entropy_problem(self, min_sigma: float) -> str | None:
+        """What contradicts itself here or with a floor under sigma, in one line; None if nothing does."""
+        if not 0.0 < self.ent_learning_rate < math.inf:
+            return f"ent_learning_rate must be above 0 and finite; given {self.ent_learning_rate}"
+        if self.target_sigma is None:
+            return None
+        if not min_sigma < self.target_sigma < math.inf:
+            return f"target_sigma must be above min_sigma {min_sigma} and finite; given {self.target_sigma}"
+        if not LOWEST <= self.ent_coef <= HIGHEST:
+            return (
+                f"with target_sigma the temperature starts at ent_coef, which must lie in [{LOWEST:g}, {HIGHEST:g}]; "
+                f"given {self.ent_coef}"
+            )
+        return None

@@ -1,0 +1,55 @@
+"""Settings of the reward transform: what contradicts itself is refused, and the old ones are still read."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from hgrpo_control.config import GRPO, PPO, Config, ConfigError, HybridGRPO
+from hgrpo_control.reward_settings import TRANSFORMS
+
+NAMES = "allowed: identity, tanh, clip, scale, rolling, rolling-std, MODULE:FUNCTION"
+
+
+@pytest.mark.parametrize("kind", [PPO, GRPO, HybridGRPO])
+@pytest.mark.parametrize("name", [*TRANSFORMS, "rewards:mine", "package.module:function"])
+def test_every_name_is_allowed_for_every_algorithm(kind: Any, name: str) -> None:
+    config = Config("quadrotor-hover", kind(reward_transform=name))
+    assert Config.from_json(config.to_json()) == config
+
+
+@pytest.mark.parametrize("kind", [PPO, GRPO, HybridGRPO])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"reward_transform": "tan"}, f"unknown reward_transform 'tan'; did you mean 'tanh'? {NAMES}"),
+        (
+            {"reward_transform": "roling_std"},
+            f"unknown reward_transform 'roling_std'; did you mean 'rolling-std'? {NAMES}",
+        ),
+        ({"reward_transform": "xyz"}, f"unknown reward_transform 'xyz'; {NAMES}"),
+        ({"reward_transform": ""}, f"unknown reward_transform ''; {NAMES}"),
+        ({"reward_transform": ":f"}, "reward_transform ':f' is not of the form MODULE:FUNCTION"),
+        ({"reward_transform": "m:"}, "reward_transform 'm:' is not of the form MODULE:FUNCTION"),
+        ({"reward_transform": "m::f"}, "reward_transform 'm::f' is not of the form MODULE:FUNCTION"),
+        ({"reward_transform": "a:b:c"}, "reward_transform 'a:b:c' is not of the form MODULE:FUNCTION"),
+        ({"reward_low": 2.0}, "reward_low must be below reward_high; given 2.0 and 1.0"),
+        ({"reward_low": 1.0}, "reward_low must be below reward_high; given 1.0 and 1.0"),
+        ({"reward_high": float("nan")}, "reward_low must be below reward_high; given -1.0 and nan"),
+        ({"reward_window": 1}, "reward_window must be at least 2; given 1"),
+        ({"reward_window": -5}, "reward_window must be at least 2; given -5"),
+    ],
+)
+def test_what_contradicts_itself_is_refused_in_one_line(kind: Any, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        Config("quadrotor-hover", kind(**changes))
+    assert str(raised.value) == message
+
+
+def test_a_config_from_before_there_were_settings_is_still_read() -> None:
+    fields = json.loads(Config("quadrotor-hover", PPO(reward_transform="tanh")).to_json())
+    for name in ("reward_low", "reward_high", "reward_window"):
+        del fields["algorithm"][name]
+    assert Config.from_json(json.dumps(fields)).algorithm == PPO(reward_transform="tanh")
