@@ -14,7 +14,7 @@ import tyro
 Options = TypeVar("Options")
 
 _RULE = re.compile(r"[│ ]*[─-]{5,}[│ ]*$")
-_PREFIX = re.compile(r"^Error parsing (config|config\.\w+): ")
+_PREFIX = re.compile(r"^Error parsing (settings|config|config\.\w+): ")
 
 
 class UsageError(ValueError):

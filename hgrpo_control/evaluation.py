@@ -62,8 +62,9 @@ def require_same_interface(policy: ActorCritic, simulator: Simulator) -> None:
     ours, theirs = policy.spec, simulator.spec
     if ours.task != theirs.name:
         raise PolicyMismatchError(f"the policy was trained for {ours.task!r}; the task here is {theirs.name!r}")
+    hidden = {entry.name for entry in ours.privileged}  # a simulator that shows them is no other task
     names = ([entry.name for entry in ours.observation], [entry.name for entry in ours.action])
-    if names != ([q.name for q in theirs.observation], [q.name for q in theirs.action]):
+    if names != ([q.name for q in theirs.observation if q.name not in hidden], [q.name for q in theirs.action]):
         raise PolicyMismatchError(
             f"the policy for {ours.task!r} has other observation or action entries than this release"
         )

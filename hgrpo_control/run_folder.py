@@ -75,6 +75,9 @@ class RunFolder:
         self.episodes_plot = self.path / "episodes.png"
         self.video = self.path / "video.mp4"
         self.onnx = self.path / "policy.onnx"
+        self.diagnosis = self.path / "diagnosis.md"
+        self.diagnosis_table = self.path / "diagnosis.csv"
+        self.diagnosis_plot = self.path / "diagnosis.png"
 
     @classmethod
     def create(cls, path: str | Path, config: Config) -> RunFolder:

@@ -1,0 +1,91 @@
+"""The estimators that `hgrpo diagnose` compares, as readings of one rollout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
+
+import torch
+
+from hgrpo_control import advantages, algorithms
+from hgrpo_control.batch import Batch, flatten
+from hgrpo_control.config import GRPO, PPO, Algorithm, HybridGRPO
+from hgrpo_control.diagnose_settings import DiagnoseSettings
+from hgrpo_control.fixed_roots import first_steps
+from hgrpo_control.rollout import Rollout
+
+HYBRID_ESTIMATORS = ("paper", "per_sample", "group", "group_shrunk")
+
+
+class Estimator(NamedTuple):
+    """One way to read a rollout of N samples in branches of n steps."""
+
+    name: str
+    num_samples: int
+    branch_steps: int
+    gae_lambda: float | None
+    """None where the estimator has no lambda."""
+    read: Callable[[Rollout], Batch]
+
+
+def estimators(settings: DiagnoseSettings, run: Algorithm, critic: bool) -> list[list[Estimator]]:
+    """Every estimator of the settings under the run's gamma, for rollouts whose reward is f(R) already; those of one
+    list share rollouts.
+
+    Without a critic only GRPO's are left.
+    """
+    own_lambda = getattr(run, "gae_lambda", 1.0) if settings.gae_lambda is None else settings.gae_lambda
+    shared = []
+    if critic and settings.lambdas:
+        shared.append([_ppo(run, value, settings.steps) for value in dict.fromkeys(settings.lambdas)])
+    for steps in dict.fromkeys(settings.branch_steps):
+        for samples in dict.fromkeys(settings.samples):
+            members = _grpo(run, samples, steps)
+            if critic:
+                members += [_hybrid(run, kind, samples, steps, own_lambda) for kind in HYBRID_ESTIMATORS]
+            shared.append(members)
+    return shared
+
+
+def monte_carlo(rollout: Rollout, run: Algorithm, steps: int) -> Batch:
+    """The unbiased reading of the first `steps` steps of a rollout of one long branch, lambda = 1.
+
+    A = return to the end of the rollout - V - leave-one-out mean of the same over the siblings at that step. With a
+    critic the end of the rollout is bootstrapped; without one V = 0 throughout.
+    """
+    value, next_value = rollout.value, rollout.next_value
+    if value is None or next_value is None:
+        value = next_value = torch.zeros_like(rollout.reward)
+    delta = advantages.td_error(rollout.reward, value, next_value, rollout.terminated, run.gamma)
+    estimate = advantages.hybrid(delta, value, rollout.done, run.gamma, 1.0, rollout.branch_steps, "group")
+    advantage = estimate.advantage[:steps]
+    kept = first_steps(rollout, steps)
+    return flatten(kept, advantage, torch.ones_like(advantage), value_target=None)
+
+
+def _ppo(run: Algorithm, gae_lambda: float, steps: int) -> Estimator:
+    algorithm = PPO(gamma=run.gamma, gae_lambda=gae_lambda)
+    return Estimator("PPO", 1, steps, gae_lambda, partial(algorithms.batch, algorithm=algorithm))
+
+
+def _grpo(run: Algorithm, samples: int, steps: int) -> list[Estimator]:
+    scored = GRPO(gamma=run.gamma, num_samples=samples, branch_steps=steps)
+    unscaled = replace(scored, scale="none")
+    return [
+        Estimator("GRPO", samples, steps, None, partial(algorithms.batch, algorithm=scored)),
+        Estimator("GRPO unscaled", samples, steps, None, partial(algorithms.batch, algorithm=unscaled)),
+    ]
+
+
+def _hybrid(run: Algorithm, kind: str, samples: int, steps: int, gae_lambda: float) -> Estimator:
+    own = 1.0 if kind == "paper" else gae_lambda
+    algorithm = HybridGRPO(
+        gamma=run.gamma,
+        gae_lambda=own,
+        num_samples=samples,
+        branch_steps=steps,
+        estimator=kind,  # type: ignore[arg-type]
+    )
+    return Estimator(f"Hybrid {kind}", samples, steps, own, partial(algorithms.batch, algorithm=algorithm))

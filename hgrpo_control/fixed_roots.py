@@ -1,0 +1,94 @@
+"""Many independent rollouts from one fixed set of states, for measuring what differs between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hgrpo_control.rollout import Rollout
+from hgrpo_control.sampler import Sampler
+from policies.actor_critic import ActorCritic
+from robots import noise
+from robots.episodes import Episodes
+from robots.simulator import Simulator, map_state, num_rows, replace, select
+
+_ROWS_AT_ONCE = 4096  # wide enough for full speed
+_STEPS_AT_ONCE = 2**20  # in all rows, so that the critic's activations on a long rollout fit into memory
+
+
+def own_states(simulator: Simulator, policy: ActorCritic, num: int, seed: int) -> Episodes:
+    """`num` states as the exploring policy meets them while it trains, early ones of an episode included; clocks at 0.
+
+    State i was met i / num of a time limit after its environment began, restarts included.
+    """
+    stride = max(1, simulator.spec.max_episode_steps // num)
+    sampler = Sampler(simulator, policy, num, 1, stride, stride, seed)
+    met = sampler.roots
+    for i in range(1, num):
+        sampler.collect()
+        row = torch.tensor([i])
+        met = replace(met, row, select(sampler.roots, row))
+    # With the clock at 0, no time limit falls into a rollout shorter than an episode.
+    return met._replace(elapsed=torch.zeros_like(met.elapsed))
+
+
+def rollouts(
+    simulator: Simulator,
+    policy: ActorCritic,
+    roots: Episodes,
+    num_samples: int,
+    branch_steps: int,
+    rollout_steps: int,
+    number: int,
+    seed: int,
+) -> Iterator[Rollout]:
+    """`number` independent rollouts of the product's sampler, each from the same E roots with luck of its own."""
+    num_roots = num_rows(roots)
+    rows = num_roots * num_samples
+    at_once = max(1, min(number, _ROWS_AT_ONCE // rows, _STEPS_AT_ONCE // (rows * rollout_steps)))
+    for start in range(0, number, at_once):
+        copies = min(at_once, number - start)
+        chunk_seed = _derived_seed(seed, num_samples, branch_steps, rollout_steps, start)
+        sampler = Sampler(simulator, policy, num_roots * copies, num_samples, branch_steps, rollout_steps, chunk_seed)
+        tiled = map_state(lambda x, copies=copies: x.repeat(copies, *(1,) * (x.dim() - 1)), roots)
+        luck = torch.Generator().manual_seed(_derived_seed(chunk_seed, 1))
+        sampler.roots = with_new_luck(tiled, luck)
+        sampler.root_observation = simulator.observe(sampler.roots.state)
+        drawn, _ = sampler.collect()
+        for copy in range(copies):
+            yield _of_roots(drawn, slice(copy * num_roots, (copy + 1) * num_roots))
+
+
+def with_new_luck(state: Any, generator: torch.Generator) -> Any:
+    """The same state but for every `noise_key` in it (see robots/noise.py), which is drawn anew."""
+    if not isinstance(state, tuple) or not state:  # an empty one holds nothing
+        return state
+    fields = zip(state._fields, state, strict=True)  # type: ignore[attr-defined]
+    return type(state)(
+        *(
+            noise.new_keys(len(part), generator) if name == "noise_key" else with_new_luck(part, generator)
+            for name, part in fields
+        )
+    )
+
+
+def first_steps(rollout: Rollout, steps: int) -> Rollout:
+    """The first `steps` steps of a rollout."""
+    return _cut(rollout, (slice(steps),))
+
+
+def _of_roots(rollout: Rollout, roots: slice) -> Rollout:
+    return _cut(rollout, (slice(None), roots))
+
+
+def _cut(rollout: Rollout, where: tuple[slice, ...]) -> Rollout:
+    return Rollout(*(part[where] if isinstance(part, Tensor) else part for part in rollout))  # type: ignore[arg-type]
+
+
+def _derived_seed(*numbers: int) -> int:
+    """A seed that differs wherever one of the numbers does."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
