@@ -30,7 +30,6 @@ EVERY_BRANCHING = [
     PPO(),
     GRPO(num_samples=2),
     GRPO(num_samples=2, branch_steps=1),
-    GRPO(num_samples=2, branch_steps=16, groups="initial_states", credit="reward_to_go", drop_zero_variance=True),
     HybridGRPO(num_samples=2),
     HybridGRPO(num_samples=2, branch_steps=1),
     HybridGRPO(num_samples=3, branch_steps=4, guided_candidates=4),
