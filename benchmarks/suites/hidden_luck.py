@@ -86,11 +86,12 @@ SUITE = Suite(
     ),
     seeds=(0,),
     comparisons=(
-        ("hybrid-N4-lambda1.0", "ppo-lambda1.0"),
+        ("shrunk-N4-lambda1.0", "ppo-lambda0.98"),
+        ("shrunk-N4-lambda1.0", "privileged-lambda0.98"),
         ("hybrid-N4-lambda1.0", "ppo-lambda0.98"),
         ("hybrid-N4-lambda1.0", "privileged-lambda0.98"),
-        ("shrunk-N4-lambda1.0", "ppo-lambda1.0"),
         ("shrunk-N4-lambda1.0", "hybrid-N4-lambda1.0"),
-        ("hybrid-N2-lambda1.0", "hybrid-N4-lambda1.0"),
+        ("hybrid-N4-lambda1.0", "hybrid-N2-lambda1.0"),
+        ("hybrid-N4-lambda1.0", "no-baseline-N4-lambda1.0"),
     ),
 )
