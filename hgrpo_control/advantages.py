@@ -100,7 +100,7 @@ def hybrid(
     gae_lambda: float,
     branch_steps: int,
     estimator: str,
-    weight: Tensor | None = None,
+    root_weight: Tensor | None = None,
 ) -> BranchAdvantages:
     """Hybrid GRPO advantages and value targets from TD errors; delta and done (T, E, N), value (T, E, N) or (T, E, 1).
 
@@ -117,7 +117,7 @@ def hybrid(
     averaging over N samples. Value targets: V + G_k for a root, V + L_{i,j} + tail without the weight elsewhere; that
     of Q is the latter everywhere.
 
-    Where first actions were not drawn from pi, importance weights (T, E, N) make A(k) = mean_i w_i L_{i,0} in G_k an
+    Where first actions were not drawn from pi, `root_weight` (K, E, N) makes A(k) = mean_i v_i L_{i,0} in G_k an
     estimate for pi again. Advantages are not weighted: the loss weighs each sample once, and baselines need not be
     those of pi.
     """
@@ -126,7 +126,6 @@ def hybrid(
     factor = gamma * gae_lambda
     by_step = (delta.transpose(0, 1), done_k.transpose(0, 1))
     inside = discounted_sum(*by_step, factor).transpose(0, 1)  # L, (K, n, E, N)
-    root_weight = torch.ones_like(inside[:, 0]) if weight is None else weight[::n]
     advantage, target, roots = _with_tails(inside, delta, done_k, factor, root_weight)
     if estimator == "paper":
         plain = discounted_sum(*by_step, gamma).transpose(0, 1)
@@ -142,10 +141,10 @@ def hybrid(
 
 
 def _with_tails(
-    inside: Tensor, delta: Tensor, done: Tensor, factor: float, weight: Tensor
+    inside: Tensor, delta: Tensor, done: Tensor, factor: float, weight: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """L with sample 0 continued: weighted by N (advantage), unweighted (value target), and G_k (K, E, 1) of the
-    roots, whose samples have importance weights (K, E, N), that of sample 0 being 1."""
+    roots, in whose mean the samples have weights (K, E, N)."""
     advantage, target = inside.clone(), inside.clone()
     roots = torch.empty_like(inside[:, 0, :, :1])
     following = torch.zeros_like(roots[0, :, 0])  # G_{k+1}; nothing is known beyond the rollout
@@ -153,7 +152,11 @@ def _with_tails(
         executed = (delta[k, :, :, 0], done[k, :, :, 0], factor)
         advantage[k, :, :, 0] = discounted_sum(*executed, carry=inside.shape[-1] * following)
         target[k, :, :, 0] = discounted_sum(*executed, carry=following)
-        # The mean of L with the weighted tail of sample 0 is A(k) plus the plain tail.
-        roots[k] = (weight[k] * advantage[k, 0]).mean(-1, keepdim=True)
+        if weight is None:
+            # The mean of L with the weighted tail of sample 0 is A(k) plus the plain tail.
+            roots[k] = advantage[k, 0].mean(-1, keepdim=True)
+        else:
+            tail = target[k, 0] - inside[k, 0]  # of sample 0; zero for the others
+            roots[k] = (weight[k] * inside[k, 0]).mean(-1, keepdim=True) + tail[:, :1]
         following = roots[k, :, 0]
     return advantage, target, roots

@@ -7,6 +7,7 @@ import torch
 from hgrpo_control import advantages
 from hgrpo_control.batch import Batch, flatten
 from hgrpo_control.config import HybridGRPO
+from hgrpo_control.proposals import averaging_weights
 from hgrpo_control.rollout import Rollout
 
 
@@ -19,7 +20,10 @@ def batch(rollout: Rollout, config: HybridGRPO) -> Batch:
     if rollout.value is None or rollout.next_value is None:
         raise ValueError("Hybrid GRPO needs a policy with a critic")
     delta = advantages.td_error(rollout.reward, rollout.value, rollout.next_value, rollout.terminated, config.gamma)
-    weight = torch.ones_like(rollout.reward) if rollout.importance is None else rollout.importance
+    weight, root_weight = torch.ones_like(rollout.reward), None
+    if rollout.importance is not None:
+        weight = rollout.importance
+        root_weight = averaging_weights(weight[:: rollout.branch_steps])
     estimate = advantages.hybrid(
         delta,
         rollout.value,
@@ -28,7 +32,7 @@ def batch(rollout: Rollout, config: HybridGRPO) -> Batch:
         config.gae_lambda,
         rollout.branch_steps,
         config.estimator,
-        weight,
+        root_weight,
     )
     action_value_target = None if rollout.importance is None else estimate.action_value_target
     return flatten(rollout, estimate.advantage, weight, estimate.value_target, action_value_target)

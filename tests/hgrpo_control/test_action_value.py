@@ -31,7 +31,7 @@ def batch(rows: int = 256) -> Batch:
     action = 0.3 * torch.randn(rows, 2, 1, generator=generator)
     zero = torch.zeros(rows, 2)
     target = value.unsqueeze(-1) + 0.5 * action.squeeze(-1)
-    return Batch(observation, action, zero, zero, zero, value, value, target)
+    return Batch(observation, action, zero, zero, zero, value, value, action_value_target=target)
 
 
 def parameters(learning: ActionValueLearner) -> Tensor:

@@ -190,6 +190,28 @@ def test_the_paper_estimator_gives_one_number_per_branch(case: Case) -> None:
 
 
 @many
+@given(case=cases())
+def test_equal_root_weights_change_nothing(case: Case) -> None:
+    settings = (case.gamma, case.gae_lambda, case.branch_steps, "group")
+    ones = torch.ones_like(case.delta[:: case.branch_steps])
+    weighted = hybrid(case.delta, case.value, case.done, *settings, ones)
+    for got, expected in zip(weighted, case.estimate("group"), strict=True):
+        torch.testing.assert_close(got, expected, rtol=0.0, atol=1e-12)
+
+
+def test_root_weights_by_hand() -> None:
+    # two branches of one step, gamma 0.5, lambda 1, V = 0: L = 1 3 and 2 6, weights 1 0.5 and 1.5 0.5
+    # G_1 = (1.5 x 2 + 0.5 x 6) / 2 = 3, G_0 = (1 x 1 + 0.5 x 3) / 2 + 0.5 x 3 = 2.75
+    # per sample: 1 + 2 x 0.5 x 3 = 4 for the executed one, weights or not; Q: 1 + 0.5 x 3 = 2.5
+    delta = torch.tensor([[[1.0, 3.0]], [[2.0, 6.0]]])
+    zero, weight = torch.zeros(2, 1, 2), torch.tensor([[[1.0, 0.5]], [[1.5, 0.5]]])
+    got = hybrid(delta, zero, zero.bool(), 0.5, 1.0, 1, "per_sample", weight)
+    assert got.advantage.flatten().tolist() == [4.0, 3.0, 2.0, 6.0]
+    assert got.value_target.flatten().tolist() == [2.75, 2.75, 3.0, 3.0]
+    assert got.action_value_target.flatten().tolist() == [2.5, 3.0, 2.0, 6.0]
+
+
+@many
 @given(case=cases(max_branches=1))
 def test_the_group_mean_of_the_per_sample_estimator_is_the_papers_advantage(case: Case) -> None:
     case = case._replace(gae_lambda=1.0)

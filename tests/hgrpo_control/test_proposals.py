@@ -20,6 +20,7 @@ from hgrpo_control.batch import Batch
 from hgrpo_control.config import HybridGRPO
 from hgrpo_control.proposals import (
     GuidedProposals,
+    averaging_weights,
     effective_sample_size,
     guided_count,
     importance_weights,
@@ -142,6 +143,20 @@ def test_effective_sample_sizes_by_hand(weight: Any, expected: float) -> None:
 @pytest.mark.parametrize(("num_samples", "expected"), [(2, 1), (3, 1), (4, 2), (7, 3)])
 def test_at_least_half_of_the_samples_come_straight_from_the_policy(num_samples: int, expected: int) -> None:
     assert guided_count(num_samples) == expected
+
+
+def test_averaging_weights_by_hand() -> None:
+    # two groups of 4; guided weights 3 1 and 1 3: e = 8^2 / 20 / 4 = 0.8, scale 4 / (2 + 0.8 x 2) = 10/9
+    weight = torch.tensor([[1.0, 1.0, 3.0, 1.0], [1.0, 1.0, 1.0, 3.0]])
+    straight, one, three = 10.0 / 9.0, 8.0 / 9.0, 24.0 / 9.0
+    assert averaging_weights(weight).flatten().tolist() == pytest.approx(
+        [straight, straight, three, one, straight, straight, one, three]
+    )
+
+
+@pytest.mark.parametrize("num_samples", [2, 3, 5])
+def test_equal_weights_average_as_if_there_were_none(num_samples: int) -> None:
+    assert (averaging_weights(torch.ones(1000, num_samples)) == 1.0).all()
 
 
 # In the sampler.

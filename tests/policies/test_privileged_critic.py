@@ -62,6 +62,13 @@ def test_the_value_uses_every_hidden_entry() -> None:
         assert not (policy.value(changed) == policy.value(x)).any(), entry
 
 
+def test_the_value_is_made_of_what_the_critic_sees() -> None:
+    for policy, x in ((trained(), observations()), (ActorCritic(replace(SPEC, privileged=())), observations()[:, :O])):
+        assert policy.critic is not None
+        assert policy.critic_features(x).shape == x.shape
+        assert torch.equal(policy.critic(policy.critic_features(x)).squeeze(-1), policy.value(x))
+
+
 def test_the_value_by_hand() -> None:
     """Without hidden layers V = w . z + b, where z has the hidden entries normalised by their own statistics."""
     policy = ActorCritic(replace(SPEC, hidden_sizes=()))
