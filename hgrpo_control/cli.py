@@ -205,9 +205,9 @@ def diagnose(words: list[str]) -> None:
     policy, training = restore(folder.checkpoint)
     transform = rewards.make(config.algorithm, config.num_envs)
     transform.load_state_dict(training.get("reward_transform", {}))
-    with diagnose_report.StepsBar(f"diagnose {folder.path.name}") as bar:
+    with diagnose_report.StepsBar(f"diagnose {folder.path.resolve().name}") as bar:
         diagnosis = measure(policy, training_simulator(config), config, options.settings, bar, transform)
-    title = f"Policy gradients of {folder.path.name}"
+    title = f"Policy gradients of {folder.path.resolve().name}"
     diagnose_report.write_csv(diagnosis, folder.diagnosis_table)
     picture(diagnosis, title, folder.diagnosis_plot)
     diagnose_report.write_markdown(diagnosis, title, folder.diagnosis_plot.name, folder.diagnosis)

@@ -18,16 +18,18 @@ from hgrpo_control.gradient_statistics import Estimate
 class _Style(NamedTuple):
     color: str  # of Okabe and Ito's palette, which eyes of every kind tell apart
     marker: str
+    size: float = 5.0  # curves that often coincide differ in it
+    line: str = "-"
 
 
 _STYLES = {
     "PPO": _Style("#000000", "o"),
-    "GRPO": _Style("#E69F00", "v"),
-    "GRPO unscaled": _Style("#CC79A7", "^"),
-    "Hybrid paper": _Style("#D55E00", "X"),
+    "GRPO": _Style("#E69F00", "v", 8.0),
+    "GRPO unscaled": _Style("#CC79A7", "^", 4.0, "--"),
+    "Hybrid paper": _Style("#D55E00", "X", 6.5),
     "Hybrid per_sample": _Style("#56B4E9", "s"),
-    "Hybrid group": _Style("#009E73", "D"),
-    "Hybrid group_shrunk": _Style("#0072B2", "o"),
+    "Hybrid group": _Style("#009E73", "D", 8.0),
+    "Hybrid group_shrunk": _Style("#0072B2", "o", 4.0, "--"),
 }
 
 
@@ -71,7 +73,10 @@ def picture(diagnosis: Diagnosis, title: str, path: Path) -> None:
         grid[-1][across].set_xlabel("lambda" if length is None else "N, samples per state")
     handles = {label: line for axes in grid[0] for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), frameon=False)
-    figure.suptitle(title)
+    figure.suptitle(
+        f"{title}\nbars: one standard error; left out of the upper rows: mean gradients that cannot be told from 0",
+        fontsize="medium",
+    )
     FigureCanvasAgg(figure).print_png(str(path))
 
 
@@ -104,7 +109,8 @@ def _curve(axes: Axes, name: str, points: Sequence[tuple[float, Row]], panel: _P
         [estimate.error for _, estimate in shown],
         color=style.color,
         marker=style.marker,
-        markersize=5,
+        markersize=style.size,
+        linestyle=style.line,
         linewidth=1.3,
         elinewidth=0.8,
         capsize=2,

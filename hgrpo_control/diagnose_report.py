@@ -88,7 +88,8 @@ def with_error(estimate: Estimate) -> str:
     value, error = estimate
     if not 0.0 < error < math.inf:
         return f"{value:.3g}"
-    decimals = max(0, -math.floor(math.log10(error)))
+    rounded = float(f"{error:.0e}")  # 0.0098 stands in the second digit, as 0.01
+    decimals = max(0, -math.floor(math.log10(rounded)))
     return f"{value:.{decimals}f}({error * 10**decimals:.0f})"
 
 
@@ -166,5 +167,8 @@ def _bias(squared: Estimate) -> str:
 
 
 def _ratio(ratio: Estimate, variance: Estimate, signal: Estimate, cost: int) -> str:
-    """The ratio, or a lower bound for it where |E g|^2 cannot be told from 0."""
-    return with_error(ratio) if signal.above_zero else f"> {cost * variance.value / signal.upper:.2g}"
+    """The ratio; a lower bound where |E g|^2 cannot be told from 0, and nothing where it came out far below."""
+    if signal.above_zero:
+        return with_error(ratio)
+    bound = cost * variance.value / signal.upper if signal.upper > 0.0 else math.nan
+    return "-" if math.isnan(bound) else f"> {bound:.2g}" if bound < 100.0 else f"> {bound:.0f}"

@@ -2,7 +2,8 @@
 
 With g the gradient of one replicate and g* = E r of a reference replicate r, everything here is a function of four
 numbers: |E g|^2, tr Cov g, E g . g* and |g*|^2. Squares of means are averaged over pairs of different replicates, so
-that noise does not pass for signal; errors are those of the jackknife over the replicates of both.
+that noise does not pass for signal; errors are those of the jackknife over the replicates of both. Where there is no
+bias at all, that of its square is too large by a factor sqrt(2): the error on the safe side.
 """
 
 from __future__ import annotations
@@ -58,8 +59,9 @@ class Measurement(NamedTuple):
     best_scale: Estimate
     """alpha = E g . g* / |E g|^2, which brings alpha E g nearest to g*."""
     error_left: Estimate
-    """min over alpha of E |alpha m - g*|^2 / |g*|^2 for the mean m of `passes` replicates, = 1 - (E g . g*)^2 / (|g*|^2
-    (|E g|^2 + tr Cov g / passes)): bias and noise together, 0 is g* itself, 1 no better than nothing."""
+    """Bias and noise together: min over alpha >= 0 of E |alpha m - g*|^2 / |g*|^2 for the mean m of `passes`
+    replicates, 1 - max(E g . g*, 0)^2 / (|g*|^2 (|E g|^2 + tr Cov g / passes)); 0 is g* itself, 1 is no better than
+    standing still."""
     signal: Estimate
     """|E g|^2."""
     variance: Estimate
@@ -76,6 +78,9 @@ def summarise(gradients: Tensor, reference: Tensor, passes: float) -> Measuremen
     """
     full, *left_out = moments(gradients, reference)
 
+    def error_left(m: Moments) -> Tensor:
+        return 1.0 - m.overlap.clamp_min(0.0).square() / (m.reference * (m.signal + m.noise / passes))
+
     def figure(formula: _Formula) -> Estimate:
         return Estimate(formula(full).item(), jackknife_error([formula(part) for part in left_out]))
 
@@ -85,7 +90,7 @@ def summarise(gradients: Tensor, reference: Tensor, passes: float) -> Measuremen
         cosine=figure(lambda m: m.overlap / (m.signal * m.reference).sqrt()),
         noise_to_signal=figure(lambda m: m.noise / m.signal),
         best_scale=figure(lambda m: m.overlap / m.signal),
-        error_left=figure(lambda m: 1.0 - m.overlap.square() / (m.reference * (m.signal + m.noise / passes))),
+        error_left=figure(error_left),
         signal=figure(lambda m: m.signal),
         variance=figure(lambda m: m.noise),
     )

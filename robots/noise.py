@@ -1,8 +1,9 @@
 """Counter-based random numbers: noise as a pure function of a key and a counter.
 
-A simulator that needs randomness inside `step` keeps an int64 key per row in its state and asks for noise by (key,
-counter). Nothing is advanced behind the caller's back, so a restored state meets the noise it met before, siblings that
-share a key meet the same gusts (common random numbers), and `split` gives each sibling its own.
+A simulator that needs randomness inside `step` keeps an int64 key per row in its state, in a field called `noise_key`,
+and asks for noise by (key, counter). Nothing is advanced behind the caller's back, so a restored state meets the noise
+it met before, siblings that share a key meet the same gusts (common random numbers), and `split` gives each sibling its
+own.
 
 The mixing function is the finaliser of SplitMix64 (Steele, Lea and Flood, 2014) applied twice.
 """

@@ -157,7 +157,7 @@ def test_bias_and_variance_of_one_step_are_the_known_ones(name: str, one_step: D
     assert standard.norm().item() < 0.15 * expected.norm().item()
     variance = summarise(drawn, expected.repeat(3, 1), passes=1.0).variance
     assert abs(variance.value - scatter) < 3.5 * variance.error
-    assert variance.error < 0.15 * scatter
+    assert variance.error < 0.2 * scatter
 
 
 def test_unscaled_grpo_sees_the_reward_of_its_branch_and_a_share_of_itself(one_step: Drawn) -> None:
@@ -171,7 +171,7 @@ def test_unscaled_grpo_sees_the_reward_of_its_branch_and_a_share_of_itself(one_s
 
 
 SEVERAL = DiagnoseSettings(
-    roots=64, steps=8, samples=(2, 4), branch_steps=(1, 8), lambdas=(0.0, 0.9, 1.0), gae_lambda=0.9, budget=2**16,
+    roots=64, steps=8, samples=(2, 4), branch_steps=(1, 8), lambdas=(0.0, 0.9, 1.0), gae_lambda=0.9, budget=2**15,
     reference_branches=256, horizon=10,
 )  # fmt: skip
 

@@ -41,8 +41,8 @@ KNOWN = Measurement(
 
 
 def diagnosis_of(measurements: Sequence[Measurement], critic: bool = True) -> Diagnosis:
-    """PPO of two lambdas and every group estimator at N = 4 and n = 2, 4; measurements are dealt out in turn."""
-    settings = DiagnoseSettings(steps=4, samples=(4,), branch_steps=(2, 4), lambdas=(0.0, 1.0))
+    """PPO of two lambdas and every group estimator at N = 4 and n = 2; measurements are dealt out in turn."""
+    settings = DiagnoseSettings(steps=4, samples=(4,), branch_steps=(2,), lambdas=(0.0, 1.0))
     members = [member for shared in estimators(settings, PPO(), critic) for member in shared]
     rows = [Row(member, measurements[i % len(measurements)]) for i, member in enumerate(members)]
     generator = torch.Generator().manual_seed(0)
@@ -61,6 +61,7 @@ def diagnosis_of(measurements: Sequence[Measurement], critic: bool = True) -> Di
         (0.5, 0.0, "0.5"),
         (0.5, math.nan, "0.5"),
         (-0.05, 0.02, "-0.05(2)"),
+        (0.9998, 0.00098, "1.000(1)"),
     ],
 )
 def test_an_error_stands_in_brackets_behind_the_digits_it_belongs_to(value: float, error: float, text: str) -> None:
@@ -79,6 +80,8 @@ def test_what_is_lost_in_noise_is_given_as_a_bound() -> None:
     grpo = next(row for row in diagnosis_of([lost]).rows if row.estimator.name == "GRPO")
     # bias below sqrt(0.01 + 2 x 0.04) = 0.3; noise above 49.36 / (0.5 + 2 x 1.75) = 12.34, and 4 times that
     assert diagnose_report.cells(grpo)[1:] == ["-", "4", "2", "< 0.3", "-", "> 12", "> 49", "0.50(1)"]
+    below = diagnosis_of([lost._replace(signal=Estimate(-4.0, 1.0))]).rows[0]
+    assert diagnose_report.cells(below)[6:8] == ["-", "-"]
 
 
 def test_the_terminal_table_fits_80_columns() -> None:
@@ -87,7 +90,7 @@ def test_the_terminal_table_fits_80_columns() -> None:
     lines = out.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
     assert "…" not in out.getvalue()
-    assert sum("12.3(5)" in line for line in lines) == 2 + 2 * 6
+    assert sum("12.3(5)" in line for line in lines) == 2 + 6
 
 
 def test_the_headline_says_what_is_missing() -> None:
@@ -108,7 +111,7 @@ def test_the_picture_shows_what_can_be_shown(tmp_path: Path) -> None:
     count = partial(pixels, tmp_path / "picture.png")
     picture(diagnosis_of([KNOWN]), "title", tmp_path / "picture.png")
     shown = count(green)
-    assert shown > 30
+    assert shown > 10
     # without a signal only the last row of panels is left
     picture(diagnosis_of([KNOWN._replace(signal=Estimate(0.0, 1.0))]), "title", tmp_path / "picture.png")
     assert 0 < count(green) < shown
@@ -161,8 +164,6 @@ def test_a_diagnosis_is_written_into_the_run(
     before = (run / "diagnosis.csv").read_bytes()
     assert main(["diagnose", str(run), *TINY]) == 0
     assert (run / "diagnosis.csv").read_bytes() == before
-    assert main(["diagnose", str(run), *TINY, "--seed", "1"]) == 0
-    assert (run / "diagnosis.csv").read_bytes() != before
 
 
 def test_a_run_without_critic_says_so(

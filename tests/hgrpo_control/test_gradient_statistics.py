@@ -56,6 +56,15 @@ def test_two_vectors_at_right_angles() -> None:
     assert found.variance == pytest.approx((0.0, 0.0))
 
 
+def test_a_gradient_that_points_backwards_is_no_better_than_none() -> None:
+    g, r = column(-1, -1, -1), column(2, 2, 2)
+    found = summarise(g, r, passes=1.0)
+    assert found.cosine.value == pytest.approx(-1.0)
+    assert found.best_scale.value == pytest.approx(-2.0)
+    assert found.error_left.value == pytest.approx(1.0)
+    assert summarise(-g, r, passes=1.0).error_left.value == pytest.approx(0.0)
+
+
 def test_scale_free_figures_are_free_of_scale() -> None:
     generator = torch.Generator().manual_seed(0)
     g, r = (torch.randn(20, 6, generator=generator) + 1.0 for _ in range(2))
