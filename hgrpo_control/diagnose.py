@@ -103,7 +103,7 @@ def diagnose(
     reference = draw_reference(policy, simulator, roots, run, settings, horizon, tally, transform)
     rows = []
     for members in shared:
-        drawn = draw_gradients(policy, simulator, roots, members, settings, tally, transform)
+        drawn = draw_gradients(policy, simulator, roots, members, run, settings, tally, transform)
         passes = run.steps_per_iteration / (settings.steps * settings.roots * members[0].num_samples)
         rows += [Row(member, summarise(drawn[:, k], reference.gradients, passes)) for k, member in enumerate(members)]
     return Diagnosis(settings, policy.critic is not None, reference, run.steps_per_iteration, rows)
@@ -135,15 +135,16 @@ def draw_gradients(
     simulator: Simulator,
     roots: Episodes,
     members: list[Estimator],
+    run: Config,
     settings: DiagnoseSettings,
     tally: Callable[[int], None],
     transform: RewardTransform | None = None,
 ) -> Tensor:
-    """(R, K, P) gradients of K estimators that read the same R rollouts."""
+    """(R, K, P) gradients of K estimators that read the same R rollouts; siblings share randomness as in the run."""
     samples, steps = members[0].num_samples, members[0].branch_steps
     found = []
-    number = settings.replicates(samples)
-    drawn = rollouts(simulator, policy, roots, samples, steps, settings.steps, number, settings.seed)
+    number, split = settings.replicates(samples), run.algorithm.sibling_noise == "split"
+    drawn = rollouts(simulator, policy, roots, samples, steps, settings.steps, number, settings.seed, split)
     for rollout in _paid(drawn, transform):
         found.append(gradients(policy, [member.read(rollout) for member in members]))
         tally(rollout.simulator_steps)

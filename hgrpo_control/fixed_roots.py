@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +11,6 @@ from torch import Tensor
 from hgrpo_control.rollout import Rollout
 from hgrpo_control.sampler import Sampler
 from policies.actor_critic import ActorCritic
-from robots import noise
 from robots.episodes import Episodes
 from robots.simulator import Simulator, map_state, num_rows, replace, select
 
@@ -45,35 +43,33 @@ def rollouts(
     rollout_steps: int,
     number: int,
     seed: int,
+    split_noise: bool = False,
 ) -> Iterator[Rollout]:
-    """`number` independent rollouts of the product's sampler, each from the same E roots with luck of its own."""
+    """`number` independent rollouts of the product's sampler, each from the same E roots with randomness of its own.
+
+    What a root's state holds already, such as a mass drawn for its episode, is the same in all of them.
+    """
     num_roots = num_rows(roots)
     rows = num_roots * num_samples
     at_once = max(1, min(number, _ROWS_AT_ONCE // rows, _STEPS_AT_ONCE // (rows * rollout_steps)))
     for start in range(0, number, at_once):
         copies = min(at_once, number - start)
         chunk_seed = _derived_seed(seed, num_samples, branch_steps, rollout_steps, start)
-        sampler = Sampler(simulator, policy, num_roots * copies, num_samples, branch_steps, rollout_steps, chunk_seed)
-        tiled = map_state(lambda x, copies=copies: x.repeat(copies, *(1,) * (x.dim() - 1)), roots)
-        luck = torch.Generator().manual_seed(_derived_seed(chunk_seed, 1))
-        sampler.roots = with_new_luck(tiled, luck)
+        sampler = Sampler(
+            simulator, policy, num_roots * copies, num_samples, branch_steps, rollout_steps, chunk_seed, split_noise
+        )
+        sampler.roots = _copies(simulator, roots, copies, _derived_seed(chunk_seed, 1))
         sampler.root_observation = simulator.observe(sampler.roots.state)
         drawn, _ = sampler.collect()
         for copy in range(copies):
             yield _of_roots(drawn, slice(copy * num_roots, (copy + 1) * num_roots))
 
 
-def with_new_luck(state: Any, generator: torch.Generator) -> Any:
-    """The same state but for every `noise_key` in it (see robots/noise.py), which is drawn anew."""
-    if not isinstance(state, tuple) or not state:  # an empty one holds nothing
-        return state
-    fields = zip(state._fields, state, strict=True)  # type: ignore[attr-defined]
-    return type(state)(
-        *(
-            noise.new_keys(len(part), generator) if name == "noise_key" else with_new_luck(part, generator)
-            for name, part in fields
-        )
-    )
+def _copies(simulator: Simulator, roots: Episodes, copies: int, seed: int) -> Episodes:
+    """The E roots, `copies` times one after the other, each copy with randomness to come of its own."""
+    tiled = map_state(lambda x: x.repeat(copies, *(1,) * (x.dim() - 1)), roots)
+    index = torch.randint(1, 2**62, (copies,), generator=torch.Generator().manual_seed(seed))
+    return tiled._replace(state=simulator.split_noise(tiled.state, index.repeat_interleave(num_rows(roots))))
 
 
 def first_steps(rollout: Rollout, steps: int) -> Rollout:

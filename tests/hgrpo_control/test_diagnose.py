@@ -138,7 +138,7 @@ def one_step() -> Drawn:
     roots = own_states(simulator, policy, ONE_STEP.roots, 3)
     found = {}
     for members in estimators(ONE_STEP, RUN.algorithm, critic=True):
-        drawn = draw_gradients(policy, simulator, roots, members, ONE_STEP, lambda steps: None)
+        drawn = draw_gradients(policy, simulator, roots, members, RUN, ONE_STEP, lambda steps: None)
         found |= {member.name: drawn[:, k] for k, member in enumerate(members)}
     return roots.state.x.double(), found
 
@@ -197,7 +197,7 @@ def test_the_paper_is_unbiased_after_multiplying_by_the_number_of_samples() -> N
     reference = draw_reference(policy, simulator, roots, RUN, SEVERAL, 10, lambda steps: None)
     members = [e for group in estimators(SEVERAL, RUN.algorithm, True) for e in group if e.name == "Hybrid paper"]
     (paper,) = (e for e in members if (e.num_samples, e.branch_steps) == (4, 1))
-    drawn = draw_gradients(policy, simulator, roots, [paper], SEVERAL, lambda steps: None)[:, 0]
+    drawn = draw_gradients(policy, simulator, roots, [paper], RUN, SEVERAL, lambda steps: None)[:, 0]
     scaled = summarise(4.0 * drawn, reference.gradients, passes=1.0).relative_bias_squared
     assert scaled.value < 3.0 * scaled.error
     assert scaled.error < 0.1
@@ -239,7 +239,14 @@ def test_a_wrong_critic_is_found_out() -> None:
 
 def test_the_seed_decides_and_settings_do_not_disturb_each_other() -> None:
     small = DiagnoseSettings(
-        roots=4, steps=4, samples=(2, 3), branch_steps=(2,), lambdas=(0.0,), budget=256, reference_branches=32
+        roots=4,
+        steps=4,
+        samples=(2, 3),
+        branch_steps=(2,),
+        lambdas=(0.0,),
+        budget=256,
+        reference_branches=32,
+        horizon=4,
     )
 
     def figures(settings: DiagnoseSettings, samples: tuple[int, ...] = (1, 2, 3)) -> list[str]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import pytest
 import torch
-from probes import ClockState, ConstantReward, ScalarLQR, fresh_policy
+from probes import ConstantReward, ScalarLQR, fresh_policy
 from torch import Tensor
 
-import robots
-from hgrpo_control.fixed_roots import first_steps, own_states, rollouts, with_new_luck
+from hgrpo_control.fixed_roots import first_steps, own_states, rollouts
 from hgrpo_control.rollout import Rollout
-from robots.simulator import num_rows
+from robots.quadrotor.randomization import HiddenParameters, Randomization
+from robots.quadrotor.tasks.hover import HoverState, QuadrotorHover
+from robots.simulator import Step
 
 
 def drawn(number: int, num_samples: int = 3, branch_steps: int = 4, seed: int = 0, roots: int = 5) -> list[Rollout]:
@@ -34,6 +33,19 @@ def test_own_states_may_outnumber_the_steps_of_an_episode() -> None:
     clock = ConstantReward(period=1000, ends=False, max_episode_steps=4)
     states = own_states(clock, fresh_policy(clock), 6, seed=0)
     assert states.state.phase.tolist() == [0, 1, 2, 3, 0, 1]
+
+
+class Watched(QuadrotorHover):
+    """Hover under gusts; keeps the hidden parameters of each step."""
+
+    def __init__(self) -> None:
+        super().__init__(randomization=Randomization(mass=0.3, gust=4.0))
+        self.met: list[HiddenParameters] = []
+
+    def step(self, state: HoverState, action: Tensor) -> Step:
+        assert isinstance(state.hidden, HiddenParameters)
+        self.met.append(state.hidden)
+        return super().step(state, action)
 
 
 @pytest.mark.parametrize("branch_steps", [1, 4, 8])
@@ -69,29 +81,27 @@ def test_the_first_steps_of_a_rollout() -> None:
     assert cut.observation.shape[0] == cut.value.shape[0] == cut.done.shape[0] == 3
 
 
-class Inner(NamedTuple):
-    noise_key: Tensor
-    other: Tensor
+def test_gusts_to_come_differ_between_rollouts_and_what_a_root_holds_does_not() -> None:
+    # The gust of the first step and the mass are there already when a rollout starts; later gusts are to come.
+    hover = Watched()
+    policy = fresh_policy(hover)
+    roots = own_states(hover, policy, 3, seed=0)
+    hover.met.clear()
+    assert len(list(rollouts(hover, policy, roots, 2, 4, 4, number=5, seed=0))) == 5
+    gust = torch.stack([hidden.gust for hidden in hover.met]).view(4, 5, 3, 2, 3)
+    mass = hover.met[-1].mass.view(5, 3, 2)
+    assert torch.equal(mass, mass[:1, :, :1].expand_as(mass))
+    assert torch.equal(gust[0], gust[0, :1].expand_as(gust[0]))
+    for t in range(1, 4):
+        assert len(gust[t, :, 0, 0, 0].unique()) == 5
+        assert torch.equal(gust[t, :, :, 0], gust[t, :, :, 1]), "siblings share"
 
 
-class Outer(NamedTuple):
-    inner: Inner
-    clock: ClockState
-
-
-def test_luck_is_drawn_anew_wherever_it_lies_and_nothing_else() -> None:
-    keys = torch.arange(4)
-    state = Outer(Inner(keys, keys), ClockState(keys))
-    new = with_new_luck(state, torch.Generator().manual_seed(0))
-    assert isinstance(new, Outer)
-    assert len(set(new.inner.noise_key.tolist()) | set(keys.tolist())) == 8
-    assert torch.equal(new.inner.other, keys)
-    assert torch.equal(new.clock.phase, keys)
-
-
-def test_luck_of_the_hover_task() -> None:
-    state = robots.make("quadrotor-hover").reset(3, 0)
-    new = with_new_luck(state, torch.Generator().manual_seed(0))
-    assert num_rows(new) == 3
-    assert torch.equal(new.body.position, state.body.position)
-    assert not torch.equal(new.noise_key, state.noise_key)
+def test_siblings_may_meet_gusts_of_their_own() -> None:
+    hover = Watched()
+    policy = fresh_policy(hover)
+    roots = own_states(hover, policy, 3, seed=0)
+    hover.met.clear()
+    list(rollouts(hover, policy, roots, 2, 4, 4, number=1, seed=0, split_noise=True))
+    gust = torch.stack([hidden.gust for hidden in hover.met]).view(4, 3, 2, 3)
+    assert bool((gust[1:, :, 0] != gust[1:, :, 1]).all())
