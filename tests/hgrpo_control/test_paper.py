@@ -10,7 +10,8 @@ import pytest
 import torch
 from probes import TwoStepCredit, fresh_policy
 
-from hgrpo_control import advantages, losses
+from hgrpo_control import advantages, losses, rewards
+from hgrpo_control.config import PPO
 from hgrpo_control.group_advantages import compare
 from hgrpo_control.proposals import importance_weights
 from hgrpo_control.sampler import Sampler
@@ -66,10 +67,10 @@ def test_n_actions_are_drawn_from_one_state_and_each_is_paid() -> None:
     torch.testing.assert_close(rollout.reward[1], -(first - 1.0).square())
 
 
-@pytest.mark.parametrize("rewards", [(1.0, 2.0, 3.0, 4.0), (-2.0, -1.0), (5.0, 5.0, 8.0)])
-def test_the_printed_advantage_of_grpo_is_zero_and_its_comparison_is_not(rewards: tuple[float, ...]) -> None:
+@pytest.mark.parametrize("earned", [(1.0, 2.0, 3.0, 4.0), (-2.0, -1.0), (5.0, 5.0, 8.0)])
+def test_the_printed_advantage_of_grpo_is_zero_and_its_comparison_is_not(earned: tuple[float, ...]) -> None:
     """Eq. 7 with eq. 8 put in is the mean less the same mean; what is built compares each sample with its group."""
-    group = torch.tensor(rewards)
+    group = torch.tensor(earned)
     expectation = group.mean()  # eq. 8
     assert (group.mean() - expectation).item() == 0.0  # eq. 7
     compared = compare(group, torch.ones_like(group, dtype=torch.bool))
@@ -107,6 +108,14 @@ def test_the_n_step_form_sums_rewards_and_bootstraps_once() -> None:
     delta = advantages.td_error(reward, value, next_value, never, gamma=0.5)
     estimate = advantages.hybrid(delta, value, never, 0.5, 1.0, 2, "paper")
     assert estimate.advantage[0].flatten().tolist() == pytest.approx([2.0, 2.0])
+
+
+def test_rolling_normalisation_centres_and_scales() -> None:
+    """Eq. 17 over 1, 2, 3, 6: mu = 3, sigma = sqrt((4 + 1 + 0 + 9) / 4) = 1.8708."""
+    rolling = rewards.make(PPO(reward_transform="rolling"), num_envs=1)
+    reward = torch.tensor([1.0, 2.0, 3.0, 6.0]).view(4, 1, 1)
+    expected = [-1.0690, -0.5345, 0.0, 1.6036]
+    assert rolling(reward, NEVER.expand(4, 1, 1)).flatten().tolist() == pytest.approx(expected, abs=1e-4)
 
 
 def test_the_arg_max_is_one_action_and_the_resampling_is_not() -> None:
