@@ -84,13 +84,16 @@ def cells(row: Row) -> list[str]:
 
 
 def with_error(estimate: Estimate) -> str:
-    """The figure with the standard error of its last digits in brackets: 0.724 with 0.051 is 0.72(5)."""
+    """The figure with the standard error of its last digits in brackets: 0.724 with 0.051 is 0.72(5).
+
+    It has four decimals at most, and an error smaller than those counts as one in the last.
+    """
     value, error = estimate
     if not 0.0 < error < math.inf:
         return f"{value:.3g}"
     rounded = float(f"{error:.0e}")  # 0.0098 stands in the second digit, as 0.01
-    decimals = max(0, -math.floor(math.log10(rounded)))
-    return f"{value:.{decimals}f}({error * 10**decimals:.0f})"
+    decimals = min(max(0, -math.floor(math.log10(rounded))), 4)
+    return f"{value:.{decimals}f}({max(1, round(error * 10**decimals))})"
 
 
 def headline(diagnosis: Diagnosis) -> list[str]:

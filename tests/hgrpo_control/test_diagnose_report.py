@@ -62,6 +62,7 @@ def diagnosis_of(measurements: Sequence[Measurement], critic: bool = True) -> Di
         (0.5, math.nan, "0.5"),
         (-0.05, 0.02, "-0.05(2)"),
         (0.9998, 0.00098, "1.000(1)"),
+        (0.999998, 0.00002, "1.0000(1)"),
     ],
 )
 def test_an_error_stands_in_brackets_behind_the_digits_it_belongs_to(value: float, error: float, text: str) -> None:

@@ -268,7 +268,7 @@ def test_every_algorithm_has_every_transform(name: str, algorithm: Algorithm) ->
 def test_the_critic_learns_the_transformed_reward(algorithm: Algorithm) -> None:
     # eq. 12: f(1) = tanh 1 = 0.761594 per step, so V = 0.761594 (1 - 0.8^k) / 0.2 with k = 3, 2, 1 steps to go
     learning = Learning(learning_rate=0.1, update_epochs=4, num_minibatches=2)
-    policy = train(ConstantReward(3, ends=True), replace(algorithm, reward_transform="tanh"), 20, 16, 9, learning)
+    policy = train(ConstantReward(3, ends=True), replace(algorithm, reward_transform="tanh"), 15, 16, 9, learning)
     assert policy.value(torch.eye(3)).tolist() == pytest.approx([1.858290, 1.370870, 0.761594], abs=0.06)
 
 
