@@ -38,6 +38,8 @@ class Rollout(NamedTuple):
     """n, divides T."""
     importance: Tensor | None = None
     """(T, E, N) importance weights of the actions, 1 where they come straight from pi; None where all do."""
+    diverged: int = 0
+    """Steps in which the physics of a sample gave up."""
 
     @property
     def executed_steps(self) -> int:
@@ -94,6 +96,7 @@ class RolloutRecorder:
         self.terminated = torch.empty(t, e, n, dtype=torch.bool)
         self.truncated = torch.empty(t, e, n, dtype=torch.bool)
         self.importance: Tensor | None = None
+        self.diverged = 0
         self._truncated_rows: list[tuple[int, Tensor, Tensor]] = []
         self._finished: list[FinishedEpisodes] = []
 
@@ -116,6 +119,10 @@ class RolloutRecorder:
         if self.importance is None:
             self.importance = torch.ones_like(self.reward)
         self.importance[t] = weight
+
+    def count_diverged(self, diverged: Tensor) -> None:
+        """Count rows (B,) bool whose physics gave up."""
+        self.diverged += int(diverged.sum())
 
     def finish(self, episodes: FinishedEpisodes) -> None:
         """Record executed episodes that ended."""
@@ -148,6 +155,7 @@ class RolloutRecorder:
             done,
             self._branch_steps,
             self.importance,
+            self.diverged,
         )
 
     def _require_finite_ends(self) -> None:

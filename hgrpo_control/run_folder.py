@@ -60,6 +60,8 @@ class Metrics(NamedTuple):
     """Half the mean squared error of Q."""
     guidance_explained_variance: float
     """Share of the variance of Q's targets beyond V that Q explains."""
+    diverged: int
+    """Steps of this iteration in which the physics of a sample gave up, which ended its episode."""
 
 
 class RunFolder:

@@ -150,7 +150,9 @@ class Sampler:
         return mean + sigma * noise, standard_log_density(noise) - sigma.log().sum(), weight
 
     def _account(self, transition: Transition, recorder: RolloutRecorder) -> None:
-        """Add the executed sample's reward to its episode; hand finished episodes on."""
+        """Add the executed sample's reward to its episode; hand finished episodes on, and what diverged."""
+        if bool(transition.terminated.any()):
+            recorder.count_diverged(self.simulator.diverged(transition.episodes.state) & transition.terminated)
         executed = slice(None, None, self.num_samples)
         self.running_return += transition.reward[executed].double()
         done = (transition.terminated | transition.truncated)[executed].nonzero().squeeze(1)

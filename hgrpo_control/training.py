@@ -18,7 +18,7 @@ from hgrpo_control.config import GRPO, Config
 from hgrpo_control.guidance import GuidanceStats
 from hgrpo_control.instruments import Instruments
 from hgrpo_control.learner import Learner, LearnerStats
-from hgrpo_control.rollout import FinishedEpisodes, NotFiniteError
+from hgrpo_control.rollout import FinishedEpisodes, NotFiniteError, Rollout
 from hgrpo_control.run_folder import Metrics, RunFolder, RunFolderError
 from hgrpo_control.sampler import Sampler
 from hgrpo_control.simulation import policy_spec, training_simulator
@@ -101,9 +101,7 @@ class Trainer:
         self.executed_steps += rollout.executed_steps
         self.simulator_steps += rollout.simulator_steps
         self.wall_seconds += ended - began
-        return self._metrics(
-            finished, stats, reading, guided, rollout.simulator_steps, sampled - began, ended - sampled
-        )
+        return self._metrics(finished, stats, reading, guided, rollout, sampled - began, ended - sampled)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything besides the policy that the next iteration depends on."""
@@ -137,7 +135,7 @@ class Trainer:
         stats: LearnerStats,
         reading: Instruments,
         guided: GuidanceStats,
-        steps: int,
+        rollout: Rollout,
         sampling: float,
         learning: float,
     ) -> Metrics:
@@ -162,10 +160,11 @@ class Trainer:
             temperature=stats.temperature,
             **reading._asdict(),
             gradient_noise_scale=stats.gradient_noise_scale,
-            simulator_steps_per_second=steps / (sampling + learning),
+            simulator_steps_per_second=rollout.simulator_steps / (sampling + learning),
             sampling_seconds=sampling,
             learning_seconds=learning,
             **guided._asdict(),
+            diverged=rollout.diverged,
         )
 
 

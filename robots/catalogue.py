@@ -1,11 +1,16 @@
-"""The tasks that come with the package, registered by name."""
+"""The tasks that come with the package, registered by name.
+
+MuJoCo is imported only when one of its tasks is made: it decides at its import how it draws.
+"""
 
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from robots.quadrotor.tasks.hover import HoverOptions, make_hover
 from robots.registry import register
+from robots.simulator import Simulator
 
 _AIRFRAMES = HoverOptions(mass=0.3, rotor_thrust=0.09, inertia=0.3, rotor_lag=0.3, wind=1.0)
 _GUSTY = HoverOptions(mass=0.3, rotor_thrust=0.09, inertia=0.3, rotor_lag=0.3, wind=1.0, gust=4.0)
@@ -13,3 +18,29 @@ _GUSTY = HoverOptions(mass=0.3, rotor_thrust=0.09, inertia=0.3, rotor_lag=0.3, w
 register("quadrotor-hover", partial(make_hover, "quadrotor-hover", HoverOptions()))
 register("quadrotor-hover-randomized", partial(make_hover, "quadrotor-hover-randomized", _AIRFRAMES))
 register("quadrotor-hover-gusty", partial(make_hover, "quadrotor-hover-gusty", _GUSTY))
+
+MUJOCO_TASKS = (
+    "Ant-v5",
+    "HalfCheetah-v5",
+    "Hopper-v5",
+    "Humanoid-v5",
+    "HumanoidStandup-v5",
+    "InvertedDoublePendulum-v5",
+    "InvertedPendulum-v5",
+    "Pusher-v5",
+    "Reacher-v5",
+    "Swimmer-v5",
+    "Walker2d-v5",
+)
+"""Gymnasium's names of the robots in robots/mujoco/tasks."""
+
+
+def _mujoco(name: str, **options: Any) -> Simulator:
+    from robots.mujoco.simulator import make_mujoco
+    from robots.mujoco.tasks.catalogue import ROBOTS
+
+    return make_mujoco(name, ROBOTS[name](), **options)
+
+
+for _name in MUJOCO_TASKS:
+    register(_name, partial(_mujoco, _name))

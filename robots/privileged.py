@@ -55,6 +55,10 @@ class Privileged:
         """(B,) that of the simulator."""
         return self.simulator.success(state)
 
+    def diverged(self, state: Any) -> Tensor:
+        """(B,) that of the simulator."""
+        return self.simulator.diverged(state)
+
     def signals(self, state: Any) -> dict[str, Tensor]:
         """Those of the simulator."""
         return self.simulator.signals(state)

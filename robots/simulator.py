@@ -35,7 +35,8 @@ class SimulatorSpec:
     `max_episode_steps` is a time limit in control steps, enforced above the simulator. `neutral_action` is an action
     that changes as little as possible (for a quadrotor: hover thrust); a fresh policy starts there and a stopped one
     returns to it. `robot` names the parameter preset that the simulator uses, if it has any. `privileged` are hidden
-    quantities that a critic may see during training; they are not needed to act.
+    quantities that a critic may see during training; they are not needed to act. `goal` says in words what counts as
+    success; it is empty where a task has no goal but its reward.
     """
 
     name: str
@@ -48,6 +49,7 @@ class SimulatorSpec:
     neutral_action: tuple[float, ...]
     robot: str = ""
     privileged: tuple[Quantity, ...] = ()
+    goal: str = ""
 
     @property
     def observation_size(self) -> int:
@@ -108,7 +110,11 @@ class Simulator(Protocol):
         ...
 
     def success(self, state: Any) -> Tensor:
-        """(B,) bool, true where an episode that ends in this state reached the task's goal."""
+        """(B,) bool, true where an episode that ends in this state reached the task's goal; never without a goal."""
+        ...
+
+    def diverged(self, state: Any) -> Tensor:
+        """(B,) bool, where the physics gave up in the step that led to this state; such a step terminated its row."""
         ...
 
     def signals(self, state: Any) -> dict[str, Tensor]:

@@ -46,6 +46,10 @@ class Probe:
         """(B,) false."""
         return torch.zeros(num_rows(state), dtype=torch.bool)
 
+    def diverged(self, state: Any) -> Tensor:
+        """(B,) false."""
+        return torch.zeros(num_rows(state), dtype=torch.bool)
+
     def signals(self, state: Any) -> dict[str, Tensor]:
         """Nothing."""
         return {}

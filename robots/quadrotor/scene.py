@@ -7,15 +7,15 @@ whatever else a task shows (gates, columns) are `Shape`s, added picture by pictu
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from robots.quadrotor.parameters import QuadrotorParameters
 from robots.render import require_gl
+from robots.shapes import Shape, Vector, add_shape, bar, path
 
 if TYPE_CHECKING:
     import mujoco
@@ -23,30 +23,10 @@ if TYPE_CHECKING:
 MAGNIFICATION = 2.5
 TILE = 1.0  # m
 FIELD_OF_VIEW = 40.0  # degrees, vertical
-PATH_SEGMENTS = 100  # a longer path is drawn from as many pieces, each over several positions
-
-Vector = np.ndarray | Sequence[float]
 
 _GREEN = (0.10, 0.75, 0.35)
-_BLUE = (0.10, 0.35, 0.95)
 _DISC_FRONT, _DISC_BACK = (1.0, 0.45, 0.10), (0.30, 0.36, 0.46)
 _FEET = 0.35  # how far below the centre they reach, over the drawn rotor offset
-
-
-class Shape(NamedTuple):
-    """A body drawn beside the quadrotor, in the world frame."""
-
-    kind: Literal["sphere", "ellipsoid", "capsule", "cylinder", "box"]
-    size: tuple[float, ...]
-    """[m] radius of a sphere, (radius, half length along z) of a capsule or cylinder, half lengths of the others."""
-    position: Vector
-    """(3,) centre [m]."""
-    rgba: tuple[float, float, float, float]
-    """Red, green, blue and opacity, each in [0, 1]."""
-    rotation: np.ndarray = np.eye(3)
-    """(3, 3), own axes to world."""
-    glow: float = 0.0
-    """Light of its own, in [0, 1]; at 1 its colour does not depend on how it is lit."""
 
 
 class Camera(NamedTuple):
@@ -71,31 +51,6 @@ def chase(position: Vector, target: Vector | None) -> Camera:
     return Camera(0.5 * (here + there), math.hypot(1.3, 1.6 * float(np.linalg.norm(here - there))))
 
 
-def path(positions: np.ndarray, rgb: tuple[float, float, float] = _BLUE, radius: float = 0.005) -> list[Shape]:
-    """Flown path through `positions` (k, 3), oldest first: a line that thins and fades towards its beginning."""
-    points = np.asarray(positions, dtype=float).reshape(-1, 3)
-    if len(points) > PATH_SEGMENTS + 1:
-        points = points[np.linspace(0, len(points) - 1, PATH_SEGMENTS + 1).round().astype(int)]
-    shapes = []
-    for i, (start, end) in enumerate(itertools.pairwise(points.tolist()), start=1):
-        age = i / (len(points) - 1)
-        if math.dist(start, end) > 1e-4:
-            shapes.append(bar(start, end, radius * (0.4 + 0.6 * age), (*rgb, 0.1 + 0.8 * age)))
-    return shapes
-
-
-def bar(start: Vector, end: Vector, radius: float, rgba: tuple[float, float, float, float]) -> Shape:
-    """Square bar, 2 `radius` thick, between two different points (3,) [m]; it is drawn faster than a round one."""
-    x, y, z = (b - a for a, b in zip(start, end, strict=True))
-    length, level = math.hypot(x, y, z), math.hypot(x, y)
-    x, y, z = x / length, y / length, z / length
-    # columns: a level direction across the bar, the one that completes the right-handed triad, the bar's own
-    cx, cy = (-y * length / level, x * length / level) if level > 0.0 else (0.0, 1.0)
-    rotation = np.array(((cx, -cy * z, x), (cy, cx * z, y), (0.0, cy * x - cx * y, z)))
-    centre = tuple(0.5 * (a + b) for a, b in zip(start, end, strict=True))
-    return Shape("box", (radius, radius, 0.5 * length), centre, rgba, rotation, glow=0.6)
-
-
 class QuadrotorScene:
     """Draws one quadrotor of the given parameters in pictures of `width` times `height` pixels.
 
@@ -115,10 +70,6 @@ class QuadrotorScene:
         self._data = mujoco.MjData(self._model)
         self._discs = [self._model.geom(f"disc_{i}").id for i in (1, 2, 3, 4)]
         self._renderer = mujoco.Renderer(self._model, height, width, max_geom=2000)
-        self._kinds = {
-            kind: getattr(mujoco.mjtGeom, f"mjGEOM_{kind.upper()}")
-            for kind in ("sphere", "ellipsoid", "capsule", "cylinder", "box")
-        }
         flags = self._renderer.scene.flags
         flags[mujoco.mjtRndFlag.mjRND_SHADOW] = False
         flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
@@ -149,7 +100,7 @@ class QuadrotorScene:
         self._renderer.update_scene(self._data, self._view(chase(position, target) if camera is None else camera))
         flown = [] if trail is None else path(trail)
         for shape in (*self._markers(position, target), *flown, *shapes):
-            self._add(shape)
+            add_shape(self._renderer.scene, shape)
         picture: np.ndarray = self._renderer.render()
         return picture
 
@@ -179,22 +130,6 @@ class QuadrotorScene:
                 markers.append(bar((x, y, 0.0), (x, y, z - r), 0.003, (*_GREEN, 0.3)))
                 markers.append(Shape("cylinder", (r, 0.001), (x, y, 0.001), (*_GREEN, 0.35)))
         return markers
-
-    def _add(self, shape: Shape) -> None:
-        """Append a shape to the picture; raises ValueError where it holds too many."""
-        scene = self._renderer.scene
-        if scene.ngeom >= scene.maxgeom:
-            raise ValueError(f"a picture holds {scene.maxgeom} shapes at most")
-        self._mujoco.mjv_initGeom(
-            scene.geoms[scene.ngeom],
-            self._kinds[shape.kind],
-            np.array((*shape.size, 0.0, 0.0)[:3], dtype=np.float64),
-            np.asarray(shape.position, dtype=np.float64),
-            np.asarray(shape.rotation, dtype=np.float64).reshape(9),
-            np.asarray(shape.rgba, dtype=np.float32),
-        )
-        scene.geoms[scene.ngeom].emission = shape.glow
-        scene.ngeom += 1
 
 
 def _world(parameters: QuadrotorParameters, width: int, height: int) -> str:

@@ -127,6 +127,7 @@ class QuadrotorHover:
             neutral_action=(dynamics.hover_action(self.parameters),) * 4,
             robot=quadrotor,
             privileged=QUANTITIES if randomization.draws_anything else (),
+            goal=f"the last {SUCCESS_SECONDS:g} s are spent within {SUCCESS_RADIUS:g} m of the target",
         )
 
     def reset(self, num: int, seed: int | torch.Generator) -> HoverState:
@@ -208,6 +209,10 @@ class QuadrotorHover:
     def success(self, state: HoverState) -> Tensor:
         """(B,) bool: the last second was spent within 0.10 m of the target."""
         return state.steps_inside >= round(SUCCESS_SECONDS * CONTROL_HZ)
+
+    def diverged(self, state: HoverState) -> Tensor:
+        """(B,) false: the equations hold at any speed that a quadrotor reaches before it has flown away."""
+        return torch.zeros_like(state.steps_inside, dtype=torch.bool)
 
     def signals(self, state: HoverState) -> dict[str, Tensor]:
         """Position error in the world frame, tilt, body rates and motor commands."""

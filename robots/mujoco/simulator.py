@@ -1,0 +1,259 @@
+"""One simulator for every MuJoCo robot: explicit states, stepped natively in batches."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import gymnasium
+import mujoco
+import numpy as np
+import torch
+from torch import Tensor
+
+from robots.mujoco.batch import RowPool, Rows, without_warnings
+from robots.mujoco.randomization import ModelFields, Randomization
+from robots.mujoco.readout import Readout
+from robots.mujoco.robot import Robot
+from robots.mujoco.scene import MujocoScene
+from robots.options import read_options
+from robots.simulator import Quantity, SimulatorSpec, Step
+
+_COMPONENTS = {"QPOS": "qpos", "QVEL": "qvel", "CTRL": "ctrl"}
+
+
+class MujocoState(NamedTuple):
+    """B simulations between two control steps."""
+
+    physics: Tensor
+    """(B, S) float64 integration state (mjSTATE_INTEGRATION), warm start and controls included."""
+    derived: Tensor
+    """(B, K) float64 what the robot reads of MjData besides, flattened; K is 0 for most."""
+    diverged: Tensor
+    """(B,) bool, whether the simulation failed in the step that led here; its other entries are those before it."""
+    factors: Tensor | tuple[()] = ()
+    """(B, P) float64 factors drawn for the model of each row; empty where nothing is randomised."""
+
+
+class Transition(NamedTuple):
+    """One control step in double precision, as Gymnasium reports it."""
+
+    state: MujocoState
+    observation: np.ndarray
+    """(B, O) float64."""
+    reward: np.ndarray
+    """(B,) float64."""
+    terminated: np.ndarray
+    """(B,) bool."""
+    terms: dict[str, np.ndarray]
+    """Parts of the reward (B,), the `reward_*` entries of Gymnasium's info."""
+
+
+def make_mujoco(name: str, robot: Robot, **given: Any) -> MujocoSimulator:
+    """The task of a robot under a name, with options of the robot or of its randomisation replaced.
+
+    Raises OptionError for an option that it does not have.
+    """
+    own = {field.name for field in dataclasses.fields(Randomization)}
+    options = read_options(_options(robot), given)
+    values = dataclasses.asdict(options)
+    randomization = Randomization(**{key: values[key] for key in own})
+    return MujocoSimulator(type(robot)(**{k: v for k, v in values.items() if k not in own}), name, randomization)
+
+
+class MujocoSimulator:
+    """A robot's task as a Simulator: observation and reward in float32 outside, physics in double precision inside.
+
+    `randomization` says which parameters of the model every episode draws anew.
+    """
+
+    def __init__(
+        self,
+        robot: Robot,
+        name: str,
+        randomization: Randomization = Randomization(),  # noqa: B008  (frozen)
+    ) -> None:
+        self.robot, self.randomization = robot, randomization
+        self.model = load_model(robot.model_file)
+        self.fields = ModelFields(self.model, randomization) if randomization.draws_anything else None
+        self.pool = RowPool(self.model, robot.frame_skip, robot.derived, self.fields)
+        self.dt = float(self.model.opt.timestep) * robot.frame_skip
+        self._slices = _state_slices(self.model)
+        self._layout = _derived_layout(self.model, self.pool.selections)
+        self._scenes: dict[tuple[int, int], MujocoScene] = {}
+        low, high = self.model.actuator_ctrlrange.T.astype(np.float32)
+        self.spec = SimulatorSpec(
+            name=name,
+            observation=robot.observation(self.model),
+            action=tuple(Quantity(f"{_actuator(self.model, i)}", "1", "actuator") for i in range(self.model.nu)),
+            action_low=tuple(map(float, low)),
+            action_high=tuple(map(float, high)),
+            control_hz=round(1.0 / self.dt, 6),
+            max_episode_steps=robot.max_episode_steps,
+            neutral_action=(0.0,) * self.model.nu,
+            privileged=self.fields.quantities() if self.fields is not None else (),
+            goal=robot.goal,
+        )
+
+    def reset(self, num: int, seed: int | torch.Generator) -> MujocoState:
+        """Initial states of `num` episodes, distributed as in Gymnasium."""
+        generator = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
+        qpos, qvel = self.robot.draw(num, self.model.qpos0.copy(), np.zeros(self.model.nv), generator)
+        factors = None if self.fields is None else self.fields.draw(num, generator)
+        return self._state(self.pool.initial(qpos, qvel, factors), factors)
+
+    def state_of(self, data: mujoco.MjData) -> MujocoState:
+        """One row that stands where an MjData of the same model stands."""
+        if self.fields is not None:
+            raise ValueError(f"{self.spec.name}: an MjData does not tell what was drawn for its model")
+        physics = np.empty((1, self.pool.state_size))
+        mujoco.mj_getState(self.model, data, physics[0], mujoco.mjtState.mjSTATE_INTEGRATION)
+        derived = {
+            key: np.array(getattr(data, field))[None][:, rows] for key, (field, rows) in self.pool.selections.items()
+        }
+        return self._state(Rows(physics, derived, np.zeros(1, dtype=bool)), None)
+
+    def observe(self, state: MujocoState) -> Tensor:
+        """(B, O) float32 observation."""
+        return torch.from_numpy(self.robot.observe(self._readout(state))).float()
+
+    def privileged(self, state: MujocoState) -> Tensor:
+        """(B, P) factors of the row's model; (B, 0) where nothing is randomised."""
+        return state.physics[:, :0].float() if isinstance(state.factors, tuple) else state.factors.float()
+
+    def split_noise(self, state: MujocoState, index: Tensor) -> MujocoState:
+        """The state as it is: a step draws nothing."""
+        return state
+
+    def step(self, state: MujocoState, action: Tensor) -> Step:
+        """Hold controls (B, A) for one control period; MuJoCo clips them to their range, the reward does not.
+
+        A row that diverges ends its episode there, with reward 0.
+        """
+        t = self.transition(state, action.detach().cpu().numpy())
+        observation, reward, terminated = map(torch.from_numpy, (t.observation, t.reward, t.terminated))
+        return Step(t.state, observation.float(), reward.float(), terminated)
+
+    def transition(self, state: MujocoState, action: np.ndarray) -> Transition:
+        """The same step in double precision, with the parts of the reward; bit for bit what Gymnasium's `step` gives
+        for an action of the same type."""
+        factors = None if isinstance(state.factors, tuple) else state.factors.numpy()
+        rows = self.pool.step(state.physics.numpy(), action, factors)
+        new = self._state(rows, factors)
+        if rows.diverged.any():
+            new = _keep(new, state, torch.from_numpy(rows.diverged))
+        before, after = self._readout(state), self._readout(new)
+        outcome = self.robot.outcome(before, after, action, self.dt)
+        reward = np.where(rows.diverged, 0.0, outcome.reward)
+        terminated = outcome.terminated | rows.diverged
+        return Transition(new, self.robot.observe(after), reward, terminated, outcome.terms)
+
+    def diverged(self, state: MujocoState) -> Tensor:
+        """(B,) bool, where MuJoCo gave up in the step that led to the state."""
+        return state.diverged
+
+    def success(self, state: MujocoState) -> Tensor:
+        """(B,) bool, whether the robot's goal is reached; never where it has none."""
+        return torch.from_numpy(self.robot.success(self._readout(state)))
+
+    def signals(self, state: MujocoState) -> dict[str, Tensor]:
+        """What the robot's file finds worth plotting."""
+        return {name: torch.from_numpy(values) for name, values in self.robot.signals(self._readout(state)).items()}
+
+    def position(self, state: MujocoState) -> Tensor:
+        """(B, 3) where the robot is in the world [m]."""
+        return torch.from_numpy(self.robot.position(self._readout(state)))
+
+    def render(
+        self, state: MujocoState, row: int = 0, width: int = 640, height: int = 480, trail: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Picture (height, width, 3) uint8 of one row, with the path `trail` (k, 3) [m] if given.
+
+        Raises robots.render.MissingGraphicsError where no picture can be drawn.
+        """
+        if (width, height) not in self._scenes:
+            self._scenes[width, height] = MujocoScene(self.model, self.robot.view, width, height)
+        here = self.position(state)[row].numpy()
+        return self._scenes[width, height].draw(self._readout(state).qpos[row], here, trail)
+
+    def _readout(self, state: MujocoState) -> Readout:
+        """Views of a state's arrays as the robot reads them."""
+        physics, derived = state.physics.numpy(), state.derived.numpy()
+        factors = None if isinstance(state.factors, tuple) else state.factors.numpy()
+        num = len(physics)
+        mass = np.broadcast_to(self.model.body_mass, (num, self.model.nbody))
+        return Readout(
+            qpos=physics[:, self._slices["qpos"]],
+            qvel=physics[:, self._slices["qvel"]],
+            control=physics[:, self._slices["ctrl"]],
+            derived={key: derived[:, part].reshape(num, *shape) for key, (part, shape) in self._layout.items()},
+            body_mass=mass if self.fields is None else self.fields.body_mass(factors, num),
+        )
+
+    def _state(self, rows: Rows, factors: np.ndarray | None) -> MujocoState:
+        parts = [rows.derived[key].reshape(len(rows.physics), -1) for key in self._layout]
+        derived = np.concatenate(parts, axis=1) if parts else np.empty((len(rows.physics), 0))
+        return MujocoState(
+            torch.from_numpy(rows.physics),
+            torch.from_numpy(derived),
+            torch.from_numpy(rows.diverged),
+            () if factors is None else torch.from_numpy(factors),
+        )
+
+
+def load_model(file: str) -> mujoco.MjModel:
+    """A model that the gymnasium package ships, compiled."""
+    folder = os.path.join(os.path.dirname(gymnasium.__file__), "envs", "mujoco", "assets")
+    with without_warnings():
+        return mujoco.MjModel.from_xml_path(os.path.join(folder, file))
+
+
+def _keep(new: MujocoState, old: MujocoState, rows: Tensor) -> MujocoState:
+    """The new state with physics and derived quantities of some rows (B,) bool taken from the old."""
+    return new._replace(
+        physics=torch.where(rows[:, None], old.physics, new.physics),
+        derived=torch.where(rows[:, None], old.derived, new.derived),
+    )
+
+
+def _state_slices(model: Any) -> dict[str, slice]:
+    """Where positions, velocities and controls lie in an integration row: its components follow each other in the order
+    of their bits in mjtState."""
+    slices, start = {}, 0
+    wanted = {getattr(mujoco.mjtState, f"mjSTATE_{name}").value: key for name, key in _COMPONENTS.items()}
+    for bit in range(mujoco.mjtState.mjNSTATE.value):
+        if not mujoco.mjtState.mjSTATE_INTEGRATION.value >> bit & 1:
+            continue
+        size = int(mujoco.mj_stateSize(model, 1 << bit))
+        if 1 << bit in wanted:
+            slices[wanted[1 << bit]] = slice(start, start + size)
+        start += size
+    return slices
+
+
+def _derived_layout(
+    model: Any, selections: Mapping[str, tuple[str, np.ndarray | slice]]
+) -> dict[str, tuple[slice, tuple[int, ...]]]:
+    """Columns and shape of each derived quantity in the flattened (B, K)."""
+    data, layout, start = mujoco.MjData(model), {}, 0
+    for key, (field, rows) in selections.items():
+        shape = getattr(data, field)[rows].shape
+        size = int(np.prod(shape))
+        layout[key] = (slice(start, start + size), shape)
+        start += size
+    return layout
+
+
+def _options(robot: Any) -> Any:
+    """The options of a robot and of its randomisation as one dataclass instance."""
+    values = {
+        field.name: getattr(part, field.name) for part in (robot, Randomization()) for field in dataclasses.fields(part)
+    }
+    kind = dataclasses.make_dataclass("MujocoOptions", [(name, float) for name in values], frozen=True)
+    return kind(**values)
+
+
+def _actuator(model: Any, index: int) -> str:
+    return str(model.actuator(index).name or f"actuator_{index}")

@@ -1,0 +1,82 @@
+"""Ant-v5: run forward on four legs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from robots.mujoco.initial_noise import normal, uniform
+from robots.mujoco.quantities import CONTACT_FORCE, body_quantities, joint_quantities
+from robots.mujoco.readout import Derived, Outcome, Readout, squared_sum
+from robots.mujoco.robot import Robot, View
+from robots.simulator import Quantity
+
+
+@dataclass(frozen=True)
+class Ant(Robot):
+    """Reward: velocity of the torso along x + healthy_reward - cost of control - cost of contact forces cut at +-1; a
+    torso outside 0.2 m to 1 m ends the episode.
+
+    The velocity is that of the torso's derived position, one physics step behind the joints, as in Gymnasium.
+    """
+
+    forward_reward_weight: float = 1.0
+    ctrl_cost_weight: float = 0.5
+    contact_cost_weight: float = 5e-4
+    healthy_reward: float = 1.0
+    reset_noise_scale: float = 0.1
+
+    model_file: ClassVar[str] = "ant.xml"
+    frame_skip: ClassVar[int] = 5
+    max_episode_steps: ClassVar[int] = 1000
+    derived: ClassVar[Mapping[str, Derived]] = {
+        "torso": Derived("xpos", ("torso",)),
+        "contact_force": Derived("cfrc_ext"),
+    }
+    view: ClassVar[View] = View(distance=4.5, follow="xy", lookat=(0.0, 0.0, 0.5))
+
+    def observe(self, now: Readout) -> np.ndarray:
+        """(B, 105) positions without x and y, velocities, contact force and torque of each body cut at +-1."""
+        forces = np.clip(now.derived["contact_force"], -1.0, 1.0)[:, 1:]
+        return np.concatenate((now.qpos[:, 2:], now.qvel, forces.reshape(len(forces), -1)), axis=1)
+
+    def observation(self, model: Any) -> tuple[Quantity, ...]:
+        """Joint positions without the first two, joint velocities, contact forces of the bodies."""
+        return joint_quantities(model, skip_positions=2) + body_quantities(model, "contact", CONTACT_FORCE)
+
+    def outcome(self, before: Readout, after: Readout, action: np.ndarray, dt: float) -> Outcome:
+        """Speed and staying upright are paid, control and contact cost; a fall ends the episode."""
+        healthy = _healthy(after)
+        velocity = (after.derived["torso"][:, 0, 0] - before.derived["torso"][:, 0, 0]) / dt
+        forward = velocity * self.forward_reward_weight
+        survive = healthy * self.healthy_reward
+        control = self.ctrl_cost_weight * squared_sum(action)
+        contact = self.contact_cost_weight * squared_sum(np.clip(after.derived["contact_force"], -1.0, 1.0))
+        terms = {
+            "reward_forward": forward,
+            "reward_ctrl": -control,
+            "reward_contact": -contact,
+            "reward_survive": survive,
+        }
+        return Outcome((forward + survive) - (control + contact), ~healthy, terms)
+
+    def draw(
+        self, num: int, qpos: np.ndarray, qvel: np.ndarray, generator: torch.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Positions uniform, velocities normal about the model's."""
+        scale = self.reset_noise_scale
+        return qpos + uniform(generator, scale, num, len(qpos)), qvel + normal(generator, scale, num, len(qvel))
+
+    def position(self, now: Readout) -> np.ndarray:
+        """(B, 3) of the torso."""
+        return now.qpos[:, :3]
+
+
+def _healthy(now: Readout) -> np.ndarray:
+    """(B,) bool: the torso between 0.2 m and 1 m high, and everything finite."""
+    finite = np.isfinite(now.qpos).all(axis=1) & np.isfinite(now.qvel).all(axis=1)
+    return np.asarray(finite & (now.qpos[:, 2] >= 0.2) & (now.qpos[:, 2] <= 1.0))

@@ -1,0 +1,56 @@
+"""HalfCheetah-v5: run forward in a plane."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from robots.mujoco.initial_noise import normal, uniform
+from robots.mujoco.quantities import joint_quantities
+from robots.mujoco.readout import Outcome, Readout, squared_sum
+from robots.mujoco.robot import Robot, View
+from robots.simulator import Quantity
+
+
+@dataclass(frozen=True)
+class HalfCheetah(Robot):
+    """Reward: forward_reward_weight * velocity along x - ctrl_cost_weight * |action|^2. Nothing ends an episode."""
+
+    forward_reward_weight: float = 1.0
+    ctrl_cost_weight: float = 0.1
+    reset_noise_scale: float = 0.1
+
+    model_file: ClassVar[str] = "half_cheetah.xml"
+    frame_skip: ClassVar[int] = 5
+    max_episode_steps: ClassVar[int] = 1000
+    view: ClassVar[View] = View(distance=4.0, follow="x", lookat=(0.0, 0.0, 0.6))
+
+    def observe(self, now: Readout) -> np.ndarray:
+        """(B, 17) positions without x, velocities."""
+        return np.concatenate((now.qpos[:, 1:], now.qvel), axis=1)
+
+    def observation(self, model: Any) -> tuple[Quantity, ...]:
+        """Joint positions without the first, joint velocities."""
+        return joint_quantities(model, skip_positions=1)
+
+    def outcome(self, before: Readout, after: Readout, action: np.ndarray, dt: float) -> Outcome:
+        """Speed is paid, control costs."""
+        forward = self.forward_reward_weight * ((after.qpos[:, 0] - before.qpos[:, 0]) / dt)
+        control = self.ctrl_cost_weight * squared_sum(action)
+        terms = {"reward_forward": forward, "reward_ctrl": -control}
+        return Outcome(forward - control, np.zeros(len(forward), dtype=bool), terms)
+
+    def draw(
+        self, num: int, qpos: np.ndarray, qvel: np.ndarray, generator: torch.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Positions uniform, velocities normal about the model's."""
+        scale = self.reset_noise_scale
+        return qpos + uniform(generator, scale, num, len(qpos)), qvel + normal(generator, scale, num, len(qvel))
+
+    def position(self, now: Readout) -> np.ndarray:
+        """(B, 3) of the torso."""
+        x, z = now.qpos[:, 0], now.qpos[:, 1]
+        return np.stack((x, np.zeros_like(x), z + 0.7), axis=1)

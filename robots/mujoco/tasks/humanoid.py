@@ -1,0 +1,79 @@
+"""Humanoid-v5: walk forward on two legs, in space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from robots.mujoco.initial_noise import uniform
+from robots.mujoco.readout import Derived, Outcome, Readout, squared_sum
+from robots.mujoco.robot import Robot, View
+from robots.mujoco.tasks.humanoid_observation import HUMANOID_DERIVED, humanoid_observation, humanoid_quantities
+from robots.simulator import Quantity
+
+
+@dataclass(frozen=True)
+class Humanoid(Robot):
+    """Reward: velocity of the centre of mass along x + healthy_reward - cost of control - cost of contact forces; a
+    pelvis outside 1 m to 2 m ends the episode.
+
+    The velocity is that of derived positions, one physics step behind the joints, as in Gymnasium.
+    """
+
+    forward_reward_weight: float = 1.25
+    ctrl_cost_weight: float = 0.1
+    contact_cost_weight: float = 5e-7
+    healthy_reward: float = 5.0
+    reset_noise_scale: float = 1e-2
+
+    model_file: ClassVar[str] = "humanoid.xml"
+    frame_skip: ClassVar[int] = 5
+    max_episode_steps: ClassVar[int] = 1000
+    derived: ClassVar[Mapping[str, Derived]] = {"centre": Derived("xipos"), **HUMANOID_DERIVED}
+    view: ClassVar[View] = View(distance=4.5, follow="xy", lookat=(0.0, 0.0, 1.1))
+
+    def observe(self, now: Readout) -> np.ndarray:
+        """(B, 348) positions without x and y, velocities, and of each body inertia, velocity and contact force about
+        the centre of mass, with the actuators' forces in between."""
+        return humanoid_observation(now)
+
+    def observation(self, model: Any) -> tuple[Quantity, ...]:
+        """The same entries by name."""
+        return humanoid_quantities(model)
+
+    def outcome(self, before: Readout, after: Readout, action: np.ndarray, dt: float) -> Outcome:
+        """Speed and staying upright are paid, control and contact cost; a fall ends the episode."""
+        healthy = (after.qpos[:, 2] > 1.0) & (after.qpos[:, 2] < 2.0)
+        velocity = (_centre_of_mass(after) - _centre_of_mass(before))[:, 0] / dt
+        forward = self.forward_reward_weight * velocity
+        survive = healthy * self.healthy_reward
+        control = self.ctrl_cost_weight * squared_sum(after.control)
+        contact = np.clip(self.contact_cost_weight * squared_sum(after.derived["contact_force"]), -np.inf, 10.0)
+        terms = {
+            "reward_survive": survive,
+            "reward_forward": forward,
+            "reward_ctrl": -control,
+            "reward_contact": -contact,
+        }
+        return Outcome((forward + survive) - (control + contact), ~healthy, terms)
+
+    def draw(
+        self, num: int, qpos: np.ndarray, qvel: np.ndarray, generator: torch.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Positions and velocities uniform about the model's."""
+        scale = self.reset_noise_scale
+        return qpos + uniform(generator, scale, num, len(qpos)), qvel + uniform(generator, scale, num, len(qvel))
+
+    def position(self, now: Readout) -> np.ndarray:
+        """(B, 3) of the torso."""
+        return now.qpos[:, :3]
+
+
+def _centre_of_mass(now: Readout) -> np.ndarray:
+    """(B, 2) horizontal position of the centre of mass [m]."""
+    weighted = np.einsum("kb,kbj->kj", now.body_mass, now.derived["centre"])
+    return np.asarray((weighted / now.body_mass.sum(axis=1, keepdims=True))[:, :2])

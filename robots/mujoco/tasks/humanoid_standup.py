@@ -1,0 +1,61 @@
+"""HumanoidStandup-v5: get up from lying on the back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from robots.mujoco.initial_noise import uniform
+from robots.mujoco.readout import Derived, Outcome, Readout, squared_sum
+from robots.mujoco.robot import Robot, View
+from robots.mujoco.tasks.humanoid_observation import HUMANOID_DERIVED, humanoid_observation, humanoid_quantities
+from robots.simulator import Quantity
+
+
+@dataclass(frozen=True)
+class HumanoidStandup(Robot):
+    """Reward: height of the torso over the physics step - cost of control - cost of contact forces + 1. Nothing ends
+    an episode."""
+
+    uph_cost_weight: float = 1.0
+    ctrl_cost_weight: float = 0.1
+    impact_cost_weight: float = 5e-7
+    reset_noise_scale: float = 1e-2
+
+    model_file: ClassVar[str] = "humanoidstandup.xml"
+    frame_skip: ClassVar[int] = 5
+    max_episode_steps: ClassVar[int] = 1000
+    derived: ClassVar[Mapping[str, Derived]] = HUMANOID_DERIVED
+    view: ClassVar[View] = View(distance=4.0, follow="xy", lookat=(0.0, 0.0, 0.7))
+
+    def observe(self, now: Readout) -> np.ndarray:
+        """(B, 348) positions without x and y, velocities, and of each body inertia, velocity and contact force about
+        the centre of mass, with the actuators' forces in between."""
+        return humanoid_observation(now)
+
+    def observation(self, model: Any) -> tuple[Quantity, ...]:
+        """The same entries by name."""
+        return humanoid_quantities(model)
+
+    def outcome(self, before: Readout, after: Readout, action: np.ndarray, dt: float) -> Outcome:
+        """Height is paid, control and contact cost."""
+        height = (after.qpos[:, 2] - 0) / (dt / self.frame_skip)
+        control = self.ctrl_cost_weight * squared_sum(after.control)
+        impact = np.clip(self.impact_cost_weight * squared_sum(after.derived["contact_force"]), -np.inf, 10.0)
+        terms = {"reward_linup": height, "reward_quadctrl": -control, "reward_impact": -impact}
+        return Outcome(((height - control) - impact) + 1, np.zeros(len(height), dtype=bool), terms)
+
+    def draw(
+        self, num: int, qpos: np.ndarray, qvel: np.ndarray, generator: torch.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Positions and velocities uniform about the model's."""
+        scale = self.reset_noise_scale
+        return qpos + uniform(generator, scale, num, len(qpos)), qvel + uniform(generator, scale, num, len(qvel))
+
+    def position(self, now: Readout) -> np.ndarray:
+        """(B, 3) of the torso."""
+        return now.qpos[:, :3]

@@ -1,0 +1,81 @@
+"""InvertedDoublePendulum-v5: keep two poles upright, one on the other, on a cart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from robots.mujoco.initial_noise import normal, uniform
+from robots.mujoco.quantities import joint_quantities
+from robots.mujoco.readout import Derived, Outcome, Readout
+from robots.mujoco.robot import Robot, View
+from robots.simulator import Quantity
+
+
+@dataclass(frozen=True)
+class InvertedDoublePendulum(Robot):
+    """Reward: healthy_reward - how far the tip is from upright - how fast the poles turn; a tip below 1 m ends the
+    episode.
+
+    The tip is a derived position, one physics step behind the joints, as in Gymnasium.
+    """
+
+    healthy_reward: float = 10.0
+    reset_noise_scale: float = 0.1
+
+    model_file: ClassVar[str] = "inverted_double_pendulum.xml"
+    frame_skip: ClassVar[int] = 5
+    max_episode_steps: ClassVar[int] = 1000
+    derived: ClassVar[Mapping[str, Derived]] = {
+        "tip": Derived("site_xpos", ("tip",)),
+        "constraint_force": Derived("qfrc_constraint"),
+    }
+    view: ClassVar[View] = View(distance=4.2, follow="", lookat=(0.0, 0.0, 0.5))
+    goal: ClassVar[str] = "the poles stand at the time limit"
+
+    def observe(self, now: Readout) -> np.ndarray:
+        """(B, 9) cart position, sines and cosines of the poles, velocities and the cart's constraint force cut at
+        +-10."""
+        force = np.clip(now.derived["constraint_force"], -10, 10)[:, :1]
+        angle = now.qpos[:, 1:]
+        parts = (now.qpos[:, :1], np.sin(angle), np.cos(angle), np.clip(now.qvel, -10, 10), force)
+        return np.concatenate(parts, axis=1)
+
+    def observation(self, model: Any) -> tuple[Quantity, ...]:
+        """The same entries by name."""
+        named = joint_quantities(model)
+        return (
+            named[0],
+            *(Quantity(f"{f}_{pole.name}") for f in ("sin", "cos") for pole in named[1:3]),
+            *named[3:],
+            Quantity("constraint_force", "N", "joint"),
+        )
+
+    def outcome(self, before: Readout, after: Readout, action: np.ndarray, dt: float) -> Outcome:
+        """Standing is paid, distance and speed cost; a fall ends the episode."""
+        x, y = after.derived["tip"][:, 0, 0], after.derived["tip"][:, 0, 2]
+        fallen = y <= 1
+        distance = 0.01 * x**2 + (y - 2) ** 2
+        speed = 1e-3 * after.qvel[:, 1] ** 2 + 5e-3 * after.qvel[:, 2] ** 2
+        survive = self.healthy_reward * ~fallen
+        terms = {"reward_survive": survive, "distance_penalty": -distance, "velocity_penalty": -speed}
+        return Outcome((survive - distance) - speed, fallen, terms)
+
+    def draw(
+        self, num: int, qpos: np.ndarray, qvel: np.ndarray, generator: torch.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Positions uniform, velocities normal about the model's."""
+        scale = self.reset_noise_scale
+        return qpos + uniform(generator, scale, num, len(qpos)), qvel + normal(generator, scale, num, len(qvel))
+
+    def position(self, now: Readout) -> np.ndarray:
+        """(B, 3) of the tip."""
+        return now.derived["tip"][:, 0]
+
+    def success(self, now: Readout) -> np.ndarray:
+        """(B,) bool: the poles stand."""
+        return np.asarray(now.derived["tip"][:, 0, 2] > 1)

@@ -1,0 +1,58 @@
+"""InvertedPendulum-v5: keep a pole upright on a cart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from robots.mujoco.initial_noise import uniform
+from robots.mujoco.quantities import joint_quantities
+from robots.mujoco.readout import Outcome, Readout
+from robots.mujoco.robot import Robot, View
+from robots.simulator import Quantity
+
+
+@dataclass(frozen=True)
+class InvertedPendulum(Robot):
+    """Reward: 1 while the pole leans less than 0.2 rad; beyond that the episode ends."""
+
+    reset_noise_scale: float = 0.01
+
+    model_file: ClassVar[str] = "inverted_pendulum.xml"
+    frame_skip: ClassVar[int] = 2
+    max_episode_steps: ClassVar[int] = 1000
+    view: ClassVar[View] = View(distance=2.6, follow="", lookat=(0.0, 0.0, 0.2))
+    goal: ClassVar[str] = "the pole stands at the time limit"
+
+    def observe(self, now: Readout) -> np.ndarray:
+        """(B, 4) positions and velocities of cart and pole."""
+        return np.concatenate((now.qpos, now.qvel), axis=1)
+
+    def observation(self, model: Any) -> tuple[Quantity, ...]:
+        """Joint positions and velocities."""
+        return joint_quantities(model)
+
+    def outcome(self, before: Readout, after: Readout, action: np.ndarray, dt: float) -> Outcome:
+        """Standing is paid; a fall ends the episode."""
+        fallen = ~np.isfinite(self.observe(after)).all(axis=1) | (np.abs(after.qpos[:, 1]) > 0.2)
+        reward = (~fallen).astype(np.float64)
+        return Outcome(reward, fallen, {"reward_survive": reward})
+
+    def draw(
+        self, num: int, qpos: np.ndarray, qvel: np.ndarray, generator: torch.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Positions and velocities uniform about the model's."""
+        scale = self.reset_noise_scale
+        return qpos + uniform(generator, scale, num, len(qpos)), qvel + uniform(generator, scale, num, len(qvel))
+
+    def position(self, now: Readout) -> np.ndarray:
+        """(B, 3) of the cart."""
+        x = now.qpos[:, 0]
+        return np.stack((x, np.zeros_like(x), np.zeros_like(x)), axis=1)
+
+    def success(self, now: Readout) -> np.ndarray:
+        """(B,) bool: the pole stands."""
+        return np.abs(now.qpos[:, 1]) <= 0.2

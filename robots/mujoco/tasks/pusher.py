@@ -1,0 +1,89 @@
+"""Pusher-v5: push a cylinder to a goal with an arm of seven joints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from robots.mujoco.initial_noise import rejection, uniform
+from robots.mujoco.quantities import joint_quantities
+from robots.mujoco.readout import Derived, Outcome, Readout, length, squared_sum
+from robots.mujoco.robot import Robot, View
+from robots.simulator import Quantity
+
+
+@dataclass(frozen=True)
+class Pusher(Robot):
+    """Reward: - distance of object and goal - distance of object and tip - |action|^2, each weighted. Nothing ends an
+    episode.
+
+    Distances are those of derived positions, one physics step behind the joints, as in Gymnasium.
+    """
+
+    reward_near_weight: float = 0.5
+    reward_dist_weight: float = 1.0
+    reward_control_weight: float = 0.1
+
+    model_file: ClassVar[str] = "pusher_v5.xml"
+    frame_skip: ClassVar[int] = 5
+    max_episode_steps: ClassVar[int] = 100
+    derived: ClassVar[Mapping[str, Derived]] = {"ends": Derived("xpos", ("tips_arm", "object", "goal"))}
+    view: ClassVar[View] = View(distance=2.6, follow="", lookat=(0.3, -0.2, -0.2), elevation=-35.0, azimuth=60.0)
+    goal: ClassVar[str] = "the object is within 5 cm of the goal at the end"
+
+    def observe(self, now: Readout) -> np.ndarray:
+        """(B, 23) positions and velocities of the arm, then where tip, object and goal are."""
+        ends = now.derived["ends"].reshape(len(now.qpos), -1)
+        return np.concatenate((now.qpos[:, :7], now.qvel[:, :7], ends), axis=1)
+
+    def observation(self, model: Any) -> tuple[Quantity, ...]:
+        """The same entries by name."""
+        named = joint_quantities(model)
+        places = (Quantity(f"{end}_{axis}", "m", "world") for end in ("tip", "object", "goal") for axis in "xyz")
+        return (*named[:7], *named[model.nq : model.nq + 7], *places)
+
+    def outcome(self, before: Readout, after: Readout, action: np.ndarray, dt: float) -> Outcome:
+        """Distances and control cost."""
+        near = -length(_between(after, 0)) * self.reward_near_weight
+        distance = -length(_between(after, 2)) * self.reward_dist_weight
+        control = -squared_sum(action) * self.reward_control_weight
+        terms = {"reward_dist": distance, "reward_ctrl": control, "reward_near": near}
+        return Outcome((distance + control) + near, np.zeros(len(near), dtype=bool), terms)
+
+    def draw(
+        self, num: int, qpos: np.ndarray, qvel: np.ndarray, generator: torch.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The arm at rest, the object uniform in a rectangle, at least 0.17 m from the goal."""
+        positions = np.tile(qpos, (num, 1))
+        low, high = np.array([-0.3, -0.2]), np.array([0.0, 0.2])
+        positions[:, -4:-2] = rejection(generator, low, high, num, lambda p: length(p) > 0.17)
+        positions[:, -2:] = 0.0
+        velocities = qvel + uniform(generator, 0.005, num, len(qvel))
+        velocities[:, -4:] = 0.0
+        return positions, velocities
+
+    def position(self, now: Readout) -> np.ndarray:
+        """(B, 3) of the tip."""
+        return now.derived["ends"][:, 0]
+
+    def success(self, now: Readout) -> np.ndarray:
+        """(B,) bool: within 5 cm."""
+        return length(_between(now, 2)) < 0.05
+
+    def signals(self, now: Readout) -> dict[str, np.ndarray]:
+        """Distances and control."""
+        return {
+            "object to goal [m]": _between(now, 2),
+            "object to tip [m]": _between(now, 0),
+            "control [1]": now.control,
+        }
+
+
+def _between(now: Readout, end: int) -> np.ndarray:
+    """(B, 3) object minus tip (0) or goal (2) [m]."""
+    ends = now.derived["ends"]
+    return np.asarray(ends[:, 1] - ends[:, end])

@@ -1,0 +1,55 @@
+"""Swimmer-v5: swim forward with three links in a viscous plane."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from robots.mujoco.initial_noise import uniform
+from robots.mujoco.quantities import joint_quantities
+from robots.mujoco.readout import Outcome, Readout, squared_sum
+from robots.mujoco.robot import Robot, View
+from robots.simulator import Quantity
+
+
+@dataclass(frozen=True)
+class Swimmer(Robot):
+    """Reward: forward_reward_weight * velocity along x - ctrl_cost_weight * |action|^2. Nothing ends an episode."""
+
+    forward_reward_weight: float = 1.0
+    ctrl_cost_weight: float = 1e-4
+    reset_noise_scale: float = 0.1
+
+    model_file: ClassVar[str] = "swimmer.xml"
+    frame_skip: ClassVar[int] = 4
+    max_episode_steps: ClassVar[int] = 1000
+    view: ClassVar[View] = View(distance=6.0, follow="xy", elevation=-50.0)
+
+    def observe(self, now: Readout) -> np.ndarray:
+        """(B, 8) positions without x and y, velocities."""
+        return np.concatenate((now.qpos[:, 2:], now.qvel), axis=1)
+
+    def observation(self, model: Any) -> tuple[Quantity, ...]:
+        """Joint positions without the first two, joint velocities."""
+        return joint_quantities(model, skip_positions=2)
+
+    def outcome(self, before: Readout, after: Readout, action: np.ndarray, dt: float) -> Outcome:
+        """Speed is paid, control costs."""
+        forward = self.forward_reward_weight * ((after.qpos[:, 0] - before.qpos[:, 0]) / dt)
+        control = self.ctrl_cost_weight * squared_sum(action)
+        terms = {"reward_forward": forward, "reward_ctrl": -control}
+        return Outcome(forward - control, np.zeros(len(forward), dtype=bool), terms)
+
+    def draw(
+        self, num: int, qpos: np.ndarray, qvel: np.ndarray, generator: torch.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Positions and velocities uniform about the model's."""
+        scale = self.reset_noise_scale
+        return qpos + uniform(generator, scale, num, len(qpos)), qvel + uniform(generator, scale, num, len(qvel))
+
+    def position(self, now: Readout) -> np.ndarray:
+        """(B, 3) of the front link."""
+        return np.concatenate((now.qpos[:, :2], np.zeros((len(now.qpos), 1))), axis=1)
