@@ -43,6 +43,7 @@ class Evaluation:
         """Write as JSON; what was not there to be measured is null, since JSON has no NaN."""
         fields = asdict(self)
         fields["final_second"] = {k: None if math.isnan(v) else v for k, v in self.final_second.items()}
+        fields = {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in fields.items()}
         path.write_text(json.dumps(fields, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""The command `hgrpo` as a child process that stops when whoever started it closes its standard input, or dies.
+"""Child processes that stop when whoever started them closes their standard input, or dies; the command `hgrpo` as one.
 
 Training that is asked to stop saves first. A child that outlived its parent would go on writing into a run folder
 that somebody else resumes.
@@ -14,12 +14,17 @@ from hgrpo_control.cli import entry_point
 
 
 def main() -> None:
-    """Run the command line while the parent lives."""
-    threading.Thread(target=_stop_with_parent, daemon=True).start()
+    """Run the command line of `hgrpo` while the parent lives."""
+    stop_with_parent()
     entry_point()
 
 
-def _stop_with_parent() -> None:
+def stop_with_parent() -> None:
+    """Send SIGTERM to this process once its standard input ends."""
+    threading.Thread(target=_wait_for_end, daemon=True).start()
+
+
+def _wait_for_end() -> None:
     while os.read(0, 4096):  # empty at end of file; not sys.stdin, whose lock a daemon thread must not hold at exit
         pass
     os.kill(os.getpid(), signal.SIGTERM)

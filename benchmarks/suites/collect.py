@@ -70,9 +70,8 @@ def _final(run: Run) -> Final:
     assert figures is not None
     measures = ("episodes", "success_rate", "return_mean", "return_std", "length_mean", "terminated_rate")
     counters = (last.executed_steps, last.simulator_steps, last.wall_seconds)
-    return Final(
-        run.task, run.variant.name, run.variant.algorithm, run.seed, *counters, *(figures[m] for m in measures)
-    )
+    measured = (math.nan if figures[m] is None else figures[m] for m in measures)
+    return Final(run.task, run.variant.name, run.variant.algorithm, run.seed, *counters, *measured)
 
 
 def _origins(runs: Sequence[Run]) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hgrpo_control.command_line import nearest
-from hgrpo_control.config import ALGORITHMS
+from suites.learners import LEARNERS
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,79}")
 _TAKEN_OPTIONS = ("--seed", "--out", "--resume", "--video", "--help", "-h")
@@ -21,7 +21,7 @@ class SuiteError(ValueError):
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to train: `hgrpo train ALGORITHM TASK OPTIONS`."""
+    """One way to train: `LEARNER train ALGORITHM TASK OPTIONS`."""
 
     name: str
     algorithm: str
@@ -33,11 +33,15 @@ class Variant:
     """Tasks this variant is limited to; all of the suite's where empty."""
     seeds: tuple[int, ...] = ()
     """Seeds of this variant; the suite's where empty."""
+    learner: str = "hgrpo"
+    """Whose implementation of the algorithm trains it: a key of LEARNERS."""
 
     def __post_init__(self) -> None:
         _require_name("variant", self.name)
-        if self.algorithm not in ALGORITHMS:
-            hint = nearest(self.algorithm, tuple(ALGORITHMS))
+        _require_among(f"variant {self.name} names the learner", self.learner, tuple(LEARNERS))
+        algorithms = LEARNERS[self.learner].algorithms
+        if self.algorithm not in algorithms:
+            hint = nearest(self.algorithm, algorithms)
             raise SuiteError(f"variant {self.name}: unknown algorithm {self.algorithm!r}; {hint}")
         if isinstance(self.options, str):
             raise SuiteError(f"variant {self.name}: options must be a tuple of words; given {self.options!r}")

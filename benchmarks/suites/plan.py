@@ -12,15 +12,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hgrpo_control.command_line import UsageError
-from hgrpo_control.config import Config, ConfigError
+from hgrpo_control.config import ConfigError
 from hgrpo_control.run_folder import RunFolder, RunFolderError
-from hgrpo_control.train_options import parse_train_options
-from policies import checkpoint
 from suites.definition import Suite, SuiteError, Variant
+from suites.learners import LEARNERS, Learner, Settings
 
 Step = Literal["train", "resume", "evaluate"]
-
-_BEFORE_TRAINING = {"config.json", "tensorboard", checkpoint.CHECKPOINT_NAME + ".partial"}
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,7 @@ class Run:
     task: str
     variant: Variant
     seed: int
-    config: Config
+    config: Settings
     """What the suite asks for now."""
     path: Path
 
@@ -39,6 +36,16 @@ class Run:
     def label(self) -> str:
         """TASK/VARIANT/seedS."""
         return f"{self.task}/{self.variant.name}/seed{self.seed}"
+
+    @property
+    def learner(self) -> Learner:
+        """Who trains it."""
+        return LEARNERS[self.variant.learner]
+
+    @property
+    def checkpoint(self) -> Path:
+        """What holds its policy."""
+        return self.path / self.learner.checkpoint
 
     @property
     def folder(self) -> RunFolder:
@@ -56,7 +63,7 @@ class Run:
         return self.path.with_name(self.path.name + ".origin.jsonl")
 
     def words(self, step: Step) -> list[str]:
-        """What follows `hgrpo` on the command line of a step."""
+        """What follows the learner's name on the command line of a step."""
         if step == "train":
             options = [*self.variant.options, "--seed", str(self.seed), "--out", str(self.path)]
             return ["train", self.variant.algorithm, self.task, *options]
@@ -72,23 +79,9 @@ def planned_runs(suite: Suite, root: Path, only: Sequence[str] = (), seeds: Sequ
     `only` holds patterns (* ? [...]) for TASK/VARIANT, or for one of the two alone. Raises SuiteError if a variant's
     options do not parse, or if a pattern or seed fits nothing.
     """
-    configs = {(task, v.name): _config(task, v) for v in suite.variants for task in suite.tasks_of(v)}
-    runs = [
-        Run(
-            suite,
-            task,
-            v,
-            seed,
-            _with_seed(configs[task, v.name], seed),
-            root / suite.name / task / v.name / f"seed{seed}",
-        )
-        for seed in suite.all_seeds
-        for task in suite.tasks
-        for v in suite.variants
-        if (task, v.name) in configs and seed in suite.seeds_of(v)
-    ]
+    pairs = [(task, v) for task in suite.tasks for v in suite.variants if task in suite.tasks_of(v)]
     for pattern in only:
-        if not any(_fits(run, pattern) for run in runs):
+        if not any(_fits(*pair, pattern) for pair in pairs):
             variants = ", ".join(v.name for v in suite.variants)
             raise SuiteError(
                 f"--only {pattern} fits no TASK/VARIANT; variants: {variants}; tasks: {', '.join(suite.tasks)}"
@@ -96,21 +89,27 @@ def planned_runs(suite: Suite, root: Path, only: Sequence[str] = (), seeds: Sequ
     for seed in seeds:
         if seed not in suite.all_seeds:
             raise SuiteError(f"seed {seed} is not in suite {suite.name}; its seeds: {suite.all_seeds}")
-    kept = [run for run in runs if not only or any(_fits(run, pattern) for pattern in only)]
-    return [run for run in kept if not seeds or run.seed in seeds]
+    chosen = [pair for pair in pairs if not only or any(_fits(*pair, pattern) for pattern in only)]
+    configs = [(task, v, _config(task, v)) for task, v in chosen]
+    return [
+        Run(suite, task, v, seed, _with_seed(config, seed), root / suite.name / task / v.name / f"seed{seed}")
+        for seed in suite.all_seeds
+        for task, v, config in configs
+        if seed in suite.seeds_of(v) and (not seeds or seed in seeds)
+    ]
 
 
 def next_step(run: Run) -> Step | None:
     """What a run needs next; None if it is finished and evaluated as the suite asks."""
-    if not run.folder.checkpoint.exists():
+    if not run.checkpoint.exists():
         return "train"
     if _iterations(run) < run.config.num_iterations:
         return "resume"
     if read_evaluation(run) is not None:
         return None
     # The last row is written before the last checkpoint, so a run killed in between has all rows but an older policy.
-    _, training = checkpoint.restore(run.folder.checkpoint)
-    return "evaluate" if training["iteration"] >= run.config.num_iterations else "resume"
+    saved = run.learner.saved_iteration(run.checkpoint)
+    return "evaluate" if saved is None or saved >= run.config.num_iterations else "resume"
 
 
 def share_done(run: Run) -> float:
@@ -132,7 +131,7 @@ def read_evaluation(run: Run) -> dict[str, Any] | None:
 
 def clear_unstarted(run: Run) -> None:
     """Remove what a run left that was killed before its first checkpoint, so that it can begin again."""
-    if run.path.exists() and not run.folder.checkpoint.exists():
+    if run.path.exists() and not run.checkpoint.exists():
         _require_unstarted(run)
         shutil.rmtree(run.path)
 
@@ -145,19 +144,19 @@ def require_agreement(runs: Sequence[Run]) -> None:
         raise SuiteError(f"{complaints[0]}; move it away or give the variant another name{others}")
 
 
-def _config(task: str, variant: Variant) -> Config:
+def _config(task: str, variant: Variant) -> Settings:
     try:
-        return parse_train_options([variant.algorithm, task, *variant.options]).config
+        return LEARNERS[variant.learner].parse(variant.algorithm, task, variant.options)
     except (UsageError, ConfigError) as error:
         raise SuiteError(f"variant {variant.name} on {task}: {error}") from error
 
 
-def _with_seed(config: Config, seed: int) -> Config:
-    return dataclasses.replace(config, seed=seed)
+def _with_seed(config: Settings, seed: int) -> Settings:
+    return dataclasses.replace(config, seed=seed)  # type: ignore[type-var]
 
 
-def _fits(run: Run, pattern: str) -> bool:
-    names = (f"{run.task}/{run.variant.name}", run.task, run.variant.name)
+def _fits(task: str, variant: Variant, pattern: str) -> bool:
+    names = (f"{task}/{variant.name}", task, variant.name)
     return any(fnmatchcase(name, pattern) for name in names)
 
 
@@ -168,20 +167,20 @@ def _iterations(run: Run) -> int:
 
 def _require_unstarted(run: Run) -> None:
     """Raise SuiteError if a folder without a checkpoint holds anything that a run does not make before its first."""
-    foreign = sorted(file.name for file in run.path.iterdir() if file.name not in _BEFORE_TRAINING)
+    foreign = sorted(file.name for file in run.path.iterdir() if file.name not in run.learner.before_checkpoint)
     if foreign:
-        raise SuiteError(f"{run.path} holds {foreign[0]} but no {checkpoint.CHECKPOINT_NAME}; move it away")
+        raise SuiteError(f"{run.path} holds {foreign[0]} but no {run.learner.checkpoint}; move it away")
 
 
 def _disagreement(run: Run) -> str | None:
     """How the folder of a run differs from what the suite asks for; None if it does not, or was never begun."""
     if not run.path.exists():
         return None
-    if not run.folder.checkpoint.exists():
+    if not run.checkpoint.exists():
         _require_unstarted(run)
         return None
     try:
-        found = run.folder.read_config()
+        found = run.learner.read(run.folder)
     except (RunFolderError, OSError) as error:
         return f"{run.path} cannot be used: {error}"
     asked, made = _flat(json.loads(run.config.to_json())), _flat(json.loads(found.to_json()))

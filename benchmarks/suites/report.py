@@ -164,9 +164,11 @@ def _origin(results: Results) -> str:
 def _origin_line(origin: Mapping[str, Any]) -> str:
     if "commit" not in origin:
         return f"{origin['processes']} runs without a record of their origin"
+    other = {"processes", "commit", "python", "cores", "machine", "system"}
+    versions = ", ".join(f"{name} {text}" for name, text in origin.items() if name not in other)
     return (
-        f"{origin['processes']} processes at commit {origin['commit']}, Python {origin['python']}, torch "
-        f"{origin['torch']}, numpy {origin['numpy']}, {origin['cores']} cores ({origin['machine']}, {origin['system']})"
+        f"{origin['processes']} processes at commit {origin['commit']}, Python {origin['python']}, {versions}, "
+        f"{origin['cores']} cores ({origin['machine']}, {origin['system']})"
     )
 
 

@@ -18,10 +18,13 @@ from types import FrameType
 from typing import IO, NamedTuple
 
 import hgrpo_control
+from suites.learners import LEARNERS
 from suites.origin import describe_origin
 from suites.plan import Run, Step, clear_unstarted, next_step
 
-_HGRPO = (sys.executable, "-m", "suites.child")
+COMMANDS = {name: (sys.executable, "-m", learner.module) for name, learner in LEARNERS.items()}
+"""What runs a learner's command line."""
+
 _POLL_SECONDS = 0.2
 
 
@@ -144,13 +147,14 @@ class _Schedule:
 def _launch(run: Run, step: Step, log: IO[bytes]) -> _Process:
     """Start a child. It inherits the locked log, so the run is locked for as long as the child lives."""
     words = run.words(step)
-    line = {"command": ["hgrpo", *words], "started": datetime.now(timezone.utc).isoformat(timespec="seconds")}
+    name = run.variant.learner
+    line = {"command": [name, *words], "started": datetime.now(timezone.utc).isoformat(timespec="seconds")}
     with run.origin.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line | describe_origin()) + "\n")
-    log.write(f"$ hgrpo {' '.join(words)}\n".encode())
+        file.write(json.dumps(line | describe_origin(run.learner.packages)) + "\n")
+    log.write(f"$ {name} {' '.join(words)}\n".encode())
     log.flush()
     handle = subprocess.Popen(
-        [*_HGRPO, *words],
+        [*COMMANDS[name], *words],
         stdin=subprocess.PIPE,
         stdout=log,
         stderr=subprocess.STDOUT,

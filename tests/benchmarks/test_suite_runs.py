@@ -68,7 +68,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def stand_in(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "_HGRPO", (sys.executable, "-c", STAND_IN, str(trained)))
+    monkeypatch.setitem(runner.COMMANDS, "hgrpo", (sys.executable, "-c", STAND_IN, str(trained)))
 
 
 @pytest.fixture

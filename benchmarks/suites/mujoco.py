@@ -1,0 +1,31 @@
+"""MuJoCo locomotion: PPO, Hybrid GRPO and stable-baselines3's PPO at equal simulator steps."""
+
+from __future__ import annotations
+
+from suites.definition import Suite, Variant
+
+TASKS = ("HalfCheetah-v5", "Hopper-v5", "Walker2d-v5", "Ant-v5", "InvertedDoublePendulum-v5")
+STEPS = ("--total-steps", "300000")
+# One sample per branch: n = 1 compares each with its siblings after one step, the executed one goes on.
+ONE_STEP = ("--num-samples", "4", "--branch-steps", "1", "--gae-lambda", "0.95", "--estimator", "per_sample")
+WHOLE_ROLLOUT = ("--num-samples", "4", "--gae-lambda", "0.95", "--estimator", "group_shrunk")
+
+SUITE = Suite(
+    name="mujoco",
+    title="MuJoCo locomotion at equal simulator steps",
+    tasks=TASKS,
+    variants=(
+        Variant("ppo", "ppo", STEPS, group="PPO"),
+        Variant("hybrid-one-step", "hybrid-grpo", (*STEPS, *ONE_STEP), group="Hybrid GRPO"),
+        Variant("hybrid-siblings", "hybrid-grpo", (*STEPS, *WHOLE_ROLLOUT), group="Hybrid GRPO"),
+        Variant("sb3-ppo", "ppo", STEPS, group="PPO of stable-baselines3", learner="stable-baselines3"),
+    ),
+    seeds=(0, 1, 2),
+    episodes=20,
+    comparisons=(
+        ("ppo", "sb3-ppo"),
+        ("hybrid-one-step", "ppo"),
+        ("hybrid-siblings", "ppo"),
+        ("hybrid-siblings", "hybrid-one-step"),
+    ),
+)
