@@ -7,7 +7,19 @@ from suites.hidden_luck_tuning import options
 
 RANDOMIZED, GUSTY, PLAIN = "quadrotor-hover-randomized", "quadrotor-hover-gusty", "quadrotor-hover"
 FINALIST_SEEDS = (0, 1, 2, 3, 4)
-FINALISTS = ("ppo-lambda0.98", "ppo-T128-lambda0.98", "privileged-lambda0.98", "hybrid-N4-lambda1.0", "shrunk-N4-lambda1.0")
+FINALISTS = (
+    "ppo-lambda0.98",
+    "ppo-T128-lambda0.98",
+    "privileged-lambda0.98",
+    "hybrid-N4-lambda1.0",
+    "shrunk-N4-lambda1.0",
+)
+    "ppo-lambda0.98",
+    "ppo-T128-lambda0.98",
+    "privileged-lambda0.98",
+    "hybrid-N4-lambda1.0",
+    "shrunk-N4-lambda1.0",
+)
 
 
 # What came first on the grid of hidden_luck_tuning, two seeds for the best two of each algorithm. PPO's second learner

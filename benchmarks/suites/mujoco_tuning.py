@@ -28,7 +28,14 @@ def ppo(envs: int, steps: int, minibatch: int, learning_rate: float, *words: str
 
 
 def hybrid(
-    envs: int, samples: int, steps: int, minibatch: int, learning_rate: float, gae_lambda: float, *words: str, n: int = 0
+    envs: int,
+    samples: int,
+    steps: int,
+    minibatch: int,
+    learning_rate: float,
+    gae_lambda: float,
+    *words: str,
+    n: int = 0,
 ) -> Variant:
     """Hybrid GRPO with whole-rollout branches, or of n steps."""
     rows = envs * steps if n == 1 else 0
