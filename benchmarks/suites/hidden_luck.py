@@ -14,12 +14,6 @@ FINALISTS = (
     "hybrid-N4-lambda1.0",
     "shrunk-N4-lambda1.0",
 )
-    "ppo-lambda0.98",
-    "ppo-T128-lambda0.98",
-    "privileged-lambda0.98",
-    "hybrid-N4-lambda1.0",
-    "shrunk-N4-lambda1.0",
-)
 
 
 # What came first on the grid of hidden_luck_tuning, two seeds for the best two of each algorithm. PPO's second learner
