@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable
 from typing import Any
 
+from robots.gymnasium_spec import register_environment
 from robots.simulator import Simulator
 
 _FACTORIES: dict[str, Callable[..., Simulator]] = {}
@@ -19,12 +20,13 @@ class UnknownTaskError(ValueError):
 
 
 def register(name: str, factory: Callable[..., Simulator]) -> None:
-    """Make a task available under a name; `factory(**options)` builds its simulator.
+    """Make a task available under a name and to Gymnasium; `factory(**options)` builds its simulator.
 
-    Raises ValueError if the name is taken.
+    Raises ValueError if the name is taken or cannot be part of a Gymnasium id.
     """
     if name in _FACTORIES:
         raise ValueError(f"task {name!r} is registered already")
+    register_environment(name)
     _FACTORIES[name] = factory
 
 
