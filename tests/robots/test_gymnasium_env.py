@@ -111,7 +111,7 @@ def test_it_does_what_the_simulator_does(env: gymnasium.Env) -> None:
     for _ in range(5):
         state, action = task(env).state, env.action_space.sample()
         expected = simulator.step(state, torch.from_numpy(action)[None])
-        observation, reward, terminated, truncated, info = env.step(action)
+        observation, reward, terminated, _, info = env.step(action)
         assert observation.dtype == np.float32
         np.testing.assert_array_equal(observation, expected.observation[0].float().numpy())
         assert reward == float(expected.reward[0])
@@ -173,7 +173,7 @@ def test_what_comes_too_early_or_is_unknown_is_one_line() -> None:
             early()
     with pytest.raises(ValueError, match="a reset takes no options; given 'height'"):
         env.reset(options={"height": 2})
-    with pytest.raises(TypeError, match="expected an EnvSnapshot, what get_snapshot.. returns; given dict"):
+    with pytest.raises(TypeError, match=r"expected an EnvSnapshot, what get_snapshot\(\) returns; given dict"):
         env.set_snapshot({})  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=re.escape("unknown render_mode 'rgb'; allowed: rgb_array")):
         TaskEnv(Ledger(), render_mode="rgb")
