@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from hgrpo_control.config import ALGORITHMS, GRPO, PPO, Config, ConfigError, HybridGRPO, Learning, Network
-from robots.registry import UnknownTaskError, names, nearest
+from robots.registry import UnknownTaskError, nearest, require
 
 
 def preset(algorithm: str, task: str) -> Config:
@@ -16,8 +16,10 @@ def preset(algorithm: str, task: str) -> Config:
     """
     if algorithm not in ALGORITHMS:
         raise ConfigError(f"unknown algorithm {algorithm!r}; {nearest(algorithm, tuple(ALGORITHMS))}")
-    if task not in names():
-        raise ConfigError(str(UnknownTaskError(task)))
+    try:
+        require(task)
+    except UnknownTaskError as error:
+        raise ConfigError(str(error)) from error
     if (algorithm, task) in _PRESETS:
         return _PRESETS[algorithm, task]
     return Config(task=task, algorithm=ALGORITHMS[algorithm]())

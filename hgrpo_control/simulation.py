@@ -23,9 +23,15 @@ def make_simulator(config: Config) -> Simulator:
 def training_simulator(config: Config) -> Simulator:
     """The simulator that a run is trained on: it shows what is hidden if the critic is privileged.
 
-    Raises ConfigError as `make_simulator`, and where nothing is hidden that a privileged critic could see.
+    Raises ConfigError as `make_simulator`, where nothing is hidden that a privileged critic could see, and where an
+    algorithm branches that the task does not allow to.
     """
     simulator = make_simulator(config)
+    if config.algorithm.num_samples > 1 and simulator.spec.branching_obstacle:
+        raise ConfigError(
+            f"{config.algorithm_name} branches {config.algorithm.num_samples} samples from every state, but "
+            f"{simulator.spec.branching_obstacle}; without that it trains with ppo"
+        )
     if not config.network.privileged_critic:
         return simulator
     try:

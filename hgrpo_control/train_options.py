@@ -32,9 +32,10 @@ def parse_train_options(words: list[str]) -> TrainOptions:
         )
     algorithm, task, *rest = words
     config = preset(algorithm, task)
-    default = TrainOptions(config, Path("runs") / f"{algorithm}-{task}-seed{config.seed}")
+    run = f"{algorithm}-{task}".translate(str.maketrans("/:", "--"))
+    default = TrainOptions(config, Path("runs") / f"{run}-seed{config.seed}")
     options = parse(TrainOptions, rest, f"hgrpo train {algorithm} {task}", default)
     if options.out == default.out and options.config.seed != config.seed:
-        out = Path("runs") / f"{algorithm}-{task}-seed{options.config.seed}"
+        out = Path("runs") / f"{run}-seed{options.config.seed}"
         return TrainOptions(options.config, out, options.video)
     return options

@@ -1,7 +1,7 @@
 """Simulators and tasks: `robots.make(name)` builds one, `robots.names()` lists them."""
 
 from robots import catalogue  # noqa: F401  (fills the registry)
-from robots.registry import UnknownTaskError, make, names, register
+from robots.registry import UnknownTaskError, families, make, names, register, register_family
 from robots.simulator import (
     Quantity,
     Simulator,
@@ -21,11 +21,13 @@ __all__ = [
     "SimulatorSpec",
     "Step",
     "UnknownTaskError",
+    "families",
     "make",
     "map_state",
     "names",
     "num_rows",
     "register",
+    "register_family",
     "repeat",
     "replace",
     "select",

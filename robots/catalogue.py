@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from robots.quadrotor.tasks.hover import HoverOptions, make_hover
-from robots.registry import register
+from robots.registry import register, register_family
 from robots.simulator import Simulator
 
 _AIRFRAMES = HoverOptions(mass=0.3, rotor_thrust=0.09, inertia=0.3, rotor_lag=0.3, wind=1.0)
@@ -44,3 +44,12 @@ def _mujoco(name: str, **options: Any) -> Simulator:
 
 for _name in MUJOCO_TASKS:
     register(_name, partial(_mujoco, _name))
+
+
+def _gymnasium(name: str, **options: Any) -> Simulator:
+    from robots.adapters.gymnasium import make_gymnasium  # only whoever names such a task pays for the import
+
+    return make_gymnasium(name, **options)
+
+
+register_family("gymnasium", _gymnasium, "any Gymnasium environment: gymnasium/ID, gymnasium/MODULE:ID or :FACTORY")

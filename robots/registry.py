@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from robots.gymnasium_spec import register_environment
 from robots.simulator import Simulator
 
+
+class Family(NamedTuple):
+    """Tasks PREFIX/NAME that are not listed one by one."""
+
+    factory: Callable[..., Simulator]
+    """`factory(name, **options)` builds the simulator of PREFIX/name; raises UnknownTaskError."""
+    describe: str
+    """One line: what NAME may be and what the tasks are."""
+
+
 _FACTORIES: dict[str, Callable[..., Simulator]] = {}
+_FAMILIES: dict[str, Family] = {}
 
 
 class UnknownTaskError(ValueError):
-    """Raised for a task name that is not registered; says which names are and which is nearest."""
+    """Raised for a task name that stands for nothing; says which is nearest, or what there is."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"unknown task {name!r}; {nearest(name, names())}")
+    def __init__(self, name: str, hint: str = "") -> None:
+        everything = names() + tuple(f"{prefix}/..." for prefix in families())
+        super().__init__(f"unknown task {name!r}; {hint or nearest(name, everything)}")
 
 
 def register(name: str, factory: Callable[..., Simulator]) -> None:
@@ -30,19 +42,52 @@ def register(name: str, factory: Callable[..., Simulator]) -> None:
     _FACTORIES[name] = factory
 
 
+def register_family(prefix: str, factory: Callable[..., Simulator], describe: str) -> None:
+    """Make tasks available under PREFIX/NAME for any NAME; `factory(NAME, **options)` builds the simulator.
+
+    Raises ValueError if the prefix is taken or holds a slash.
+    """
+    if not prefix or "/" in prefix:
+        raise ValueError(f"the prefix of a family of tasks is a word without a slash; given {prefix!r}")
+    if prefix in _FAMILIES:
+        raise ValueError(f"task family {prefix!r} is registered already")
+    _FAMILIES[prefix] = Family(factory, describe)
+
+
+def families() -> dict[str, str]:
+    """Every prefix, sorted, with its line of description."""
+    return {prefix: _FAMILIES[prefix].describe for prefix in sorted(_FAMILIES)}
+
+
+def require(name: str) -> None:
+    """Raise UnknownTaskError unless a task is registered under this name or belongs to a family.
+
+    Whether a member of a family exists shows only when it is made.
+    """
+    if name not in _FACTORIES and _family(name) is None:
+        raise UnknownTaskError(name)
+
+
 def names() -> tuple[str, ...]:
-    """Every registered task name, sorted."""
+    """Every task name that is registered by itself, sorted."""
     return tuple(sorted(_FACTORIES))
 
 
 def make(name: str, **options: Any) -> Simulator:
     """Build the simulator of a task; `options` go to its constructor.
 
-    Raises UnknownTaskError for a name that is not registered.
+    Raises UnknownTaskError for a name that is not registered and belongs to no family.
     """
-    if name not in _FACTORIES:
-        raise UnknownTaskError(name)
-    return _FACTORIES[name](**options)
+    require(name)
+    family = _family(name)
+    if name in _FACTORIES or family is None:
+        return _FACTORIES[name](**options)
+    return family.factory(name.partition("/")[2], **options)
+
+
+def _family(name: str) -> Family | None:
+    prefix, slash, member = name.partition("/")
+    return _FAMILIES.get(prefix) if slash and member else None
 
 
 def nearest(given: str, allowed: tuple[str, ...]) -> str:

@@ -36,7 +36,8 @@ class SimulatorSpec:
     that changes as little as possible (for a quadrotor: hover thrust); a fresh policy starts there and a stopped one
     returns to it. `robot` names the parameter preset that the simulator uses, if it has any. `privileged` are hidden
     quantities that a critic may see during training; they are not needed to act. `goal` says in words what counts as
-    success; it is empty where a task has no goal but its reward.
+    success; it is empty where a task has no goal but its reward. `branching_obstacle` says in one line why no earlier
+    state can be stepped again; empty where any state can.
     """
 
     name: str
@@ -50,6 +51,7 @@ class SimulatorSpec:
     robot: str = ""
     privileged: tuple[Quantity, ...] = ()
     goal: str = ""
+    branching_obstacle: str = ""
 
     @property
     def observation_size(self) -> int:

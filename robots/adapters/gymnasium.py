@@ -1,0 +1,212 @@
+"""Environments of Gymnasium as simulators whose states can be saved, restored and branched.
+
+With snapshots (snapshots.py) one instance serves all rows: it is restored before every step, so that a row depends on
+nothing but its state. Without, every row has an instance of its own, and only the state that it is in can be stepped:
+enough for PPO. The time limit is taken off the environment and applied above the simulator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from robots.adapters.instance import EnvironmentFailedError, Instance, Outcome
+from robots.adapters.options import AdapterOptions, EnvironmentRefusedError, split_options
+from robots.adapters.picture import Painter
+from robots.adapters.pool import Pool
+from robots.adapters.snapshots import PROTOCOL
+from robots.adapters.source import Environment, Source
+from robots.adapters.state import GymnasiumState, RowWriter
+from robots.simulator import Quantity, SimulatorSpec, Step
+
+_SHOWN = 4  # observation entries among the signals
+
+
+class GymnasiumSimulator:
+    """A Gymnasium environment as a simulator; options as in AdapterOptions, the rest go to its constructor.
+
+    Raises EnvironmentRefusedError (a ValueError) for an environment that cannot be adapted, UnknownTaskError for an id
+    that does not exist.
+    """
+
+    def __init__(self, environment: str | Callable[..., Environment] | Environment, **options: Any) -> None:
+        self.options, kwargs = split_options(options)
+        self.source = Source(environment, kwargs)
+        self.instance = Instance(self.source.make(), self.source.name, self.options)
+        self.spec = _spec(self.instance, self.source.time_limit, self.options)
+        self._pool: Pool | None = None
+        self._fresh: np.ndarray | None = None
+        if self.instance.obstacle:
+            advice = self.spec.branching_obstacle
+            self._pool = Pool(self.another_instance, self.instance, self.spec.max_episode_steps, advice)
+        else:
+            self.instance.reset(0)
+            self._fresh = np.empty(self.instance.snapshot_size, dtype=np.uint8)
+            self.instance.save(self._fresh)
+        self._painter = Painter(self.source, self.options)
+
+    def another_instance(self) -> Instance:
+        """One more instance; raises EnvironmentRefusedError where the environment was given as a finished object."""
+        if self.source.only is not None:
+            raise EnvironmentRefusedError(
+                f"{self.source.name} was given as one finished environment, and more are needed; give a function that "
+                "makes it, or its id"
+            )
+        return Instance(self.source.make(), self.source.name, self.options)
+
+    def reset(self, num: int, seed: int | torch.Generator) -> GymnasiumState:
+        """Begin `num` episodes, each from a seed of its own drawn from the generator."""
+        generator = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
+        seeds = torch.randint(2**31, (num,), generator=generator).tolist()
+        rows = RowWriter(num, self.instance.snapshot_size, self.spec.observation_size)
+        if self._pool is not None:
+            for row, slot in enumerate(self._pool.begin(num)):
+                rows.write(row, self._pool.instances[slot], self._pool.instances[slot].reset(seeds[row]))
+                rows.slot[row], rows.token[row] = slot, self._pool.token(slot)
+            return rows.state()
+        for row in range(num):
+            self.instance.restore(self._fresh_snapshot())  # what an earlier episode left behind must not matter
+            rows.write(row, self.instance, self.instance.reset(seeds[row]))
+            self.instance.save(rows.snapshot[row])
+        return rows.state()
+
+    def observe(self, state: GymnasiumState) -> Tensor:
+        """(B, O) float32."""
+        return state.observation.clone()
+
+    def privileged(self, state: GymnasiumState) -> Tensor:
+        """(B, 0): nothing is known of what an environment hides."""
+        return state.observation[:, :0].clone()
+
+    def split_noise(self, state: GymnasiumState, index: Tensor) -> GymnasiumState:
+        """The same state with the environment's `np_random` reseeded per index (B,) int64; 0 keeps its own."""
+        if self._pool is not None or not bool((index != 0).any()):
+            return state
+        snapshot = state.snapshot.clone()
+        for row, number in enumerate(index.tolist()):
+            if number != 0:
+                self.instance.restore(snapshot[row].numpy())
+                self.instance.split_noise(number)
+                self.instance.save(snapshot[row].numpy())
+        return state._replace(snapshot=snapshot)
+
+    def step(self, state: GymnasiumState, action: Tensor) -> Step:
+        """One control step with actions (B, A), clipped to the bounds; rows that have ended stay as they are.
+
+        Raises BranchingError without snapshots for a state that is gone, EnvironmentFailedError for an environment that
+        raises, or truncates with the option truncation=refuse.
+        """
+        actions = action.detach().numpy()
+        alive = (~state.ended).nonzero().squeeze(1).tolist()
+        rows = RowWriter(state.ended.shape[0], self.instance.snapshot_size, self.spec.observation_size)
+        if self._pool is not None:
+            self._pool.require(state.slot[alive].tolist(), state.token[alive].tolist())
+        for row in state.ended.nonzero().squeeze(1).tolist():
+            rows.keep(row, state)
+        for row in alive:
+            slot = int(state.slot[row])
+            instance = self.instance if self._pool is None else self._pool.instances[slot]
+            if self._pool is None:
+                instance.restore(state.snapshot[row].numpy())
+            outcome = self._judged(instance.step(actions[row]))
+            rows.write(row, instance, outcome)
+            if self._pool is None:
+                instance.save(rows.snapshot[row])
+            else:
+                rows.slot[row], rows.token[row] = slot, self._pool.moved(slot, outcome.terminated)
+        new = rows.state()
+        return Step(new, new.observation.clone(), new.reward.clone(), new.ended.clone())
+
+    def success(self, state: GymnasiumState) -> Tensor:
+        """(B,) bool, what the environment says in info["is_success"]; false if it says nothing."""
+        return state.success.clone()
+
+    def signals(self, state: GymnasiumState) -> dict[str, Tensor]:
+        """The reward and the first few entries of the observation."""
+        return {
+            "reward [1]": state.reward.unsqueeze(1).clone(),
+            "observation, first entries [1]": state.observation[:, :_SHOWN].clone(),
+        }
+
+    def position(self, state: GymnasiumState) -> Tensor:
+        """(B, 3) of the torso of a MujocoEnv [m]; zero for other environments."""
+        return state.position.clone()
+
+    def render(
+        self,
+        state: GymnasiumState,
+        row: int = 0,
+        width: int = 640,
+        height: int = 480,
+        trail: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Picture (height, width, 3) uint8 by the environment's own rgb_array mode, without the trail.
+
+        Raises EnvironmentRefusedError where it has none, or no snapshots.
+        """
+        if self._pool is not None:
+            raise EnvironmentRefusedError(f"no earlier state can be drawn: {self.spec.branching_obstacle}")
+        return self._painter.paint(state.snapshot[row].numpy(), width, height)
+
+    def _fresh_snapshot(self) -> np.ndarray:
+        assert self._fresh is not None
+        return self._fresh
+
+    def _judged(self, outcome: Outcome) -> Outcome:
+        """The outcome with the environment's own truncation read as the options say."""
+        if not outcome.truncated or outcome.terminated:
+            return outcome
+        if self.options.truncation == "refuse":
+            raise EnvironmentFailedError(
+                f"{self.source.name} truncated an episode by itself, beside the time limit; say what that means: "
+                "--task-options truncation=terminate (over for good) or truncation=ignore (it goes on)"
+            )
+        return outcome._replace(terminated=self.options.truncation == "terminate")
+
+
+def make_gymnasium(name: str, **options: Any) -> GymnasiumSimulator:
+    """The simulator behind the task gymnasium/NAME."""
+    return GymnasiumSimulator(name, **options)
+
+
+def _spec(instance: Instance, time_limit: int | None, options: AdapterOptions) -> SimulatorSpec:
+    name = instance.name
+    limit = options.max_episode_steps if options.max_episode_steps is not None else time_limit
+    if limit is None:
+        raise EnvironmentRefusedError(f"{name} has no time limit; set one with --task-options max_episode_steps=1000")
+    obstacle = ""
+    if instance.obstacle:
+        obstacle = f"no state of {name} can be restored: {instance.obstacle}"
+        if PROTOCOL not in obstacle and options.snapshots != "none":
+            obstacle += f"; offer {PROTOCOL}"
+    spaces = instance.spaces
+    return SimulatorSpec(
+        name=f"gymnasium/{name}",
+        observation=tuple(Quantity(f"observation[{i}]") for i in range(spaces.observation_size)),
+        action=tuple(Quantity(f"action[{i}]") for i in range(spaces.low.size)),
+        action_low=tuple(spaces.low.tolist()),
+        action_high=tuple(spaces.high.tolist()),
+        control_hz=_control_hz(instance, options),
+        max_episode_steps=limit,
+        neutral_action=spaces.neutral,
+        branching_obstacle=obstacle,
+    )
+
+
+def _control_hz(instance: Instance, options: AdapterOptions) -> float:
+    if options.control_hz is not None:
+        return float(options.control_hz)
+    stated = (instance.env.metadata or {}).get("render_fps")
+    if stated:
+        return float(stated)
+    dt = getattr(instance.env.unwrapped, "dt", None)
+    if dt:
+        return 1.0 / float(dt)
+    raise EnvironmentRefusedError(
+        f"{instance.name} does not say how many control steps a second has (metadata['render_fps'] or dt); say it with "
+        "--task-options control_hz=50"
+    )

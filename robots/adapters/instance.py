@@ -1,0 +1,138 @@
+"""One running Gymnasium environment: seeded resets, steps in flat vectors, snapshots as one row of bytes."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, NamedTuple
+
+import mujoco
+import numpy as np
+from gymnasium.envs.mujoco import MujocoEnv
+
+from robots.adapters.options import AdapterOptions, EnvironmentRefusedError
+from robots.adapters.snapshots import NoSnapshotError, SnapshotError, Snapshots
+from robots.adapters.source import Environment, one_line
+from robots.adapters.spaces import FlatSpaces, read_spaces
+
+_HEADER = 8  # bytes that hold the length of the pickled part
+_TRIAL_STEPS = 8
+_GRAIN = 1024  # room for the pickled part is a multiple of it
+
+
+class EnvironmentFailedError(RuntimeError):
+    """Raised where an environment raises in reset or step, or truncates against the options; one line."""
+
+
+class Outcome(NamedTuple):
+    """What a reset or a step came to, in double precision."""
+
+    observation: np.ndarray
+    """(O,) float64."""
+    reward: float
+    terminated: bool
+    truncated: bool
+    info: dict[str, Any]
+
+
+class Instance:
+    """One environment without its time limit.
+
+    `snapshot_size` is the length K of a snapshot, 0 without snapshots; `obstacle` then says why there are none. Raises
+    EnvironmentRefusedError for spaces that cannot be adapted.
+    """
+
+    def __init__(self, env: Environment, name: str, options: AdapterOptions) -> None:
+        self.env, self.name = env, name
+        self.spaces: FlatSpaces = read_spaces(env, name, options.action_bound)
+        self.obstacle = ""
+        self.snapshot_size = self._room = 0
+        self._snapshots: Snapshots | None = None
+        if options.snapshots == "none":
+            self.obstacle = "the option snapshots=none rules them out"
+            return
+        try:
+            self._snapshots = Snapshots(env)
+            self._measure(options.snapshot_bytes)
+        except NoSnapshotError as error:
+            self._snapshots, self.obstacle = None, str(error)
+
+    @property
+    def unsaved(self) -> tuple[str, ...]:
+        """Attributes that a snapshot leaves out, as CLASS.NAME."""
+        return () if self._snapshots is None else self._snapshots.unsaved
+
+    def reset(self, seed: int) -> Outcome:
+        """Begin an episode; raises EnvironmentFailedError for whatever the environment raises."""
+        try:
+            observation, info = self.env.reset(seed=seed)
+        except Exception as error:
+            raise EnvironmentFailedError(f"{self.name} failed in reset(seed={seed}): {one_line(error)}") from error
+        return Outcome(self.spaces.flatten(observation), 0.0, False, False, info)
+
+    def step(self, action: np.ndarray) -> Outcome:
+        """One control step with an action (A,); raises EnvironmentFailedError for whatever the environment raises."""
+        try:
+            observation, reward, terminated, truncated, info = self.env.step(self.spaces.action_of(action))
+        except Exception as error:
+            raise EnvironmentFailedError(f"{self.name} failed in step: {one_line(error)}") from error
+        return Outcome(self.spaces.flatten(observation), float(reward), bool(terminated), bool(truncated), info)
+
+    def save(self, out: np.ndarray) -> None:
+        """Write the whole state into `out` (K,) uint8; raises SnapshotError."""
+        snapshots = self._require_snapshots()
+        middle = _HEADER + snapshots.physics_size
+        rest = snapshots.save(out[_HEADER:middle])
+        if len(rest) > self._room:
+            raise SnapshotError(
+                f"a snapshot of {self.name} has grown to {len(rest)} bytes of pickled attributes, and has room for "
+                f"{self._room}; give it more with --task-options snapshot_bytes={4 * len(rest)}"
+            )
+        out[:_HEADER] = np.array([len(rest)], dtype=np.int64).view(np.uint8)
+        out[middle : middle + len(rest)] = np.frombuffer(rest, dtype=np.uint8)
+        out[middle + len(rest) :] = 0
+
+    def restore(self, saved: np.ndarray) -> None:
+        """Go back to a saved state (K,) uint8, of this or another instance; raises SnapshotError."""
+        snapshots = self._require_snapshots()
+        length = int(saved[:_HEADER].copy().view(np.int64)[0])
+        middle = _HEADER + snapshots.physics_size
+        snapshots.restore(saved[_HEADER:middle], saved[middle : middle + length].tobytes())
+
+    def split_noise(self, index: int) -> None:
+        """Give the environment's generator a stream of its own per index; 0 keeps the one it has."""
+        generator = getattr(self.env.unwrapped, "_np_random", None)
+        if index != 0 and generator is not None:
+            word = copy.deepcopy(generator).integers(2**63)
+            self.env.unwrapped._np_random = np.random.default_rng([int(word), index])
+
+    def position(self) -> tuple[float, float, float]:
+        """Where the torso of a MujocoEnv is [m]; the origin for other environments."""
+        bare = self.env.unwrapped
+        if not isinstance(bare, MujocoEnv) or bare.model.nbody < 2:
+            return 0.0, 0.0, 0.0
+        torso = mujoco.mj_name2id(bare.model, mujoco.mjtObj.mjOBJ_BODY, "torso")
+        x, y, z = bare.data.xpos[torso if torso > 0 else 1]
+        return float(x), float(y), float(z)
+
+    def _measure(self, room: int | None) -> None:
+        """Find out what pickle takes and how long it gets over a short trial; fixes K."""
+        snapshots = self._require_snapshots()
+        generator, longest = np.random.default_rng(0), 0
+        physics = np.empty(snapshots.physics_size, dtype=np.uint8)
+        for seed in (0, 1):
+            self.reset(seed)
+            snapshots.learn_unsaved()
+            for _ in range(_TRIAL_STEPS):
+                outcome = self.step(generator.uniform(self.spaces.low, self.spaces.high).astype(np.float32))
+                snapshots.learn_unsaved()
+                longest = max(longest, len(snapshots.save(physics)))
+                if outcome.terminated or outcome.truncated:
+                    break
+        snapshots.require_constant_model()
+        self._room = room if room is not None else _GRAIN * -(-2 * longest // _GRAIN)
+        self.snapshot_size = _HEADER + snapshots.physics_size + self._room
+
+    def _require_snapshots(self) -> Snapshots:
+        if self._snapshots is None:
+            raise EnvironmentRefusedError(f"{self.name} has no snapshots: {self.obstacle}")
+        return self._snapshots

@@ -1,0 +1,95 @@
+"""What a MuJoCo simulation remembers between two steps, as raw bytes.
+
+mjData keeps every array of fixed size in one buffer, and a few numbers beside it. Both are saved whole, derived
+quantities included: what a step reads of the positions before it (xpos, xipos) may lag behind qpos, so that it cannot
+be computed from qpos again. Contacts and constraint rows, of varying number, lie in the arena, which mj_step empties
+before it reads anything; a restored simulation has none until it steps.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import mujoco
+import numpy as np
+
+# a model without these in its buffer, where it has them at all, is not laid out as expected
+_ESSENTIAL = ("qpos", "qvel", "act", "ctrl", "qacc_warmstart", "xpos", "xipos", "sensordata", "userdata", "eq_active")
+_BESIDE = ("energy", "solver_niter", "solver_nnz", "solver_fwdinv")
+_ARENA = ("parena", "ncon", "ne", "nf", "nl", "nefc", "nJ", "nA", "nY", "nefmK", "nefmcon", "nefmT", "nefmA")
+_ARENA += ("nefmdof", "nefmL", "efm_active", "nisland", "nidof")
+_CONSTANT = ("narena", "nbuffer", "nplugin", "signature", "threadpool", "threadlock", "pstack", "pbase")
+
+
+class MujocoMemory:
+    """Saves and restores an mjData as `size` bytes.
+
+    Raises ValueError for a model with engine plugins, whose memory is out of reach, and for an mjData laid out in an
+    unknown way.
+    """
+
+    def __init__(self, data: mujoco.MjData) -> None:
+        if data.nplugin:
+            raise ValueError("its model has MuJoCo engine plugins, whose memory cannot be saved")
+        self.data = data
+        self.start, self.end = _buffer_span(data)
+        raw = (ctypes.c_uint8 * (self.end - self.start)).from_address(self.start)
+        self._buffer = np.frombuffer(raw, dtype=np.uint8)
+        self._beside = [getattr(data, name).view(np.uint8) for name in _BESIDE if hasattr(data, name)]
+        numbers = {name: getattr(data, name) for name in dir(data) if not name.startswith("_")}
+        kept = [name for name in numbers if name not in _ARENA + _CONSTANT]
+        self._wholes = [name for name in kept if isinstance(numbers[name], (int, np.integer))]
+        self._reals = [name for name in kept if isinstance(numbers[name], (float, np.floating))]
+        self._arena = [name for name in _ARENA if name in numbers]
+        self.size = sum(part.size for part in (self._buffer, *self._beside)) + 8 * (
+            len(self._wholes) + len(self._reals)
+        )
+
+    def save(self, out: np.ndarray) -> None:
+        """Write the simulation into `out` (size,) uint8."""
+        data = self.data
+        wholes = np.array([getattr(data, name) for name in self._wholes], dtype=np.int64)
+        reals = np.array([getattr(data, name) for name in self._reals], dtype=np.float64)
+        np.concatenate((self._buffer, *self._beside, wholes.view(np.uint8), reals.view(np.uint8)), out=out)
+
+    def restore(self, saved: np.ndarray) -> None:
+        """Take the simulation over from `saved` (size,) uint8, of this or another mjData of the same model."""
+        at = 0
+        for part in (self._buffer, *self._beside):
+            part[:] = saved[at : at + part.size]
+            at += part.size
+        middle = at + 8 * len(self._wholes)
+        for name, whole in zip(self._wholes, saved[at:middle].copy().view(np.int64).tolist(), strict=True):
+            setattr(self.data, name, whole)
+        for name, real in zip(self._reals, saved[middle:].copy().view(np.float64).tolist(), strict=True):
+            setattr(self.data, name, real)
+        for name in self._arena:
+            setattr(self.data, name, 0)
+
+    def holds(self, array: np.ndarray) -> bool:
+        """Whether an array is a view of the buffer, so that it is saved with it."""
+        return self.start <= array.__array_interface__["data"][0] < self.end
+
+
+def model_bytes(model: mujoco.MjModel) -> np.ndarray:
+    """Everything a model says, to see whether it has changed."""
+    out = np.empty(mujoco.mj_sizeModel(model), dtype=np.uint8)
+    mujoco.mj_saveModel(model, None, out)
+    return out
+
+
+def _buffer_span(data: mujoco.MjData) -> tuple[int, int]:
+    """Addresses of the first byte of the buffer's first array and behind the last byte of its last one."""
+    first = data.qpos.__array_interface__["data"][0]
+    end = first
+    for name in dir(data):
+        array: Any = getattr(data, name) if not name.startswith("_") else None
+        if not isinstance(array, np.ndarray) or array.size == 0:
+            continue
+        start = array.__array_interface__["data"][0]
+        if first <= start and start + array.nbytes <= first + data.nbuffer:
+            end = max(end, start + array.nbytes)
+        elif name in _ESSENTIAL:
+            raise ValueError(f"MuJoCo {mujoco.__version__} keeps {name} outside of mjData's buffer")
+    return first, end

@@ -1,0 +1,77 @@
+"""Pictures of saved states by an environment's own rgb_array mode."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from gymnasium.envs.mujoco import MujocoEnv
+
+from robots.adapters.instance import Instance
+from robots.adapters.options import AdapterOptions, EnvironmentRefusedError
+from robots.adapters.source import Source, one_line
+from robots.render import require_gl
+
+
+class Painter:
+    """Draws with an instance of its own, made when the first picture is asked for."""
+
+    def __init__(self, source: Source, options: AdapterOptions) -> None:
+        self._source, self._options = source, options
+        self._instances: dict[tuple[int, int], Instance] = {}
+
+    def paint(self, snapshot: np.ndarray, width: int, height: int) -> np.ndarray:
+        """Picture (height, width, 3) uint8 of a snapshot (K,), scaled to fit with black bars where shapes differ.
+
+        Raises EnvironmentRefusedError where the environment draws nothing, MissingGraphicsError where MuJoCo cannot.
+        """
+        if (width, height) not in self._instances:
+            self._instances = {(width, height): self._instance(width, height)}
+        instance = self._instances[width, height]
+        instance.restore(snapshot)
+        picture = instance.env.render()
+        if not isinstance(picture, np.ndarray) or picture.ndim != 3 or picture.shape[2] != 3:
+            raise EnvironmentRefusedError(f"{instance.name} draws no picture (h, w, 3) in render mode rgb_array")
+        return fitted(picture, width, height)
+
+    def _instance(self, width: int, height: int) -> Instance:
+        source = self._source
+        if source.only is not None:
+            if source.only.render_mode != "rgb_array":
+                raise EnvironmentRefusedError(
+                    f"{source.name} was given as one finished environment that was not made with render_mode='rgb_array'"
+                )
+            env: Any = source.only
+        else:
+            env = source.make()
+            is_mujoco = isinstance(env.unwrapped, MujocoEnv)
+            env.close()
+            if is_mujoco:
+                require_gl()
+            size = {"width": width, "height": height} if is_mujoco else {}
+            try:
+                env = source.make(render_mode="rgb_array", **size)
+            except EnvironmentRefusedError:
+                if not size:
+                    raise
+                env = source.make(render_mode="rgb_array")  # a constructor need not take a size
+        instance = Instance(env, source.name, self._options)
+        try:
+            instance.reset(0)
+            instance.env.render()
+        except Exception as error:
+            raise EnvironmentRefusedError(f"{source.name} cannot be drawn: {one_line(error)}") from error
+        return instance
+
+
+def fitted(picture: np.ndarray, width: int, height: int) -> np.ndarray:
+    """(height, width, 3) uint8 of a picture (h, w, 3), scaled by the nearest pixel, centred on black."""
+    h, w = picture.shape[:2]
+    scale = min(width / w, height / h)
+    new_w, new_h = max(1, round(w * scale)), max(1, round(h * scale))
+    rows = np.minimum(((np.arange(new_h) + 0.5) * h / new_h).astype(int), h - 1)
+    columns = np.minimum(((np.arange(new_w) + 0.5) * w / new_w).astype(int), w - 1)
+    out = np.zeros((height, width, 3), dtype=np.uint8)
+    top, left = (height - new_h) // 2, (width - new_w) // 2
+    out[top : top + new_h, left : left + new_w] = picture[rows][:, columns]
+    return out
