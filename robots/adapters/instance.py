@@ -121,10 +121,10 @@ class Instance:
         physics = np.empty(snapshots.physics_size, dtype=np.uint8)
         for seed in (0, 1):
             self.reset(seed)
-            snapshots.learn_unsaved()
+            snapshots.learn_attributes()
             for _ in range(_TRIAL_STEPS):
                 outcome = self.step(generator.uniform(self.spaces.low, self.spaces.high).astype(np.float32))
-                snapshots.learn_unsaved()
+                snapshots.learn_attributes()
                 longest = max(longest, len(snapshots.save(physics)))
                 if outcome.terminated or outcome.truncated:
                     break

@@ -31,6 +31,9 @@ _LEFT_OUT |= {"action_space", "_action_space", "render_mode", "mujoco_renderer",
 _LEFT_OUT |= {"_ezpickle_args", "_ezpickle_kwargs", "_saved_kwargs"}
 
 
+_SAVED_ELSEWHERE = (mujoco.MjModel, mujoco.MjData, gymnasium.Space, EnvSpec)
+
+
 class NoSnapshotError(ValueError):
     """Raised for an environment whose state cannot be saved; says why in half a sentence."""
 
@@ -61,9 +64,11 @@ class Snapshots:
             except ValueError as error:
                 raise NoSnapshotError(f"{error}, and it does not offer {PROTOCOL}") from error
             self._model, self._original = bare.model, model_bytes(bare.model)
+        self._bare = found[-1]
         self._shared = _shared_objects(found)
         self._numbers = {id(thing): number for number, thing in enumerate(self._shared)}
         self._unsaved: set[tuple[int, str]] = set()
+        self._skipped = [set(_LEFT_OUT) for _ in self._layers]
 
     @property
     def physics_size(self) -> int:
@@ -75,13 +80,17 @@ class Snapshots:
         """Attributes found so far that are left out because pickle does not take them, as CLASS.NAME."""
         return tuple(f"{type(self._layers[number]).__name__}.{name}" for number, name in sorted(self._unsaved))
 
-    def learn_unsaved(self) -> None:
-        """Find the attributes that pickle does not take; afterwards a new one is an error."""
+    def learn_attributes(self) -> None:
+        """Find the attributes that are saved elsewhere, and those that pickle does not take; a later one is an error."""
         for number, layer in enumerate(self._layers):
-            for name, value in self._attributes(number, layer).items():
+            for name, value in self._attributes(number).items():
+                if isinstance(value, _SAVED_ELSEWHERE):
+                    self._skipped[number].add(name)
+                    continue
                 try:
                     self._dump(value)
                 except Exception:  # noqa: BLE001  (whatever an attribute's own reduction raises, it cannot be saved)
+                    self._skipped[number].add(name)
                     self._unsaved.add((number, name))
 
     def require_constant_model(self) -> None:
@@ -93,10 +102,10 @@ class Snapshots:
         """Write the physics into (physics_size,) uint8 and return the rest; raises SnapshotError."""
         if self.memory is not None:
             self.memory.save(physics)
-        attributes = [self._attributes(number, layer) for number, layer in enumerate(self._layers)]
+        attributes = [self._attributes(number) for number in range(len(self._layers))]
         try:
             own = self._provider.get_snapshot() if self._provider is not None else None
-            return self._dump((attributes, own))
+            return self._dump((attributes, own, self._random_words()))
         except Exception as error:
             raise SnapshotError(f"{self._culprit(attributes)} cannot be saved: {one_line(error)}") from error
 
@@ -105,29 +114,54 @@ class Snapshots:
         if self.memory is not None:
             self.memory.restore(physics)
         try:
-            attributes, own = _Unpickler(rest, self._shared).load()
+            attributes, own, words = _Unpickler(rest, [*self._shared, self._own_generator()]).load()
             if self._provider is not None:
                 self._provider.set_snapshot(own)
         except Exception as error:
             raise SnapshotError(f"a snapshot cannot be restored: {one_line(error)}") from error
-        for number, (layer, saved) in enumerate(zip(self._layers, attributes, strict=True)):
-            for name in self._attributes(number, layer).keys() - saved.keys():
-                del layer.__dict__[name]
-            layer.__dict__.update(saved)
+        for number, saved in enumerate(attributes):
+            for name in self._attributes(number).keys() - saved.keys():
+                del self._layers[number].__dict__[name]
+            self._layers[number].__dict__.update(saved)
+        if words is not None:
+            state, increment, has_half, half = words
+            inner = {"state": state, "inc": increment}
+            self._own_generator().bit_generator.state = {
+                "bit_generator": "PCG64", "state": inner, "has_uint32": has_half, "uinteger": half
+            }
 
-    def _attributes(self, number: int, layer: Environment) -> dict[str, Any]:
-        return {name: value for name, value in vars(layer).items() if not self._is_left_out(number, name, value)}
+    def _own_generator(self) -> Any:
+        """The environment's np_random, which is restored in place: making one anew is slow."""
+        generator = self._bare.__dict__.get("_np_random")
+        is_usual = isinstance(generator, np.random.Generator) and type(generator.bit_generator) is np.random.PCG64
+        return generator if is_usual else np.random.Generator(np.random.PCG64(0))
 
-    def _is_left_out(self, number: int, name: str, value: Any) -> bool:
-        if name in _LEFT_OUT or (number, name) in self._unsaved:
-            return True
-        if isinstance(value, np.ndarray):
-            return self.memory is not None and self.memory.holds(value)  # saved with the physics
-        return isinstance(value, (mujoco.MjModel, mujoco.MjData, gymnasium.Space, EnvSpec))
+    def _random_words(self) -> tuple[int, int, int, int] | None:
+        """State of np_random where the attributes that are saved refer to it, None elsewhere."""
+        generator = self._bare.__dict__.get("_np_random")
+        if self._provider is not None or not isinstance(generator, np.random.Generator):
+            return None
+        state = generator.bit_generator.state
+        if state["bit_generator"] != "PCG64":
+            return None
+        return state["state"]["state"], state["state"]["inc"], state["has_uint32"], state["uinteger"]
+
+    def _attributes(self, number: int) -> dict[str, Any]:
+        """What a snapshot holds of a layer: all but what is skipped, and views of the physics."""
+        skipped = self._skipped[number]
+        found = {name: value for name, value in self._layers[number].__dict__.items() if name not in skipped}
+        if self.memory is not None:
+            views = [name for name, v in found.items() if type(v) is np.ndarray and self.memory.holds(v)]
+            for name in views:
+                del found[name]
+        return found
 
     def _dump(self, value: Any) -> bytes:
         file = io.BytesIO()
-        _Pickler(file, self._numbers).dump(value)
+        numbers = self._numbers
+        if self._random_words() is not None:
+            numbers = {**numbers, id(self._bare.__dict__["_np_random"]): len(self._shared)}
+        _Pickler(file, numbers).dump(value)
         return file.getvalue()
 
     def _culprit(self, attributes: list[dict[str, Any]]) -> str:
@@ -147,8 +181,9 @@ class _Pickler(pickle.Pickler):
         super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
         self._numbers = numbers
 
-    def persistent_id(self, obj: Any) -> int | None:
-        return self._numbers.get(id(obj))
+    def reducer_override(self, obj: Any) -> Any:
+        number = self._numbers.get(id(obj))
+        return NotImplemented if number is None else (_shared_part, (number,))
 
 
 class _Unpickler(pickle.Unpickler):
@@ -156,8 +191,15 @@ class _Unpickler(pickle.Unpickler):
         super().__init__(io.BytesIO(saved))
         self._shared = shared
 
-    def persistent_load(self, pid: int) -> Any:
-        return self._shared[pid]
+    def find_class(self, module: str, name: str, /) -> Any:
+        if module == __name__ and name == _shared_part.__name__:
+            return self._shared.__getitem__
+        return super().find_class(module, name)
+
+
+def _shared_part(number: int) -> Any:
+    """Stands in a snapshot for a part of the environment itself; the unpickler puts in the part."""
+    raise TypeError(f"part {number} of an environment can be restored only into an environment")
 
 
 def offers_protocol(layer: Environment) -> bool:
