@@ -6,12 +6,13 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import tyro
 
 from hgrpo_control.command_line import UsageError, nearest, parse
 from hgrpo_control.diagnose_settings import DiagnoseSettings
+from hgrpo_control.task_options import TASK_OPTIONS
 
 if TYPE_CHECKING:
     from hgrpo_control.run_folder import RunFolder
@@ -63,8 +64,25 @@ class DiagnoseOptions:
     settings: DiagnoseSettings = field(default_factory=DiagnoseSettings)
 
 
+@dataclass(frozen=True)
+class CheckOptions:
+    """Branch and replay an environment; says what differs, and exits with 1 unless nothing does."""
+
+    environment: tyro.conf.Positional[str]
+    """Task, id of Gymnasium, MODULE:ID or MODULE:FACTORY."""
+    states: int = 100
+    """States branched from."""
+    steps: int = 5
+    """Steps of a branch."""
+    seed: int = 0
+    """Seed of the random actions."""
+    task_options: Annotated[dict[str, str], TASK_OPTIONS] = field(default_factory=dict)
+    """Options of the environment."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status: 0, 2 for a user's mistake or a diverged run, 130 when interrupted."""
+    """Run one command and return its exit status: 0, 1 for a failed check, 2 for a user's mistake or a diverged run, 130
+    when interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help"):
         print(_overview())
@@ -72,13 +90,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if words[0] not in COMMANDS:
             raise UsageError(f"unknown command {words[0]!r}; {nearest(words[0], tuple(COMMANDS))}")
-        COMMANDS[words[0]].run(words[1:])
+        return COMMANDS[words[0]].run(words[1:]) or 0
     except (ValueError, RuntimeError, OSError) as error:
         print(f"hgrpo: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
-    return 0
 
 
 def entry_point() -> None:
@@ -227,15 +244,39 @@ def tasks(words: list[str]) -> None:
         raise UsageError(f"hgrpo tasks takes no arguments; given {' '.join(words)}")
     from rich.console import Console
 
+    import robots
     from hgrpo_control.task_table import task_table
 
     Console().print(task_table())
+    for prefix, line in robots.families().items():
+        print(f"{prefix}/...: {line}")
+
+
+def check(words: list[str]) -> int:
+    """`hgrpo check ENV [options]`; returns 0 if the environment is exact, 1 if not."""
+    options = parse(CheckOptions, words, "hgrpo check")
+    if options.states < 1 or options.steps < 1:
+        raise UsageError(f"states and steps must be at least 1; given {options.states} and {options.steps}")
+    from rich.console import Console
+
+    from hgrpo_control.check_report import difference_table, verdict
+    from robots.adapters.branch_check import check as branch_check
+    from robots.adapters.subject import subjects
+
+    one, other = subjects(options.environment, dict(options.task_options))
+    report = branch_check(one, other, options.states, options.steps, options.seed)
+    if report.differences:
+        Console().print(difference_table(report))
+    for line in (*(f"problem: {line}" for line in report.problems), *(f"note: {line}" for line in report.notes)):
+        print(line)
+    print(verdict(options.environment, report))
+    return 0 if report.exact else 1
 
 
 class Command(NamedTuple):
     """One word behind `hgrpo`."""
 
-    run: Callable[[list[str]], None]
+    run: Callable[[list[str]], int | None]
     usage: str
     purpose: str
 
@@ -245,6 +286,7 @@ COMMANDS: dict[str, Command] = {
     "train": Command(train, "ALGORITHM TASK [--out DIR ...]", "train a policy (ppo, grpo, hybrid-grpo); --resume DIR"),
     "evaluate": Command(evaluate, "DIR [--video ...]", "fly a trained policy in fresh episodes"),
     "export": Command(export, "DIR [--onnx PATH]", "write a trained policy as ONNX"),
+    "check": Command(check, "ENV [--states K ...]", "branch and replay an environment: is it exact?"),
     "compare": Command(compare, "DIR DIR ...", "learning curves and a table of several runs"),
     "diagnose": Command(diagnose, "DIR [--roots E ...]", "variance and bias of every estimator's policy gradient"),
 }
