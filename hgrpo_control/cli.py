@@ -116,7 +116,10 @@ def train(words: list[str]) -> None:
         if len(words) != 2 or words[0] != "--resume":
             raise UsageError("--resume takes a run folder and nothing else: hgrpo train --resume DIR")
         folder = RunFolder.open(words[1])
-        _train_with_reports(restore_trainer(folder), folder)
+        trainer = restore_trainer(folder)
+        if trainer.resume_note:
+            print(f"hgrpo: {trainer.resume_note}", file=sys.stderr)
+        _train_with_reports(trainer, folder)
         return
     options = parse_train_options(words)
     if options.video:
@@ -124,6 +127,9 @@ def train(words: list[str]) -> None:
 
         require_gl()  # before minutes of training, not after
     trainer = Trainer(options.config)
+    obstacle = trainer.sampler.simulator.spec.branching_obstacle
+    if options.video and obstacle:
+        raise UsageError(f"--video draws earlier states: {obstacle}")
     folder = RunFolder.create(options.out, options.config)
     _train_with_reports(trainer, folder)
     if options.video:
@@ -161,6 +167,8 @@ def evaluate(words: list[str]) -> None:
 
     folder = RunFolder.open(options.folder)
     simulator = make_simulator(folder.read_config())
+    if options.video and simulator.spec.branching_obstacle:
+        raise UsageError(f"--video draws earlier states: {simulator.spec.branching_obstacle}")
     record = options.video_episodes if options.video else 0
     if options.video and record < 1:
         raise UsageError(f"video_episodes must be at least 1; given {record}")

@@ -85,12 +85,16 @@ class Sampler:
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Go on exactly where the sampler that gave this `state_dict` stood."""
+        """Go on exactly where the sampler that gave this `state_dict` stood; where the simulator cannot restore states,
+        every root begins a new episode instead."""
+        for name, generator in self.generators.items():
+            generator.set_state(saved["generators"][name])
+        if self.simulator.spec.branching_obstacle:
+            self._begin_anew()
+            return
         self.roots = _from_lists(self.roots, saved["roots"])
         self.root_observation = self.simulator.observe(self.roots.state)
         self.running_return = saved["running_return"].clone()
-        for name, generator in self.generators.items():
-            generator.set_state(saved["generators"][name])
 
     def _begin_anew(self) -> None:
         """Give up every root's episode and draw a fresh initial state for it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,6 +75,12 @@ class Trainer:
         self.policy.update_normalizers(self.sampler.root_observation)
         self.iteration = self.executed_steps = self.simulator_steps = 0
         self.wall_seconds = 0.0
+
+    @property
+    def resume_note(self) -> str:
+        """What keeps a resumed run from being bit for bit the uninterrupted one; empty if nothing does."""
+        obstacle = self.sampler.simulator.spec.branching_obstacle
+        return obstacle and f"every environment begins a new episode, so the run goes on, but not bit for bit: {obstacle}"
 
     @property
     def finished(self) -> bool:
@@ -180,12 +187,14 @@ def train(config: Config, out: str | Path | None = None, reporters: tuple[Report
 
 
 def resume(out: str | Path, reporters: tuple[Reporter, ...] = ()) -> ActorCritic:
-    """Continue a run from its last checkpoint as if it had never stopped.
+    """Continue a run from its last checkpoint as if it had never stopped; warns where a task does not allow that.
 
     Raises RunFolderError if there is no run or it is finished, CheckpointError if its checkpoint cannot be used.
     """
     folder = RunFolder.open(out)
     trainer = restore_trainer(folder)
+    if trainer.resume_note:
+        warnings.warn(trainer.resume_note, stacklevel=2)
     return run(trainer, folder, reporters)
 
 

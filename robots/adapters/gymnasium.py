@@ -39,14 +39,9 @@ class GymnasiumSimulator:
         self.instance = Instance(self.source.make(), self.source.name, self.options)
         self.spec = _spec(self.instance, self.source.time_limit, self.options)
         self._pool: Pool | None = None
-        self._fresh: np.ndarray | None = None
         if self.instance.obstacle:
             advice = self.spec.branching_obstacle
             self._pool = Pool(self.another_instance, self.instance, self.spec.max_episode_steps, advice)
-        else:
-            self.instance.reset(0)
-            self._fresh = np.empty(self.instance.snapshot_size, dtype=np.uint8)
-            self.instance.save(self._fresh)
         self._painter = Painter(self.source, self.options)
 
     def another_instance(self) -> Instance:
@@ -69,7 +64,7 @@ class GymnasiumSimulator:
                 rows.slot[row], rows.token[row] = slot, self._pool.token(slot)
             return rows.state()
         for row in range(num):
-            self.instance.restore(self._fresh_snapshot())  # what an earlier episode left behind must not matter
+            self.instance.restore(self.instance.fresh)  # what an earlier episode left behind must not matter
             rows.write(row, self.instance, self.instance.reset(seeds[row]))
             self.instance.save(rows.snapshot[row])
         return rows.state()
@@ -151,10 +146,6 @@ class GymnasiumSimulator:
         if self._pool is not None:
             raise EnvironmentRefusedError(f"no earlier state can be drawn: {self.spec.branching_obstacle}")
         return self._painter.paint(state.snapshot[row].numpy(), width, height)
-
-    def _fresh_snapshot(self) -> np.ndarray:
-        assert self._fresh is not None
-        return self._fresh
 
     def _judged(self, outcome: Outcome) -> Outcome:
         """The outcome with the environment's own truncation read as the options say."""

@@ -1,0 +1,109 @@
+"""Runs in Gymnasium environments from the command line: trained, resumed, judged, checked and refused."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+
+import policies
+from hgrpo_control.cli import main
+from hgrpo_control.config import Config
+from hgrpo_control.run_folder import RunFolder
+from hgrpo_control.training import Trainer, restore_trainer, run
+
+TINY = ("--num-envs", "4", "--rollout-steps", "8", "--hidden-sizes", "8", "--update-epochs", "1")
+TINY += ("--num-minibatches", "2")
+PENDULUM = "gymnasium/InvertedPendulum-v5"
+SAVED = ("gymnasium/planted:limited_cart", "gymnasium/planted:plain_cart")
+
+
+@pytest.fixture(autouse=True)
+def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def config(folder: str) -> Config:
+    return RunFolder.open(folder).read_config()
+
+
+def test_hybrid_grpo_trains_evaluates_and_exports(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "hybrid-grpo", PENDULUM, *TINY, "--total-steps", "256"]) == 0
+    folder = "runs/hybrid-grpo-gymnasium-InvertedPendulum-v5-seed0"
+    assert f"trained: {folder}" in capsys.readouterr().out
+    assert main(["evaluate", folder, "--episodes", "2"]) == 0
+    assert main(["export", folder]) == 0
+    assert policies.load(folder).spec.task == PENDULUM
+
+
+def test_a_run_with_snapshots_is_resumed_bit_for_bit() -> None:
+    assert main(["train", "hybrid-grpo", SAVED[0], *TINY, "--total-steps", "512", "--out", "whole"]) == 0
+    trainer = Trainer(config("whole"))
+    folder = RunFolder.create("halves", config("whole"))
+    policies.save(folder.checkpoint, trainer.policy, trainer.state_dict())
+    trainer.iterate()
+    policies.save(folder.checkpoint, trainer.policy, trainer.state_dict())
+    assert restore_trainer(folder).resume_note == ""
+    assert main(["train", "--resume", "halves"]) == 0
+    whole, halves = (policies.load(name).state_dict() for name in ("whole", "halves"))
+    assert all(torch.equal(whole[name], halves[name]) for name in whole)
+
+
+def test_ppo_trains_without_snapshots_and_says_what_resuming_cannot(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "ppo", SAVED[1], *TINY, "--total-steps", "128", "--out", "run"]) == 0
+    with Path("run/metrics.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 4
+    trainer = Trainer(config("run"))
+    pool = trainer.sampler.simulator._pool  # type: ignore[attr-defined]
+    run(trainer, None)
+    assert len(pool.instances) <= 8  # four rows
+    folder = RunFolder.create("half", config("run"))
+    trainer = Trainer(config("run"))
+    trainer.iterate()
+    policies.save(folder.checkpoint, trainer.policy, trainer.state_dict())
+    capsys.readouterr()
+    assert main(["train", "--resume", "half"]) == 0
+    assert "every environment begins a new episode" in capsys.readouterr().err
+    assert main(["evaluate", "half", "--episodes", "3"]) == 0
+
+
+@pytest.mark.parametrize("algorithm", ["hybrid-grpo", "grpo"])
+def test_branching_without_snapshots_is_refused_before_anything_is_written(
+    algorithm: str, capsys: pytest.CaptureFixture[str], at_home: Path
+) -> None:
+    assert main(["train", algorithm, SAVED[1], *TINY, "--total-steps", "512"]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "get_snapshot() and set_snapshot(snapshot)" in err
+    assert list(at_home.iterdir()) == []
+
+
+def test_films_of_states_that_cannot_come_back_are_refused_first(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "ppo", SAVED[1], *TINY, "--total-steps", "128", "--video"]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert not Path("runs").exists()
+
+
+def test_check_exits_with_its_verdict(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    assert main(["check", "InvertedPendulum-v5", "--states", "10"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "InvertedPendulum-v5 is exact: 10 states restored into the same and into another instance, "
+        "5 steps replayed to the bit"
+    )
+    assert main(["check", "planted:ForgetfulCart", "--states", "10"]) == 1
+    out = capsys.readouterr().out
+    assert "10 of 10" in out
+    assert out.splitlines()[-1].startswith("planted:ForgetfulCart is NOT exact: observation")
+    for words in (["check", "HalfCheeta-v5"], ["check", "planted:Switch"], ["check", "Ant-v5", "--states", "0"]):
+        assert main(words) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_families_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tasks"]) == 0
+    assert "gymnasium/...: any Gymnasium environment" in capsys.readouterr().out
