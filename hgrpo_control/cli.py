@@ -81,8 +81,8 @@ class CheckOptions:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status: 0, 1 for a failed check, 2 for a user's mistake or a diverged run, 130
-    when interrupted."""
+    """Run one command and return its exit status: 0, 1 for a check that failed, 2 for a user's mistake or a diverged
+    run, 130 when interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help"):
         print(_overview())

@@ -80,7 +80,9 @@ class Trainer:
     def resume_note(self) -> str:
         """What keeps a resumed run from being bit for bit the uninterrupted one; empty if nothing does."""
         obstacle = self.sampler.simulator.spec.branching_obstacle
-        return obstacle and f"every environment begins a new episode, so the run goes on, but not bit for bit: {obstacle}"
+        return (
+            obstacle and f"every environment begins a new episode, so the run goes on, but not bit for bit: {obstacle}"
+        )
 
     @property
     def finished(self) -> bool:

@@ -35,7 +35,7 @@ class Cart(gymnasium.Env[Any, Any]):
         self.x += 0.1 * self.v
         self.count += 1
         cut = self.limit is not None and self.count >= self.limit
-        return np.array([self.x, self.v]), -self.x**2, abs(self.x) > 3.0, cut, {"is_success": abs(self.x) < 0.5}
+        return np.array([self.x, self.v]), -(self.x**2), abs(self.x) > 3.0, cut, {"is_success": abs(self.x) < 0.5}
 
     def render(self) -> np.ndarray:
         picture = np.zeros((20, 40, 3), dtype=np.uint8)
@@ -82,7 +82,7 @@ class InfoCounter(RewardCounter):
     """The same in its info alone."""
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        observation, reward, terminated, truncated, info = super().step(action)
+        observation, _reward, terminated, truncated, info = super().step(action)
         return observation, 0.0, terminated, truncated, {**info, "hidden": self.hidden}
 
 

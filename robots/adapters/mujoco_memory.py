@@ -17,7 +17,21 @@ import numpy as np
 # a model without these in its buffer, where it has them at all, is not laid out as expected
 _ESSENTIAL = ("qpos", "qvel", "act", "ctrl", "qacc_warmstart", "xpos", "xipos", "sensordata", "userdata", "eq_active")
 _BESIDE = ("energy", "solver_niter", "solver_nnz", "solver_fwdinv")
-_ARENA = ("parena", "ncon", "ne", "nf", "nl", "nefc", "nJ", "nA", "nY", "nefmK", "nefmcon", "nefmT", "nefmA")
+_ARENA: tuple[str, ...] = (
+    "parena",
+    "ncon",
+    "ne",
+    "nf",
+    "nl",
+    "nefc",
+    "nJ",
+    "nA",
+    "nY",
+    "nefmK",
+    "nefmcon",
+    "nefmT",
+    "nefmA",
+)
 _ARENA += ("nefmdof", "nefmL", "efm_active", "nisland", "nidof")
 _CONSTANT = ("narena", "nbuffer", "nplugin", "signature", "threadpool", "threadlock", "pstack", "pbase")
 
@@ -35,7 +49,7 @@ class MujocoMemory:
         self.data = data
         self.start, self.end = _buffer_span(data)
         raw = (ctypes.c_uint8 * (self.end - self.start)).from_address(self.start)
-        self._buffer = np.frombuffer(raw, dtype=np.uint8)
+        self._buffer = np.ctypeslib.as_array(raw)
         self._beside = [getattr(data, name).view(np.uint8) for name in _BESIDE if hasattr(data, name)]
         numbers = {name: getattr(data, name) for name in dir(data) if not name.startswith("_")}
         kept = [name for name in numbers if name not in _ARENA + _CONSTANT]

@@ -39,7 +39,8 @@ class Painter:
         if source.only is not None:
             if source.only.render_mode != "rgb_array":
                 raise EnvironmentRefusedError(
-                    f"{source.name} was given as one finished environment that was not made with render_mode='rgb_array'"
+                    f"{source.name} was given as one finished environment that was not made with "
+                    "render_mode='rgb_array'"
                 )
             env: Any = source.only
         else:

@@ -81,15 +81,15 @@ class Snapshots:
         return tuple(f"{type(self._layers[number]).__name__}.{name}" for number, name in sorted(self._unsaved))
 
     def learn_attributes(self) -> None:
-        """Find the attributes that are saved elsewhere, and those that pickle does not take; a later one is an error."""
-        for number, layer in enumerate(self._layers):
+        """Find attributes that are saved elsewhere, and those that pickle does not take; a later one is an error."""
+        for number in range(len(self._layers)):
             for name, value in self._attributes(number).items():
                 if isinstance(value, _SAVED_ELSEWHERE):
                     self._skipped[number].add(name)
                     continue
                 try:
                     self._dump(value)
-                except Exception:  # noqa: BLE001  (whatever an attribute's own reduction raises, it cannot be saved)
+                except Exception:
                     self._skipped[number].add(name)
                     self._unsaved.add((number, name))
 
@@ -127,7 +127,10 @@ class Snapshots:
             state, increment, has_half, half = words
             inner = {"state": state, "inc": increment}
             self._own_generator().bit_generator.state = {
-                "bit_generator": "PCG64", "state": inner, "has_uint32": has_half, "uinteger": half
+                "bit_generator": "PCG64",
+                "state": inner,
+                "has_uint32": has_half,
+                "uinteger": half,
             }
 
     def _own_generator(self) -> Any:
@@ -169,7 +172,7 @@ class Snapshots:
             for name, value in found.items():
                 try:
                     self._dump(value)
-                except Exception:  # noqa: BLE001  (which one it is, is all that is asked)
+                except Exception:
                     return f"{type(layer).__name__}.{name}"
         return f"get_snapshot() of {type(self._provider).__name__}" if self._provider is not None else "the environment"
 

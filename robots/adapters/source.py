@@ -27,12 +27,15 @@ class Source:
     """
 
     def __init__(self, environment: str | Callable[..., Environment] | Environment, kwargs: dict[str, Any]) -> None:
-        self.kwargs, self.time_limit = kwargs, None
+        self.kwargs = kwargs
+        self.time_limit: int | None = None
         self.only: Environment | None = None
         if isinstance(environment, gymnasium.Env):
             self.only, self.name = environment, _name_of(environment)
             if kwargs:
-                raise EnvironmentRefusedError(f"{self.name} is made already and takes no options; given {_words(kwargs)}")
+                raise EnvironmentRefusedError(
+                    f"{self.name} is made already and takes no options; given {_words(kwargs)}"
+                )
         elif isinstance(environment, str):
             self.name = environment
             self._factory = _by_name(environment)
@@ -110,7 +113,7 @@ def _by_name(name: str) -> Callable[..., Environment]:
                 f"looked in {here} and on Python's path"
             ) from error
         if callable(getattr(module, member, None)):
-            return getattr(module, member)  # type: ignore[no-any-return]
+            return getattr(module, member)
     if member not in gymnasium.registry:
         raise UnknownTaskError(f"gymnasium/{name}", _hint(f"{module_name}:" if colon else "", member))
     return lambda **kwargs: gymnasium.make(member, disable_env_checker=True, **kwargs)

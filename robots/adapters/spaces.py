@@ -87,5 +87,7 @@ def _is_box(space: gymnasium.Space[Any]) -> bool:
 
 def _kind(space: gymnasium.Space[Any]) -> str:
     if isinstance(space, spaces.Box):
-        return f"Box({space.low.min(initial=np.inf):g}, {space.high.max(initial=-np.inf):g}, {space.shape}, {space.dtype})"
+        return (
+            f"Box({space.low.min(initial=np.inf):g}, {space.high.max(initial=-np.inf):g}, {space.shape}, {space.dtype})"
+        )
     return " ".join(str(space).split())

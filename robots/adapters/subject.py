@@ -90,7 +90,8 @@ class SimulatorSubject:
         self.simulator, self._state = simulator, simulator.reset(1, 0)
         self.low = np.array(simulator.spec.action_low, dtype=np.float32)
         self.high = np.array(simulator.spec.action_high, dtype=np.float32)
-        self.obstacle, self.left_out = simulator.spec.branching_obstacle, ()
+        self.obstacle = simulator.spec.branching_obstacle
+        self.left_out: tuple[str, ...] = ()
 
     def reset(self, seed: int) -> Outcome:
         """Begin an episode."""
@@ -116,7 +117,9 @@ class SimulatorSubject:
         return True
 
     def _outcome(self, observation: torch.Tensor, reward: float, terminated: bool) -> Outcome:
-        info = {name: value[0].double().numpy() for name, value in self.simulator.signals(self._state).items()}
+        info: dict[str, Any] = {
+            name: value[0].double().numpy() for name, value in self.simulator.signals(self._state).items()
+        }
         info["success"] = bool(self.simulator.success(self._state)[0])
         info["position"] = self.simulator.position(self._state)[0].double().numpy()
         return Outcome(observation[0].double().numpy().copy(), reward, terminated, False, info)

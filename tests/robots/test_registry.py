@@ -45,12 +45,35 @@ def test_an_unknown_name_names_the_nearest_one() -> None:
 
 
 def test_a_name_near_nothing_lists_what_there_is() -> None:
+    families = tuple(f"{prefix}/..." for prefix in robots.families())
     with pytest.raises(UnknownTaskError) as caught:
         robots.make("zzz")
-    assert str(caught.value) == f"unknown task 'zzz'; allowed: {', '.join(robots.names())}"
+    assert str(caught.value) == f"unknown task 'zzz'; allowed: {', '.join((*robots.names(), *families))}"
     assert isinstance(caught.value, ValueError)
 
 
 def test_nearest_offers_the_closest_of_several() -> None:
     assert registry.nearest("balanse", ("balance", "valance", "hover")) == "did you mean 'balance'?"
     assert registry.nearest("q", ("balance", "hover")) == "allowed: balance, hover"
+
+
+def test_a_family_makes_whatever_stands_behind_its_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_FAMILIES", dict(registry._FAMILIES))
+    built, received = QuadrotorHover(), []
+
+    def factory(name: str, **options: object) -> QuadrotorHover:
+        received.append((name, options))
+        return built
+
+    robots.register_family("mine", factory, "anything of mine")
+    assert robots.families()["mine"] == "anything of mine"
+    assert robots.make("mine/module:Task/v0", speed=3) is built
+    assert received == [("module:Task/v0", {"speed": 3})]
+    registry.require("mine/other")
+    for name in ("mine", "mine/", "yours/other"):
+        with pytest.raises(UnknownTaskError):
+            registry.require(name)
+    with pytest.raises(ValueError, match="task family 'mine' is registered already"):
+        robots.register_family("mine", factory, "again")
+    with pytest.raises(ValueError, match="without a slash; given 'a/b'"):
+        robots.register_family("a/b", factory, "")
