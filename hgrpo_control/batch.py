@@ -48,6 +48,16 @@ def rows_of(batch: Batch, rows: Tensor) -> Batch:
     )
 
 
+def minibatches_of(batch: Batch, order: Tensor, number: int) -> list[Batch]:
+    """The rows of a batch in the given order (R,) int64, cut into `number` minibatches as `Tensor.chunk` cuts."""
+    shuffled = rows_of(batch, order)
+    columns = [None if column is None else column.chunk(number) for column in shuffled]
+    return [
+        Batch(*(None if column is None else column[i] for column in columns))  # type: ignore[arg-type]
+        for i in range(len(shuffled.observation.chunk(number)))
+    ]
+
+
 def flatten(
     rollout: Rollout,
     advantage: Tensor,

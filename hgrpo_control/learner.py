@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from hgrpo_control import losses
-from hgrpo_control.batch import Batch, rows_of
+from hgrpo_control.batch import Batch, minibatches_of
 from hgrpo_control.config import Learning
 from hgrpo_control.instruments import GradientMoments
 from hgrpo_control.rollout import NotFiniteError
 from hgrpo_control.temperature import Temperature, gaussian_entropy
 from policies import gaussian
 from policies.actor_critic import ActorCritic
+
+
+_NOT_MEASURED = torch.tensor(torch.nan)
 
 
 class LearnerStats(NamedTuple):
@@ -49,6 +54,10 @@ class Learner:
     def __init__(self, policy: ActorCritic, config: Learning, seed: int, reference: ActorCritic | None = None) -> None:
         self.policy, self.config, self.reference = policy, config, reference
         self.optimizer = torch.optim.Adam(policy.parameters(), lr=config.learning_rate, eps=1e-5, fused=True)
+        critic = [] if policy.critic is None else list(policy.critic.parameters())
+        in_critic = {id(parameter) for parameter in critic}
+        # The networks share nothing, so a critic far from its targets must not shorten the policy's step.
+        self._critic, self._actor = critic, [p for p in policy.parameters() if id(p) not in in_critic]
         self.generator = torch.Generator().manual_seed(seed)
         sigma, size = config.target_sigma, policy.spec.action_size
         target = None if sigma is None else gaussian_entropy(sigma, size)
@@ -73,15 +82,17 @@ class Learner:
         if self.reference is not None:
             batch = batch._replace(reference_log_prob=_log_prob_under(self.reference, batch))
         rows = batch.observation.shape[0]
+        # The normaliser rests while the policy learns.
+        batch = batch._replace(observation=self.policy.critic_features(batch.observation))
         totals = torch.zeros(7, dtype=torch.float64)
         epochs = minibatches = 0
         moments = self._moments = GradientMoments()
         for _ in range(config.update_epochs):
             order = torch.randperm(rows, generator=self.generator)
             epoch_kl = torch.zeros((), dtype=torch.float64)
-            chunks = order.chunk(config.num_minibatches)
-            for chosen in chunks:
-                terms = self._step(rows_of(batch, chosen))
+            chunks = minibatches_of(batch, order, config.num_minibatches)
+            for minibatch in chunks:
+                terms = self._step(minibatch)
                 totals += terms
                 epoch_kl += terms[3]
                 self.temperature.update(terms[2].item(), share)
@@ -120,39 +131,39 @@ class Learner:
             self.temperature.load_state_dict(saved["temperature"])
 
     def _step(self, batch: Batch) -> Tensor:
-        """One gradient step; returns policy loss, value loss, entropy, KL from the old policy, KL to the reference,
+        """One gradient step on a batch that holds features for observations; returns policy loss, value loss, entropy, KL from the old policy, KL to the reference,
         clip fraction and gradient norm (7,)."""
-        policy, config = self.policy, self.config
-        value_loss = torch.tensor(0.0)
-        if batch.value_target is None:
-            mean = policy.mean(batch.observation)
-        else:
-            mean, value = policy.mean_and_value(batch.observation)
-            value_loss = losses.value_loss(value, batch.value_target)
+        policy, config, alpha = self.policy, self.config, self.temperature.value
+        mean, value = policy.mean_and_value_of(batch.observation)
         log_prob = gaussian.log_density(batch.action, mean.unsqueeze(1), policy.sigma)
         surrogate = losses.clipped_surrogate(
             log_prob, batch.old_log_prob, batch.advantage, batch.weight, config.clip_coef, config.clip_high
         )
-        entropy = policy.entropy()
-        loss = surrogate.loss + config.vf_coef * value_loss - self.temperature.value * entropy
-        reference_kl = torch.tensor(torch.nan)
+        loss, value_loss, reference_kl = surrogate.loss, _NOT_MEASURED, _NOT_MEASURED
+        if value is not None and batch.value_target is not None:
+            value_loss = losses.value_loss(value, batch.value_target)
+            loss = loss + config.vf_coef * value_loss
+        with torch.set_grad_enabled(alpha != 0.0):
+            entropy = policy.entropy()
+        if alpha != 0.0:
+            loss = loss - alpha * entropy
         if batch.reference_log_prob is not None:
             leash = losses.reference_kl(log_prob, batch.reference_log_prob, batch.weight)
             loss, reference_kl = loss + config.kl_coef * leash.loss, leash.divergence
-        if not torch.isfinite(loss):
+        if not math.isfinite(loss.item()):
             away = "" if batch.reference_log_prob is None else f", divergence from the reference {reference_kl.item()}"
             raise NotFiniteError(
                 f"the loss is not finite: policy {surrogate.loss.item()}, value {value_loss.item()}, "
                 f"entropy {entropy.item()}{away}"
             )
-        self.optimizer.zero_grad()
+        for parameter in (*self._actor, *self._critic):
+            parameter.grad = None
         loss.backward()
         norm = self._shorten_gradients()
         self.optimizer.step()
-        shown = value_loss if batch.value_target is not None else torch.tensor(torch.nan)
         kl, clipped = surrogate.approx_kl, surrogate.clip_fraction
-        terms = (surrogate.loss, shown, entropy, kl, reference_kl, clipped, norm)
-        return torch.stack([term.detach().double() for term in terms])
+        with torch.no_grad():
+            return torch.stack((surrogate.loss, value_loss, entropy, kl, reference_kl, clipped, norm)).double()
 
     def _nothing_learned(self, batch: Batch, learning_rate: float) -> LearnerStats:
         """What an update reports that was not made."""
@@ -177,21 +188,34 @@ class Learner:
         """Cut the gradients of actor and critic to max_grad_norm, each by itself; returns the actor's norm before.
 
         While the first pass lasts, the actor's gradient is added to its moments before.
-        The networks share nothing, so a critic far from its targets must not shorten the policy's step.
         """
-        critic = [] if self.policy.critic is None else list(self.policy.critic.parameters())
-        in_critic = {id(parameter) for parameter in critic}
-        actor = [parameter for parameter in self.policy.parameters() if id(parameter) not in in_critic]
+        actor, critic = ([p.grad for p in group if p.grad is not None] for group in (self._actor, self._critic))
         if self._moments is not None:
-            self._moments.add(torch.cat([p.grad.flatten() for p in actor if p.grad is not None]))
-        limit = self.config.max_grad_norm
-        actor_norm, critic_norm = (torch.nn.utils.clip_grad_norm_(group, limit) for group in (actor, critic))
-        if not torch.isfinite(actor_norm + critic_norm):
+            self._moments.add(torch.cat([gradient.flatten() for gradient in actor]))
+        actor_norm, critic_norm = (shorten(group, self.config.max_grad_norm) for group in (actor, critic))
+        if not math.isfinite((actor_norm + critic_norm).item()):
             raise NotFiniteError(
                 f"a gradient is not finite though the loss is: norm {actor_norm:.3g} of the actor, "
                 f"{critic_norm:.3g} of the critic"
             )
         return actor_norm
+
+
+@torch.no_grad()
+def shorten(gradients: Sequence[Tensor], limit: float) -> Tensor:
+    """() length of all gradients together, which are scaled in place by limit / length where that is below 1.
+
+    The same numbers as torch.nn.utils.clip_grad_norm_, without its bookkeeping, which took longer than the arithmetic
+    of a small network.
+    """
+    if not gradients:
+        return torch.zeros(())
+    length = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients]))
+    scale = limit / (length + 1e-6)
+    if scale < 1.0:  # false for NaN, which is left as it is, to be reported
+        for gradient in gradients:
+            gradient.mul_(scale)
+    return length
 
 
 @torch.no_grad()

@@ -75,6 +75,12 @@ class ActorCritic(nn.Module):
         """What a critic sees, normalised: (..., O + P) for a privileged critic and (..., O) otherwise."""
         return self._critic_features(self.normalizer(self._seen(observation)), observation)
 
+    def mean_and_value_of(self, features: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Mean action (..., A) and V (...), None without critic, for what `critic_features` makes of observations."""
+        size = self.spec.observation_size
+        seen = features if features.shape[-1] == size else features[..., :size].contiguous()
+        return self.actor(seen), None if self.critic is None else self.critic(features).squeeze(-1)
+
     def update_normalizers(self, observation: Tensor) -> None:
         """Take in what was seen, (..., O), or (..., O + P) where the critic is privileged; ValueError if not."""
         if self.privileged_normalizer is not None:
