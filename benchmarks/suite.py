@@ -4,6 +4,8 @@
     python benchmarks/suite.py collect NAME
     python benchmarks/suite.py report NAME
 
+Each takes [--num-seeds N] and [--total-steps N], for a suite of more seeds or of longer runs than is written down.
+
 NAME is a module in benchmarks/suites/ that holds SUITE. Runs that are done are skipped and interrupted ones resumed,
 so `run` may be stopped, or killed, and given again. `collect` puts the figures of finished runs into docs/results/NAME,
 and `report` draws tables and pictures there, from these files alone.
@@ -16,7 +18,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from suites.definition import SuiteError, load_suite
+from suites.definition import Suite, SuiteError, load_suite
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -41,7 +43,7 @@ def run(given: argparse.Namespace) -> int:
     jobs = default_jobs() if given.jobs is None else given.jobs
     if jobs < 1:
         raise SuiteError(f"--jobs must be at least 1; given {jobs}")
-    runs = planned_runs(load_suite(given.suite), given.runs, given.only, given.seeds)
+    runs = planned_runs(_suite(given), given.runs, given.only, given.seeds)
     require_agreement(runs)
     if given.list:
         print(listing(runs, jobs))
@@ -56,7 +58,7 @@ def collect(given: argparse.Namespace) -> int:
     """`suite.py collect NAME`."""
     from suites.collect import collect as gather
 
-    suite = load_suite(given.suite)
+    suite = _suite(given)
     results = gather(suite, given.runs, given.out / suite.name)
     print(f"{len(results.finals)} runs collected into {given.out / suite.name}; {len(results.missing)} are missing")
     return 0
@@ -66,9 +68,20 @@ def report(given: argparse.Namespace) -> int:
     """`suite.py report NAME`."""
     from suites.report import report as draw
 
-    for path in draw(given.out / load_suite(given.suite).name):
+    for path in draw(given.out / _suite(given).name):
         print(path)
     return 0
+
+
+def _suite(given: argparse.Namespace) -> Suite:
+    """The suite that a command line names, as large as it asks for."""
+    for option in ("num_seeds", "total_steps"):
+        number = getattr(given, option)
+        if number is not None and number < 1:
+            raise SuiteError(f"--{option.replace('_', '-')} must be at least 1; given {number}")
+    suite = load_suite(given.suite)
+    suite = suite if given.num_seeds is None else suite.with_seeds(given.num_seeds)
+    return suite if given.total_steps is None else suite.with_total_steps(given.total_steps)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -84,6 +97,8 @@ def _parser() -> argparse.ArgumentParser:
     for command, function in ((running, run), (collecting, collect), (reporting, report)):
         command.set_defaults(command=function)
         command.add_argument("suite", metavar="NAME", help="a module in benchmarks/suites/")
+        command.add_argument("--num-seeds", type=int, metavar="N", help="seeds 0 to N - 1 instead of the suite's")
+        command.add_argument("--total-steps", type=int, metavar="N", help="per run; the suite is then named NAME-N")
     for command in (running, collecting):
         command.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders lie")
     for command in (collecting, reporting):

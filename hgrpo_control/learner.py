@@ -18,7 +18,6 @@ from hgrpo_control.temperature import Temperature, gaussian_entropy
 from policies import gaussian
 from policies.actor_critic import ActorCritic
 
-
 _NOT_MEASURED = torch.tensor(torch.nan)
 
 
@@ -131,8 +130,11 @@ class Learner:
             self.temperature.load_state_dict(saved["temperature"])
 
     def _step(self, batch: Batch) -> Tensor:
-        """One gradient step on a batch that holds features for observations; returns policy loss, value loss, entropy, KL from the old policy, KL to the reference,
-        clip fraction and gradient norm (7,)."""
+        """One gradient step on a batch that holds features for observations.
+
+        Returns policy loss, value loss, entropy, KL from the old policy, KL to the reference, clip fraction and
+        gradient norm (7,).
+        """
         policy, config, alpha = self.policy, self.config, self.temperature.value
         mean, value = policy.mean_and_value_of(batch.observation)
         log_prob = gaussian.log_density(batch.action, mean.unsqueeze(1), policy.sigma)

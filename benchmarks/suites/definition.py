@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import re
 from collections.abc import Sequence
@@ -12,6 +13,8 @@ from hgrpo_control.command_line import nearest
 from suites.learners import LEARNERS
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,79}")
+MEASURES = {"success_rate": "success", "return_mean": "return"}
+"""What an evaluation may be judged by, and its name in tables."""
 _TAKEN_OPTIONS = ("--seed", "--out", "--resume", "--video", "--help", "-h")
 
 
@@ -68,6 +71,8 @@ class Suite:
     """Seed of those episodes, the same for every run."""
     comparisons: tuple[tuple[str, str], ...] = ()
     """Pairs (X, Y) of variants for which the report gives P(X > Y)."""
+    measures: tuple[str, ...] = tuple(MEASURES)
+    """What runs are judged by; the return alone where tasks have no goal to succeed in."""
 
     def __post_init__(self) -> None:
         _require_name("suite", self.name)
@@ -84,6 +89,8 @@ class Suite:
         for pair in self.comparisons:
             for name in pair:
                 _require_among(f"suite {self.name}: a comparison names the variant", name, names)
+        for measure in self.measures:
+            _require_among(f"suite {self.name}: a measure is named", measure, tuple(MEASURES))
         if self.episodes < 1:
             raise SuiteError(f"suite {self.name}: episodes must be at least 1; given {self.episodes}")
 
@@ -94,6 +101,19 @@ class Suite:
     def seeds_of(self, variant: Variant) -> tuple[int, ...]:
         """Seeds a variant is run with."""
         return variant.seeds or self.seeds
+
+    def with_seeds(self, number: int) -> Suite:
+        """The suite with seeds 0 to number - 1; variants with seeds of their own keep them."""
+        return dataclasses.replace(self, seeds=tuple(range(number)))
+
+    def with_total_steps(self, steps: int) -> Suite:
+        """The suite with runs of another length, under a name of its own unless that is their length already."""
+        variants = tuple(
+            dataclasses.replace(v, options=_with_option(v.options, "--total-steps", str(steps))) for v in self.variants
+        )
+        if variants == self.variants:
+            return self
+        return dataclasses.replace(self, name=f"{self.name}-{steps}", variants=variants)
 
     @property
     def all_seeds(self) -> tuple[int, ...]:
@@ -119,6 +139,14 @@ def suite_names() -> tuple[str, ...]:
     """Modules beside this one that define SUITE at their top level."""
     files = sorted(Path(__file__).parent.glob("*.py"))
     return tuple(f.stem for f in files if re.search(r"^SUITE\b", f.read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def _with_option(options: tuple[str, ...], word: str, value: str) -> tuple[str, ...]:
+    """Words of a command line with an option's value replaced, or the option added if it is not among them."""
+    if word not in options:
+        return (*options, word, value)
+    place = options.index(word)
+    return (*options[: place + 1], value, *options[place + 2 :])
 
 
 def _require_name(label: str, name: str) -> None:

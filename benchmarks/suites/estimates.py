@@ -13,7 +13,6 @@ from suites.intervals import Interval, improvements, interquartile_means
 from suites.stored import Final, Results
 
 ALL_TASKS = "all tasks"
-MEASURES = {"success_rate": "success", "return_mean": "return"}
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,9 @@ class Estimates:
     returns: dict[tuple[str, str], Interval]
     """Interquartile mean of the return for (task, variant)."""
     improvements: dict[tuple[str, tuple[str, str], str], Interval]
-    """P(X > Y) for (task, (X, Y), measure); the task may be ALL_TASKS, the measure is one of MEASURES."""
+    """P(X > Y) for (task, (X, Y), measure); the task may be ALL_TASKS, the measure is one of the suite's."""
+    speeds: dict[tuple[str, str], Interval]
+    """Interquartile mean of the simulator steps per second for (task, variant)."""
 
 
 def estimate(results: Results) -> Estimates:
@@ -36,25 +37,29 @@ def estimate(results: Results) -> Estimates:
     success: dict[tuple[str, str], Interval] = {}
     returns: dict[tuple[str, str], Interval] = {}
     better: dict[tuple[str, tuple[str, str], str], Interval] = {}
+    speeds: dict[tuple[str, str], Interval] = {}
     suite, finals = results.suite, results.finals
     for variant in suite.variants:
         name = variant.name
         for tasks in _alike(finals, name, suite.tasks):  # one bootstrap for all tasks that have the same seeds
-            scores = [score_matrix(finals, name, tasks, measure) for measure in MEASURES]
+            figures = (*suite.measures, "steps_per_second")
+            scores = [score_matrix(finals, name, tasks, figure) for figure in figures]
             *means, over_all = interquartile_means(np.hstack(scores), pooled=len(tasks))
-            success |= {(task, name): mean for task, mean in zip(tasks, means[: len(tasks)], strict=True)}
-            returns |= {(task, name): mean for task, mean in zip(tasks, means[len(tasks) :], strict=True)}
-            if tasks == suite.tasks and len(tasks) > 1:
+            found = {figure: means[i * len(tasks) : (i + 1) * len(tasks)] for i, figure in enumerate(figures)}
+            for figure, kept in {"success_rate": success, "return_mean": returns, "steps_per_second": speeds}.items():
+                kept |= {(task, name): mean for task, mean in zip(tasks, found.get(figure, ()), strict=False)}
+            if tasks == suite.tasks and len(tasks) > 1 and suite.measures[0] == "success_rate":
                 success[ALL_TASKS, name] = over_all
         common = score_matrix(finals, name, suite.tasks, "success_rate")
-        if len(suite.tasks) > 1 and len(common) and (ALL_TASKS, name) not in success:
+        pooled = len(suite.tasks) > 1 and len(common) and suite.measures[0] == "success_rate"
+        if pooled and (ALL_TASKS, name) not in success:
             success[ALL_TASKS, name] = interquartile_means(common, pooled=len(suite.tasks))[-1]
     for columns, label in _columns(suite.tasks):
-        for pair, measure in itertools.product(suite.comparisons, MEASURES):
+        for pair, measure in itertools.product(suite.comparisons, suite.measures):
             x, y = (score_matrix(finals, name, columns, measure) for name in pair)
             if len(x) and len(y):
                 better[label, pair, measure] = improvements(x, y)[-1]
-    return Estimates(success, returns, better)
+    return Estimates(success, returns, better, speeds)
 
 
 def score_matrix(finals: Sequence[Final], variant: str, tasks: Sequence[str], measure: str) -> np.ndarray:

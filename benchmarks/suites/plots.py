@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from suites.definition import Variant
-from suites.estimates import ALL_TASKS, MEASURES, by_group
+from suites.definition import MEASURES, Variant
+from suites.estimates import ALL_TASKS, by_group
 from suites.intervals import Interval, interquartile_mean
 from suites.stored import CurvePoint, Results
 
@@ -62,13 +62,13 @@ def improvement(results: Results, estimates: Mapping[tuple[str, tuple[str, str],
         _stripes(panel, [f"{x} > {y}" for x, y in pairs])
         panel.axvline(0.5, color="#666666", linewidth=1.0, linestyle="--")
         for place, pair in enumerate(pairs):
-            for measure, color, offset in zip(MEASURES, COLORS, (-0.17, 0.17), strict=False):
+            for measure, color, offset in zip(results.suite.measures, COLORS, (-0.17, 0.17), strict=False):
                 if (task, pair, measure) in estimates:
                     _interval(panel, estimates[task, pair, measure], place + offset, color)
         panel.set_title(task, fontsize="medium")
         panel.set_xlim(-0.03, 1.03)
         panel.set_xlabel("P(X > Y)")
-    _legend(figure, [f"by {name}" for name in MEASURES.values()], len(columns))
+    _legend(figure, [f"by {MEASURES[measure]}" for measure in results.suite.measures], len(columns))
     save(figure, path)
 
 

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 from hgrpo_control.compare import markdown_table
 from suites import plots
-from suites.estimates import ALL_TASKS, MEASURES, Estimates, by_group, estimate
+from suites.definition import MEASURES, Suite
+from suites.estimates import ALL_TASKS, Estimates, by_group, estimate
 from suites.intervals import REPETITIONS, Interval, require_rliable
 from suites.stored import Final, Results, read_results
 
@@ -18,11 +19,11 @@ Key = TypeVar("Key")
 _NAMED = 10
 
 _EXPLAINED = f"""\
-Success is that of {{episodes}} fresh episodes of the mean action per run (seed {{seed}}, the same for each). IQM is the
-interquartile mean over seeds: a quarter of the runs is left out at either end, none where there are fewer than four.
-Brackets hold 95 % intervals of the stratified bootstrap over seeds ({REPETITIONS:,} resamplings; none for a single
-run); with few seeds they are too narrow. P(X > Y) is the probability that a run of X succeeds more often than one of Y,
-or has the higher return, ties counting half. Wall-clock is that of training, several runs at a time on one machine.
+{{judged}} {{verb}} that of {{episodes}} fresh episodes of the mean action per run (seed {{seed}}, the same for each).
+IQM is the interquartile mean over seeds: a quarter of the runs is left out at either end, none where there are fewer
+than four. Brackets hold 95 % intervals of the stratified bootstrap over seeds ({REPETITIONS:,} resamplings; none for a single
+run); with few seeds they are too narrow. P(X > Y) is the probability that a run of X {{better}} than one of Y, ties
+counting half. Wall-clock is that of training, several runs at a time on one machine.
 Curves show training episodes: IQM over seeds, bands from the lowest seed to the highest, drawn where every seed has a
 figure."""
 
@@ -43,15 +44,17 @@ def report(folder: Path) -> list[Path]:
 
 def _draw(results: Results, estimates: Estimates, folder: Path) -> dict[str, Path]:
     """Pictures under the headings that show them."""
-    pictures = {"success": folder / "success.png", "return": folder / "return.png"}
-    plots.final_scores(results, estimates.success, "success_rate", "success rate (IQM)", pictures["success"])
+    pictures = {"return": folder / "return.png"}
+    if "success_rate" in results.suite.measures:
+        pictures["success"] = folder / "success.png"
+        plots.final_scores(results, estimates.success, "success_rate", "success rate (IQM)", pictures["success"])
     plots.final_scores(results, estimates.returns, "return_mean", "return (IQM)", pictures["return"])
     if estimates.improvements:
         pictures["improvement"] = folder / "improvement.png"
         plots.improvement(results, estimates.improvements, pictures["improvement"])
     for task in results.suite.tasks:
         if results.curves[task]:
-            for measure, label in (("success_rate", "success rate"), ("episode_return", "episode return")):
+            for measure, label in _curve_measures(results.suite).items():
                 path = folder / f"curves-{task}-{measure}.png"
                 plots.learning_curves(results, task, measure, label, path)
                 pictures[f"{task} {measure}"] = path
@@ -60,7 +63,7 @@ def _draw(results: Results, estimates: Estimates, folder: Path) -> dict[str, Pat
 
 def _markdown(results: Results, estimates: Estimates, pictures: Mapping[str, Path]) -> str:
     suite = results.suite
-    sections = [f"# {suite.title}", _EXPLAINED.format(episodes=suite.episodes, seed=suite.evaluation_seed)]
+    sections = [f"# {suite.title}", _explained(suite)]
     sections += [_missing(results), _picture(pictures, "success")]
     if any(task == ALL_TASKS for task, _ in estimates.success):
         sections += ["## All tasks", _over_tasks(results, estimates)]
@@ -73,7 +76,7 @@ def _markdown(results: Results, estimates: Estimates, pictures: Mapping[str, Pat
     for task in suite.tasks:
         if results.curves[task]:
             sections += [f"## {task}", _finals(results, estimates, task)]
-            sections += [_picture(pictures, f"{task} {measure}") for measure in ("success_rate", "episode_return")]
+            sections += [_picture(pictures, f"{task} {measure}") for measure in _curve_measures(suite)]
     sections += [
         "## Returns",
         _picture(pictures, "return"),
@@ -85,38 +88,55 @@ def _markdown(results: Results, estimates: Estimates, pictures: Mapping[str, Pat
     return "\n\n".join(section.strip() for section in sections if section) + "\n"
 
 
-def _finals(results: Results, estimates: Estimates, task: str) -> str:
-    columns = (
-        "group",
-        "variant",
-        "seeds",
-        "success, IQM",
-        "success, range",
-        "return, IQM",
-        "ended early",
-        "executed steps",
+def _explained(suite: Suite) -> str:
+    judged = " and ".join(MEASURES[measure] for measure in suite.measures).capitalize()
+    better = {"success_rate": "succeeds more often", "return_mean": "has a higher return"}
+    return _EXPLAINED.format(
+        judged=judged,
+        verb="are" if len(suite.measures) > 1 else "is",
+        better=", or ".join(better[measure] for measure in suite.measures),
+        episodes=suite.episodes,
+        seed=suite.evaluation_seed,
     )
+
+
+def _curve_measures(suite: Suite) -> dict[str, str]:
+    """Columns of metrics that learning curves are drawn of, and their labels."""
+    success = {"success_rate": "success rate"} if "success_rate" in suite.measures else {}
+    return success | {"episode_return": "episode return"}
+
+
+def _finals(results: Results, estimates: Estimates, task: str) -> str:
+    succeed = "success_rate" in results.suite.measures
+    judged = ("success, IQM", "success, range") if succeed else ()
+    counted = ("executed steps", "simulator steps", "wall-clock [s]", "steps/s, IQM")
+    columns = ("group", "variant", "seeds", *judged, "return, IQM", "ended early", *counted)
     rows = []
     for group, variants in by_group(results.suite.variants).items():
         for variant in variants:
             runs = [f for f in results.finals if (f.task, f.variant) == (task, variant.name)]
             if runs:
                 rates = [run.success_rate for run in runs]
+                success = (
+                    [_show(estimates.success[task, variant.name], 3), f"{min(rates):.3f} ... {max(rates):.3f}"]
+                    if succeed
+                    else []
+                )
                 rows.append(
                     [
                         group,
                         variant.name,
                         str(len(runs)),
-                        _show(estimates.success[task, variant.name], 3),
-                        f"{min(rates):.3f} ... {max(rates):.3f}",
+                        *success,
                         _show(estimates.returns[task, variant.name], 1),
                         f"{_mean(runs, 'terminated_rate'):.3f}",
                         f"{_mean(runs, 'executed_steps'):,.0f}",
                         f"{_mean(runs, 'simulator_steps'):,.0f}",
                         f"{_mean(runs, 'wall_seconds'):,.0f}",
+                        _show(estimates.speeds[task, variant.name], 0),
                     ]
                 )
-    return markdown_table((*columns, "simulator steps", "wall-clock [s]"), rows)
+    return markdown_table(columns, rows)
 
 
 def _over_tasks(results: Results, estimates: Estimates) -> str:
@@ -132,15 +152,17 @@ def _over_tasks(results: Results, estimates: Estimates) -> str:
 def _improvements(results: Results, estimates: Estimates) -> str:
     tasks = [t for t in (*results.suite.tasks, ALL_TASKS) if any(key[0] == t for key in estimates.improvements)]
     rows = [
-        [x, y, name, *(_look_up(estimates.improvements, (task, (x, y), measure), 2) for task in tasks)]
+        [x, y, MEASURES[measure], *(_look_up(estimates.improvements, (task, (x, y), measure), 2) for task in tasks)]
         for x, y in results.suite.comparisons
-        for measure, name in MEASURES.items()
+        for measure in results.suite.measures
     ]
     return markdown_table(("X", "Y", "by", *(f"P(X > Y), {task}" for task in tasks)), rows)
 
 
 def _variants(results: Results) -> str:
-    rows = [[v.name, f"`hgrpo train {' '.join((v.algorithm, 'TASK', *v.options))}`"] for v in results.suite.variants]
+    rows = [
+        [v.name, f"`{v.learner} train {' '.join((v.algorithm, 'TASK', *v.options))}`"] for v in results.suite.variants
+    ]
     return markdown_table(("variant", "command"), rows)
 
 

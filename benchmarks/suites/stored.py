@@ -31,6 +31,11 @@ class Final(NamedTuple):
     length_mean: float
     terminated_rate: float
 
+    @property
+    def steps_per_second(self) -> float:
+        """Simulator steps per second of training, learning included."""
+        return self.simulator_steps / self.wall_seconds
+
 
 class CurvePoint(NamedTuple):
     """A stretch of a run's training: counters at its end, means over its iterations; NaN where no episode ended."""
