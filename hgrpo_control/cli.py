@@ -174,10 +174,7 @@ def evaluate(words: list[str]) -> None:
         raise UsageError(f"video_episodes must be at least 1; given {record}")
     evaluation, recording = fly(load(folder.checkpoint), simulator, options.episodes, options.seed, record)
     evaluation.write(folder.evaluation)
-    print(
-        f"{evaluation.episodes} episodes: return {evaluation.return_mean:.1f} +- {evaluation.return_std:.1f}, "
-        f"success_rate {evaluation.success_rate:.3f}, length {evaluation.length_mean:.0f}"
-    )
+    print(evaluation.summary())
     print(f"evaluation: {folder.evaluation}")
     if options.video:
         from hgrpo_control.plots import flown_episodes

@@ -117,6 +117,11 @@ def _row(run: RunFolder, label: str, history: list[Metrics]) -> list[str]:
         f"{last.wall_seconds:.0f}",
         f"{last.simulator_steps / last.wall_seconds:,.0f}",
         f"{sum(tail) / len(tail):.1f}" if tail else "-",
-        f"{evaluation['success_rate']:.3f}" if evaluation else "-",
-        f"{evaluation['return_mean']:.1f}" if evaluation else "-",
+        _figure(evaluation.get("success_rate"), 3),
+        _figure(evaluation.get("return_mean"), 1),
     ]
+
+
+def _figure(value: float | None, digits: int) -> str:
+    """A figure of an evaluation, "-" where there is none: no evaluation, or a task without a goal."""
+    return "-" if value is None else f"{value:.{digits}f}"

@@ -31,6 +31,7 @@ class Evaluation:
     return_mean: float
     return_std: float
     success_rate: float
+    """NaN if the task has no goal but its reward."""
     length_mean: float
     """Control steps."""
     terminated_rate: float
@@ -38,6 +39,14 @@ class Evaluation:
     final_second: dict[str, float]
     """Mean length of each of the task's signals over the last second of the episodes that reached the time limit; NaN
     if none did."""
+
+    def summary(self) -> str:
+        """The main figures on one line; a task without a goal has no success rate."""
+        success = "" if math.isnan(self.success_rate) else f"success_rate {self.success_rate:.3f}, "
+        return (
+            f"{self.episodes} episodes: return {self.return_mean:.1f} +- {self.return_std:.1f}, "
+            f"{success}length {self.length_mean:.0f}"
+        )
 
     def write(self, path: Path) -> None:
         """Write as JSON; what was not there to be measured is null, since JSON has no NaN."""
@@ -145,7 +154,7 @@ class _Tally:
             seed=seed,
             return_mean=self.total.mean().item(),
             return_std=self.total.std(correction=0).item(),
-            success_rate=self.success.double().mean().item(),
+            success_rate=self.success.double().mean().item() if self.simulator.spec.goal else math.nan,
             length_mean=self.length.double().mean().item(),
             terminated_rate=self.terminated.double().mean().item(),
             final_second={name: self._final_second(name, complete) for name in self.names},

@@ -18,23 +18,32 @@ AXES = {"simulator steps": "simulator_steps", "executed steps": "executed_steps"
 
 
 def learning_curves(curves: Mapping[str, Sequence[Sequence[Metrics]]], path: Path) -> None:
-    """PNG of return and success rate against simulator steps, executed steps and wall-clock.
+    """PNG of return and success rate against simulator steps, executed steps and wall-clock; of the return alone where
+    the runs' tasks have no goal.
 
     `curves` holds for each label the metrics of its runs; runs of one label share a colour, their mean is drawn
     strongly.
     """
-    figure = Figure(figsize=(13, 6.5), layout="constrained")
-    grid = figure.subplots(2, len(AXES), sharey="row")
+    measures = _measures([run for runs in curves.values() for run in runs])
+    figure = Figure(figsize=(13, 3.25 * len(measures)), layout="constrained")
+    grid = figure.subplots(len(measures), len(AXES), sharey="row", squeeze=False)
     for column, (label, axis) in enumerate(AXES.items()):
-        for row, (measure, name) in enumerate((("episode_return", "episode return"), ("success_rate", "success rate"))):
+        for row, (measure, name) in enumerate(measures.items()):
             _draw_curves(grid[row][column], curves, axis, measure)
             grid[row][column].grid(alpha=0.3)
             if column == 0:
                 grid[row][column].set_ylabel(f"{name} (training)")
-        grid[1][column].set_xlabel(label)
+        grid[-1][column].set_xlabel(label)
     if grid[0][0].lines:
         grid[0][0].legend()
     _save(figure, path)
+
+
+def _measures(runs: Sequence[Sequence[Metrics]]) -> dict[str, str]:
+    """What is drawn, by its name in metrics.csv: success only where some run has a figure, or none has a return yet."""
+    measures = {"episode_return": "episode return", "success_rate": "success rate"}
+    measured = {name for name in measures for run in runs for row in run if not math.isnan(getattr(row, name))}
+    return {name: label for name, label in measures.items() if name in measured or not measured}
 
 
 def _draw_curves(axes: Axes, curves: Mapping[str, Sequence[Sequence[Metrics]]], axis: str, measure: str) -> None:

@@ -14,7 +14,7 @@ from hgrpo_control.run_folder import Metrics, RunFolder
 
 
 class ProgressBar:
-    """Share done, steps per second, return, success and time left, on one line."""
+    """Share done, steps per second, return, success if the task has a goal, and time left, on one line."""
 
     def __init__(self, config: Config, console: Console | None = None) -> None:
         self._progress = Progress(
@@ -48,8 +48,14 @@ class ProgressBar:
             self._task,
             completed=metrics.iteration,
             speed=f"{metrics.simulator_steps_per_second / 1000:.1f}k steps/s",
-            quality="" if math.isnan(self._return) else f"return {self._return:.1f} success {self._success:.0%}",
+            quality=self._quality(),
         )
+
+    def _quality(self) -> str:
+        """Return and success as far as there are any; a task without a goal has no success."""
+        if math.isnan(self._return):
+            return ""
+        return f"return {self._return:.1f}" + ("" if math.isnan(self._success) else f" success {self._success:.0%}")
 
 
 class TensorBoard:

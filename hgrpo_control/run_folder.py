@@ -30,6 +30,7 @@ class Metrics(NamedTuple):
     """Mean of the executed episodes that ended in this iteration, before any reward transform."""
     episode_length: float
     success_rate: float
+    """Share of them that reached the task's goal; NaN if it has none but its reward."""
     policy_loss: float
     value_loss: float
     entropy: float

@@ -8,9 +8,9 @@ import robots
 
 
 def task_table() -> Table:
-    """Every registered task with its spaces, rates and simulator."""
+    """Every registered task with its spaces, rates and simulator, and what counts as success where anything does."""
     table = Table()
-    for column in ("task", "simulator", "observation", "action", "control", "episode"):
+    for column in ("task", "simulator", "observation", "action", "control", "episode", "goal"):
         table.add_column(column, no_wrap=column == "task")
     for name in robots.names():
         simulator = robots.make(name)
@@ -23,5 +23,6 @@ def task_table() -> Table:
             f"{spec.action_size} in {bounds}",
             f"{spec.control_hz:g} Hz",
             f"{spec.max_episode_steps} steps",
+            spec.goal or "-",
         )
     return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
@@ -155,7 +156,7 @@ class Trainer:
             wall_seconds=self.wall_seconds,
             episode_return=finished.episode_return.mean().item(),
             episode_length=finished.length.double().mean().item(),
-            success_rate=finished.success.double().mean().item(),
+            success_rate=finished.success.double().mean().item() if self.sampler.simulator.spec.goal else math.nan,
             policy_loss=stats.policy_loss,
             value_loss=stats.value_loss,
             entropy=stats.entropy,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -14,7 +15,8 @@ from robots.simulator import Quantity
 
 @dataclass(frozen=True)
 class Randomization:
-    """Half widths of factors drawn for every episode, each uniform in 1 +- this; 0 leaves the model's value.
+    """Half widths of factors drawn for every episode, each uniform in 1 +- this; 0 leaves the model's value, and what
+    is zero in the model stays so.
 
     Raises OptionError for a share outside [0, 1).
     """
@@ -41,23 +43,30 @@ class Randomization:
 
 
 class ModelFields:
-    """The factors of a model that are randomised, in the order of the columns of (B, P)."""
+    """The factors of a model that are randomised, in the order of the columns of (B, P).
+
+    Raises OptionError where something is to vary that the model does not have.
+    """
 
     def __init__(self, model: Any, randomization: Randomization) -> None:
         self.model = model
-        groups = {
-            "mass": (randomization.mass, model.nbody - 1),
-            "friction": (randomization.friction, 1),
-            "gain": (randomization.gain, model.nu),
-            "damping": (randomization.damping, model.nv),
+        entries = {
+            "mass": np.flatnonzero(model.body_mass),
+            "friction": np.arange(min(model.ngeom, 1)),  # one factor for all geoms
+            "gain": np.flatnonzero(model.actuator_gainprm[:, 0]),
+            "damping": np.flatnonzero(model.dof_damping),
         }
-        self.share = np.concatenate([np.full(size, share) for share, size in groups.values() if share > 0.0])
+        shares = {name: getattr(randomization, name) for name in entries if getattr(randomization, name) > 0.0}
+        for name in shares:
+            if not len(entries[name]):
+                raise OptionError(f"{name} cannot vary: it is zero everywhere in this robot's model")
+        self.entries = {name: entries[name] for name in shares}
+        self.share = np.concatenate([np.full(len(self.entries[name]), share) for name, share in shares.items()])
         self.columns: dict[str, slice] = {}
         start = 0
-        for name, (share, size) in groups.items():
-            if share > 0.0:
-                self.columns[name] = slice(start, start + size)
-                start += size
+        for name, indices in self.entries.items():
+            self.columns[name] = slice(start, start + len(indices))
+            start += len(indices)
 
     def draw(self, num: int, generator: torch.Generator) -> np.ndarray:
         """(num, P) factors, uniform within their ranges."""
@@ -67,20 +76,22 @@ class ModelFields:
     def quantities(self) -> tuple[Quantity, ...]:
         """Names of the columns."""
         model = self.model
-        names = {
-            "mass": [f"{model.body(i).name or f'body_{i}'}_mass_factor" for i in range(1, model.nbody)],
-            "friction": ["friction_factor"],
-            "gain": [f"{model.actuator(i).name or f'actuator_{i}'}_gain_factor" for i in range(model.nu)],
-            "damping": [f"dof_{i}_damping_factor" for i in range(model.nv)],
+        names: dict[str, Callable[[int], str]] = {
+            "mass": lambda i: f"{model.body(i).name or f'body_{i}'}_mass_factor",
+            "friction": lambda i: "friction_factor",
+            "gain": lambda i: f"{model.actuator(i).name or f'actuator_{i}'}_gain_factor",
+            "damping": lambda i: f"dof_{i}_{model.joint(model.dof_jntid[i]).name}_damping_factor",
         }
-        return tuple(Quantity(name) for group in self.columns for name in names[group])
+        return tuple(Quantity(names[group](int(i))) for group, indices in self.entries.items() for i in indices)
 
     def body_mass(self, factors: np.ndarray | None, num: int) -> np.ndarray:
         """(num, nbody) masses [kg] under `factors` (num, P)."""
         mass = np.broadcast_to(self.model.body_mass, (num, self.model.nbody))
         if factors is None or "mass" not in self.columns:
             return mass
-        return np.concatenate((mass[:, :1], mass[:, 1:] * factors[:, self.columns["mass"]]), axis=1)
+        varied = mass.copy()
+        varied[:, self.entries["mass"]] *= factors[:, self.columns["mass"]]
+        return varied
 
     def bind(self, batch: Any) -> BoundFields:
         """The same factors as per-simulation fields of a batch."""
@@ -106,17 +117,20 @@ class BoundFields:
         changed = np.flatnonzero((self.written[: len(factors)] != factors).any(axis=1))
         if not len(changed):
             return
-        model, columns, new = self.source.model, self.source.columns, factors[changed]
+        model, columns, entries, new = self.source.model, self.source.columns, self.source.entries, factors[changed]
+        rows = changed[:, None]
         if "mass" in columns:
-            self.arrays["body_mass"][changed, 1:] = model.body_mass[1:] * new[:, columns["mass"]]
-            self.arrays["body_inertia"][changed, 1:] = model.body_inertia[1:] * new[:, columns["mass"], None]
+            bodies, factor = entries["mass"], new[:, columns["mass"]]
+            self.arrays["body_mass"][rows, bodies] = model.body_mass[bodies] * factor
+            self.arrays["body_inertia"][rows, bodies] = model.body_inertia[bodies] * factor[..., None]
         if "friction" in columns:
             self.arrays["geom_friction"][changed] = model.geom_friction * new[:, columns["friction"], None]
         if "gain" in columns:
-            gain = model.actuator_gainprm[:, 0] * new[:, columns["gain"]]
-            self.arrays["actuator_gainprm"][changed, :, 0] = gain
+            gains = entries["gain"]
+            self.arrays["actuator_gainprm"][rows, gains, 0] = model.actuator_gainprm[gains, 0] * new[:, columns["gain"]]
         if "damping" in columns:
-            self.arrays["dof_damping"][changed] = model.dof_damping * new[:, columns["damping"]]
+            dofs = entries["damping"]
+            self.arrays["dof_damping"][rows, dofs] = model.dof_damping[dofs] * new[:, columns["damping"]]
         if "mass" in columns:
             self.batch.set_const(changed.astype(np.int32))  # inverse weights and subtree masses follow from the masses
         self.written[changed] = factors[changed]

@@ -81,7 +81,7 @@ class MujocoSimulator:
         self.pool = RowPool(self.model, robot.frame_skip, robot.derived, self.fields)
         self.dt = float(self.model.opt.timestep) * robot.frame_skip
         self._slices = _state_slices(self.model)
-        self._layout = _derived_layout(self.model, self.pool.selections)
+        self._layout, self._derived_size = _derived_layout(self.model, self.pool.selections)
         self._scenes: dict[tuple[int, int], MujocoScene] = {}
         low, high = self.model.actuator_ctrlrange.T.astype(np.float32)
         self.spec = SimulatorSpec(
@@ -193,8 +193,10 @@ class MujocoSimulator:
         )
 
     def _state(self, rows: Rows, factors: np.ndarray | None) -> MujocoState:
-        parts = [rows.derived[key].reshape(len(rows.physics), -1) for key in self._layout]
-        derived = np.concatenate(parts, axis=1) if parts else np.empty((len(rows.physics), 0))
+        num = len(rows.physics)
+        derived = np.empty((num, self._derived_size))
+        for key, (part, shape) in self._layout.items():
+            derived[:, part].reshape(num, *shape)[:] = rows.derived[key]
         return MujocoState(
             torch.from_numpy(rows.physics),
             torch.from_numpy(derived),
@@ -235,15 +237,15 @@ def _state_slices(model: Any) -> dict[str, slice]:
 
 def _derived_layout(
     model: Any, selections: Mapping[str, tuple[str, np.ndarray | slice]]
-) -> dict[str, tuple[slice, tuple[int, ...]]]:
-    """Columns and shape of each derived quantity in the flattened (B, K)."""
+) -> tuple[dict[str, tuple[slice, tuple[int, ...]]], int]:
+    """Columns and shape of each derived quantity in the flattened (B, K), and K."""
     data, layout, start = mujoco.MjData(model), {}, 0
     for key, (field, rows) in selections.items():
         shape = getattr(data, field)[rows].shape
         size = int(np.prod(shape))
         layout[key] = (slice(start, start + size), shape)
         start += size
-    return layout
+    return layout, start
 
 
 def _options(robot: Any) -> Any:

@@ -190,6 +190,36 @@ def test_estimates_are_made_where_there_are_runs() -> None:
     }
 
 
+def test_a_task_without_a_goal_has_no_success_to_estimate() -> None:
+    finals = [final("t", "a", 0, 0.5, 7.0), final("run", "a", 0, math.nan, 9.0), final("u", "a", 0, 0.25, 1.0)]
+    finals += [final("t", "b", 0, 0.25, 8.0), final("run", "b", 0, math.nan, 3.0), final("u", "b", 0, 0.5, 0.0)]
+    estimates = estimate(results(finals, ("t", "run", "u"), comparisons=(("a", "b"),)))
+    assert {key for key in estimates.success if key[1] == "a"} == {("t", "a"), ("u", "a"), (ALL_TASKS, "a")}
+    assert estimates.success[ALL_TASKS, "a"].value == pytest.approx(0.375)  # (0.5 + 0.25) / 2
+    assert estimates.returns["run", "a"].value == 9.0
+    # By return a wins on run and on u, not on t; by success on t alone, of two.
+    better = {key[0::2]: interval.value for key, interval in estimates.improvements.items()}
+    assert ("run", "success_rate") not in better
+    assert better["run", "return_mean"] == 1.0
+    assert better[ALL_TASKS, "return_mean"] == pytest.approx(2 / 3)
+    assert better[ALL_TASKS, "success_rate"] == 0.5
+
+
+def test_a_suite_of_tasks_without_goals_reports_returns_alone(tmp_path: Path) -> None:
+    finals = [final("run", "a", 0, math.nan, 7.0), final("run", "b", 0, math.nan, 9.0)]
+    finals = [f._replace(terminated_rate=0.0) for f in finals]
+    stored = results(finals, ("run",), comparisons=(("a", "b"),))
+    estimates = estimate(stored)
+    assert estimates.success == {}
+    pictures = reporting._draw(stored, estimates, tmp_path)
+    assert set(pictures) == {"return", "improvement", "run episode_return"}
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in pictures.values()}
+    text = reporting._markdown(stored, estimates, pictures)
+    assert "nan" not in text
+    line = next(line for line in text.splitlines() if line.startswith("| ppo") and "| b " in line)
+    assert [cell.strip() for cell in line.split("|")[4:7]] == ["-", "-", "9.0"]
+
+
 def test_a_curve_is_drawn_where_every_seed_has_a_figure() -> None:
     points = [
         CurvePoint("a", seed, 10 * k, 40 * k, k + seed, 0.0, math.nan if (seed, k) == (1, 1) else seed + k)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ import policies
 import robots
 from hgrpo_control.cli import COMMANDS, main
 from hgrpo_control.config import ALGORITHMS
+from hgrpo_control.run_folder import RunFolder
 from policies.actor_critic import ActorCritic
 from sim2real.onnx_policy import OnnxPolicy
 
@@ -164,6 +166,21 @@ def test_train_evaluate_export_and_compare(algorithm: str, capsys: pytest.Captur
     assert compared.out.splitlines() == ["table/learning_curves.png", "table/comparison.md"]
     assert compared.err == ""
     assert f"| {algorithm}-quadrotor-hover-seed2 |" in Path("table/comparison.md").read_text()
+
+
+def test_a_task_without_a_goal_has_no_success_in_any_output(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "ppo", "InvertedPendulum-v5", *TINY, "--out", "goal"]) == 0
+    falls = ("--rollout-steps", "64", "--total-steps", "2048")  # long enough for some to fall
+    assert main(["train", "ppo", "Hopper-v5", *TINY, *falls, "--out", "none"]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", "goal", "--episodes", "2"]) == 0
+    assert "success_rate 0.000" in capsys.readouterr().out
+    assert main(["evaluate", "none", "--episodes", "2"]) == 0
+    assert "success" not in capsys.readouterr().out
+    assert json.loads(Path("none/evaluation.json").read_text())["success_rate"] is None
+    rows = RunFolder.open("none").read_metrics()
+    assert not math.isnan(rows[-1].episode_return)
+    assert all(math.isnan(row.success_rate) for row in rows)
 
 
 def test_a_policy_flies_in_the_task_with_the_options_it_was_trained_with() -> None:

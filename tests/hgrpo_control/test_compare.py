@@ -92,6 +92,15 @@ def test_the_table_holds_the_numbers_of_the_files(tmp_path: Path) -> None:
     assert image[:, :, :3].std() > 5.0, "not blank"
 
 
+def test_a_task_without_a_goal_has_no_success_to_show(tmp_path: Path) -> None:
+    evaluation = {"success_rate": None, "return_mean": 100.0}
+    runs = [make_run(tmp_path / name, PPO_RUN, [5.0], evaluation) for name in "ab"]
+    _, table = compare(runs, tmp_path / "out")
+    rows = [[c.strip() for c in line.strip("|").split("|")] for line in table.read_text().splitlines() if "ppo" in line]
+    assert [cells[-2:] for cells in rows[:2]] == [["-", "100.0"]] * 2
+    assert rows[2][:4] == ["ppo", "2", "-", "100.0 (100.0 ... 100.0)"]
+
+
 def test_several_seeds_are_summed_up(tmp_path: Path) -> None:
     evaluations = ({"success_rate": 0.9, "return_mean": 100.0}, {"success_rate": 1.0, "return_mean": 200.0})
     runs = [

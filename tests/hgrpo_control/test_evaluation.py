@@ -39,7 +39,8 @@ class Schedule:
     def __init__(self, ends: tuple[int, ...], success_at: tuple[set[int], ...] | None = None) -> None:
         self.ends = torch.tensor(ends)
         self.success_at = success_at or (set(),) * len(ends)
-        self.spec = SimulatorSpec("schedule", (Quantity("tick"),), (Quantity("u"),), (-1.0,), (1.0,), HZ, LIMIT, (0.0,))
+        spec = SimulatorSpec("schedule", (Quantity("tick"),), (Quantity("u"),), (-1.0,), (1.0,), HZ, LIMIT, (0.0,))
+        self.spec = dataclasses.replace(spec, goal="the tick is among those of the row")
 
     def reset(self, num: int, seed: int | torch.Generator) -> ScheduleState:
         return ScheduleState(torch.zeros(num, dtype=torch.int64), torch.arange(num))
@@ -236,6 +237,18 @@ def test_the_file_holds_every_figure(tmp_path: Path) -> None:
         "terminated_rate": 0.5,
         "final_second": {"error [m]": 0.0, "tick [1]": 18.0},
     }
+
+
+def test_a_task_without_a_goal_has_no_success_rate(tmp_path: Path) -> None:
+    simulator = Schedule((0, 3), ({LIMIT}, set()))
+    simulator.spec = dataclasses.replace(simulator.spec, goal="")
+    evaluation, _ = evaluate(fresh_policy(simulator), simulator, episodes=2, seed=8)
+    assert math.isnan(evaluation.success_rate)
+    assert evaluation.summary() == "2 episodes: return 13.0 +- 7.0, length 12"  # 11.5, rounded to even
+    evaluation.write(tmp_path / "evaluation.json")
+    figures = json.loads((tmp_path / "evaluation.json").read_text())
+    assert figures["success_rate"] is None
+    assert figures["return_mean"] == 13.0
 
 
 def test_the_last_second_of_hovering_is_that_of_its_signals(hover: Simulator) -> None:

@@ -98,6 +98,20 @@ def test_the_three_axes_are_the_two_kinds_of_steps_and_the_time(
     assert lines == [[x, returns] for x in columns] + [[x, successes] for x in columns]
 
 
+def test_a_task_without_a_goal_has_no_plot_of_its_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without = [row._replace(success_rate=math.nan) for row in history([1, 5, 9])]
+    figures = []
+    save = plots._save
+    monkeypatch.setattr(plots, "_save", lambda figure, path: (figures.append(figure), save(figure, path)))
+    plots.learning_curves({"ppo": [without]}, tmp_path / "one.png")
+    assert picture(tmp_path / "one.png").shape == (325, 1300, 3)
+    axes = figures[0].axes
+    assert [a.get_xlabel() for a in axes] == ["simulator steps", "executed steps", "wall-clock [s]"]
+    assert axes[0].get_ylabel() == "episode return (training)"
+    plots.learning_curves({"ppo": [without], "grpo": [history([2, 4, 8])]}, tmp_path / "both.png")
+    assert len(figures[1].axes) == 6  # some run has a success to show
+
+
 @pytest.mark.parametrize("values", [[math.nan, math.nan], [5.0], [math.nan, 5.0, math.nan]])
 def test_a_run_too_young_for_a_curve_gives_a_picture_without_complaint(tmp_path: Path, values: list[float]) -> None:
     plots.learning_curves({"ppo": [history(values)]}, tmp_path / "curves.png")

@@ -53,6 +53,13 @@ def test_the_bar_names_the_run_its_speed_its_return_and_its_success() -> None:
         assert part in line
 
 
+def test_a_task_without_a_goal_shows_no_success() -> None:
+    line = shown(row(1, 151.26))
+    assert "return 151.3" in line
+    assert "success" not in line
+    assert "nan" not in line
+
+
 def test_return_and_success_stay_while_no_episode_ends() -> None:
     line = shown(row(1, 151.26, 0.5), row(2, speed=1000.0))
     assert "1.0k steps/s return 151.3 success 50%" in line
