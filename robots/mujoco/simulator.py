@@ -130,7 +130,8 @@ class MujocoSimulator:
     def step(self, state: MujocoState, action: Tensor) -> Step:
         """Hold controls (B, A) for one control period; MuJoCo clips them to their range, the reward does not.
 
-        A row that diverges ends its episode there, with reward 0.
+        A row that diverges, or whose controls are not finite, ends its episode there: reward 0, and the state is that
+        before the step but for `diverged`.
         """
         t = self.transition(state, action.detach().cpu().numpy())
         observation, reward, terminated = map(torch.from_numpy, (t.observation, t.reward, t.terminated))
@@ -142,13 +143,17 @@ class MujocoSimulator:
         factors = None if isinstance(state.factors, tuple) else state.factors.numpy()
         rows = self.pool.step(state.physics.numpy(), action, factors)
         new = self._state(rows, factors)
-        if rows.diverged.any():
-            new = _keep(new, state, torch.from_numpy(rows.diverged))
+        if not rows.diverged.any():
+            before, after = self._readout(state), self._readout(new)
+            outcome = self.robot.outcome(before, after, action, self.dt)
+            return Transition(new, self.robot.observe(after), outcome.reward, outcome.terminated, outcome.terms)
+        new = _keep(new, state, torch.from_numpy(rows.diverged))
         before, after = self._readout(state), self._readout(new)
-        outcome = self.robot.outcome(before, after, action, self.dt)
-        reward = np.where(rows.diverged, 0.0, outcome.reward)
-        terminated = outcome.terminated | rows.diverged
-        return Transition(new, self.robot.observe(after), reward, terminated, outcome.terms)
+        with np.errstate(over="ignore", invalid="ignore"):  # in rows that diverged; nothing of them is kept
+            outcome = self.robot.outcome(before, after, action, self.dt)
+        reward = _zero(outcome.reward, rows.diverged)
+        terms = {key: _zero(values, rows.diverged) for key, values in outcome.terms.items()}
+        return Transition(new, self.robot.observe(after), reward, outcome.terminated | rows.diverged, terms)
 
     def diverged(self, state: MujocoState) -> Tensor:
         """(B,) bool, where MuJoCo gave up in the step that led to the state."""
@@ -218,6 +223,11 @@ def _keep(new: MujocoState, old: MujocoState, rows: Tensor) -> MujocoState:
         physics=torch.where(rows[:, None], old.physics, new.physics),
         derived=torch.where(rows[:, None], old.derived, new.derived),
     )
+
+
+def _zero(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Values (B,) with 0 in some rows (B,) bool."""
+    return np.where(rows, 0.0, values)
 
 
 def _state_slices(model: Any) -> dict[str, slice]:

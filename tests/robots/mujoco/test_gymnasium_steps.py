@@ -31,7 +31,7 @@ def pair(request: pytest.FixtureRequest) -> tuple[MujocoSimulator, Any]:
 
 @pytest.mark.parametrize(("size", "place"), [(1, 0), (3, 2), (8, 5)])
 def test_hundreds_of_steps_from_random_states(pair: tuple[MujocoSimulator, Any], size: int, place: int) -> None:
-    """One row of a batch beside Gymnasium; actions are float32 and float64 in turn, and the other rows are elsewhere."""
+    """One row of a batch beside Gymnasium; actions are float32 and float64 in turn, the other rows are elsewhere."""
     simulator, env = pair
     rng = np.random.default_rng(size)
     env.reset(seed=size)

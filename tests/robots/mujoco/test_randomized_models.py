@@ -1,4 +1,4 @@
-"""Every row has a model of its own: what it does is what a plain MjModel with the same numbers does, and stays its own."""
+"""Every row has a model of its own: it does what a plain MjModel with the same numbers does, and stays its own."""
 
 from __future__ import annotations
 
@@ -201,11 +201,11 @@ def test_options_that_do_not_fit_are_refused_in_one_line(given: dict[str, Any], 
 
 
 def test_what_the_model_does_not_have_cannot_vary() -> None:
-    with pytest.raises(OptionError, match="^damping cannot vary: it is zero everywhere in this robot's model$"):
+    with pytest.raises(OptionError, match=r"^damping cannot vary: it is zero everywhere in this robot's model$"):
         robots.make("Swimmer-v5", damping=0.3)
 
 
 def test_an_mjdata_does_not_tell_what_was_drawn() -> None:
     simulator = robots.make("HalfCheetah-v5", mass=0.3)
-    with pytest.raises(ValueError, match="^HalfCheetah-v5: an MjData does not tell what was drawn for its model$"):
+    with pytest.raises(ValueError, match=r"^HalfCheetah-v5: an MjData does not tell what was drawn for its model$"):
         simulator.state_of(mujoco.MjData(simulator.model))
