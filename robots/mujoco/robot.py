@@ -26,6 +26,8 @@ class View(NamedTuple):
     """Direction of view above the horizon [deg]."""
     azimuth: float = 90.0
     """Direction of view about world z, 0 looks along x [deg]."""
+    floor: float = 0.0
+    """Height of the floor that is drawn for a model without any plane [m]."""
 
 
 class Robot(ABC):
@@ -36,7 +38,7 @@ class Robot(ABC):
     """
 
     model_file: ClassVar[str]
-    """Name of the MJCF among those that the gymnasium package ships."""
+    """Path of the MJCF; a relative one is looked for among the models that the gymnasium package ships."""
     frame_skip: ClassVar[int]
     """Physics steps per control step."""
     max_episode_steps: ClassVar[int]

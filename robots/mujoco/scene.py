@@ -6,24 +6,51 @@ from typing import Any
 
 import numpy as np
 
+from robots.mujoco.batch import without_warnings
 from robots.mujoco.robot import View
 from robots.render import require_gl
 from robots.shapes import add_shape, path
 
+_PATH_RADIUS = 0.003  # of the distance from which it is seen
+
+
+def drawable_model(file: str, view: View) -> Any:
+    """The model of an MJCF file as it is drawn: where it has no sky and no floor, one of each and enough light.
+
+    Nothing is added that moves, so it takes the same joint positions.
+    """
+    import mujoco
+
+    with without_warnings():
+        spec = mujoco.MjSpec.from_file(file)
+        if not any(texture.type == mujoco.mjtTexture.mjTEXTURE_SKYBOX for texture in spec.textures):
+            sky = {
+                "builtin": mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
+                "rgb1": (0.45, 0.55, 0.65),
+                "rgb2": (0.2, 0.25, 0.3),
+            }
+            spec.add_texture(name="sky", type=mujoco.mjtTexture.mjTEXTURE_SKYBOX, width=64, height=384, **sky)
+            light = spec.visual.headlight
+            light.ambient, light.diffuse, light.specular = (0.4,) * 3, (0.5,) * 3, (0.1,) * 3
+        if not any(geom.type == mujoco.mjtGeom.mjGEOM_PLANE for geom in spec.worldbody.geoms):
+            plane = {"type": mujoco.mjtGeom.mjGEOM_PLANE, "size": (40, 40, 1), "rgba": (0.55, 0.6, 0.6, 1.0)}
+            spec.worldbody.add_geom(pos=(0.0, 0.0, view.floor), contype=0, conaffinity=0, **plane)
+        return spec.compile()
+
 
 class MujocoScene:
-    """Draws a model in pictures of `width` times `height` pixels, seen as `view` says.
+    """Draws the model of an MJCF file in pictures of `width` times `height` pixels, seen as `view` says.
 
     Raises robots.render.MissingGraphicsError where no picture can be drawn. Use it from one thread only.
     """
 
-    def __init__(self, model: Any, view: View, width: int, height: int) -> None:
+    def __init__(self, file: str, view: View, width: int, height: int) -> None:
         require_gl()
         import mujoco
 
         self._mujoco = mujoco
         self.view = view
-        self._model = model
+        self._model = model = drawable_model(file, view)
         self._data = mujoco.MjData(model)
         frame = model.vis.global_
         frame.offwidth, frame.offheight = max(frame.offwidth, width), max(frame.offheight, height)
@@ -36,9 +63,10 @@ class MujocoScene:
         """Picture (height, width, 3) uint8 with joint positions (nq,), a robot at `position` (3,) [m] and the path
         `trail` (k, 3) [m], oldest position first."""
         self._data.qpos[:] = qpos
-        self._mujoco.mj_forward(self._model, self._data)
+        with without_warnings():
+            self._mujoco.mj_forward(self._model, self._data)
         self._renderer.update_scene(self._data, self._camera(position))
-        for shape in () if trail is None else path(trail):
+        for shape in () if trail is None else path(trail, radius=_PATH_RADIUS * self.view.distance):
             add_shape(self._renderer.scene, shape)
         picture: np.ndarray = self._renderer.render()
         return picture

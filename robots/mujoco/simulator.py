@@ -130,7 +130,7 @@ class MujocoSimulator:
     def step(self, state: MujocoState, action: Tensor) -> Step:
         """Hold controls (B, A) for one control period; MuJoCo clips them to their range, the reward does not.
 
-        A row that diverges, or whose controls are not finite, ends its episode there: reward 0, and the state is that
+        A row that diverges, or whose controls are NaN, ends its episode there: reward 0, and the state is that
         before the step but for `diverged`.
         """
         t = self.transition(state, action.detach().cpu().numpy())
@@ -179,7 +179,7 @@ class MujocoSimulator:
         Raises robots.render.MissingGraphicsError where no picture can be drawn.
         """
         if (width, height) not in self._scenes:
-            self._scenes[width, height] = MujocoScene(self.model, self.robot.view, width, height)
+            self._scenes[width, height] = MujocoScene(model_path(self.robot.model_file), self.robot.view, width, height)
         here = self.position(state)[row].numpy()
         return self._scenes[width, height].draw(self._readout(state).qpos[row], here, trail)
 
@@ -210,11 +210,15 @@ class MujocoSimulator:
         )
 
 
+def model_path(file: str) -> str:
+    """Where an MJCF file lies: as it is if absolute, else among the models that the gymnasium package ships."""
+    return os.path.join(os.path.dirname(gymnasium.__file__), "envs", "mujoco", "assets", file)
+
+
 def load_model(file: str) -> mujoco.MjModel:
-    """A model that the gymnasium package ships, compiled."""
-    folder = os.path.join(os.path.dirname(gymnasium.__file__), "envs", "mujoco", "assets")
+    """The model of an MJCF file, found by `model_path`."""
     with without_warnings():
-        return mujoco.MjModel.from_xml_path(os.path.join(folder, file))
+        return mujoco.MjModel.from_xml_path(model_path(file))
 
 
 def _keep(new: MujocoState, old: MujocoState, rows: Tensor) -> MujocoState:

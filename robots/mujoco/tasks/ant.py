@@ -37,7 +37,7 @@ class Ant(Robot):
         "torso": Derived("xpos", ("torso",)),
         "contact_force": Derived("cfrc_ext"),
     }
-    view: ClassVar[View] = View(distance=4.5, follow="xy", lookat=(0.0, 0.0, 0.5))
+    view: ClassVar[View] = View(distance=4.2, follow="xy", lookat=(0.0, 0.0, 0.4))
 
     def observe(self, now: Readout) -> np.ndarray:
         """(B, 105) positions without x and y, velocities, contact force and torque of each body cut at +-1."""

@@ -26,7 +26,7 @@ class HalfCheetah(Robot):
     model_file: ClassVar[str] = "half_cheetah.xml"
     frame_skip: ClassVar[int] = 5
     max_episode_steps: ClassVar[int] = 1000
-    view: ClassVar[View] = View(distance=4.0, follow="x", lookat=(0.0, 0.0, 0.6))
+    view: ClassVar[View] = View(distance=3.0, follow="x", lookat=(0.0, 0.0, 0.5))
 
     def observe(self, now: Readout) -> np.ndarray:
         """(B, 17) positions without x, velocities."""

@@ -27,7 +27,7 @@ class Hopper(Robot):
     model_file: ClassVar[str] = "hopper.xml"
     frame_skip: ClassVar[int] = 4
     max_episode_steps: ClassVar[int] = 1000
-    view: ClassVar[View] = View(distance=4.0, follow="x", lookat=(0.0, 0.0, 0.8))
+    view: ClassVar[View] = View(distance=3.2, follow="x", lookat=(0.0, 0.0, 0.7))
 
     def observe(self, now: Readout) -> np.ndarray:
         """(B, 11) positions without x, velocities cut at +-10."""

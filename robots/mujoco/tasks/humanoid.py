@@ -34,7 +34,7 @@ class Humanoid(Robot):
     frame_skip: ClassVar[int] = 5
     max_episode_steps: ClassVar[int] = 1000
     derived: ClassVar[Mapping[str, Derived]] = {"centre": Derived("xipos"), **HUMANOID_DERIVED}
-    view: ClassVar[View] = View(distance=4.5, follow="xy", lookat=(0.0, 0.0, 1.1))
+    view: ClassVar[View] = View(distance=3.8, follow="xy", lookat=(0.0, 0.0, 0.8))
 
     def observe(self, now: Readout) -> np.ndarray:
         """(B, 348) positions without x and y, velocities, and of each body inertia, velocity and contact force about

@@ -30,7 +30,7 @@ class HumanoidStandup(Robot):
     frame_skip: ClassVar[int] = 5
     max_episode_steps: ClassVar[int] = 1000
     derived: ClassVar[Mapping[str, Derived]] = HUMANOID_DERIVED
-    view: ClassVar[View] = View(distance=4.0, follow="xy", lookat=(0.0, 0.0, 0.7))
+    view: ClassVar[View] = View(distance=3.4, follow="xy", lookat=(0.0, 0.0, 0.6))
 
     def observe(self, now: Readout) -> np.ndarray:
         """(B, 348) positions without x and y, velocities, and of each body inertia, velocity and contact force about

@@ -34,7 +34,7 @@ class InvertedDoublePendulum(Robot):
         "tip": Derived("site_xpos", ("tip",)),
         "constraint_force": Derived("qfrc_constraint"),
     }
-    view: ClassVar[View] = View(distance=4.2, follow="", lookat=(0.0, 0.0, 0.5))
+    view: ClassVar[View] = View(distance=3.8, follow="", lookat=(0.0, 0.0, 0.3), elevation=-10.0)
     goal: ClassVar[str] = "the poles stand at the time limit"
 
     def observe(self, now: Readout) -> np.ndarray:

@@ -24,7 +24,7 @@ class InvertedPendulum(Robot):
     model_file: ClassVar[str] = "inverted_pendulum.xml"
     frame_skip: ClassVar[int] = 2
     max_episode_steps: ClassVar[int] = 1000
-    view: ClassVar[View] = View(distance=2.6, follow="", lookat=(0.0, 0.0, 0.2))
+    view: ClassVar[View] = View(distance=2.6, follow="", lookat=(0.0, 0.0, 0.1), elevation=-12.0, floor=-0.75)
     goal: ClassVar[str] = "the pole stands at the time limit"
 
     def observe(self, now: Readout) -> np.ndarray:

@@ -32,7 +32,7 @@ class Pusher(Robot):
     frame_skip: ClassVar[int] = 5
     max_episode_steps: ClassVar[int] = 100
     derived: ClassVar[Mapping[str, Derived]] = {"ends": Derived("xpos", ("tips_arm", "object", "goal"))}
-    view: ClassVar[View] = View(distance=2.6, follow="", lookat=(0.3, -0.2, -0.2), elevation=-35.0, azimuth=60.0)
+    view: ClassVar[View] = View(distance=2.2, follow="", lookat=(0.2, -0.2, -0.25), elevation=-40.0, azimuth=180.0)
     goal: ClassVar[str] = "the object is within 5 cm of the goal at the end"
 
     def observe(self, now: Readout) -> np.ndarray:
