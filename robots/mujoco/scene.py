@@ -15,15 +15,20 @@ _PATH_RADIUS = 0.003  # of the distance from which it is seen
 
 
 def drawable_model(file: str, view: View) -> Any:
-    """The model of an MJCF file as it is drawn: where it has no sky and no floor, one of each and enough light.
+    """The model of an MJCF file as it is drawn: with a sky, a floor and light where it has none.
 
     Nothing is added that moves, so it takes the same joint positions.
     """
     import mujoco
 
     with without_warnings():
+        model = mujoco.MjModel.from_xml_path(file)
+        has_sky = mujoco.mjtTexture.mjTEXTURE_SKYBOX in model.tex_type
+        has_floor = mujoco.mjtGeom.mjGEOM_PLANE in model.geom_type
+        if has_sky and has_floor:
+            return model
         spec = mujoco.MjSpec.from_file(file)
-        if not any(texture.type == mujoco.mjtTexture.mjTEXTURE_SKYBOX for texture in spec.textures):
+        if not has_sky:
             sky = {
                 "builtin": mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
                 "rgb1": (0.45, 0.55, 0.65),
@@ -32,7 +37,7 @@ def drawable_model(file: str, view: View) -> Any:
             spec.add_texture(name="sky", type=mujoco.mjtTexture.mjTEXTURE_SKYBOX, width=64, height=384, **sky)
             light = spec.visual.headlight
             light.ambient, light.diffuse, light.specular = (0.4,) * 3, (0.5,) * 3, (0.1,) * 3
-        if not any(geom.type == mujoco.mjtGeom.mjGEOM_PLANE for geom in spec.worldbody.geoms):
+        if not has_floor:
             plane = {"type": mujoco.mjtGeom.mjGEOM_PLANE, "size": (40, 40, 1), "rgba": (0.55, 0.6, 0.6, 1.0)}
             spec.worldbody.add_geom(pos=(0.0, 0.0, view.floor), contype=0, conaffinity=0, **plane)
         return spec.compile()

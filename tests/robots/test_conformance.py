@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import math
 import re
 
 import pytest
 import torch
+from inherited_observations import ALWAYS, SELDOM, matches
 from states import ROWS, bounds, clone, follow, leaves, random_actions, running_states, same
 from torch import Tensor
 
 import robots
-from robots.simulator import Simulator, num_rows, repeat, select, where
+from robots.episodes import Episodes, advance
+from robots.simulator import Simulator, map_state, num_rows, repeat, select, where
 
 
 @pytest.fixture(scope="module", params=robots.names())
@@ -247,14 +250,49 @@ def test_observations_rewards_and_actions_share_no_memory_with_states(simulator:
 
 
 def test_every_entry_of_the_observation_varies_and_stays_finite(simulator: Simulator) -> None:
-    rows = 16
+    """But for those that stand still in the environments a task was taken from."""
+    rows, name = 16, simulator.spec.name
     state, seen = simulator.reset(rows, 0), []
     for seed, action in enumerate(random_actions(simulator, 60, rows)):
         step = simulator.step(state, action)
-        state = where(step.terminated, simulator.reset(rows, 100 + seed), step.state)
+        state = step.state
+        if step.terminated.any():
+            state = where(step.terminated, simulator.reset(rows, 100 + seed), state)
         seen.append(step.observation)
     entries = torch.cat(seen)
     assert entries.isfinite().all()
     spread = entries.amax(dim=0) - entries.amin(dim=0)
-    constant = [q.name for q, s in zip(simulator.spec.observation, spread.tolist(), strict=True) if s <= 1e-6]
-    assert not constant
+    constant = {q.name for q, s in zip(simulator.spec.observation, spread.tolist(), strict=True) if s <= 1e-6}
+    always = {q.name for q in simulator.spec.observation if matches(ALWAYS, name, q.name)}
+    assert always <= constant
+    assert not {entry for entry in constant - always if not matches(SELDOM, name, entry)}
+
+
+# --- episodes ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_episode_is_cut_by_its_time_limit_unless_it_ends_by_itself(simulator: Simulator) -> None:
+    state, action = simulator.reset(ROWS, 0), random_actions(simulator, 1)[0]
+    limit = simulator.spec.max_episode_steps
+    elapsed = torch.tensor([0, limit - 2, limit - 1, 5, limit - 1, limit - 1])
+    transition = advance(simulator, Episodes(state, elapsed), action)
+    assert torch.equal(transition.truncated, (elapsed == limit - 1) & ~transition.terminated)
+    assert torch.equal(transition.episodes.elapsed, elapsed + 1)
+    assert same(transition.episodes.state, simulator.step(state, action).state)
+
+
+def test_success_is_reported_only_where_a_goal_is_named(simulator: Simulator) -> None:
+    states = running_states(simulator)
+    if not simulator.spec.goal:
+        assert not any(bool(simulator.success(state).any()) for state in states)
+
+
+def test_a_state_on_disk_is_the_state(simulator: Simulator) -> None:
+    state, action = running_states(simulator)[-1], random_actions(simulator, 1, seed=9)[0]
+    file = io.BytesIO()
+    torch.save(list(leaves(state)), file)
+    file.seek(0)
+    saved = iter(torch.load(file, weights_only=True))
+    loaded = map_state(lambda _: next(saved), state)
+    assert same(loaded, state)
+    assert same(simulator.step(loaded, action), simulator.step(state, action))
