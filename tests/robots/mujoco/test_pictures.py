@@ -47,10 +47,9 @@ def test_rows_and_paths_show(simulator: MujocoSimulator) -> None:
         state = simulator.step(state, action).state
     plain = simulator.render(state, 0, WIDTH, HEIGHT)
     assert changed(simulator.render(state, 1, WIDTH, HEIGHT), plain).any()
-    here = simulator.position(state)[0].numpy()
-    reach = 0.2 * simulator.robot.view.distance
-    corner = np.array([here + [0.0, 0.0, 0.3 * reach], here + [reach, 0.0, 0.3 * reach], here + [reach, reach, 0.1]])
-    with_path = changed(simulator.render(state, 0, WIDTH, HEIGHT, corner), plain)
+    corner = np.array([(0.0, 0.0, 0.06), (0.2, 0.0, 0.06), (0.2, 0.2, 0.06)]) * simulator.robot.view.distance
+    path = simulator.position(state)[0].numpy() + corner
+    with_path = changed(simulator.render(state, 0, WIDTH, HEIGHT, path), plain)
     assert 0 < with_path.mean() < 0.05  # there, and not in the way
 
 

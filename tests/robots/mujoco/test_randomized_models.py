@@ -36,7 +36,7 @@ def edit(model: Any, plain: Any, factors: dict[str, float]) -> None:
         if name == "friction_factor":
             model.geom_friction[:] = plain.geom_friction * factor
         elif name.endswith("_mass_factor"):
-            body = model.body(name.removesuffix("_mass_factor")).id
+            body = [f"{model.body(i).name or f'body_{i}'}_mass_factor" for i in range(model.nbody)].index(name)
             model.body_mass[body] = plain.body_mass[body] * factor
             model.body_inertia[body] = plain.body_inertia[body] * factor
         elif name.endswith("_gain_factor"):
