@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
+from hgrpo_control import mujoco_presets
 from hgrpo_control.config import ALGORITHMS, GRPO, PPO, Config, ConfigError, HybridGRPO, Learning, Network
+from robots.catalogue import MUJOCO_TASKS
 from robots.registry import UnknownTaskError, nearest, require
 
 
@@ -68,4 +70,8 @@ _PRESETS: dict[tuple[str, str], Config] = {
         ("quadrotor-hover-gusty", _ON_HIDDEN_LUCK),
     )
     for algorithm, config in settings.items()
+} | {
+    (algorithm, task): dataclasses.replace(mujoco_presets.SPECIAL.get((algorithm, task), config), task=task)
+    for task in MUJOCO_TASKS
+    for algorithm, config in mujoco_presets.ON_MUJOCO.items()
 }
