@@ -11,6 +11,7 @@ it; give it an idle one, and compare ratios.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -75,7 +76,7 @@ def alternate(contestants: Mapping[str, Callable[[], int]], seconds: float, roun
 
 def ours(config: Config) -> Callable[[], int]:
     """One iteration of this project's trainer per call, in simulator steps."""
-    trainer = Trainer(config)
+    trainer = Trainer(dataclasses.replace(config, total_steps=10**12))  # the learning rate must not run out
 
     def iterate() -> int:
         trainer.iterate()

@@ -70,7 +70,7 @@ def _final(run: Run) -> Final:
     assert figures is not None
     measures = ("episodes", "success_rate", "return_mean", "return_std", "length_mean", "terminated_rate")
     counters = (last.executed_steps, last.simulator_steps, last.wall_seconds)
-    measured = (math.nan if figures[m] is None else figures[m] for m in measures)
+    measured: list[Any] = [math.nan if figures[measure] is None else figures[measure] for measure in measures]
     return Final(run.task, run.variant.name, run.variant.algorithm, run.seed, *counters, *measured)
 
 

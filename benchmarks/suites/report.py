@@ -21,9 +21,9 @@ _NAMED = 10
 _EXPLAINED = f"""\
 {{judged}} {{verb}} that of {{episodes}} fresh episodes of the mean action per run (seed {{seed}}, the same for each).
 IQM is the interquartile mean over seeds: a quarter of the runs is left out at either end, none where there are fewer
-than four. Brackets hold 95 % intervals of the stratified bootstrap over seeds ({REPETITIONS:,} resamplings; none for a single
-run); with few seeds they are too narrow. P(X > Y) is the probability that a run of X {{better}} than one of Y, ties
-counting half. Wall-clock is that of training, several runs at a time on one machine.
+than four. Brackets hold 95 % intervals of the stratified bootstrap over seeds ({REPETITIONS:,} resamplings; none for a
+single run); with few seeds they are too narrow. P(X > Y) is the probability that a run of X {{better}} than one of Y,
+ties counting half. Wall-clock is that of training, several runs at a time on one machine.
 Curves show training episodes: IQM over seeds, bands from the lowest seed to the highest, drawn where every seed has a
 figure."""
 

@@ -75,7 +75,7 @@ def train(config: StableBaselines3Config, out: Path) -> None:
     folder = RunFolder.create(out, config)  # type: ignore[arg-type]
     model = build(config)
     total = config.num_iterations * config.steps_per_iteration
-    model.learn(total, callback=MetricsWriter(folder), log_interval=1)
+    model.learn(total, callback=MetricsWriter(folder, config.steps_per_iteration), log_interval=1)
     if config.settings.normalize:
         normalizer = model.get_vec_normalize_env()
         assert normalizer is not None
@@ -111,11 +111,12 @@ def evaluate(folder: RunFolder, episodes: int, seed: int) -> Evaluation:
     )
 
 
-class MetricsWriter(BaseCallback):  # type: ignore[misc]  (untyped)
+class MetricsWriter(BaseCallback):
     """Writes a row of metrics.csv for each iteration: raw returns of its episodes, and time without this writing."""
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, steps_per_iteration: int) -> None:
         super().__init__()
+        self.steps_per_iteration = steps_per_iteration
         self.folder, self.iteration, self.wall_seconds = folder, 0, 0.0
         self.began = self.sampled = 0.0
         self.ended: list[dict[str, float]] = []
@@ -146,7 +147,6 @@ class MetricsWriter(BaseCallback):  # type: ignore[misc]  (untyped)
 
     def _metrics(self, now: float) -> Metrics:
         told = self.model.logger.name_to_value  # of this iteration's update
-        steps = self.model.n_steps * self.model.n_envs
         figures: dict[str, Any] = dict.fromkeys(Metrics._fields, math.nan)
         figures |= {
             "iteration": self.iteration,
@@ -163,7 +163,7 @@ class MetricsWriter(BaseCallback):  # type: ignore[misc]  (untyped)
             "explained_variance": told["train/explained_variance"],
             "learning_rate": told["train/learning_rate"],
             "sigma": told["train/std"],
-            "simulator_steps_per_second": steps / (now - self.began),
+            "simulator_steps_per_second": self.steps_per_iteration / (now - self.began),
             "sampling_seconds": self.sampled - self.began,
             "learning_seconds": now - self.sampled,
         }
