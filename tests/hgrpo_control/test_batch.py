@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hgrpo_control.batch import flatten, rows_of
+from hgrpo_control.batch import flatten, minibatches_of, rows_of
 from hgrpo_control.rollout import Rollout
 
 T, E, N, OBS, ACT = 3, 4, 2, 5, 2
@@ -80,6 +80,19 @@ def test_chosen_rows_stay_together(critic: bool) -> None:
     for part, whole in zip(chosen, batch, strict=True):
         assert (part is None) == (whole is None) == (not critic and whole is None)
         assert part is None or whole is None or torch.equal(part, whole[rows])
+
+
+@pytest.mark.parametrize("critic", [True, False])
+@pytest.mark.parametrize("number", [1, 4, 5])
+def test_minibatches_are_the_chunks_of_the_order(critic: bool, number: int) -> None:
+    target = labels(T, E, N) + 3000.0 if critic else None
+    batch = flatten(rollout(False, critic), labels(T, E, N) + 1000.0, labels(T, E, N) + 2000.0, target, target)
+    order = torch.randperm(T * E * N, generator=torch.Generator().manual_seed(0))
+    minibatches = minibatches_of(batch, order, number)
+    for minibatch, rows in zip(minibatches, order.chunk(number), strict=True):
+        for part, whole in zip(minibatch, rows_of(batch, rows), strict=True):
+            assert (part is None) == (whole is None)
+            assert part is None or whole is None or torch.equal(part, whole)
 
 
 def test_without_critic_there_is_nothing_to_regress_on() -> None:

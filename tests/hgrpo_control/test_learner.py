@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from hgrpo_control import algorithms
 from hgrpo_control.batch import Batch
 from hgrpo_control.config import GRPO, PPO, Algorithm, HybridGRPO, Learning
-from hgrpo_control.learner import Learner, standardize
+from hgrpo_control.learner import Learner, shorten, standardize
 from hgrpo_control.rollout import NotFiniteError
 from hgrpo_control.sampler import Sampler
 from policies.actor_critic import ActorCritic
@@ -276,3 +276,21 @@ def test_advantages_that_do_not_vary_become_zeros_not_rounding_noise(constant: f
 
 def test_a_batch_in_which_no_sample_counts_is_left_alone() -> None:
     assert standardize(torch.ones(4, 1), torch.zeros(4, 1)).isfinite().all()
+
+
+@pytest.mark.parametrize("limit", [0.1, 3.0, 1e3])
+def test_shortening_is_torchs_bit_for_bit(limit: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    gradients = [torch.randn(shape, generator=generator) for shape in ((64, 17), (64,), (6, 64), (6,))]
+    reference = [nn.Parameter(torch.zeros_like(gradient)) for gradient in gradients]
+    for parameter, gradient in zip(reference, gradients, strict=True):
+        parameter.grad = gradient.clone()
+    assert torch.equal(shorten(gradients, limit), nn.utils.clip_grad_norm_(reference, limit))
+    assert all(torch.equal(p.grad, g) for p, g in zip(reference, gradients, strict=True))  # type: ignore[arg-type]
+    assert shorten([], limit) == 0.0
+
+
+def test_a_gradient_that_is_not_finite_is_told_and_left() -> None:
+    gradient = torch.tensor([1.0, math.nan])
+    assert shorten([gradient], 0.5).isnan()
+    assert gradient[0] == 1.0
