@@ -127,19 +127,22 @@ class _Batch:
             self.batch.bind("qpos")[:num] = qpos
             self.batch.bind("qvel")[:num] = qvel
             self.batch.forward(self.ids(num))
+        self.batch.warning[:] = 0
         self.forces[:num] = 0.0  # as in Gymnasium, where nothing computes them before the first step
         return self._read(num, np.zeros(num, dtype=bool))
 
     def run(self, num: int, frame_skip: int) -> Rows:
         """Step the first B rows."""
-        self.batch.warning[:num] = 0
         failed: list[int] = []
         with without_warnings():
             try:
                 self.batch.step(self.ids(num), nstep=frame_skip)
             except SimulationError as error:
                 failed = list(error.ids)
-        diverged = self.batch.warning[:num, _DIVERGED, 1].any(axis=1)
+        diverged = np.zeros(num, dtype=bool)
+        if self.batch.warning.any():
+            diverged |= self.batch.warning[:num, _DIVERGED, 1].any(axis=1)
+            self.batch.warning[:] = 0
         diverged[failed] = True
         if self.needs_forces:
             self._compute_forces(num)

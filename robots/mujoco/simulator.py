@@ -82,6 +82,7 @@ class MujocoSimulator:
         self.dt = float(self.model.opt.timestep) * robot.frame_skip
         self._slices = _state_slices(self.model)
         self._layout, self._derived_size = _derived_layout(self.model, self.pool.selections)
+        self._mass = np.empty((0, self.model.nbody))
         self._scenes: dict[tuple[int, int], MujocoScene] = {}
         low, high = self.model.actuator_ctrlrange.T.astype(np.float32)
         self.spec = SimulatorSpec(
@@ -134,8 +135,8 @@ class MujocoSimulator:
         before the step but for `diverged`.
         """
         t = self.transition(state, action.detach().cpu().numpy())
-        observation, reward, terminated = map(torch.from_numpy, (t.observation, t.reward, t.terminated))
-        return Step(t.state, observation.float(), reward.float(), terminated)
+        single = (t.observation.astype(np.float32), t.reward.astype(np.float32), t.terminated)
+        return Step(t.state, *map(torch.from_numpy, single))
 
     def transition(self, state: MujocoState, action: np.ndarray) -> Transition:
         """The same step in double precision, with the parts of the reward; bit for bit what Gymnasium's `step` gives
@@ -188,14 +189,19 @@ class MujocoSimulator:
         physics, derived = state.physics.numpy(), state.derived.numpy()
         factors = None if isinstance(state.factors, tuple) else state.factors.numpy()
         num = len(physics)
-        mass = np.broadcast_to(self.model.body_mass, (num, self.model.nbody))
         return Readout(
             qpos=physics[:, self._slices["qpos"]],
             qvel=physics[:, self._slices["qvel"]],
             control=physics[:, self._slices["ctrl"]],
             derived={key: derived[:, part].reshape(num, *shape) for key, (part, shape) in self._layout.items()},
-            body_mass=mass if self.fields is None else self.fields.body_mass(factors, num),
+            body_mass=self._masses(num) if self.fields is None else self.fields.body_mass(factors, num),
         )
+
+    def _masses(self, num: int) -> np.ndarray:
+        """(num, nbody) the model's own masses, kept from call to call."""
+        if len(self._mass) != num:
+            self._mass = np.broadcast_to(self.model.body_mass, (num, self.model.nbody))
+        return self._mass
 
     def _state(self, rows: Rows, factors: np.ndarray | None) -> MujocoState:
         num = len(rows.physics)
