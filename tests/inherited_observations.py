@@ -14,7 +14,6 @@ ALWAYS: dict[str, dict[str, str]] = {
 SELDOM: dict[str, dict[str, str]] = {
     "Ant-v5": {r"\w+_contact_(torque|force)_[xyz]": "some bodies hardly ever touch anything"},
     "Humanoid-v5": {r"\w+_contact_(torque|force)_[xyz]": "some bodies hardly ever touch anything"},
-    "HumanoidStandup-v5": {r"\w+_contact_(torque|force)_[xyz]": "some bodies hardly ever touch anything"},
     "InvertedDoublePendulum-v5": {r"constraint_force": "none acts before the cart is at the end of its rail"},
 }
 """Change only in rare states."""
