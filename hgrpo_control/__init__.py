@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import Any
+
+os.environ.setdefault(
+    "OMP_WAIT_POLICY", "passive"
+)  # robots/__init__.py says why; here because torch may come before it
 
 _LAZY = {
     "Config": "hgrpo_control.config",

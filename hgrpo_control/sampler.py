@@ -170,6 +170,8 @@ class Sampler:
         """Begin new episodes where one ended; at the end of a branch only the executed sample goes on."""
         branches, observation = transition.episodes, transition.observation
         rows = (transition.terminated | transition.truncated).nonzero().squeeze(1)
+        if not rows.numel():
+            return branches, observation
         is_executed = rows % self.num_samples == 0
         for chosen, stream in ((rows[is_executed], "executed_restarts"), (rows[~is_executed], "sibling_restarts")):
             if chosen.numel() and not (executed_only and stream == "sibling_restarts"):

@@ -1,5 +1,11 @@
 """Simulators and tasks: `robots.make(name)` builds one, `robots.names()` lists them."""
 
+import os
+
+# Torch's threads spin for milliseconds after each parallel operation unless told otherwise, on the cores that MuJoCo's
+# threads need next. OpenMP reads this once, when torch is imported; what the user has set stays.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 from robots import catalogue  # noqa: F401  (fills the registry)
 from robots.registry import UnknownTaskError, families, make, names, register, register_family
 from robots.simulator import (
