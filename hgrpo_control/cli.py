@@ -69,7 +69,7 @@ class CheckOptions:
     """Branch and replay an environment; says what differs, and exits with 1 unless nothing does."""
 
     environment: tyro.conf.Positional[str]
-    """Task, id of Gymnasium, MODULE:ID or MODULE:FACTORY."""
+    """Task, gymnasium/ID, MODULE:ID or MODULE:FACTORY."""
     states: int = 100
     """States branched from."""
     steps: int = 5

@@ -90,15 +90,14 @@ def test_films_of_states_that_cannot_come_back_are_refused_first(capsys: pytest.
 
 def test_check_exits_with_its_verdict(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "120")
-    assert main(["check", "InvertedPendulum-v5", "--states", "10"]) == 0
+    assert main(["check", PENDULUM, "--states", "10"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == (
-        "InvertedPendulum-v5 is exact: 10 states restored into the same and into another instance, "
-        "5 steps replayed to the bit"
+        f"{PENDULUM} is exact: 10 states restored into the same and into another instance, 5 steps replayed to the bit"
     )
     assert main(["check", "planted:ForgetfulCart", "--states", "10"]) == 1
     out = capsys.readouterr().out
     assert "10 of 10" in out
-    assert out.splitlines()[-1].startswith("planted:ForgetfulCart is NOT exact: observation")
+    assert out.splitlines()[-1].startswith("planted:ForgetfulCart is NOT exact: observation, reward")
     for words in (["check", "HalfCheeta-v5"], ["check", "planted:Switch"], ["check", "Ant-v5", "--states", "0"]):
         assert main(words) == 2
         assert capsys.readouterr().err.count("\n") == 1

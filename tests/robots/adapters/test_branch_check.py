@@ -25,7 +25,9 @@ def found(report: BranchReport) -> set[tuple[str, str]]:
     return {(entry.where, entry.what) for entry in report.differences}
 
 
-@pytest.mark.parametrize("name", ["HalfCheetah-v5", "gymnasium/Ant-v5", "Humanoid-v5", "quadrotor-hover"])
+@pytest.mark.parametrize(
+    "name", ["gymnasium/HalfCheetah-v5", "gymnasium/Ant-v5", "gymnasium/Humanoid-v5", "quadrotor-hover"]
+)
 def test_sound_tasks_are_exact(name: str) -> None:
     report = check(*subjects(name, {}), states=10)
     assert report.exact, report
