@@ -92,6 +92,7 @@ class GymnasiumSimulator:
     def step(self, state: GymnasiumState, action: Tensor) -> Step:
         """One control step with actions (B, A), clipped to the bounds; rows that have ended stay as they are.
 
+        A row in which MuJoCo gives up ends there: reward 0, and the state before the step but for `diverged`.
         Raises BranchingError without snapshots for a state that is gone, EnvironmentFailedError for an environment that
         raises, or truncates with the option truncation=refuse.
         """
@@ -107,18 +108,26 @@ class GymnasiumSimulator:
             instance = self.instance if self._pool is None else self._pool.instances[slot]
             if self._pool is None:
                 instance.restore(state.snapshot[row].numpy())
-            outcome = self._judged(instance.step(actions[row]))
-            rows.write(row, instance, outcome)
-            if self._pool is None:
-                instance.save(rows.snapshot[row])
+            outcome = instance.step(actions[row])
+            if instance.diverged():
+                rows.keep(row, state)
+                rows.diverged[row] = rows.ended[row] = True
             else:
-                rows.slot[row], rows.token[row] = slot, self._pool.moved(slot, outcome.terminated)
+                rows.write(row, instance, self._judged(outcome))
+                if self._pool is None:
+                    instance.save(rows.snapshot[row])
+            if self._pool is not None:
+                rows.slot[row], rows.token[row] = slot, self._pool.moved(slot, bool(rows.ended[row]))
         new = rows.state()
         return Step(new, new.observation.clone(), new.reward.clone(), new.ended.clone())
 
     def success(self, state: GymnasiumState) -> Tensor:
         """(B,) bool, what the environment says in info["is_success"]; false if it says nothing."""
         return state.success.clone()
+
+    def diverged(self, state: GymnasiumState) -> Tensor:
+        """(B,) bool, where MuJoCo gave up in the step that led to the state; false for other environments."""
+        return state.diverged.clone()
 
     def signals(self, state: GymnasiumState) -> dict[str, Tensor]:
         """The reward and the first few entries of the observation."""
@@ -184,6 +193,7 @@ def _spec(instance: Instance, time_limit: int | None, options: AdapterOptions) -
         control_hz=_control_hz(instance, options),
         max_episode_steps=limit,
         neutral_action=spaces.neutral,
+        goal='info["is_success"]' if instance.reports_success else "",
         branching_obstacle=obstacle,
     )
 

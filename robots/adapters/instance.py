@@ -16,6 +16,7 @@ from robots.adapters.spaces import FlatSpaces, read_spaces
 
 _HEADER = 8  # bytes that hold the length of the pickled part
 _TRIAL_STEPS = 8
+_GAVE_UP = [int(getattr(mujoco.mjtWarning, f"mjWARN_{name}")) for name in ("BADQPOS", "BADQVEL", "BADQACC")]
 _GRAIN = 1024  # room for the pickled part is a multiple of it
 
 
@@ -37,8 +38,9 @@ class Outcome(NamedTuple):
 class Instance:
     """One environment without its time limit.
 
-    `snapshot_size` is the length K of a snapshot, 0 without snapshots; `obstacle` then says why there are none. Raises
-    EnvironmentRefusedError for spaces that cannot be adapted.
+    `snapshot_size` is the length K of a snapshot, 0 without snapshots; `obstacle` then says why there are none.
+    `reports_success` is whether an info has said "is_success" so far; a short trial at the start is enough for those
+    that always do. Raises EnvironmentRefusedError for spaces that cannot be adapted.
     """
 
     def __init__(self, env: Environment, name: str, options: AdapterOptions) -> None:
@@ -48,14 +50,16 @@ class Instance:
         self.snapshot_size = self._room = 0
         self._snapshots: Snapshots | None = None
         self.fresh = np.empty(0, dtype=np.uint8)  # snapshot (K,) of the environment as its constructor left it
-        if options.snapshots == "none":
-            self.obstacle = "the option snapshots=none rules them out"
-            return
+        self.reports_success = False
         try:
+            if options.snapshots == "none":
+                raise NoSnapshotError("the option snapshots=none rules them out")
             self._snapshots = Snapshots(env)
             self._measure(options.snapshot_bytes)
         except NoSnapshotError as error:
             self._snapshots, self.obstacle = None, str(error)
+            self.reset(0)
+            self.step(0.5 * (self.spaces.low + self.spaces.high))
 
     @property
     def unsaved(self) -> tuple[str, ...]:
@@ -68,6 +72,7 @@ class Instance:
             observation, info = self.env.reset(seed=seed)
         except Exception as error:
             raise EnvironmentFailedError(f"{self.name} failed in reset(seed={seed}): {one_line(error)}") from error
+        self.reports_success |= "is_success" in info
         return Outcome(self.spaces.flatten(observation), 0.0, False, False, info)
 
     def step(self, action: np.ndarray) -> Outcome:
@@ -76,6 +81,7 @@ class Instance:
             observation, reward, terminated, truncated, info = self.env.step(self.spaces.action_of(action))
         except Exception as error:
             raise EnvironmentFailedError(f"{self.name} failed in step: {one_line(error)}") from error
+        self.reports_success |= "is_success" in info
         return Outcome(self.spaces.flatten(observation), float(reward), bool(terminated), bool(truncated), info)
 
     def save(self, out: np.ndarray) -> None:
@@ -105,6 +111,11 @@ class Instance:
         if index != 0 and generator is not None:
             word = copy.deepcopy(generator).integers(2**63)
             self.env.unwrapped._np_random = np.random.default_rng([int(word), index])
+
+    def diverged(self) -> bool:
+        """Whether MuJoCo gave up and reset the simulation by itself since the episode began."""
+        bare = self.env.unwrapped
+        return isinstance(bare, MujocoEnv) and bool(bare.data.warning.number[_GAVE_UP].any())
 
     def position(self) -> tuple[float, float, float]:
         """Where the torso of a MujocoEnv is [m]; the origin for other environments."""

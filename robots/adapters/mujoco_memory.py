@@ -51,12 +51,13 @@ class MujocoMemory:
         raw = (ctypes.c_uint8 * (self.end - self.start)).from_address(self.start)
         self._buffer = np.ctypeslib.as_array(raw)
         self._beside = [getattr(data, name).view(np.uint8) for name in _BESIDE if hasattr(data, name)]
+        self._warnings = [data.warning.number, data.warning.lastinfo]
         numbers = {name: getattr(data, name) for name in dir(data) if not name.startswith("_")}
         kept = [name for name in numbers if name not in _ARENA + _CONSTANT]
         self._wholes = [name for name in kept if isinstance(numbers[name], (int, np.integer))]
         self._reals = [name for name in kept if isinstance(numbers[name], (float, np.floating))]
         self._arena = [name for name in _ARENA if name in numbers]
-        self.size = sum(part.size for part in (self._buffer, *self._beside)) + 8 * (
+        self.size = sum(part.nbytes for part in (self._buffer, *self._beside, *self._warnings)) + 8 * (
             len(self._wholes) + len(self._reals)
         )
 
@@ -65,7 +66,8 @@ class MujocoMemory:
         data = self.data
         wholes = np.array([getattr(data, name) for name in self._wholes], dtype=np.int64)
         reals = np.array([getattr(data, name) for name in self._reals], dtype=np.float64)
-        np.concatenate((self._buffer, *self._beside, wholes.view(np.uint8), reals.view(np.uint8)), out=out)
+        beside = (part.copy().view(np.uint8) for part in (*self._warnings, wholes, reals))
+        np.concatenate((self._buffer, *self._beside, *beside), out=out)
 
     def restore(self, saved: np.ndarray) -> None:
         """Take the simulation over from `saved` (size,) uint8, of this or another mjData of the same model."""
@@ -73,6 +75,9 @@ class MujocoMemory:
         for part in (self._buffer, *self._beside):
             part[:] = saved[at : at + part.size]
             at += part.size
+        for warning in self._warnings:
+            warning[:] = saved[at : at + warning.nbytes].copy().view(warning.dtype)
+            at += warning.nbytes
         middle = at + 8 * len(self._wholes)
         for name, whole in zip(self._wholes, saved[at:middle].copy().view(np.int64).tolist(), strict=True):
             setattr(self.data, name, whole)

@@ -28,6 +28,8 @@ class GymnasiumState(NamedTuple):
     """(B, 3) float64 of the torso [m]."""
     success: Tensor
     """(B,) bool, info["is_success"]."""
+    diverged: Tensor
+    """(B,) bool, MuJoCo gave up in the step that led here; the rest is the state before it."""
     ended: Tensor
     """(B,) bool, the environment has ended the episode: a further step changes nothing and is paid nothing."""
 
@@ -41,7 +43,7 @@ class RowWriter:
         self.observation = np.zeros((rows, observation_size), dtype=np.float32)
         self.reward = np.zeros(rows, dtype=np.float32)
         self.position = np.zeros((rows, 3))
-        self.success, self.ended = np.zeros(rows, dtype=bool), np.zeros(rows, dtype=bool)
+        self.success, self.diverged, self.ended = (np.zeros(rows, dtype=bool) for _ in range(3))
 
     def write(self, row: int, instance: Instance, outcome: Outcome) -> None:
         """What one instance came to."""
@@ -53,8 +55,8 @@ class RowWriter:
         self.ended[row] = outcome.terminated
 
     def keep(self, row: int, state: GymnasiumState) -> None:
-        """A row whose episode has ended stays as it is, but for the reward."""
-        for name in ("snapshot", "slot", "token", "observation", "position", "success", "ended"):
+        """A row stays as it is, but for the reward."""
+        for name in ("snapshot", "slot", "token", "observation", "position", "success", "diverged", "ended"):
             getattr(self, name)[row] = getattr(state, name)[row].numpy()
 
     def state(self) -> GymnasiumState:

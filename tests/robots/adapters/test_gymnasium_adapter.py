@@ -225,3 +225,27 @@ def test_a_mujoco_environment_draws_the_state_it_is_given() -> None:
     assert all(picture.shape == (48, 64, 3) for picture in pictures)
     assert np.array_equal(pictures[1], pictures[2])
     assert not np.array_equal(pictures[0], pictures[1])
+
+
+def test_a_row_in_which_mujoco_gives_up_ends_where_it_was() -> None:
+    class Bolting(planted.HalfCheetahEnv):
+        def step(self, action: np.ndarray) -> object:  # type: ignore[override]
+            if action[0] > 0.9:
+                self.data.qvel[0] = np.nan
+            return super().step(action)
+
+    simulator = GymnasiumSimulator(Bolting, **CART)
+    state = simulator.reset(2, 0)
+    action = torch.zeros(2, 6)
+    action[1, 0] = 1.0
+    step = simulator.step(state, action)
+    assert simulator.diverged(step.state).tolist() == step.terminated.tolist() == [False, True]
+    assert step.reward[1] == 0.0
+    assert torch.equal(step.observation[1], state.observation[1])
+    assert torch.equal(simulator.step(state, action[:1].repeat(2, 1)).observation[0], step.observation[0])
+    assert not simulator.diverged(simulator.step(state, action[:1].repeat(2, 1)).state).any()
+
+
+@pytest.mark.parametrize(("environment", "goal"), [(planted.Cart, 'info["is_success"]'), (planted.CountingCheetah, "")])
+def test_a_goal_is_what_the_environment_reports(environment: type, goal: str) -> None:
+    assert GymnasiumSimulator(environment, **CART).spec.goal == goal
