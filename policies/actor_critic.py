@@ -66,11 +66,6 @@ class ActorCritic(nn.Module):
         """
         return self._value(self.normalizer(self._seen(observation)), observation)
 
-    def mean_and_value(self, observation: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean action (..., A) and V (...), normalising the observation once; shapes as in `value`."""
-        normalized = self.normalizer(self._seen(observation))
-        return self.actor(normalized), self._value(normalized, observation)
-
     def critic_features(self, observation: Tensor) -> Tensor:
         """What a critic sees, normalised: (..., O + P) for a privileged critic and (..., O) otherwise."""
         return self._critic_features(self.normalizer(self._seen(observation)), observation)

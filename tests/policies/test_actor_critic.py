@@ -166,7 +166,8 @@ def test_actor_and_critic_see_normalised_observations() -> None:
 
 def test_mean_and_value_together_are_mean_and_value() -> None:
     policy, x = fresh(), some_observations()
-    mean, value = policy.mean_and_value(x)
+    mean, value = policy.mean_and_value_of(policy.critic_features(x))
+    assert value is not None
     assert torch.equal(mean, policy.mean(x))
     assert torch.equal(value, policy.value(x))
 
@@ -187,9 +188,9 @@ def test_entropy_is_that_of_its_sigma() -> None:
 def test_a_policy_without_critic_says_so() -> None:
     policy = fresh(critic=False)
     assert policy.critic is None
-    for ask in (policy.value, policy.mean_and_value):
-        with pytest.raises(ValueError, match="no critic"):
-            ask(some_observations())
+    with pytest.raises(ValueError, match="no critic"):
+        policy.value(some_observations())
+    assert policy.mean_and_value_of(policy.critic_features(some_observations()))[1] is None
 
 
 def test_without_hidden_layers_the_policy_is_linear() -> None:

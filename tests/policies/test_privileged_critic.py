@@ -115,7 +115,8 @@ def test_the_actor_is_the_one_of_a_policy_without_privilege() -> None:
 @pytest.mark.parametrize("leading", [(), (5,), (2, 3, 4)])
 def test_any_leading_shape_is_kept(leading: tuple[int, ...]) -> None:
     policy, x = trained(), torch.zeros(*leading, O + P)
-    mean, value = policy.mean_and_value(x)
+    mean, value = policy.mean_and_value_of(policy.critic_features(x))
+    assert value is not None
     assert mean.shape == (*leading, A)
     assert value.shape == leading
     assert torch.equal(mean, policy.mean(x))
@@ -155,7 +156,7 @@ def test_hidden_entries_do_not_move_the_statistics_of_the_observation() -> None:
 
 
 @pytest.mark.parametrize("hidden", [1, P])
-@pytest.mark.parametrize("ask", [ActorCritic.value, ActorCritic.mean_and_value, ActorCritic.update_normalizers])
+@pytest.mark.parametrize("ask", [ActorCritic.value, ActorCritic.critic_features, ActorCritic.update_normalizers])
 def test_a_privileged_critic_that_is_shown_too_little_says_so(
     ask: Callable[[ActorCritic, Tensor], object], hidden: int
 ) -> None:
