@@ -252,7 +252,8 @@ def tasks(words: list[str]) -> None:
     import robots
     from hgrpo_control.task_table import task_table
 
-    Console().print(task_table())
+    console = Console()
+    console.print(task_table(console.width))
     for prefix, line in robots.families().items():
         print(f"{prefix}/...: {line}")
 

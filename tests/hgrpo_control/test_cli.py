@@ -132,6 +132,17 @@ def test_task_names_are_whole_on_a_narrow_terminal(
     assert all(task in out for task in robots.names())
 
 
+def test_goals_are_listed_where_there_is_room(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    assert main(["tasks"]) == 0
+    assert robots.make("Reacher-v5").spec.goal in capsys.readouterr().out
+    monkeypatch.setenv("COLUMNS", "100")
+    assert main(["tasks"]) == 0
+    assert "goal" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_train_evaluate_export_and_compare(algorithm: str, capsys: pytest.CaptureFixture[str]) -> None:
     steps = ("--total-steps", str(256 if algorithm == "ppo" else 1024))  # N = 4 for the others
