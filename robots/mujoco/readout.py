@@ -1,7 +1,7 @@
 """What a robot may read of its simulations, and sums over it that round as numpy rounds those of a single one.
 
-Gymnasium computes rewards row by row. A batch gives the same bits only if every sum runs in the same order, so the two
-reductions below are part of the contract, not a convenience.
+Gymnasium computes rewards row by row. A batch gives the same bits only if every sum runs in the same order, so the
+functions below are part of the contract, not a convenience.
 """
 
 from __future__ import annotations
@@ -54,6 +54,12 @@ class Outcome(NamedTuple):
 def squared_sum(values: np.ndarray) -> np.ndarray:
     """(B,) sum of squares of all entries of each row of (B, ...), as numpy.sum(numpy.square(row)) rounds it."""
     return np.asarray(np.sum(np.square(values).reshape(len(values), -1), axis=1))
+
+
+def squared(values: np.ndarray) -> np.ndarray:
+    """(B,) squares as C's pow rounds them: so numpy does x**2 for a single number, while for an array it multiplies,
+    which differs in the last bit now and then."""
+    return np.array([value**2 for value in values.tolist()], dtype=np.float64)
 
 
 def length(vectors: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import torch
 
 from robots.mujoco.initial_noise import normal, uniform
 from robots.mujoco.quantities import joint_quantities
-from robots.mujoco.readout import Derived, Outcome, Readout
+from robots.mujoco.readout import Derived, Outcome, Readout, squared
 from robots.mujoco.robot import Robot, View
 from robots.simulator import Quantity
 
@@ -59,8 +59,8 @@ class InvertedDoublePendulum(Robot):
         """Standing is paid, distance and speed cost; a fall ends the episode."""
         x, y = after.derived["tip"][:, 0, 0], after.derived["tip"][:, 0, 2]
         fallen = y <= 1
-        distance = 0.01 * x**2 + (y - 2) ** 2
-        speed = 1e-3 * after.qvel[:, 1] ** 2 + 5e-3 * after.qvel[:, 2] ** 2
+        distance = 0.01 * squared(x) + squared(y - 2)
+        speed = 1e-3 * squared(after.qvel[:, 1]) + 5e-3 * squared(after.qvel[:, 2])
         survive = self.healthy_reward * ~fallen
         terms = {"reward_survive": survive, "distance_penalty": -distance, "velocity_penalty": -speed}
         return Outcome((survive - distance) - speed, fallen, terms)
