@@ -13,7 +13,7 @@ def task_table(width: int) -> Table:
     """Every registered task with its spaces, rates and simulator; if the terminal is at least 120 characters
     wide, also what counts as success where anything does."""
     table = Table()
-    columns = ("task", "simulator", "observation", "action", "control", "episode", "goal")
+    columns: tuple[str, ...] = ("task", "simulator", "observation", "action", "control", "episode", "goal")
     columns = columns if width >= _WIDTH_WITH_GOALS else columns[:-1]
     for column in columns:
         table.add_column(column, no_wrap=column == "task")
