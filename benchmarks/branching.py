@@ -40,9 +40,9 @@ from robots.catalogue import MUJOCO_TASKS
 
 TASKS = (*MUJOCO_TASKS, "quadrotor-hover")
 SAMPLES = (1, 4, 16)
-ROOTS = 32
+ROOTS = 16
 SWEPT_TASKS = ("HalfCheetah-v5", "Hopper-v5", "Walker2d-v5")
-SWEPT_ROOTS = (4, 16, 64, 256)
+SWEPT_ROOTS = (4, 64, 256)
 SWEPT_SAMPLES = 4
 VECTOR_ENVS = 8
 LOOP, SYNC, ASYNC = "gymnasium loop", "SyncVectorEnv", "AsyncVectorEnv"

@@ -13,8 +13,8 @@ import torch
 from contestants import ROLLOUT_STEPS, CopiedData, RawBatch, RepeatAndStep, begin_branching
 
 LOOP = branching.Entry("Hopper-v5", branching.LOOP)
-RAW = branching.Entry("Hopper-v5", branching.RAW, 32, 4)
-SAMPLER = branching.Entry("Hopper-v5", branching.SAMPLER, 32, 4)
+RAW = branching.Entry("Hopper-v5", branching.RAW, 16, 4)
+SAMPLER = branching.Entry("Hopper-v5", branching.SAMPLER, 16, 4)
 
 
 def test_ratios_are_taken_within_a_round() -> None:
@@ -25,7 +25,7 @@ def test_ratios_are_taken_within_a_round() -> None:
 
 def test_overhead_is_extra_time_as_a_share_of_the_raw_call() -> None:
     # 1000 steps/s raw and 800 steps/s sampled: 1 ms and 1.25 ms per step, a quarter more.
-    assert branching.overheads({RAW: [1000.0], SAMPLER: [800.0]}, "Hopper-v5", 32, 4) == pytest.approx([0.25])
+    assert branching.overheads({RAW: [1000.0], SAMPLER: [800.0]}, "Hopper-v5", 16, 4) == pytest.approx([0.25])
 
 
 def test_all_who_branch_do_the_same_steps() -> None:
