@@ -125,15 +125,16 @@ class CopiedData(Contestant):
     the step of each sample, and once more back where the executed sample has ended."""
 
     def __init__(self, task: str, roots: np.ndarray, actions: np.ndarray) -> None:
-        self.env: Any = _Maker(task)()
-        self.env.reset(seed=0)
-        self.inner: Any = self.env.unwrapped
+        made: Any = _Maker(task)()
+        self.inner: Any = made.unwrapped
+        self.inner.reset(seed=0)
         self.physics, self.actions = roots, actions
         self.roots = [mujoco.MjData(self.inner.model) for _ in roots]
 
     def work(self) -> tuple[int, float]:
         """T steps of N samples (T, E, N, A) from every root."""
-        env, model, data = self.inner, self.inner.model, self.inner.data
+        env: Any = self.inner
+        model, data = env.model, env.data
         for root, physics in zip(self.roots, self.physics, strict=True):
             mujoco.mj_setState(model, root, physics, INTEGRATION)
             mujoco.mj_forward(model, root)
@@ -224,7 +225,7 @@ def begin_branching(task: str, num_envs: int, num_samples: int) -> Branching:
         sampler.collect()
     saved, roots = sampler.state_dict(), sampler.roots.state
     recording = Recording(simulator)
-    sampler.simulator = recording  # type: ignore[assignment]  # it delegates
+    sampler.simulator = recording  # it delegates
     sampler.collect()
     sampler.simulator = simulator
     sampler.load_state_dict(saved)
