@@ -28,19 +28,15 @@ _HYBRID = dataclasses.replace(
 )
 # Without a critic a branch has to show by itself what an action was worth: whole episodes of Reacher, and for the rest
 # what follows within 64 steps, which is enough where falling is what matters and too little to learn to run.
-_GRPO = dataclasses.replace(
-    _PPO,
-    algorithm=GRPO(num_samples=8, credit="reward_to_go", scale="none", reward_transform="scale"),
-    num_envs=4,
-    rollout_steps=64,
-)
+_COMPARED = GRPO(num_samples=8, credit="reward_to_go", scale="none", reward_transform="scale")
+_GRPO = dataclasses.replace(_PPO, algorithm=_COMPARED, num_envs=4, rollout_steps=64)
 
 ON_MUJOCO: dict[str, Config] = {"ppo": _PPO, "hybrid-grpo": _HYBRID, "grpo": _GRPO}
 """Per algorithm, with the task's name left to be filled in."""
 
 SPECIAL: dict[tuple[str, str], Config] = {
     ("grpo", "Reacher-v5"): dataclasses.replace(
-        _GRPO, algorithm=dataclasses.replace(_GRPO.algorithm, groups="initial_states"), num_envs=8, rollout_steps=50
+        _GRPO, algorithm=dataclasses.replace(_COMPARED, groups="initial_states"), num_envs=8, rollout_steps=50
     ),
 }
 """Where one task needs other settings."""

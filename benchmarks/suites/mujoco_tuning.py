@@ -59,6 +59,8 @@ SUITE = Suite(
         ppo(8, 256, 256, 6e-4),
         ppo(8, 256, 256, 1e-3),
         ppo(8, 256, 64, 3e-4),
+        ppo(8, 256, 256, 6e-4, "--init-sigma", "1.0", name="-sigma1"),
+        ppo(8, 256, 64, 3e-4, "--init-sigma", "1.0", name="-sigma1"),
         ppo(8, 128, 128, 6e-4),
         ppo(32, 64, 256, 6e-4),
         hybrid(4, 2, 256, 256, 6e-4, 0.95, *SHRUNK),
