@@ -8,6 +8,9 @@ rounds, and ratios are taken within a round. Writes branching.md and branching/ 
 
 from __future__ import annotations
 
+import hgrpo_control  # noqa: F401  (before torch: it says how torch's threads wait, as it does in training)
+
+# isort: split
 import argparse
 import csv
 import os

@@ -8,6 +8,9 @@ epochs: no training can be faster than that. Absolute rates depend on the machin
 
 from __future__ import annotations
 
+import hgrpo_control  # noqa: F401  (before torch: it says how torch's threads wait, as it does in training)
+
+# isort: split
 import argparse
 import dataclasses
 import time
