@@ -1,6 +1,6 @@
 """What branching costs: N samples from each of E simulator states, beside every other way to step the same task.
 
-    python benchmarks/branching.py [--tasks HalfCheetah-v5 ...] [--rounds 5] [--seconds 0.1] [--out docs/results]
+    python benchmarks/branching.py [--tasks HalfCheetah-v5 ...] [--rounds 4] [--seconds 0.1] [--out docs/results]
 
 All ways run in one process, in short alternating rounds, so that noise hits all alike; a figure is the median over the
 rounds, and ratios are taken within a round. Writes branching.md and branching/ into the folder `out`.
@@ -69,7 +69,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Measure, write the results and print where they lie; 2 for a user's mistake."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS), metavar="TASK")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=0.1, help="at least, per figure and round")
     parser.add_argument("--out", type=Path, default=Path("docs/results"), help="folder of the results")
     given = parser.parse_args(words)
