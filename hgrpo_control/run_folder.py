@@ -142,9 +142,7 @@ class RunFolder:
 
 
 def _parse(row: dict[str, str]) -> Metrics:
-    integers = {"iteration", "executed_steps", "simulator_steps"}
-    values = (
-        int(row[name]) if name in integers else float(row.get(name) or math.nan)  # columns may be newer than the file
-        for name in Metrics._fields
-    )
+    counted = {"iteration", "executed_steps", "simulator_steps"}
+    counted |= {"diverged"} if row.get("diverged") else set()  # columns may be newer than the file
+    values = (int(row[name]) if name in counted else float(row.get(name) or math.nan) for name in Metrics._fields)
     return Metrics(*values)  # type: ignore[arg-type]
