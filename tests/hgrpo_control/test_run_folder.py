@@ -29,8 +29,9 @@ CONFIG = Config(
 
 
 def row(iteration: int, value: float = 0.5) -> Metrics:
-    """Steps that grow with the iteration, everything else `value`."""
-    return Metrics(iteration, 16 * iteration, 48 * iteration, *[value] * (len(Metrics._fields) - 3))
+    """Steps that grow with the iteration, as many failures of physics as iterations, everything else `value`."""
+    figures = Metrics(iteration, 16 * iteration, 48 * iteration, *[value] * (len(Metrics._fields) - 3))  # type: ignore[arg-type]
+    return figures._replace(diverged=iteration)
 
 
 def same(a: Metrics, b: Metrics) -> bool:
