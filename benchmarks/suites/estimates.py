@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -32,7 +33,8 @@ class Estimates:
 def estimate(results: Results) -> Estimates:
     """Every estimate that the stored runs allow.
 
-    A figure over all tasks needs a variant that has runs on all of them, and takes the seeds finished on each.
+    A figure over all tasks needs a variant that has runs on all of them, and takes the seeds finished on each. A task
+    without a goal has no success: nothing is estimated from it, and nothing over all tasks if one of them is such.
     """
     success: dict[tuple[str, str], Interval] = {}
     returns: dict[tuple[str, str], Interval] = {}
@@ -57,8 +59,9 @@ def estimate(results: Results) -> Estimates:
     for columns, label in _columns(suite.tasks):
         for pair, measure in itertools.product(suite.comparisons, suite.measures):
             x, y = (score_matrix(finals, name, columns, measure) for name in pair)
-            if len(x) and len(y):
+            if len(x) and len(y) and not (np.isnan(x).any() or np.isnan(y).any()):
                 better[label, pair, measure] = improvements(x, y)[-1]
+    success = {key: interval for key, interval in success.items() if not math.isnan(interval.value)}
     return Estimates(success, returns, better, speeds)
 
 

@@ -45,7 +45,7 @@ def report(folder: Path) -> list[Path]:
 def _draw(results: Results, estimates: Estimates, folder: Path) -> dict[str, Path]:
     """Pictures under the headings that show them."""
     pictures = {"return": folder / "return.png"}
-    if "success_rate" in results.suite.measures:
+    if estimates.success:
         pictures["success"] = folder / "success.png"
         plots.final_scores(results, estimates.success, "success_rate", "success rate (IQM)", pictures["success"])
     plots.final_scores(results, estimates.returns, "return_mean", "return (IQM)", pictures["return"])
@@ -55,6 +55,8 @@ def _draw(results: Results, estimates: Estimates, folder: Path) -> dict[str, Pat
     for task in results.suite.tasks:
         if results.curves[task]:
             for measure, label in _curve_measures(results.suite).items():
+                if all(math.isnan(getattr(point, measure)) for point in results.curves[task]):
+                    continue  # a task without a goal
                 path = folder / f"curves-{task}-{measure}.png"
                 plots.learning_curves(results, task, measure, label, path)
                 pictures[f"{task} {measure}"] = path
@@ -116,12 +118,9 @@ def _finals(results: Results, estimates: Estimates, task: str) -> str:
         for variant in variants:
             runs = [f for f in results.finals if (f.task, f.variant) == (task, variant.name)]
             if runs:
-                rates = [run.success_rate for run in runs]
-                success = (
-                    [_show(estimates.success[task, variant.name], 3), f"{min(rates):.3f} ... {max(rates):.3f}"]
-                    if succeed
-                    else []
-                )
+                rates = [run.success_rate for run in runs if not math.isnan(run.success_rate)]
+                spread = f"{min(rates):.3f} ... {max(rates):.3f}" if rates else "-"
+                success = [_look_up(estimates.success, (task, variant.name), 3), spread] if succeed else []
                 rows.append(
                     [
                         group,

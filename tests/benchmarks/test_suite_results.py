@@ -194,15 +194,15 @@ def test_a_task_without_a_goal_has_no_success_to_estimate() -> None:
     finals = [final("t", "a", 0, 0.5, 7.0), final("run", "a", 0, math.nan, 9.0), final("u", "a", 0, 0.25, 1.0)]
     finals += [final("t", "b", 0, 0.25, 8.0), final("run", "b", 0, math.nan, 3.0), final("u", "b", 0, 0.5, 0.0)]
     estimates = estimate(results(finals, ("t", "run", "u"), comparisons=(("a", "b"),)))
-    assert {key for key in estimates.success if key[1] == "a"} == {("t", "a"), ("u", "a"), (ALL_TASKS, "a")}
-    assert estimates.success[ALL_TASKS, "a"].value == pytest.approx(0.375)  # (0.5 + 0.25) / 2
+    assert {key for key in estimates.success if key[1] == "a"} == {("t", "a"), ("u", "a")}
     assert estimates.returns["run", "a"].value == 9.0
-    # By return a wins on run and on u, not on t; by success on t alone, of two.
+    # By return a wins on run and on u, not on t.
     better = {key[0::2]: interval.value for key, interval in estimates.improvements.items()}
     assert ("run", "success_rate") not in better
     assert better["run", "return_mean"] == 1.0
     assert better[ALL_TASKS, "return_mean"] == pytest.approx(2 / 3)
-    assert better[ALL_TASKS, "success_rate"] == 0.5
+    assert better["t", "success_rate"] == 1.0
+    assert (ALL_TASKS, "success_rate") not in better
 
 
 def test_a_suite_of_tasks_without_goals_reports_returns_alone(tmp_path: Path) -> None:
