@@ -9,13 +9,15 @@ import mujoco
 import numpy as np
 import torch
 
+from robots.mujoco.batch import without_warnings
 from robots.mujoco.simulator import MujocoState, Transition
 from robots.simulator import map_state
 
 
 def environment(name: str) -> Any:
-    """Gymnasium's own, without the wrappers that only check or count."""
-    return gymnasium.make(name, disable_env_checker=True).unwrapped
+    """Gymnasium's own, without the wrappers that only check or count, and without MuJoCo's log of its deprecations."""
+    with without_warnings():
+        return gymnasium.make(name, disable_env_checker=True).unwrapped
 
 
 def scatter(env: Any, rng: np.random.Generator, turn: float = 0.2, speed: float = 1.0) -> None:
