@@ -30,6 +30,7 @@ def make_run(path: Path, config: Config, returns: list[float], evaluation: dict[
                 executed_steps=1000 * index,
                 simulator_steps=4000 * index,
                 wall_seconds=1.6 * index,
+                diverged=0,
                 episode_return=value,
             )
         )

@@ -15,17 +15,14 @@ from robots.quadrotor.parameters import preset
 from robots.quadrotor.scene import (
     FIELD_OF_VIEW,
     MAGNIFICATION,
-    PATH_SEGMENTS,
     TILE,
     Camera,
     QuadrotorScene,
-    Shape,
-    bar,
     chase,
-    path,
 )
 from robots.quadrotor.tasks.hover import TARGET, QuadrotorHover
 from robots.render import MissingGraphicsError, require_gl
+from robots.shapes import PATH_SEGMENTS, Shape, bar, path
 
 WIDTH, HEIGHT = 160, 120
 FOCAL = 0.5 * HEIGHT / math.tan(math.radians(0.5 * FIELD_OF_VIEW))  # pixels
