@@ -143,7 +143,7 @@ class RunFolder:
 
 def _parse(row: dict[str, str]) -> Metrics:
     counted = {"iteration", "executed_steps", "simulator_steps"}
-    # columns may be newer than the file, and learners of other libraries do not count what diverged
-    counted |= {"diverged"} if row.get("diverged", "nan") not in ("", "nan") else set()
-    values = (int(row[name]) if name in counted else float(row.get(name) or math.nan) for name in Metrics._fields)
-    return Metrics(*values)  # type: ignore[arg-type]
+    values = [int(row[name]) if name in counted else float(row.get(name) or math.nan) for name in Metrics._fields]
+    metrics = Metrics(*values)  # type: ignore[arg-type]
+    # The column may be newer than the file, and learners of other libraries do not count what diverged.
+    return metrics._replace(diverged=int(metrics.diverged)) if math.isfinite(metrics.diverged) else metrics
