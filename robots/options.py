@@ -20,7 +20,7 @@ def read_options(defaults: Options, given: Mapping[str, Any]) -> Options:
     """Copy of a task's options with the given ones replaced; a word becomes the type that its field has.
 
     Raises OptionError for an unknown name, with the nearest one, and for a value that is no finite number where the
-    field is a float. Raises TypeError for a given field that is neither float nor str.
+    field is a float, or no whole number where it is an int. Raises TypeError for a given field of another type.
     """
     fields = {field.name: getattr(defaults, field.name) for field in dataclasses.fields(defaults)}  # type: ignore[arg-type]
     for name in given:
@@ -33,12 +33,22 @@ def read_options(defaults: Options, given: Mapping[str, Any]) -> Options:
 def _read(name: str, value: Any, kind: type) -> float | str:
     if kind is str:
         return str(value)
+    if kind is int:
+        return _whole(name, value)
     if kind is not float:  # bool("false") is true, so other types need a reading of their own
-        raise TypeError(f"task option {name} is of type {kind.__name__}; options are float or str")
+        raise TypeError(f"task option {name} is of type {kind.__name__}; options are float, int or str")
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
         raise OptionError(f"task option {name} must be a number; given {value!r}") from None
     if not math.isfinite(number):
         raise OptionError(f"task option {name} must be finite; given {value!r}")
+    return number
+
+
+def _whole(name: str, value: Any) -> int:
+    try:
+        number = int(str(value))
+    except ValueError:
+        raise OptionError(f"task option {name} must be a whole number; given {value!r}") from None
     return number

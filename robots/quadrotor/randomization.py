@@ -15,7 +15,7 @@ from torch import Tensor
 
 from robots import noise
 from robots.options import OptionError
-from robots.quadrotor.dynamics import Airframe
+from robots.quadrotor.dynamics import Airframe, to_body
 from robots.quadrotor.parameters import QuadrotorParameters
 from robots.simulator import Quantity
 
@@ -143,6 +143,12 @@ def drawn_airframe(nominal: Airframe, parameters: QuadrotorParameters, hidden: H
         drag_across=nominal.drag_across / mass[0],
         drag_excess=nominal.drag_excess / mass[0],
     )
+
+
+def shown(hidden: HiddenParameters, rows: Tensor) -> list[Tensor]:
+    """The entries of QUANTITIES, component-first; wind and gust are turned by rotation rows (3, 3, B)."""
+    factors = [x.t() for x in (hidden.mass, hidden.rotor_thrust, hidden.inertia, hidden.rotor_lag)]
+    return [*factors, *(to_body(rows, x.t()) for x in (hidden.wind, hidden.gust))]
 
 
 def _power(decay: Tensor, exponent: Tensor) -> Tensor:

@@ -18,7 +18,8 @@ from hgrpo_control.config import GRPO, PPO, Algorithm, Config, HybridGRPO, Learn
 from hgrpo_control.run_folder import RunFolder
 from hgrpo_control.training import TrainingDivergedError, restore_trainer, resume, train
 from robots import registry
-from robots.quadrotor.tasks.hover import HoverState, QuadrotorHover
+from robots.quadrotor.flight import FlightState
+from robots.quadrotor.tasks.hover import QuadrotorHover
 from robots.simulator import Step
 
 ENVS, STEPS, ITERATIONS = 16, 8, 4
@@ -33,7 +34,7 @@ class Breaking(QuadrotorHover):
         super().__init__()
         self.steps = 0
 
-    def step(self, state: HoverState, action: Tensor) -> Step:
+    def step(self, state: FlightState, action: Tensor) -> Step:
         step = super().step(state, action)
         self.steps += 1
         if self.steps > self.after:

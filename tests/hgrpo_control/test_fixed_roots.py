@@ -9,8 +9,9 @@ from torch import Tensor
 
 from hgrpo_control.fixed_roots import first_steps, own_states, rollouts
 from hgrpo_control.rollout import Rollout
-from robots.quadrotor.randomization import HiddenParameters, Randomization
-from robots.quadrotor.tasks.hover import HoverState, QuadrotorHover
+from robots.quadrotor.flight import FlightState
+from robots.quadrotor.randomization import HiddenParameters
+from robots.quadrotor.tasks.hover import HoverOptions, QuadrotorHover
 from robots.simulator import Step
 
 
@@ -39,10 +40,10 @@ class Watched(QuadrotorHover):
     """Hover under gusts; keeps the hidden parameters of each step."""
 
     def __init__(self) -> None:
-        super().__init__(randomization=Randomization(mass=0.3, gust=4.0))
+        super().__init__(HoverOptions(mass=0.3, gust=4.0))
         self.met: list[HiddenParameters] = []
 
-    def step(self, state: HoverState, action: Tensor) -> Step:
+    def step(self, state: FlightState, action: Tensor) -> Step:
         assert isinstance(state.hidden, HiddenParameters)
         self.met.append(state.hidden)
         return super().step(state, action)

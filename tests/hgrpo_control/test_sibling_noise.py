@@ -16,22 +16,23 @@ from hgrpo_control.config import GRPO, PPO, Algorithm, Config, ConfigError, Hybr
 from hgrpo_control.rollout import FinishedEpisodes, Rollout
 from hgrpo_control.sampler import Sampler
 from hgrpo_control.training import Trainer
-from robots.quadrotor.randomization import HiddenParameters, Randomization
-from robots.quadrotor.tasks.hover import HoverState, QuadrotorHover
+from robots.quadrotor.flight import FlightState
+from robots.quadrotor.randomization import HiddenParameters
+from robots.quadrotor.tasks.hover import HoverOptions, QuadrotorHover
 from robots.simulator import Step
 
 E, N, T = 5, 4, 8
-GUSTY = Randomization(mass=0.3, wind=1.0, gust=4.0, gust_time=0.3)
+GUSTY = HoverOptions(mass=0.3, wind=1.0, gust=4.0, gust_time=0.3)
 
 
 class Watched(QuadrotorHover):
     """Keeps the gusts (B, 3) that act in each step."""
 
     def __init__(self) -> None:
-        super().__init__(randomization=GUSTY)
+        super().__init__(GUSTY)
         self.gusts: list[Tensor] = []
 
-    def step(self, state: HoverState, action: Tensor) -> Step:
+    def step(self, state: FlightState, action: Tensor) -> Step:
         assert isinstance(state.hidden, HiddenParameters)
         self.gusts.append(state.hidden.gust)
         return super().step(state, action)
@@ -88,7 +89,7 @@ def test_neither_changes_a_bit_of_the_executed_trajectory(branch_steps: int) -> 
     steps = 32
 
     def collect(split_noise: bool, num_samples: int) -> list[tuple[Rollout, FinishedEpisodes]]:
-        simulator = QuadrotorHover(randomization=GUSTY)
+        simulator = QuadrotorHover(GUSTY)
         collecting = sampler(simulator, split_noise, num_samples, branch_steps, steps, falls=True)
         return [collecting.collect() for _ in range(3)]
 
@@ -103,7 +104,7 @@ def test_neither_changes_a_bit_of_the_executed_trajectory(branch_steps: int) -> 
 
 
 def test_one_sample_has_no_siblings_to_part_from() -> None:
-    both = [sampler(QuadrotorHover(randomization=GUSTY), split, num_samples=1, branch_steps=4) for split in (0, 1)]
+    both = [sampler(QuadrotorHover(GUSTY), split, num_samples=1, branch_steps=4) for split in (0, 1)]
     assert same(*(collecting.collect()[0] for collecting in both))
     ours, theirs = (list(leaves(collecting.roots)) for collecting in both)
     assert all(torch.equal(x, y) for x, y in zip(ours, theirs, strict=True))

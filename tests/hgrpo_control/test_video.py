@@ -19,7 +19,8 @@ from hgrpo_control.evaluation import Recording, evaluate
 from hgrpo_control.simulation import policy_spec
 from hgrpo_control.video import FRAMES_PER_SECOND, TRAIL_SECONDS, film, frames
 from policies.actor_critic import ActorCritic
-from robots.quadrotor.tasks.hover import HoverState, QuadrotorHover
+from robots.quadrotor.flight import FlightState
+from robots.quadrotor.tasks.hover import QuadrotorHover
 from robots.render import MissingGraphicsError, require_gl
 
 STEPS = 30
@@ -34,7 +35,7 @@ class Slate(QuadrotorHover):
         self.drawn: list[tuple[float, int]] = []
 
     def render(
-        self, state: HoverState, row: int = 0, width: int = 640, height: int = 480, trail: Any = None
+        self, state: FlightState, row: int = 0, width: int = 640, height: int = 480, trail: Any = None
     ) -> np.ndarray:
         self.drawn.append((float(state.body.position[row, 2]), len(trail)))
         return np.full((height, width, 3), 40 + len(self.drawn) % 200, dtype=np.uint8)

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from robots import simulator
 from robots.quadrotor.dynamics import QuadrotorState
+from robots.quadrotor.flight import FlightState
 from robots.quadrotor.tasks import hover
-from robots.quadrotor.tasks.hover import HoverState, QuadrotorHover
+from robots.quadrotor.tasks.hover import HoverOptions, HoverProgress, QuadrotorHover
 from robots.simulator import map_state
 
 LEVEL = 1e-3  # p-value below which a fixed seed would be called a wrong distribution
@@ -24,7 +25,7 @@ SIM = QuadrotorHover(dtype=torch.float64)
 NEUTRAL = np.array(SIM.spec.neutral_action)
 
 
-def still(offset: ArrayLike, spin: ArrayLike = 0.0, last_action: ArrayLike = NEUTRAL) -> HoverState:
+def still(offset: ArrayLike, spin: ArrayLike = 0.0, last_action: ArrayLike = NEUTRAL) -> FlightState:
     """Upright rows hovering at the target plus `offset` (B, 3), turning about z at `spin` (B,)."""
     offset = np.atleast_2d(offset)
     rows = len(offset)
@@ -42,14 +43,14 @@ def still(offset: ArrayLike, spin: ArrayLike = 0.0, last_action: ArrayLike = NEU
         rotor_speed=tensor(SIM.parameters.hover_rotor_speed, 4),
     )
     counts = torch.zeros(rows, dtype=torch.int64)
-    return HoverState(body, tensor(last_action, 4), counts, counts.clone())
+    return FlightState(body, tensor(last_action, 4), HoverProgress(counts), counts.clone(), counts.clone())
 
 
 def neutral(rows: int) -> Tensor:
     return torch.tensor(NEUTRAL).repeat(rows, 1)
 
 
-def reward(state: HoverState) -> np.ndarray:
+def reward(state: FlightState) -> np.ndarray:
     """Reward of a neutral step, which leaves `still` rows where they are."""
     return np.asarray(SIM.step(state, neutral(simulator.num_rows(state))).reward)
 
@@ -58,7 +59,7 @@ def along_x(distance: ArrayLike) -> np.ndarray:
     return np.asarray(distance)[..., None] * [1.0, 0.0, 0.0]
 
 
-def rollout(rows: int, steps: int, seed: int = 0) -> HoverState:
+def rollout(rows: int, steps: int, seed: int = 0) -> FlightState:
     """State after random actions."""
     state, generator = SIM.reset(rows, seed), torch.Generator().manual_seed(seed)
     for _ in range(steps):
@@ -66,7 +67,7 @@ def rollout(rows: int, steps: int, seed: int = 0) -> HoverState:
     return state
 
 
-def matrices(state: HoverState) -> Rotation:
+def matrices(state: FlightState) -> Rotation:
     return Rotation.from_quat(state.body.quaternion.numpy(), scalar_first=True)
 
 
@@ -105,7 +106,7 @@ def test_initial_speeds_are_uniform_and_rotors_hover() -> None:
             assert stats.kstest(column, "uniform", (-limit, 2.0 * limit)).pvalue > LEVEL
     assert (state.body.rotor_speed == SIM.parameters.hover_rotor_speed).all()
     np.testing.assert_array_equal(state.last_action, np.broadcast_to(NEUTRAL, (20_000, 4)))
-    assert not state.steps_inside.any()
+    assert not state.mission.steps_inside.any()
     assert len(set(state.noise_key.tolist())) == 20_000
 
 
@@ -115,7 +116,7 @@ def test_seeds_decide_and_a_generator_is_advanced() -> None:
     drawn, later = SIM.reset(5, generator), SIM.reset(5, generator)
     for same in (again, drawn):
         equal = map_state(torch.eq, first, same)
-        assert all(leaf.all() for leaf in (*equal.body, equal.last_action, equal.steps_inside, equal.noise_key))
+        assert all(leaf.all() for leaf in (*equal.body, equal.last_action, *equal.mission, equal.noise_key))
     for different in (other, later):
         for field in ("position", "velocity", "quaternion", "angular_velocity"):
             assert not torch.equal(getattr(first.body, field), getattr(different.body, field))
@@ -230,15 +231,15 @@ def test_success_takes_exactly_one_second_inside() -> None:
     for count in range(1, needed + 3):
         step = SIM.step(state, neutral(3))
         state = step.state
-        assert state.steps_inside.tolist() == [count, count, 0]
+        assert state.mission.steps_inside.tolist() == [count, count, 0]
         assert SIM.success(state).tolist() == [count >= needed, count >= needed, False]
         assert not step.terminated.any()
 
 
 def test_leaving_the_radius_starts_the_count_again() -> None:
-    state = still(along_x([0.0, 1.0]))._replace(steps_inside=torch.tensor([57, 99]))
+    state = still(along_x([0.0, 1.0]))._replace(mission=HoverProgress(torch.tensor([57, 99])))
     after = SIM.step(state, neutral(2)).state
-    assert after.steps_inside.tolist() == [58, 0]
+    assert after.mission.steps_inside.tolist() == [58, 0]
     assert not SIM.success(after).any()
 
 
@@ -267,4 +268,4 @@ def test_signals_name_what_they_measure() -> None:
 
 def test_an_unknown_quadrotor_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown quadrotor preset 'cf21B_50'; did you mean 'cf21B_500'"):
-        QuadrotorHover("cf21B_50")
+        QuadrotorHover(HoverOptions(quadrotor="cf21B_50"))

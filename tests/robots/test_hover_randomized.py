@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -15,32 +16,35 @@ from torch import Tensor
 
 import robots
 from robots.quadrotor import dynamics
+from robots.quadrotor.flight import FlightState
 from robots.quadrotor.parameters import GRAVITY
 from robots.quadrotor.randomization import HiddenParameters, Randomization
-from robots.quadrotor.tasks.hover import HoverState, QuadrotorHover
+from robots.quadrotor.tasks.hover import HoverOptions, QuadrotorHover
 from robots.simulator import map_state, num_rows, repeat, replace, select
 
-EVERYTHING = Randomization(mass=0.3, rotor_thrust=0.1, inertia=0.3, rotor_lag=0.3, wind=1.0, gust=4.0)
+EVERYTHING = HoverOptions(mass=0.3, rotor_thrust=0.1, inertia=0.3, rotor_lag=0.3, wind=1.0, gust=4.0)
 PLAIN = QuadrotorHover(dtype=torch.float64)
-VARIED = QuadrotorHover(randomization=EVERYTHING, dtype=torch.float64)
+VARIED = QuadrotorHover(EVERYTHING, dtype=torch.float64)
 
 
 def actions(steps: int, rows: int, dtype: torch.dtype = torch.float64, seed: int = 1) -> Tensor:
     return 2.0 * torch.rand(steps, rows, 4, generator=torch.Generator().manual_seed(seed), dtype=dtype) - 1.0
 
 
-def hidden_of(state: HoverState) -> HiddenParameters:
+def hidden_of(state: FlightState) -> HiddenParameters:
     assert isinstance(state.hidden, HiddenParameters)
     return state.hidden
 
 
-def with_hidden(state: HoverState, **changes: Tensor) -> HoverState:
+def with_hidden(state: FlightState, **changes: Tensor) -> FlightState:
     return state._replace(hidden=hidden_of(state)._replace(**changes))
 
 
-def falling(rows: int, wind: Tensor, gust: Tensor) -> tuple[QuadrotorHover, HoverState]:
+def falling(rows: int, wind: Tensor, gust: Tensor) -> tuple[QuadrotorHover, FlightState]:
     """learning-to-fly has no drag and its rotors stop at -1: rows at rest with stopped rotors fall freely."""
-    task = QuadrotorHover("learning-to-fly", Randomization(wind=1.0, gust=1.0, gust_time=0.02), dtype=torch.float64)
+    task = QuadrotorHover(
+        HoverOptions(quadrotor="learning-to-fly", wind=1.0, gust=1.0, gust_time=0.02), dtype=torch.float64
+    )
     state = task.reset(rows, 0)
     body = state.body._replace(velocity=torch.zeros(rows, 3).double(), rotor_speed=torch.zeros(rows, 4).double())
     return task, with_hidden(state._replace(body=body), wind=wind, gust=gust)
@@ -51,7 +55,7 @@ def falling(rows: int, wind: Tensor, gust: Tensor) -> tuple[QuadrotorHover, Hove
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_without_ranges_a_step_is_the_nominal_one_to_the_bit(dtype: torch.dtype) -> None:
-    task = QuadrotorHover(randomization=Randomization(), dtype=dtype)
+    task = QuadrotorHover(HoverOptions(), dtype=dtype)
     state = task.reset(50, 0)
     assert task.spec.privileged == ()
     for action in actions(5, 50, dtype):
@@ -174,7 +178,7 @@ def test_a_drone_on_its_side_feels_the_wind_from_elsewhere() -> None:
 
 @pytest.mark.parametrize("field", [field.name for field in fields(Randomization) if field.name != "gust_time"])
 def test_any_one_range_makes_a_task_that_hides_something(field: str) -> None:
-    task = QuadrotorHover(randomization=Randomization(**{field: 0.5}))
+    task = QuadrotorHover(HoverOptions(**{field: 0.5}))
     assert task.spec.privileged_size == 15
     state = task.reset(3, 0)
     assert task.privileged(task.step(state, actions(1, 3)[0]).state).shape == (3, 15)
@@ -183,7 +187,7 @@ def test_any_one_range_makes_a_task_that_hides_something(field: str) -> None:
 # --- siblings ---------------------------------------------------------------------------------------------------------
 
 
-def gusts_of(task: QuadrotorHover, state: HoverState, samples: int, steps: int) -> Tensor:
+def gusts_of(task: QuadrotorHover, state: FlightState, samples: int, steps: int) -> Tensor:
     """(S + 1, B, N, 3) gusts of siblings on random actions of their own."""
     path = [state]
     for action in actions(steps, num_rows(state)):
@@ -227,7 +231,7 @@ def test_split_siblings_on_the_same_actions_part_one_step_after_their_gusts() ->
     [("cf21B_500", torch.float32), ("cf21B_500", torch.float64), ("rl-tools", torch.float32), ("cf2x", torch.float32)],
 )
 def test_a_row_has_the_same_bits_in_any_batch(quadrotor: str, dtype: torch.dtype) -> None:
-    task = QuadrotorHover(quadrotor, EVERYTHING, dtype=dtype)
+    task = QuadrotorHover(dataclasses.replace(EVERYTHING, quadrotor=quadrotor), dtype=dtype)
     large, action = [task.reset(1024, 0)], actions(1, 1024, dtype)[0]
     for _ in range(2):
         large.append(task.step(large[-1], action).state)
@@ -251,10 +255,10 @@ def test_the_registered_tasks_have_the_ranges_of_the_documentation() -> None:
         task = robots.make(f"quadrotor-hover{suffix}")
         assert isinstance(task, QuadrotorHover)
         for row in rows:
-            assert getattr(task.randomization, row[0]) == float(row[column]), (suffix, row[0])
+            assert getattr(task.options, row[0]) == float(row[column]), (suffix, row[0])
     plain = robots.make("quadrotor-hover")
     assert isinstance(plain, QuadrotorHover)
-    assert not plain.randomization.draws_anything
+    assert not plain.options.draws_anything
 
 
 def test_map_state_keeps_an_empty_place_empty() -> None:

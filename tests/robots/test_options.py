@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import pytest
@@ -21,6 +21,7 @@ class Options:
     height: float = 2.0
     robot: str = "arm"
     repeats: int = 3
+    mirrored: bool = False
 
 
 def refused(**given: Any) -> str:
@@ -73,12 +74,18 @@ def test_an_unknown_option_is_told_with_the_nearest() -> None:
 
 
 def test_an_option_near_nothing_lists_what_there_is() -> None:
-    assert refused(zzz="1") == "unknown task option 'zzz'; allowed: height, repeats, robot, speed"
+    assert refused(zzz="1") == "unknown task option 'zzz'; allowed: height, mirrored, repeats, robot, speed"
 
 
 def test_a_field_of_another_type_is_a_mistake_of_the_task() -> None:
-    with pytest.raises(TypeError, match="task option repeats is of type int; options are float or str"):
-        read_options(Options(), {"repeats": "4"})
+    with pytest.raises(TypeError, match="task option mirrored is of type bool; options are float, int or str"):
+        read_options(Options(), {"mirrored": "false"})
+
+
+def test_whole_numbers_are_read_where_the_field_is_one() -> None:
+    assert read_options(Options(), {"repeats": "4"}).repeats == 4
+    assert read_options(Options(), {"repeats": 5}).repeats == 5
+    assert refused(repeats="4.5") == "task option repeats must be a whole number; given '4.5'"
 
 
 # Options of the hovering quadrotor
@@ -86,13 +93,13 @@ def test_a_field_of_another_type_is_a_mistake_of_the_task() -> None:
 
 def test_options_reach_the_task() -> None:
     task = robots.make("quadrotor-hover", mass="0.3", wind=1, quadrotor="cf2x")
-    assert task.randomization == HoverOptions(mass=0.3, wind=1.0, quadrotor="cf2x")  # type: ignore[attr-defined]
+    assert task.options == HoverOptions(mass=0.3, wind=1.0, quadrotor="cf2x")  # type: ignore[attr-defined]
     assert task.spec.robot == "cf2x"
 
 
 def test_options_replace_the_defaults_of_their_task_one_by_one() -> None:
     task = robots.make("quadrotor-hover-gusty", gust="2", mass="0")
-    assert task.randomization == HoverOptions(  # type: ignore[attr-defined]
+    assert task.options == HoverOptions(  # type: ignore[attr-defined]
         mass=0.0, rotor_thrust=0.09, inertia=0.3, rotor_lag=0.3, wind=1.0, gust=2.0
     )
 
@@ -100,7 +107,7 @@ def test_options_replace_the_defaults_of_their_task_one_by_one() -> None:
 def test_name_precision_and_device_are_no_words() -> None:
     task = make_hover("elsewhere", HoverOptions(wind=1.0), torch.float64, "cpu", gust="1")
     assert task.spec.name == "elsewhere"
-    assert task.randomization == HoverOptions(wind=1.0, gust=1.0)
+    assert task.options == HoverOptions(wind=1.0, gust=1.0)
     state = task.reset(2, 0)
     assert {x.dtype for x in (state.last_action, task.observe(state), task.privileged(state))} == {torch.float64}
 
@@ -111,8 +118,7 @@ def test_name_precision_and_device_are_no_words() -> None:
         ({"mas": 0.3}, "unknown task option 'mas'; did you mean 'mass'?"),
         (
             {"payload": 0.3},
-            "unknown task option 'payload'; "
-            "allowed: gust, gust_time, inertia, mass, quadrotor, rotor_lag, rotor_thrust, wind",
+            f"unknown task option 'payload'; allowed: {', '.join(sorted(f.name for f in fields(HoverOptions)))}",
         ),
         ({"mass": "heavy"}, "task option mass must be a number; given 'heavy'"),
         ({"gust": "inf"}, "task option gust must be finite; given 'inf'"),

@@ -1,0 +1,32 @@
+"""Options that every quadrotor task has."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from robots.options import OptionError
+from robots.quadrotor.randomization import Randomization
+
+
+@dataclass(frozen=True)
+class FlightOptions(Randomization):
+    """The quadrotor, how it is commanded and what varies around it; raises OptionError for what means nothing."""
+
+    quadrotor: str = "cf21B_500"
+    """Name of a parameter preset."""
+    interface: str = "motors"
+    """What an action commands; see robots/quadrotor/interfaces."""
+    action_difference_penalty: float = 0.0
+    """Paid per step: minus this times the mean square of the change of action, actions scaled to [-1, 1]."""
+    difficulty: float = 1.0
+    """In [0, 1]; each task says what it changes."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0.0 <= self.difficulty <= 1.0:
+            raise OptionError(f"difficulty must lie in [0, 1]; given {self.difficulty}")
+        if not 0.0 <= self.action_difference_penalty < math.inf:
+            raise OptionError(
+                f"action_difference_penalty must be finite and not negative; given {self.action_difference_penalty}"
+            )

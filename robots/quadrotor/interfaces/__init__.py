@@ -1,0 +1,6 @@
+"""What a policy commands: motors, collective thrust and body rates, or a velocity."""
+
+from robots.quadrotor.interfaces.catalogue import INTERFACES, make_interface
+from robots.quadrotor.interfaces.interface import Interface
+
+__all__ = ["INTERFACES", "Interface", "make_interface"]

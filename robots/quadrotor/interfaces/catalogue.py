@@ -1,0 +1,20 @@
+"""The interfaces by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from robots.options import OptionError
+from robots.quadrotor.interfaces.interface import Interface
+from robots.quadrotor.interfaces.motors import Motors
+from robots.quadrotor.parameters import QuadrotorParameters
+from robots.registry import nearest
+
+INTERFACES: dict[str, Callable[[QuadrotorParameters, float], Interface]] = {"motors": Motors}
+
+
+def make_interface(name: str, parameters: QuadrotorParameters, control_hz: float) -> Interface:
+    """The interface of a name for an airframe and a control rate [Hz]; raises OptionError that lists the names."""
+    if name not in INTERFACES:
+        raise OptionError(f"unknown interface {name!r}; {nearest(name, tuple(INTERFACES))}")
+    return INTERFACES[name](parameters, control_hz)

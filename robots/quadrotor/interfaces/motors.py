@@ -1,0 +1,31 @@
+"""interface=motors: the policy commands the four rotors themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from robots.quadrotor.dynamics import QuadrotorState, hover_action
+from robots.quadrotor.interfaces.interface import Interface
+from robots.quadrotor.parameters import QuadrotorParameters
+from robots.simulator import Quantity
+
+
+class Motors(Interface):
+    """Commands of rotors 1 to 4, -1 idle and +1 full speed, held for the whole control step."""
+
+    action = tuple(Quantity(f"motor_{i}", "1", "motor") for i in (1, 2, 3, 4))
+    low, high = (-1.0,) * 4, (1.0,) * 4
+    substeps = 1
+
+    def __init__(self, parameters: QuadrotorParameters, control_hz: float) -> None:
+        self.neutral = (hover_action(parameters),) * 4
+
+    def motors(self, command: Tensor, body: QuadrotorState, memory: Any, duration: float) -> tuple[Tensor, Any]:
+        """The command itself."""
+        return command, memory
+
+    def signals(self, command: Tensor) -> dict[str, Tensor]:
+        """The four commands together."""
+        return {"motor command [1]": command}
