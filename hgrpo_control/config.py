@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import tyro
 
+from hgrpo_control.curriculum_settings import CURRICULUM, curriculum_problem
 from hgrpo_control.entropy_settings import EntropySettings
 from hgrpo_control.group_settings import GroupSettings
 from hgrpo_control.guidance_settings import GuidanceSettings
@@ -145,6 +146,8 @@ class Config:
     learning: Learning = field(default_factory=Learning)
     task_options: Annotated[dict[str, str], TASK_OPTIONS] = field(default_factory=dict)
     """Options of the task, such as quadrotor=cf2x mass=0.3, all behind one flag."""
+    curriculum: Annotated[dict[str, str], CURRICULUM] = field(default_factory=dict)
+    """Settings of the task that move during training, such as difficulty=0:1@steps:0:2e6 or @success:0.8:0.1."""
     checkpoint_every: int = 10
     """Iterations between two checkpoints."""
 
@@ -161,6 +164,7 @@ class Config:
         problem = self.algorithm.reward_problem() or self.learning.entropy_problem(self.network.min_sigma)
         if problem is None and isinstance(self.algorithm, HybridGRPO):
             problem = self.algorithm.guidance_problem(samples)
+        problem = problem or curriculum_problem(self.curriculum)
         if problem is not None:
             raise ConfigError(problem)
         if self.rollout_steps % self.branch_steps:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from policies.actor_critic import ActorCritic
 from robots.episodes import Episodes, Transition, advance, begin
-from robots.simulator import Simulator, map_state, select
+from robots.simulator import Simulator, episode_metrics, map_state, select
 
 
 class PolicyMismatchError(ValueError):
@@ -39,6 +39,8 @@ class Evaluation:
     final_second: dict[str, float]
     """Mean length of each of the task's signals over the last second of the episodes that reached the time limit; NaN
     if none did."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    """Mean of each of the task's own figures over the episodes that give one; NaN if none does."""
 
     def summary(self) -> str:
         """The main figures on one line; a task without a goal has no success rate."""
@@ -51,7 +53,8 @@ class Evaluation:
     def write(self, path: Path) -> None:
         """Write as JSON; what was not there to be measured is null, since JSON has no NaN."""
         fields = asdict(self)
-        fields["final_second"] = {k: None if math.isnan(v) else v for k, v in self.final_second.items()}
+        for name in ("final_second", "metrics"):
+            fields[name] = {k: None if math.isnan(v) else v for k, v in fields[name].items()}
         fields = {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in fields.items()}
         path.write_text(json.dumps(fields, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
@@ -119,6 +122,7 @@ class _Tally:
         self.success = torch.zeros(episodes, dtype=torch.bool)
         self.terminated = torch.zeros(episodes, dtype=torch.bool)
         self.final_second: dict[str, list[Tensor]] = {}
+        self.metrics: dict[str, list[Tensor]] = {}
         self.names = names
 
     def count(self, transition: Transition) -> None:
@@ -127,9 +131,10 @@ class _Tally:
         self.length += self.alive
         ended = (transition.terminated | transition.truncated) & self.alive
         if bool(ended.any()):
-            reached = self.simulator.success(transition.episodes.state) & ~transition.terminated
-            self.success |= reached & ended
+            self.success |= self.simulator.success(transition.episodes.state) & ended
             self.terminated |= transition.terminated & ended
+            for name, values in episode_metrics(self.simulator, transition.episodes.state).items():
+                self.metrics.setdefault(name, []).append(values[ended].double())
         spec = self.simulator.spec
         if int(self.length.max()) > spec.max_episode_steps - round(spec.control_hz):
             self._note_signals(transition.episodes)
@@ -158,6 +163,7 @@ class _Tally:
             length_mean=self.length.double().mean().item(),
             terminated_rate=self.terminated.double().mean().item(),
             final_second={name: self._final_second(name, complete) for name in self.names},
+            metrics={name: torch.cat(values).nanmean().item() for name, values in self.metrics.items()},
         )
 
 

@@ -63,6 +63,8 @@ class Metrics(NamedTuple):
     """Share of the variance of Q's targets beyond V that Q explains."""
     diverged: int
     """Steps of this iteration in which the physics of a sample gave up, which ended its episode."""
+    difficulty: float
+    """At which the episodes of this iteration began; NaN for a task without one."""
 
 
 class RunFolder:

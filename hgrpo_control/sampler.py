@@ -162,7 +162,7 @@ class Sampler:
         done = (transition.terminated | transition.truncated)[executed].nonzero().squeeze(1)
         if done.numel():
             ended = select(transition.episodes, done * self.num_samples)
-            success = self.simulator.success(ended.state) & ~transition.terminated[executed][done]
+            success = self.simulator.success(ended.state)
             recorder.finish(FinishedEpisodes(self.running_return[done], ended.elapsed, success))
             self.running_return[done] = 0.0
 

@@ -17,6 +17,7 @@ import torch
 
 from hgrpo_control import algorithms, guidance, instruments, reference, rewards
 from hgrpo_control.config import GRPO, Config
+from hgrpo_control.curriculum import Curriculum, difficulty_of
 from hgrpo_control.guidance import GuidanceStats
 from hgrpo_control.instruments import Instruments
 from hgrpo_control.learner import Learner, LearnerStats
@@ -49,6 +50,7 @@ class Trainer:
     def __init__(self, config: Config, saved_reference: dict[str, Any] | None = None) -> None:
         self.config = config
         simulator = training_simulator(config)
+        self.curriculum = Curriculum(config.curriculum, simulator)  # before any episode begins
         seeds = torch.randint(2**31, (4,), generator=torch.Generator().manual_seed(config.seed)).tolist()
         spec = policy_spec(simulator.spec, config.network, critic=not isinstance(config.algorithm, GRPO))
         generator = torch.Generator().manual_seed(seeds[0])
@@ -111,7 +113,9 @@ class Trainer:
         self.executed_steps += rollout.executed_steps
         self.simulator_steps += rollout.simulator_steps
         self.wall_seconds += ended - began
-        return self._metrics(finished, stats, reading, guided, rollout, sampled - began, ended - sampled)
+        metrics = self._metrics(finished, stats, reading, guided, rollout, sampled - began, ended - sampled)
+        self.curriculum.update(self.executed_steps, finished)
+        return metrics
 
     def state_dict(self) -> dict[str, Any]:
         """Everything besides the policy that the next iteration depends on."""
@@ -125,6 +129,7 @@ class Trainer:
             "reward_transform": self.reward_transform.state_dict(),
             "reference": None if self.reference is None else reference.to_state(self.reference),
             **({} if self.guidance is None else {"guidance": self.guidance.state_dict()}),
+            **({} if not self.config.curriculum else {"curriculum": self.curriculum.state_dict()}),
         }
 
     def load(self, policy: ActorCritic, saved: dict[str, Any]) -> None:
@@ -138,6 +143,8 @@ class Trainer:
         self.reward_transform.load_state_dict(saved.get("reward_transform", {}))  # older checkpoints had none to save
         if self.guidance is not None:
             self.guidance.load_state_dict(saved["guidance"])
+        if self.config.curriculum:
+            self.curriculum.load_state_dict(saved["curriculum"])
 
     def _metrics(
         self,
@@ -175,6 +182,7 @@ class Trainer:
             learning_seconds=learning,
             **guided._asdict(),
             diverged=rollout.diverged,
+            difficulty=difficulty_of(self.sampler.simulator),
         )
 
 
@@ -259,6 +267,8 @@ def _fits(trainer: Trainer, saved: dict[str, Any]) -> bool:
     if _layout(saved["sampler"]["roots"]) != _layout(trainer.sampler.state_dict()["roots"]):
         return False
     if ("guidance" in saved) != (trainer.guidance is not None):
+        return False
+    if saved.get("curriculum", {}).get("progress", {}).keys() != trainer.config.curriculum.keys():
         return False
     parts = ((trainer.learner, saved["learner"]), (trainer.reward_transform, saved.get("reward_transform", {})))
     return all(part.state_dict().keys() == state.keys() for part, state in parts)

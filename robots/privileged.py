@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robots.simulator import Simulator, Step
+from robots.simulator import Adjustable, Simulator, Step, episode_metrics
 
 
 class Privileged:
@@ -54,6 +54,21 @@ class Privileged:
     def success(self, state: Any) -> Tensor:
         """(B,) that of the simulator."""
         return self.simulator.success(state)
+
+    def metrics(self, state: Any) -> dict[str, Tensor]:
+        """Those of the simulator, if it has any."""
+        return episode_metrics(self.simulator, state)
+
+    @property
+    def settings(self) -> dict[str, float]:
+        """Those of the simulator, if it has any."""
+        return self.simulator.settings if isinstance(self.simulator, Adjustable) else {}
+
+    def adjust(self, name: str, value: float) -> None:
+        """Change a setting of the simulator; raises ValueError for one that it does not have."""
+        if not isinstance(self.simulator, Adjustable):
+            raise ValueError(f"{self.spec.name} has no settings to adjust; given {name!r}")
+        self.simulator.adjust(name, value)
 
     def diverged(self, state: Any) -> Tensor:
         """(B,) that of the simulator."""

@@ -112,7 +112,10 @@ class Simulator(Protocol):
         ...
 
     def success(self, state: Any) -> Tensor:
-        """(B,) bool, true where an episode that ends in this state reached the task's goal; never without a goal."""
+        """(B,) bool, true where an episode that ends in this state reached the task's goal; never without a goal.
+
+        It alone decides, whether the episode ends there for good or by its time limit: false after a failure.
+        """
         ...
 
     def diverged(self, state: Any) -> Tensor:
@@ -132,6 +135,34 @@ class Simulator(Protocol):
     ) -> np.ndarray:
         """Picture (height, width, 3) uint8 of one row, with the path `trail` (k, 3) [m] behind it if given."""
         ...
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """A simulator whose task has figures of its own for a whole episode."""
+
+    def metrics(self, state: Any) -> dict[str, Tensor]:
+        """(B,) figures of episodes that end in this state, keys read "name [unit]"; NaN where an episode has none."""
+        ...
+
+
+@runtime_checkable
+class Adjustable(Protocol):
+    """A simulator with settings that may change between two rollouts, such as its difficulty or reward weights."""
+
+    @property
+    def settings(self) -> dict[str, float]:
+        """Every setting by name, as it is."""
+        ...
+
+    def adjust(self, name: str, value: float) -> None:
+        """Change a setting; raises ValueError for a name or a value that there is not."""
+        ...
+
+
+def episode_metrics(simulator: Simulator, state: Any) -> dict[str, Tensor]:
+    """The figures of a simulator that is Measured; none of another."""
+    return simulator.metrics(state) if isinstance(simulator, Measured) else {}
 
 
 def map_state(function: Callable[..., Tensor], *states: State) -> State:

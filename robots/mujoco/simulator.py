@@ -161,8 +161,8 @@ class MujocoSimulator:
         return state.diverged
 
     def success(self, state: MujocoState) -> Tensor:
-        """(B,) bool, whether the robot's goal is reached; never where it has none."""
-        return torch.from_numpy(self.robot.success(self._readout(state)))
+        """(B,) bool, whether the robot's goal is reached; never where it has none, nor where MuJoCo gave up."""
+        return torch.from_numpy(self.robot.success(self._readout(state))) & ~state.diverged
 
     def signals(self, state: MujocoState) -> dict[str, Tensor]:
         """What the robot's file finds worth plotting."""

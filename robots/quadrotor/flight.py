@@ -1,30 +1,37 @@
 """Every task of the built-in quadrotor as a Simulator: the body, its commands and what varies, around a mission.
 
 Observation: the mission's own entries, then velocity, direction of world z and angular velocity in the body frame,
-then the previous action. Reward: the weighted sum of the mission's terms, minus `action_difference_penalty` times the
-mean square of the change of action, with every action scaled to [-1, 1] by its bounds.
+then the last `action_history` actions. It is made of what the sensors say, the reward of what is true.
+
+Reward: the weighted sum of the mission's terms, minus `action_difference_penalty` times the mean square of the change
+of action, with every action scaled to [-1, 1] by its bounds.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import math
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from robots import noise
-from robots.options import read_options
+from robots.options import OptionError, read_options
 from robots.quadrotor import dynamics
 from robots.quadrotor import randomization as randomize
 from robots.quadrotor.dynamics import Airframe, QuadrotorState
 from robots.quadrotor.flight_options import FlightOptions
+from robots.quadrotor.flight_state import FlightState
 from robots.quadrotor.interfaces import Interface, make_interface
+from robots.quadrotor.latency import ActionQueue
 from robots.quadrotor.mission import Flown, Mission, Pose, pose_of
 from robots.quadrotor.parameters import preset
-from robots.quadrotor.randomization import QUANTITIES, HiddenParameters
+from robots.quadrotor.randomization import HiddenParameters
 from robots.quadrotor.scene import QuadrotorScene
+from robots.quadrotor.sensors import Sensors
 from robots.quadrotor.starts import Draw
+from robots.registry import nearest
 from robots.simulator import Quantity, SimulatorSpec, Step
 
 _MOTION = tuple(
@@ -32,24 +39,6 @@ _MOTION = tuple(
     for name, unit in (("velocity", "m/s"), ("up", "1"), ("angular_velocity", "rad/s"))
     for axis in "xyz"
 )
-
-
-class FlightState(NamedTuple):
-    """A quadrotor on a mission."""
-
-    body: QuadrotorState
-    last_action: Tensor
-    """(B, A) action of the previous step, clipped."""
-    mission: Any
-    """What the mission remembers."""
-    steps: Tensor
-    """(B,) int64 control steps since the episode began."""
-    noise_key: Tensor
-    """(B,) int64 key of this row's randomness."""
-    hidden: HiddenParameters | tuple[()] = ()
-    """What was drawn for this episode; empty where nothing is randomised."""
-    controller: Any = ()
-    """What the interface's inner loop remembers."""
 
 
 def make_flight(
@@ -68,8 +57,8 @@ class QuadrotorFlight:
     """A mission as a Simulator over the built-in quadrotor.
 
     `mission` is a subclass of Mission, `options` its options, `name` what the task goes by; `dtype` and `device` say
-    where and how precisely it runs. `difficulty` and `weights` may be changed between steps: the first decides how
-    episodes begin, the second what the terms of the reward weigh. Raises ValueError for an unknown quadrotor.
+    where and how precisely it runs. `adjust` changes `difficulty`, which decides how episodes begin, and `weights` of
+    the reward's terms. Raises ValueError for an unknown quadrotor.
     """
 
     def __init__(
@@ -83,10 +72,15 @@ class QuadrotorFlight:
         self.options, self.parameters = options, preset(options.quadrotor)
         self.dtype, self.device = dtype, torch.device(device)
         self.mission = mission(options, self.parameters, dtype, self.device)
-        self.interface: Interface = make_interface(options.interface, self.parameters, self.mission.control_hz)
+        self.interface: Interface = make_interface(
+            options.interface, self.parameters, self.mission.control_hz, dtype, self.device
+        )
         self.duration = 1.0 / self.mission.control_hz
         self.substep = self.duration / self.interface.substeps
         self.airframe = dynamics.airframe(self.parameters, self.substep, dtype, self.device)
+        drawn = options.latency == "drawn"
+        self.sensors = Sensors(options, options.observation_latency, drawn, dtype, self.device)
+        self.queue = ActionQueue(options)
         self.difficulty = options.difficulty
         self.weights = {**self.mission.weights, "action_difference": options.action_difference_penalty}
         self._bounds = _bounds(self.interface, dtype, self.device)
@@ -95,10 +89,9 @@ class QuadrotorFlight:
 
     def _specification(self, name: str) -> SimulatorSpec:
         mission, interface = self.mission, self.interface
-        previous = tuple(Quantity(f"previous_{q.name}", q.unit, q.frame) for q in interface.action)
         return SimulatorSpec(
             name=name,
-            observation=mission.observation + _MOTION + previous,
+            observation=mission.observation + _MOTION + self.queue.shown(interface.action),
             action=interface.action,
             action_low=interface.low,
             action_high=interface.high,
@@ -106,43 +99,72 @@ class QuadrotorFlight:
             max_episode_steps=round(mission.episode_seconds * mission.control_hz),
             neutral_action=interface.neutral,
             robot=self.options.quadrotor,
-            privileged=(QUANTITIES if self.options.draws_anything else ()) + mission.privileged,
+            privileged=(
+                *randomize.quantities(self.options),
+                *self.sensors.quantities,
+                *self.queue.quantities,
+                *mission.privileged,
+            ),
             goal=mission.goal,
         )
+
+    @property
+    def settings(self) -> dict[str, float]:
+        """The difficulty that episodes begin at, and the weight of each term of the reward."""
+        return {"difficulty": self.difficulty, **self.weights}
+
+    def adjust(self, name: str, value: float) -> None:
+        """Change a setting: the difficulty of episodes to come, or a weight from the next step on.
+
+        Raises OptionError for an unknown name, for a difficulty outside [0, 1] and for a weight that is not finite.
+        """
+        if name not in self.settings:
+            raise OptionError(f"{self.spec.name} has no setting {name!r}; {nearest(name, tuple(self.settings))}")
+        if not math.isfinite(value):
+            raise OptionError(f"{name} must be finite; given {value}")
+        if name != "difficulty":
+            self.weights[name] = value
+        elif not 0.0 <= value <= 1.0:
+            raise OptionError(f"difficulty must lie in [0, 1]; given {value}")
+        else:
+            self.difficulty = value
 
     def reset(self, num: int, seed: int | torch.Generator) -> FlightState:
         """The mission's initial states at the present difficulty; previous actions are neutral."""
         generator = seed if isinstance(seed, torch.Generator) else torch.Generator(self.device).manual_seed(seed)
         difficulty = torch.full((num, 1), self.difficulty, dtype=self.dtype, device=self.device)
-        body, mission = self.mission.begin(Draw(num, generator, self.dtype), difficulty)
-        neutral = torch.tensor(self.spec.neutral_action, dtype=self.dtype, device=self.device)
+        draw = Draw(num, generator, self.dtype)
+        body, mission = self.mission.begin(draw, difficulty)
+        neutral = torch.tensor(self.spec.neutral_action, dtype=self.dtype, device=self.device).repeat(num, 1)
         key = noise.new_keys(num, generator)
         varies = self.options.draws_anything
         hidden = randomize.draw(self.options, num, generator, key, self.dtype) if varies else ()
         steps = torch.zeros(num, dtype=torch.int64, device=self.device)
-        controller = self.interface.begin(body)
-        return FlightState(body, neutral.repeat(num, 1), mission, steps, key, hidden, controller)
+        senses, sent = self.sensors.begin(body, draw, key), self.queue.begin(neutral, draw)
+        return FlightState(body, neutral, mission, steps, key, hidden, self.interface.begin(body), senses, sent)
 
     def observe(self, state: FlightState) -> Tensor:
-        """(B, O) observation: mission, motion, previous action."""
+        """(B, O) observation: mission, motion, past actions."""
         pose = self._sensed(state)
         parts = (
             self.mission.observe(pose, state.mission),
             pose.in_body(pose.velocity),
             pose.rows[2],
             pose.angular_velocity,
-            state.last_action.t(),
+            *self.queue.history_of(state.sent, state.last_action),
         )
         return torch.cat(parts).t()
 
     def step(self, state: FlightState, action: Tensor) -> Step:
         """Hold an action (B, A) for one control step; actions beyond the bounds are clipped."""
         command = action.t().to(self.dtype).clamp(*self._bounds)
-        body, controller, grounded, hidden = self._fly(state, command)
+        acting, sent = self.queue.push(state.sent, command.t())
+        body, controller, grounded, hidden = self._fly(state, acting.t())
         steps = state.steps + 1
         flown = Flown(state.body, body, grounded, state.noise_key, steps, self.duration)
         mission, terms, terminated = self.mission.advance(flown, state.mission)
-        new = FlightState(body, command.t(), mission, steps, state.noise_key, hidden, controller)
+        senses = self.sensors.advance(state.senses, body, state.noise_key, steps)
+        new = FlightState(body, command.t(), mission, steps, state.noise_key, hidden, controller, senses, sent)
         return Step(new, self.observe(new), self._reward(terms, command - state.last_action.t()), terminated)
 
     def _fly(self, state: FlightState, command: Tensor) -> tuple[QuadrotorState, Any, Tensor, Any]:
@@ -184,14 +206,17 @@ class QuadrotorFlight:
 
     def _sensed(self, state: FlightState) -> Pose:
         """The pose that the observation is made of."""
-        return pose_of(state.body)
+        return self.sensors.pose(state.senses) if state.senses else pose_of(state.body)
 
     def privileged(self, state: FlightState) -> Tensor:
-        """(B, P) what was drawn, wind and gust in the body frame, and what the mission hides; (B, 0) if nothing is."""
+        """(B, P) what was drawn, wind and gust in the body frame, errors of the sensors, delays, and what the mission
+        hides; (B, 0) if nothing is."""
         if not self.spec.privileged:
             return state.last_action[:, :0]
         pose = pose_of(state.body)
         parts = randomize.shown(state.hidden, pose.rows) if state.hidden else []
+        parts += self.sensors.hidden(state.senses, pose) if state.senses else []
+        parts += self.queue.hidden(state.sent, self.dtype)
         return torch.cat([*parts, self.mission.hidden(pose, state.mission)]).t()
 
     def split_noise(self, state: FlightState, index: Tensor) -> FlightState:

@@ -6,11 +6,13 @@ import math
 from dataclasses import dataclass
 
 from robots.options import OptionError
+from robots.quadrotor.latency import Latency
 from robots.quadrotor.randomization import Randomization
+from robots.quadrotor.sensors import SensorErrors
 
 
 @dataclass(frozen=True)
-class FlightOptions(Randomization):
+class FlightOptions(Randomization, SensorErrors, Latency):
     """The quadrotor, how it is commanded and what varies around it; raises OptionError for what means nothing."""
 
     quadrotor: str = "cf21B_500"
@@ -23,7 +25,8 @@ class FlightOptions(Randomization):
     """In [0, 1]; each task says what it changes."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        for part in (Randomization, SensorErrors, Latency):
+            part.__post_init__(self)  # type: ignore[arg-type]
         if not 0.0 <= self.difficulty <= 1.0:
             raise OptionError(f"difficulty must lie in [0, 1]; given {self.difficulty}")
         if not 0.0 <= self.action_difference_penalty < math.inf:

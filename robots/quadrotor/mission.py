@@ -21,8 +21,8 @@ from robots.shapes import Shape, Vector
 from robots.simulator import Quantity
 
 if TYPE_CHECKING:
-    from robots.quadrotor.flight import FlightState
     from robots.quadrotor.flight_options import FlightOptions
+    from robots.quadrotor.flight_state import FlightState
     from robots.quadrotor.scene import Camera
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from robots.quadrotor.gains import ControlGains, tuned
 from robots.registry import nearest
 
 GRAVITY = 9.81  # m/s^2
@@ -44,6 +45,8 @@ class QuadrotorParameters:
     """The same while it slows down [s]."""
     drag: tuple[float, float]
     """Linear drag across (body x and y) and along (body z) the rotor axis [N s/m]."""
+    gains: ControlGains
+    """Of the inner loops, where a policy does not command the motors; this project's, no part of the source."""
 
     def thrust(self, rotor_speed: float) -> float:
         """Thrust of one rotor [N] at a speed that is a fraction of the maximum."""
@@ -90,6 +93,7 @@ def _cf2x() -> QuadrotorParameters:
         rotor_time_up=0.0,
         rotor_time_down=0.0,
         drag=(9.1785e-7 * hover_rate, 10.311e-7 * hover_rate),
+        gains=tuned(rotor_time=0.0, bandwidth=30.0, yaw_bandwidth=10.0, attitude=8.0, velocity=3.0),
     )
 
 
@@ -107,6 +111,7 @@ def _learning_to_fly() -> QuadrotorParameters:
         rotor_time_up=0.15,
         rotor_time_down=0.15,
         drag=(0.0, 0.0),
+        gains=tuned(rotor_time=0.15, bandwidth=20.0, yaw_bandwidth=8.0, attitude=4.0, velocity=1.5),
     )
 
 
@@ -123,6 +128,7 @@ def _rl_tools() -> QuadrotorParameters:
         rotor_time_up=0.05545454545454546,
         rotor_time_down=0.24939393939393945,
         drag=(0.0, 0.0),
+        gains=tuned(rotor_time=0.15, bandwidth=20.0, yaw_bandwidth=8.0, attitude=4.0, velocity=1.5),
     )
 
 
@@ -141,6 +147,9 @@ def _cf21b_500() -> QuadrotorParameters:
         rotor_time_up=1.0 / 15.416891997523813,
         rotor_time_down=1.0 / 15.416891997523813,
         drag=(0.02149163, 0.02359736),
+        gains=tuned(
+            rotor_time=1.0 / 15.416891997523813, bandwidth=25.0, yaw_bandwidth=10.0, attitude=5.0, velocity=2.0
+        ),
     )
 
 

@@ -19,6 +19,9 @@ from robots.quadrotor.dynamics import Airframe, to_body
 from robots.quadrotor.parameters import QuadrotorParameters
 from robots.simulator import Quantity
 
+_ALONE = ("drag", "yaw_torque", "rotor_offset", "idle_speed")
+"""Parameters that are drawn, and shown to a privileged critic, only where their own range is above 0."""
+
 
 @dataclass(frozen=True)
 class Randomization:
@@ -32,6 +35,14 @@ class Randomization:
     """Each principal moment times 1 +- this, the three drawn apart."""
     rotor_lag: float = 0.0
     """Both time constants of all rotors times 1 +- this."""
+    drag: float = 0.0
+    """Both drag coefficients times 1 +- this."""
+    yaw_torque: float = 0.0
+    """Yaw torque over thrust of all rotors times 1 +- this."""
+    rotor_offset: float = 0.0
+    """Distance of all rotors from the body's x and y axes times 1 +- this."""
+    idle_speed: float = 0.0
+    """Idle speed of all rotors times 1 +- this."""
     wind: float = 0.0
     """Standard deviation per axis of a constant acceleration in the world frame [m/s^2]."""
     gust: float = 0.0
@@ -40,7 +51,7 @@ class Randomization:
     """Its correlation time [s]."""
 
     def __post_init__(self) -> None:
-        for name in ("mass", "rotor_thrust", "inertia", "rotor_lag"):
+        for name in ("mass", "rotor_thrust", "inertia", "rotor_lag", *_ALONE):
             share = getattr(self, name)
             if not 0.0 <= share < 1.0:
                 raise OptionError(f"{name} is a share of the preset's value and must lie in [0, 1); given {share}")
@@ -76,6 +87,11 @@ class HiddenParameters(NamedTuple):
     """(B, 3) fluctuating acceleration in the world frame, of the step to come [m/s^2]."""
     gust_steps: Tensor
     """(B,) int64 control steps since the gusts began: the counter of their noise."""
+    drag: Tensor | tuple[()] = ()
+    """(B, 1) factor, as the three below; each is empty where its range is 0."""
+    yaw_torque: Tensor | tuple[()] = ()
+    rotor_offset: Tensor | tuple[()] = ()
+    idle_speed: Tensor | tuple[()] = ()
 
 
 QUANTITIES = (
@@ -86,7 +102,14 @@ QUANTITIES = (
     *(Quantity(f"wind_{axis}", "m/s^2", "body") for axis in "xyz"),
     *(Quantity(f"gust_{axis}", "m/s^2", "body") for axis in "xyz"),
 )
-"""The hidden parameters as a privileged critic sees them."""
+"""What a privileged critic sees wherever anything is drawn."""
+
+
+def quantities(randomization: Randomization) -> tuple[Quantity, ...]:
+    """The hidden parameters as a privileged critic sees them; () where nothing is drawn."""
+    if not randomization.draws_anything:
+        return ()
+    return QUANTITIES + tuple(Quantity(f"{name}_factor") for name in _ALONE if getattr(randomization, name) > 0.0)
 
 
 def draw(
@@ -108,6 +131,7 @@ def draw(
         wind=randomization.wind * torch.randn(num, 3, generator=generator, dtype=dtype, device=device),
         gust=randomization.gust * noise.normal(noise_key, counter, 3, dtype),
         gust_steps=counter,
+        **{name: factor(1, share) for name in _ALONE if (share := getattr(randomization, name)) > 0.0},
     )
 
 
@@ -134,7 +158,7 @@ def drawn_airframe(nominal: Airframe, parameters: QuadrotorParameters, hidden: H
     jx, jy, jz = (j * factor for j, factor in zip(parameters.inertia, hidden.inertia.unbind(1), strict=True))
     push = hidden.rotor_thrust.t() / mass
     c0, c1, c2 = (coefficient * push for coefficient in nominal.push_curve)
-    return nominal._replace(
+    frame = nominal._replace(
         lag_half=(_power(nominal.lag_half[0], inverse_lag), _power(nominal.lag_half[1], inverse_lag)),
         lag_full=(_power(nominal.lag_full[0], inverse_lag), _power(nominal.lag_full[1], inverse_lag)),
         push_curve=(c0, c1, c2),
@@ -143,12 +167,30 @@ def drawn_airframe(nominal: Airframe, parameters: QuadrotorParameters, hidden: H
         drag_across=nominal.drag_across / mass[0],
         drag_excess=nominal.drag_excess / mass[0],
     )
+    return _with_factors_of_their_own(frame, hidden)
+
+
+def _with_factors_of_their_own(frame: Airframe, hidden: HiddenParameters) -> Airframe:
+    """The airframe with drag, yaw torque, rotor offset and idle speed as drawn, where they are."""
+    if isinstance(hidden.drag, Tensor):
+        drag = hidden.drag.squeeze(1)
+        frame = frame._replace(drag_across=frame.drag_across * drag, drag_excess=frame.drag_excess * drag)
+    if isinstance(hidden.rotor_offset, Tensor) or isinstance(hidden.yaw_torque, Tensor):
+        one = torch.ones_like(hidden.mass)
+        across = hidden.rotor_offset if isinstance(hidden.rotor_offset, Tensor) else one
+        about = hidden.yaw_torque if isinstance(hidden.yaw_torque, Tensor) else one
+        frame = frame._replace(turn_gain=frame.turn_gain * torch.cat((across, across, about), dim=1).t())
+    if isinstance(hidden.idle_speed, Tensor):
+        frame = frame._replace(speed_min=frame.speed_min * hidden.idle_speed.squeeze(1))
+    return frame
 
 
 def shown(hidden: HiddenParameters, rows: Tensor) -> list[Tensor]:
-    """The entries of QUANTITIES, component-first; wind and gust are turned by rotation rows (3, 3, B)."""
+    """The entries of `quantities`, component-first; wind and gust are turned by rotation rows (3, 3, B)."""
     factors = [x.t() for x in (hidden.mass, hidden.rotor_thrust, hidden.inertia, hidden.rotor_lag)]
-    return [*factors, *(to_body(rows, x.t()) for x in (hidden.wind, hidden.gust))]
+    alone = (getattr(hidden, name) for name in _ALONE)
+    moving = (to_body(rows, x.t()) for x in (hidden.wind, hidden.gust))
+    return [*factors, *moving, *(x.t() for x in alone if isinstance(x, Tensor))]
 
 
 def _power(decay: Tensor, exponent: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from hgrpo_control.config import GRPO, PPO, Algorithm, Config, HybridGRPO, Learn
 from hgrpo_control.run_folder import RunFolder
 from hgrpo_control.training import TrainingDivergedError, restore_trainer, resume, train
 from robots import registry
-from robots.quadrotor.flight import FlightState
+from robots.quadrotor.flight_state import FlightState
 from robots.quadrotor.tasks.hover import QuadrotorHover
 from robots.simulator import Step
 

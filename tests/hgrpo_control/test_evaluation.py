@@ -68,6 +68,11 @@ class Schedule:
             "tick [1]": state.tick.unsqueeze(1).float(),
         }
 
+    def metrics(self, state: ScheduleState) -> dict[str, Tensor]:
+        """Tick x row, which row 0 does not have; and a figure that no row has."""
+        points = torch.where(state.row > 0, (state.tick * state.row).double(), torch.nan)
+        return {"points [1]": points, "nothing [1]": torch.full_like(points, torch.nan)}
+
     def render(self, state: ScheduleState, row: int = 0, width: int = 640, height: int = 480) -> Any:
         raise NotImplementedError
 
@@ -83,10 +88,10 @@ def hover() -> Simulator:
 
 
 def test_every_episode_is_counted_once_to_its_own_end() -> None:
-    # Row 0 ends in step 3 although its success reads true there; row 1 ends for good in the very step of the limit;
-    # row 2 succeeds at the end only; row 3 at all times but the end.
+    # Row 0 succeeds by ending in step 3; row 1 ends for good in the very step of the limit and fails there alone; row 2
+    # succeeds at the end only; row 3 at all times but the end.
     always = set(range(LIMIT + 1))
-    simulator = Schedule((3, 20, 0, 0), (always, always, {LIMIT}, always - {LIMIT}))
+    simulator = Schedule((3, 20, 0, 0), ({3}, always - {LIMIT}, {LIMIT}, always - {LIMIT}))
     evaluation, _ = evaluate(fresh_policy(simulator), simulator, episodes=4, seed=6)
     # Returns 1 x 3, 2 x 20, 3 x 20, 4 x 20 = 3, 40, 60, 80: mean 183 / 4 = 45.75,
     # variance (9 + 1600 + 3600 + 6400) / 4 - 45.75^2 = 2902.25 - 2093.0625 = 809.1875.
@@ -96,11 +101,13 @@ def test_every_episode_is_counted_once_to_its_own_end() -> None:
         seed=6,
         return_mean=45.75,
         return_std=pytest.approx(math.sqrt(809.1875), rel=1e-12),
-        success_rate=0.25,
+        success_rate=0.5,
         length_mean=15.75,  # (3 + 20 + 20 + 20) / 4
         terminated_rate=0.5,
         # Rows 2 and 3 reached the limit. Mean of 5 x tick x row over ticks 16 to 20 (mean 18) and both: 5 x 18 x 2.5.
         final_second={"error [m]": pytest.approx(225.0, rel=1e-12), "tick [1]": 18.0},
+        # Rows 1 and 2 end with 20 x 1 and 20 x 2 points; row 0 has no figure and row 3 has 20 x 3: mean 40.
+        metrics={"points [1]": 40.0, "nothing [1]": pytest.approx(math.nan, nan_ok=True)},
     )
 
 
@@ -236,6 +243,7 @@ def test_the_file_holds_every_figure(tmp_path: Path) -> None:
         "length_mean": 11.5,
         "terminated_rate": 0.5,
         "final_second": {"error [m]": 0.0, "tick [1]": 18.0},
+        "metrics": {"points [1]": 3.0, "nothing [1]": None},  # row 1 ends after 3 steps
     }
 
 

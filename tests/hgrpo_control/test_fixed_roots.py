@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hgrpo_control.fixed_roots import first_steps, own_states, rollouts
 from hgrpo_control.rollout import Rollout
-from robots.quadrotor.flight import FlightState
+from robots.quadrotor.flight_state import FlightState
 from robots.quadrotor.randomization import HiddenParameters
 from robots.quadrotor.tasks.hover import HoverOptions, QuadrotorHover
 from robots.simulator import Step

@@ -16,7 +16,7 @@ from hgrpo_control.config import GRPO, PPO, Algorithm, Config, ConfigError, Hybr
 from hgrpo_control.rollout import FinishedEpisodes, Rollout
 from hgrpo_control.sampler import Sampler
 from hgrpo_control.training import Trainer
-from robots.quadrotor.flight import FlightState
+from robots.quadrotor.flight_state import FlightState
 from robots.quadrotor.randomization import HiddenParameters
 from robots.quadrotor.tasks.hover import HoverOptions, QuadrotorHover
 from robots.simulator import Step

@@ -19,7 +19,7 @@ from hgrpo_control.evaluation import Recording, evaluate
 from hgrpo_control.simulation import policy_spec
 from hgrpo_control.video import FRAMES_PER_SECOND, TRAIL_SECONDS, film, frames
 from policies.actor_critic import ActorCritic
-from robots.quadrotor.flight import FlightState
+from robots.quadrotor.flight_state import FlightState
 from robots.quadrotor.tasks.hover import QuadrotorHover
 from robots.render import MissingGraphicsError, require_gl
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import math
 import re
+from typing import Any
 
 import pytest
 import torch
+from combinations import NAMES, TASKS
 from inherited_observations import ALWAYS, SELDOM, matches
 from states import ROWS, bounds, clone, follow, leaves, random_actions, running_states, same
 from torch import Tensor
@@ -17,10 +19,16 @@ from robots.episodes import Episodes, advance
 from robots.simulator import Simulator, map_state, num_rows, repeat, select, where
 
 
-@pytest.fixture(scope="module", params=robots.names())
-def simulator(request: pytest.FixtureRequest) -> Simulator:
-    """Each registered task with its default options."""
-    return robots.make(request.param)
+@pytest.fixture(scope="module", params=TASKS, ids=NAMES)
+def task(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+    """Each registered task with its default options, and some tasks with others."""
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def simulator(task: tuple[str, dict[str, Any]]) -> Simulator:
+    """The simulator of a task."""
+    return robots.make(task[0], **task[1])
 
 
 # --- the specification ------------------------------------------------------------------------------------------------
@@ -168,9 +176,9 @@ def test_other_indices_change_the_future_alone(simulator: Simulator) -> None:
 # --- pure functions of the state --------------------------------------------------------------------------------------
 
 
-def test_the_same_state_and_action_give_the_same_bits(simulator: Simulator) -> None:
+def test_the_same_state_and_action_give_the_same_bits(simulator: Simulator, task: tuple[str, dict[str, Any]]) -> None:
     """On the same simulator and on a fresh one, whatever the global generators hold."""
-    fresh = robots.make(simulator.spec.name)
+    fresh = robots.make(task[0], **task[1])
     for state, action in zip(running_states(simulator), random_actions(simulator, 4, seed=9), strict=True):
         step = simulator.step(state, action)
         torch.manual_seed(8)

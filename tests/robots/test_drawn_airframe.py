@@ -84,6 +84,49 @@ def test_every_coefficient_is_that_of_the_changed_parameters(name: str, dtype: t
         assert frame.lag_start == alone[0].lag_start
 
 
+@PRECISIONS
+@EVERY_PRESET
+def test_drag_yaw_torque_offset_and_idle_speed_are_those_of_the_changed_parameters(
+    name: str, dtype: torch.dtype, rtol: float
+) -> None:
+    p, hidden, generator = preset(name), hidden_factors(dtype), torch.Generator().manual_seed(7)
+    drag, torque, offset, idle = 0.5 + torch.rand(4, ROWS, 1, generator=generator, dtype=dtype)
+    hidden = hidden._replace(drag=drag, yaw_torque=torque, rotor_offset=offset, idle_speed=idle)
+    frame = drawn(p, hidden)
+    for row in range(ROWS):
+        k = drag[row].item()
+        own = replace(
+            changed(p, hidden, row),
+            drag=(p.drag[0] * k, p.drag[1] * k),
+            torque_per_thrust=p.torque_per_thrust * torque[row].item(),
+            rotor_offset=p.rotor_offset * offset[row].item(),
+            rotor_speed_min=p.rotor_speed_min * idle[row].item(),
+        )
+        expected = dynamics.airframe(own, H, dtype, CPU)
+        for field in ("drag_across", "turn_gain", "speed_min"):
+            wanted = getattr(expected, field).reshape(-1)
+            torch.testing.assert_close(getattr(frame, field)[..., row].reshape(-1), wanted, rtol=2.0 * rtol, atol=0.0)
+        torch.testing.assert_close(frame.drag_excess[row], expected.drag_excess, rtol=0.0, atol=rtol)
+
+
+def test_each_factor_of_its_own_leaves_the_others_alone() -> None:
+    p, hidden = preset("cf21B_500"), hidden_factors()
+    plain, twice = drawn(p, hidden), torch.full((ROWS, 1), 2.0, dtype=torch.float64)
+    changes = {
+        "drag": {"drag_across", "drag_excess"},
+        "yaw_torque": {"turn_gain"},
+        "rotor_offset": {"turn_gain"},
+        "idle_speed": {"speed_min"},
+    }
+    for factor, expected in changes.items():
+        frame = drawn(p, hidden._replace(**{factor: twice}))
+        pairs = {k: (getattr(frame, k), getattr(plain, k)) for k in Airframe._fields}
+        differ = {k for k, (a, b) in pairs.items() if isinstance(a, Tensor) and not bool((a == b).all())}
+        assert differ == expected, factor
+    only_yaw = drawn(p, hidden._replace(yaw_torque=twice)).turn_gain / plain.turn_gain
+    torch.testing.assert_close(only_yaw[:, 0], torch.tensor([1.0, 1.0, 2.0], dtype=torch.float64))
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_rotors_without_lag_stay_without(dtype: torch.dtype) -> None:
     frame = drawn(preset("cf2x"), hidden_factors(dtype))

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from robots import simulator
 from robots.quadrotor.dynamics import QuadrotorState
-from robots.quadrotor.flight import FlightState
+from robots.quadrotor.flight_state import FlightState
 from robots.quadrotor.tasks import hover
 from robots.quadrotor.tasks.hover import HoverOptions, HoverProgress, QuadrotorHover
 from robots.simulator import map_state

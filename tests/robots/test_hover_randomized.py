@@ -16,13 +16,14 @@ from torch import Tensor
 
 import robots
 from robots.quadrotor import dynamics
-from robots.quadrotor.flight import FlightState
+from robots.quadrotor.flight_state import FlightState
 from robots.quadrotor.parameters import GRAVITY
 from robots.quadrotor.randomization import HiddenParameters, Randomization
 from robots.quadrotor.tasks.hover import HoverOptions, QuadrotorHover
 from robots.simulator import map_state, num_rows, repeat, replace, select
 
 EVERYTHING = HoverOptions(mass=0.3, rotor_thrust=0.1, inertia=0.3, rotor_lag=0.3, wind=1.0, gust=4.0)
+DRAWN = set(HiddenParameters._fields) - {"drag", "yaw_torque", "rotor_offset", "idle_speed"}  # these have no range here
 PLAIN = QuadrotorHover(dtype=torch.float64)
 VARIED = QuadrotorHover(EVERYTHING, dtype=torch.float64)
 
@@ -119,7 +120,7 @@ def test_only_gusts_move_during_an_episode() -> None:
     for count, action in enumerate(actions(10, 20), start=1):
         after = VARIED.step(state, action).state
         assert (hidden_of(after).gust_steps == count).all()
-        for name in set(HiddenParameters._fields) - {"gust", "gust_steps"}:
+        for name in DRAWN - {"gust", "gust_steps"}:
             assert torch.equal(getattr(hidden_of(after), name), getattr(hidden_of(state), name))
         state = after
 
@@ -128,7 +129,7 @@ def test_a_restarted_row_has_a_drone_and_a_wind_of_its_own() -> None:
     state = VARIED.reset(6, 0)
     rows = torch.tensor([1, 4])
     mixed = hidden_of(replace(state, rows, VARIED.reset(2, 9)))
-    for name in set(HiddenParameters._fields) - {"gust_steps"}:
+    for name in DRAWN - {"gust_steps"}:
         kept = (getattr(mixed, name) == getattr(hidden_of(state), name)).all(dim=1)
         assert kept.tolist() == [True, False, True, True, False, True], name
 
@@ -178,10 +179,15 @@ def test_a_drone_on_its_side_feels_the_wind_from_elsewhere() -> None:
 
 @pytest.mark.parametrize("field", [field.name for field in fields(Randomization) if field.name != "gust_time"])
 def test_any_one_range_makes_a_task_that_hides_something(field: str) -> None:
+    """Drag, yaw torque, rotor offset and idle speed add an entry of their own to the fifteen."""
     task = QuadrotorHover(HoverOptions(**{field: 0.5}))
-    assert task.spec.privileged_size == 15
+    size = 15 + (field in ("drag", "yaw_torque", "rotor_offset", "idle_speed"))
+    assert task.spec.privileged_size == size
     state = task.reset(3, 0)
-    assert task.privileged(task.step(state, actions(1, 3)[0]).state).shape == (3, 15)
+    assert task.privileged(task.step(state, actions(1, 3)[0]).state).shape == (3, size)
+    if size > 15:
+        assert task.spec.privileged[-1].name == f"{field}_factor"
+        assert torch.equal(task.privileged(state)[:, -1:], getattr(state.hidden, field))
 
 
 # --- siblings ---------------------------------------------------------------------------------------------------------

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
+
 from robots.options import OptionError
+from robots.quadrotor.interfaces.body_rates import BodyRates
 from robots.quadrotor.interfaces.interface import Interface
 from robots.quadrotor.interfaces.motors import Motors
+from robots.quadrotor.interfaces.velocity import Velocity
 from robots.quadrotor.parameters import QuadrotorParameters
 from robots.registry import nearest
 
-INTERFACES: dict[str, Callable[[QuadrotorParameters, float], Interface]] = {"motors": Motors}
+INTERFACES: dict[str, Callable[[QuadrotorParameters, float, torch.dtype, torch.device], Interface]] = {
+    "motors": Motors,
+    "ctbr": BodyRates,
+    "velocity": Velocity,
+}
 
 
-def make_interface(name: str, parameters: QuadrotorParameters, control_hz: float) -> Interface:
+def make_interface(
+    name: str, parameters: QuadrotorParameters, control_hz: float, dtype: torch.dtype, device: torch.device
+) -> Interface:
     """The interface of a name for an airframe and a control rate [Hz]; raises OptionError that lists the names."""
     if name not in INTERFACES:
         raise OptionError(f"unknown interface {name!r}; {nearest(name, tuple(INTERFACES))}")
-    return INTERFACES[name](parameters, control_hz)
+    return INTERFACES[name](parameters, control_hz, dtype, device)

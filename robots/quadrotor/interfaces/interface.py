@@ -10,6 +10,14 @@ from torch import Tensor
 from robots.quadrotor.dynamics import QuadrotorState
 from robots.simulator import Quantity
 
+INNER_HZ = 500.0
+"""Rate of the inner loops, as in the firmware of small quadrotors."""
+
+
+def substeps_at(control_hz: float) -> int:
+    """How often the inner loops run per control step."""
+    return max(1, round(INNER_HZ / control_hz))
+
 
 class Interface(ABC):
     """An inner loop that runs `substeps` times per control step, between a command and the motors.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from robots.quadrotor.dynamics import QuadrotorState, hover_action
@@ -19,7 +20,9 @@ class Motors(Interface):
     low, high = (-1.0,) * 4, (1.0,) * 4
     substeps = 1
 
-    def __init__(self, parameters: QuadrotorParameters, control_hz: float) -> None:
+    def __init__(
+        self, parameters: QuadrotorParameters, control_hz: float, dtype: torch.dtype, device: torch.device
+    ) -> None:
         self.neutral = (hover_action(parameters),) * 4
 
     def motors(self, command: Tensor, body: QuadrotorState, memory: Any, duration: float) -> tuple[Tensor, Any]:

@@ -38,8 +38,9 @@ from torch import Tensor
 from robots.options import read_options
 from robots.quadrotor import dynamics
 from robots.quadrotor.dynamics import QuadrotorState
-from robots.quadrotor.flight import FlightState, QuadrotorFlight
+from robots.quadrotor.flight import QuadrotorFlight
 from robots.quadrotor.flight_options import FlightOptions
+from robots.quadrotor.flight_state import FlightState
 from robots.quadrotor.mission import Drawing, Flown, Mission, Outcome, Pose
 from robots.quadrotor.parameters import QuadrotorParameters
 from robots.quadrotor.starts import Draw

@@ -1,0 +1,105 @@
+"""Schedules of a curriculum, written as words such as difficulty=0:1@steps:0:2e6; importable without torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Union
+
+import tyro
+
+FORMS = "NAME=FROM:TO@steps:BEGIN:END or NAME=FROM:TO@success:RATE:SHARE"
+
+
+@dataclass(frozen=True)
+class StepSchedule:
+    """A setting that moves linearly from `start` to `end` between two numbers of executed steps."""
+
+    start: float
+    end: float
+    begin_step: float
+    end_step: float
+
+    def problem(self) -> str | None:
+        """What contradicts itself, in words; None if nothing does."""
+        if not 0.0 <= self.begin_step < self.end_step:
+            return f"BEGIN must be at least 0 and below END; given {self.begin_step:g}:{self.end_step:g}"
+        return None
+
+
+@dataclass(frozen=True)
+class SuccessSchedule:
+    """A setting that moves by `share` of the way from `start` to `end` whenever at least `rate` of the episodes that
+    ended since it last moved, or was last judged, succeeded."""
+
+    start: float
+    end: float
+    rate: float
+    share: float
+
+    def problem(self) -> str | None:
+        """What contradicts itself, in words; None if nothing does."""
+        for name, value in (("RATE", self.rate), ("SHARE", self.share)):
+            if not 0.0 < value <= 1.0:
+                return f"{name} must lie in (0, 1]; given {value:g}"
+        return None
+
+
+Schedule = Union[StepSchedule, SuccessSchedule]  # noqa: UP007  (isinstance and typing.get_args on Python 3.10)
+_KINDS: dict[str, type[Schedule]] = {"steps": StepSchedule, "success": SuccessSchedule}
+
+
+def read_schedule(name: str, word: str) -> Schedule:
+    """The schedule of a setting; raises ValueError in one line for a word of another form or without meaning."""
+    way, at, pace = str(word).partition("@")
+    kind, *numbers = pace.split(":")
+    parts = [*way.split(":"), *numbers]
+    try:
+        values = [float(part) for part in parts]
+    except ValueError:
+        values = []
+    if not at or kind not in _KINDS or len(values) != 4 or not all(map(math.isfinite, values)):
+        raise ValueError(f"a curriculum is written {FORMS}; given {name}={word}")
+    schedule = _KINDS[kind](*values)
+    problem = schedule.problem()
+    if problem is not None:
+        raise ValueError(f"curriculum of {name}: {problem}")
+    return schedule
+
+
+def curriculum_problem(curriculum: dict[str, str]) -> str | None:
+    """What is wrong with the words of a curriculum, in one line; None if nothing is."""
+    try:
+        for name, word in curriculum.items():
+            read_schedule(name, word)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def read_words(words: list[str]) -> dict[str, str]:
+    """Schedules from words NAME=SCHEDULE; raises ValueError for a word of another form and for a name given twice."""
+    schedules: dict[str, str] = {}
+    for word in words:
+        name, equals, schedule = word.partition("=")
+        if not (name and equals):
+            raise ValueError(f"a curriculum is written {FORMS}; given {word!r}")
+        if name in schedules:
+            raise ValueError(f"curriculum of {name} is given twice: {schedules[name]} and {schedule}")
+        schedules[name] = schedule
+    return schedules
+
+
+def write_words(schedules: dict[str, Any]) -> list[str]:
+    """The words that `read_words` reads back."""
+    return [f"{name}={schedule}" for name, schedule in schedules.items()]
+
+
+CURRICULUM = tyro.constructors.PrimitiveConstructorSpec(
+    nargs="*",
+    metavar="[NAME=FROM:TO@... ...]",
+    instance_from_str=read_words,
+    is_instance=lambda value: isinstance(value, dict),
+    str_from_instance=write_words,
+)
+"""How the command line reads a curriculum."""

@@ -1,0 +1,45 @@
+"""interface=ctbr: the policy commands collective thrust and body rates."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from robots.quadrotor.dynamics import QuadrotorState
+from robots.quadrotor.interfaces.interface import Interface, substeps_at
+from robots.quadrotor.interfaces.rate_loop import RateLoop, RateMemory
+from robots.quadrotor.parameters import GRAVITY, QuadrotorParameters
+from robots.simulator import Quantity
+
+
+class BodyRates(Interface):
+    """Thrust of all rotors over the nominal mass, in multiples of g, and body rates; a rate loop runs at 500 Hz.
+
+    1 g without rates holds a nominal drone still. The bounds of the thrust are those of the airframe.
+    """
+
+    action = (
+        Quantity("collective_thrust", "g", "body"),
+        *(Quantity(f"{axis}_rate", "rad/s", "body") for axis in ("roll", "pitch", "yaw")),
+    )
+    neutral = (1.0, 0.0, 0.0, 0.0)
+
+    def __init__(
+        self, parameters: QuadrotorParameters, control_hz: float, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        rates = parameters.gains.max_rate
+        weight = 0.25 * parameters.mass * GRAVITY
+        self.low = (parameters.thrust(parameters.rotor_speed_min) / weight, *(-rate for rate in rates))
+        self.high = (parameters.thrust_to_weight, *rates)
+        self.substeps = substeps_at(control_hz)
+        self.loop = RateLoop(parameters, dtype, device)
+
+    def begin(self, body: QuadrotorState) -> RateMemory:
+        """The rate loop's."""
+        return self.loop.begin(body)
+
+    def motors(
+        self, command: Tensor, body: QuadrotorState, memory: RateMemory, duration: float
+    ) -> tuple[Tensor, RateMemory]:
+        """The rate loop's commands for (thrust, rates) (4, B)."""
+        return self.loop.motors(command[0] * GRAVITY, command[1:], body, memory, duration)
