@@ -25,8 +25,9 @@ class FlightOptions(Randomization, SensorErrors, Latency):
     """In [0, 1]; each task says what it changes."""
 
     def __post_init__(self) -> None:
-        for part in (Randomization, SensorErrors, Latency):
-            part.__post_init__(self)  # type: ignore[arg-type]
+        Randomization.__post_init__(self)
+        SensorErrors.__post_init__(self)
+        Latency.__post_init__(self)
         if not 0.0 <= self.difficulty <= 1.0:
             raise OptionError(f"difficulty must lie in [0, 1]; given {self.difficulty}")
         if not 0.0 <= self.action_difference_penalty < math.inf:

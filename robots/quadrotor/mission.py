@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -88,17 +88,17 @@ class Drawing(NamedTuple):
 class Mission(ABC):
     """Pure functions behind one task; a subclass fills in the class attributes and the abstract methods."""
 
-    goal: ClassVar[str]
+    goal: str
     """What counts as success, in words that complete "an episode succeeds if ..."."""
-    observation: ClassVar[tuple[Quantity, ...]]
+    observation: tuple[Quantity, ...]
     """What the observation says about the mission; the drone's own motion and actions follow it."""
-    weights: ClassVar[Mapping[str, float]]
+    weights: Mapping[str, float]
     """Default weight of each term of the reward."""
-    privileged: ClassVar[tuple[Quantity, ...]] = ()
+    privileged: tuple[Quantity, ...] = ()
     """What only a privileged critic is told about the mission."""
-    control_hz: ClassVar[float] = 100.0
-    episode_seconds: ClassVar[float] = 5.0
-    target_radius: ClassVar[float] = 0.1
+    control_hz: float = 100.0
+    episode_seconds: float = 5.0
+    target_radius: float = 0.1
     """Of the ball that marks the target in a picture [m]."""
 
     def __init__(
