@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import math
-import signal
-import threading
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any, Protocol
 
 import torch
@@ -25,6 +20,7 @@ from hgrpo_control.rollout import FinishedEpisodes, NotFiniteError, Rollout
 from hgrpo_control.run_folder import Metrics, RunFolder, RunFolderError
 from hgrpo_control.sampler import Sampler
 from hgrpo_control.simulation import policy_spec, training_simulator
+from hgrpo_control.stop_requests import stop_requests
 from policies import checkpoint
 from policies.actor_critic import ActorCritic
 
@@ -244,7 +240,7 @@ def run(trainer: Trainer, folder: RunFolder | None, reporters: tuple[Reporter, .
             checkpoint.save(folder.checkpoint, trainer.policy, trainer.state_dict())
 
     save()
-    with _stop_requests() as stop:
+    with stop_requests() as stop:
         while not trainer.finished:
             try:
                 metrics = trainer.iterate()
@@ -282,27 +278,3 @@ def _layout(roots: Any) -> Any:
 def _diverged(trainer: Trainer, folder: RunFolder | None, error: NotFiniteError) -> str:
     kept = "no checkpoint was asked for" if folder is None else f"last good checkpoint: {folder.checkpoint}"
     return f"stopped in iteration {trainer.iteration + 1}: {error}; {kept}"
-
-
-@contextmanager
-def _stop_requests() -> Iterator[threading.Event]:
-    """While active, the first Ctrl-C or SIGTERM sets the event, to be obeyed between iterations; the next interrupts.
-
-    Signals reach the main thread only; elsewhere nothing is installed and the event stays unset.
-    """
-    requested = threading.Event()
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if requested.is_set():
-            raise KeyboardInterrupt
-        requested.set()
-
-    if threading.current_thread() is not threading.main_thread():
-        yield requested
-        return
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield requested
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

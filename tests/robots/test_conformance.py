@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from combinations import NAMES, TASKS
 from inherited_observations import ALWAYS, SELDOM, matches
 from states import ROWS, bounds, clone, follow, leaves, random_actions, running_states, same
 from torch import Tensor
@@ -17,19 +16,6 @@ from torch import Tensor
 import robots
 from robots.episodes import Episodes, advance
 from robots.simulator import Simulator, map_state, num_rows, repeat, select, where
-
-
-@pytest.fixture(scope="module", params=TASKS, ids=NAMES)
-def task(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
-    """Each registered task with its default options, and some tasks with others."""
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def simulator(task: tuple[str, dict[str, Any]]) -> Simulator:
-    """The simulator of a task."""
-    return robots.make(task[0], **task[1])
-
 
 # --- the specification ------------------------------------------------------------------------------------------------
 
