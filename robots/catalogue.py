@@ -8,8 +8,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from robots.quadrotor.flight import make_flight
+from robots.quadrotor.tasks.gates import GateOptions, Gates
 from robots.quadrotor.tasks.hover import HoverOptions, make_hover
 from robots.registry import register, register_family
+from robots.quadrotor.tasks.waypoints import WaypointOptions, Waypoints
+from robots.registry import register
 from robots.simulator import Simulator
 
 _AIRFRAMES = HoverOptions(mass=0.3, rotor_thrust=0.09, inertia=0.3, rotor_lag=0.3, wind=1.0)
@@ -18,6 +22,8 @@ _GUSTY = HoverOptions(mass=0.3, rotor_thrust=0.09, inertia=0.3, rotor_lag=0.3, w
 register("quadrotor-hover", partial(make_hover, "quadrotor-hover", HoverOptions()))
 register("quadrotor-hover-randomized", partial(make_hover, "quadrotor-hover-randomized", _AIRFRAMES))
 register("quadrotor-hover-gusty", partial(make_hover, "quadrotor-hover-gusty", _GUSTY))
+register("quadrotor-waypoints", partial(make_flight, "quadrotor-waypoints", Waypoints, WaypointOptions()))
+register("quadrotor-gates", partial(make_flight, "quadrotor-gates", Gates, GateOptions()))
 
 MUJOCO_TASKS = (
     "Ant-v5",

@@ -1,0 +1,204 @@
+"""quadrotor-waypoints: fly through a sequence of random points in order, as fast as it pays.
+
+Observation, 19 entries by default, all in the body frame:
+
+| entries | quantity | unit |
+|---|---|---|
+| 0-2 | the point to reach, minus position | m |
+| 3-5 | the point after it, minus position; on the last leg the last point again | m |
+| 6-18 | velocity, direction of world z, angular velocity, previous action | m/s, 1, rad/s, 1 |
+
+Reward per step, with d the distance to the point that is to be reached, before and after the step [m]:
+
+    10 (d_before - d_after) + 5 reached - 0.0005 |omega|^2 - 10 crashed - 0.02 |a - a_previous|^2 / 4
+
+The first four terms are `progress`, `reached`, `angular_velocity` and `crashed`. Progress sums to the length of the
+legs however they are flown, so it is the discount that makes fast flight pay, and a drone that turns early for the
+next leg gains by it.
+
+A point is reached where the straight segment between two control steps comes within `radius` of it, so that no speed
+jumps over a point; one point per step at most. The episode ends for good with the last point (success), on touching
+the ground, or more than 4 m away from the point to reach. Points lie in the arena, |x| and |y| <= 3 m, z from 0.5 to
+4.5 m; nothing marks its walls, and a drone may leave it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from robots.options import OptionError
+from robots.quadrotor import dynamics
+from robots.quadrotor.dynamics import QuadrotorState
+from robots.quadrotor.flight import FlightState
+from robots.quadrotor.flight_options import FlightOptions
+from robots.quadrotor.mission import Drawing, Flown, Mission, Outcome, Pose
+from robots.quadrotor.parameters import QuadrotorParameters
+from robots.quadrotor.scene import Camera
+from robots.quadrotor.starts import Draw
+from robots.shapes import Shape, bar
+from robots.simulator import Quantity
+
+ARENA_LOW, ARENA_HIGH = (-3.0, -3.0, 0.5), (3.0, 3.0, 4.5)  # m, world
+START_LOW, START_HIGH = (-2.0, -2.0, 1.5), (2.0, 2.0, 3.5)  # m, world
+SHORTEST_LEG, LONGEST_LEG = 0.5, 2.0  # m; the longest is at most half the arena, see `next_point`
+START_TILT = 0.5 * torch.pi  # rad
+START_SPEED = 1.0  # m/s, per axis
+START_RATE = 1.0  # rad/s, per axis
+LOST = 4.0  # m
+SECONDS_PER_POINT = 2.0
+
+_PASSED, _CURRENT, _NEXT, _LATER = (0.55, 0.58, 0.62), (0.10, 0.80, 0.30), (1.0, 0.65, 0.10), (0.25, 0.45, 0.85)
+
+
+@dataclass(frozen=True)
+class WaypointOptions(FlightOptions):
+    """Options of the task; raises OptionError for a course that means nothing."""
+
+    points: int = 5
+    """Points to reach in an episode, each 0.5 to 2 m from the former."""
+    radius: float = 0.2
+    """How near counts as reached [m]."""
+    action_difference_penalty: float = 0.02
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.points < 1:
+            raise OptionError(f"points must be at least 1; given {self.points}")
+        if not 0.0 < self.radius < SHORTEST_LEG:
+            raise OptionError(
+                f"radius must lie between 0 and the shortest leg, {SHORTEST_LEG:g} m; given {self.radius}"
+            )
+
+
+class WaypointState(NamedTuple):
+    """What the task itself remembers."""
+
+    points: Tensor
+    """(B, P, 3) in the order in which they are to be reached, world frame [m]."""
+    reached: Tensor
+    """(B,) int64, how many have been; P once all are."""
+    crashed: Tensor
+    """(B,) bool, whether the drone met the ground or lost its way."""
+
+
+class Waypoints(Mission):
+    """Reach points in order."""
+
+    goal = "all points are reached in order, without touching the ground, before the time is up"
+    observation = tuple(Quantity(f"{which}_point_{axis}", "m", "body") for which in ("this", "next") for axis in "xyz")
+    weights = {"progress": 10.0, "reached": 5.0, "angular_velocity": -0.0005, "crashed": -10.0}  # noqa: RUF012
+    options: WaypointOptions
+
+    def __init__(
+        self, options: WaypointOptions, parameters: QuadrotorParameters, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        super().__init__(options, parameters, dtype, device)
+        self.episode_seconds = SECONDS_PER_POINT * options.points  # type: ignore[misc]
+        self.target_radius = options.radius  # type: ignore[misc]
+
+    def begin(self, draw: Draw, difficulty: Tensor) -> tuple[QuadrotorState, WaypointState]:
+        """Drones anywhere in the middle of the arena; difficulty times 90 degrees, 1 m/s and 1 rad/s are the ranges of
+        tilt, speed and body rates, and legs are uniform from 0.5 m to 0.5 m + 1.5 m times difficulty."""
+        place = torch.cat(
+            [draw.uniform(1, low, high) for low, high in zip(START_LOW, START_HIGH, strict=True)],
+            dim=1,
+        )
+        attitude = draw.attitude(START_TILT * difficulty)
+        speed, rate = START_SPEED * difficulty, START_RATE * difficulty
+        body = self.body(place, draw.uniform(3, -speed, speed), attitude, draw.uniform(3, -rate, rate))
+        longest = SHORTEST_LEG + (LONGEST_LEG - SHORTEST_LEG) * difficulty
+        points = []
+        for _ in range(self.options.points):
+            place = next_point(place, draw.uniform(1, SHORTEST_LEG, longest) * draw.direction())
+            points.append(place)
+        nothing = torch.zeros(draw.num, dtype=torch.int64, device=self.device)
+        return body, WaypointState(torch.stack(points, dim=1), nothing, nothing.bool())
+
+    def observe(self, pose: Pose, mission: WaypointState) -> Tensor:
+        """(6, B) this point and the next, minus position, in the body frame [m]."""
+        points = (self._point(mission, ahead) - pose.position for ahead in (0, 1))
+        return torch.cat([pose.in_body(point) for point in points])
+
+    def advance(self, flown: Flown, mission: WaypointState) -> Outcome:
+        """Pay the module's formula; count the point where the flown segment comes near it."""
+        point = self._point(mission)
+        before, after = point - flown.before.position.t(), point - flown.after.position.t()
+        d_before, d_after = (dynamics.squared_norm(x).sqrt() for x in (before, after))
+        crashed = mission.crashed | flown.grounded | (d_after > LOST)
+        near = nearest_squared(before, after) <= self.options.radius**2
+        reached = near & ~crashed & (mission.reached < self.options.points)
+        count = mission.reached + reached
+        terms = {
+            "progress": d_before - d_after,
+            "reached": reached.to(self.dtype),
+            "angular_velocity": dynamics.squared_norm(flown.after.angular_velocity.t()),
+            "crashed": crashed.to(self.dtype),
+        }
+        new = WaypointState(mission.points, count, crashed)
+        return Outcome(new, terms, crashed | (count == self.options.points))
+
+    def success(self, state: FlightState) -> Tensor:
+        """(B,) bool: every point has been reached; a drone that crashed reaches none."""
+        mission: WaypointState = state.mission
+        return (mission.reached == self.options.points) & ~mission.crashed
+
+    def signals(self, state: FlightState) -> dict[str, Tensor]:
+        """Vector to the point in the world frame, and how many points are behind."""
+        error = self._point(state.mission).t() - state.body.position
+        return {"vector to the point [m]": error, "points reached [1]": state.mission.reached.to(self.dtype)[:, None]}
+
+    def metrics(self, state: FlightState) -> dict[str, Tensor]:
+        """Points per minute of flight, points reached, share of crashes, and the time of those that reached all."""
+        mission: WaypointState = state.mission
+        seconds = state.steps.to(self.dtype) / self.control_hz
+        reached = mission.reached.to(self.dtype)
+        return {
+            "points per minute [1/min]": torch.where(state.steps > 0, 60.0 * reached / seconds, torch.nan),
+            "points reached [1]": reached,
+            "crash rate [1]": mission.crashed.to(self.dtype),
+            "time to the last point [s]": torch.where(self.success(state), seconds, torch.nan),
+        }
+
+    def drawing(self, state: FlightState, row: int) -> Drawing:
+        """Points as translucent balls: grey once reached, green now, orange next, blue later; lines join them."""
+        points = state.mission.points[row].double().cpu().numpy()
+        current = int(state.mission.reached[row])
+        shapes = []
+        for i, point in enumerate(points):
+            rgb = (_CURRENT, _NEXT, _LATER)[min(i - current, 2)] if i >= current else _PASSED
+            opacity = 0.2 if i < current else 0.6 if i == current else 0.4
+            shapes.append(Shape("sphere", (self.options.radius,), point, (*rgb, opacity), glow=0.4))
+            shapes.append(bar((*point[:2], 0.0), (*point[:2], point[2] - self.options.radius), 0.004, (*rgb, 0.5)))
+            if i > current:
+                shapes.append(bar(points[i - 1], point, 0.004, (*rgb, 0.4)))
+        drone = state.body.position[row].double().cpu().numpy()
+        # what is flown lies within a few metres of the points' mean; half the way there keeps the drone in the picture
+        return Drawing(shapes=shapes, camera=Camera(0.5 * (drone + points.mean(axis=0)), 5.5, elevation=-20.0))
+
+    def _point(self, mission: WaypointState, ahead: int = 0) -> Tensor:
+        """(3, B) the point to reach, or one further on; the last one where there is none."""
+        index = (mission.reached + ahead).clamp_max(self.options.points - 1)
+        return mission.points.gather(1, index[:, None, None].expand(-1, 1, 3)).squeeze(1).t()
+
+
+def next_point(place: Tensor, leg: Tensor) -> Tensor:
+    """(B, 3) place plus leg (B, 3), with those components of the leg turned round that would leave the arena.
+
+    Components of at most half the arena's width never leave it either way: the point lies inside if the place does.
+    """
+    low, high = (torch.tensor(x, dtype=place.dtype, device=place.device) for x in (ARENA_LOW, ARENA_HIGH))
+    there = place + leg
+    return torch.where((there < low) | (there > high), place - leg, there)
+
+
+def nearest_squared(start: Tensor, end: Tensor) -> Tensor:
+    """(B,) least squared distance of the segments from `start` to `end` (3, B) to the origin."""
+    way = end - start
+    length_squared = dynamics.squared_norm(way)
+    along = -(start[0] * way[0] + start[1] * way[1] + start[2] * way[2])
+    share = (along / length_squared.clamp_min(1e-12)).clamp(0.0, 1.0)
+    return dynamics.squared_norm(start + share * way)
