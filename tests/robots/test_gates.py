@@ -1,0 +1,368 @@
+"""quadrotor-gates: where races begin, what passes, what is seen, paid and reported."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+from torch import Tensor
+
+import robots
+from robots.options import OptionError
+from robots.quadrotor import courses, dynamics
+from robots.quadrotor.dynamics import QuadrotorState
+from robots.quadrotor.flight import FlightState, QuadrotorFlight
+from robots.quadrotor.mission import Flown, Outcome
+from robots.quadrotor.tasks import gates
+from robots.quadrotor.tasks.gates import CRASHED, FLYING, MISSED, GateState
+from robots.simulator import Step, select
+
+tensor = partial(torch.tensor, dtype=torch.float64)
+SIM = robots.make("quadrotor-gates", dtype=torch.float64)
+assert isinstance(SIM, QuadrotorFlight)
+G = 6
+# three gates in a row along x and three that lead back, 2 m apart; passed along x, then along -x
+CENTRES = tensor([[0, 0, 2], [2, 0, 2], [4, 0, 2], [4, 2, 2], [2, 2, 2], [0, 2, 2]])
+HEADINGS = torch.deg2rad(tensor([0, 0, 0, 180, 180, 180]))
+
+
+def race(passed: int = 0, first: int = 0, half: float = 0.4) -> GateState:
+    axes = courses.axes(HEADINGS, torch.zeros_like(HEADINGS))
+    none = torch.zeros(1, dtype=torch.int64)
+    time = torch.zeros(1, dtype=torch.float64)
+    return GateState(CENTRES[None], axes[None], tensor([half]), none + first, none + passed, time, time, none + FLYING)
+
+
+def body(place: object, rate: float = 0.0) -> QuadrotorState:
+    """One level body that turns about z."""
+    upright, still = tensor([[1.0, 0.0, 0.0, 0.0]]), torch.zeros(1, 3, dtype=torch.float64)
+    return QuadrotorState(tensor([place]), still, upright, tensor([[0.0, 0.0, rate]]), tensor([[0.7] * 4]))
+
+
+def fly(
+    mission: GateState, start: object, end: object, grounded: bool = False, steps: int = 1, rate: float = 0.0
+) -> Outcome:
+    none = torch.zeros(1, dtype=torch.int64)
+    flown = Flown(body(start), body(end, rate), torch.tensor([grounded]), none, none + steps, 0.01)
+    return SIM.mission.advance(flown, mission)
+
+
+def state(mission: GateState, place: object = (-1.0, 0.0, 2.0), steps: int = 100) -> FlightState:
+    count = torch.full((1,), steps)
+    return FlightState(body(place), torch.zeros(1, 4, dtype=torch.float64), mission, count, count)
+
+
+# --- starts -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("difficulty", [0.0, 0.5, 1.0])
+def test_races_begin_behind_a_gate_of_a_perturbed_course(difficulty: float) -> None:
+    simulator = robots.make("quadrotor-gates", difficulty=difficulty, dtype=torch.float64)
+    start = simulator.reset(3000, 0)
+    mission, row = start.mission, torch.arange(3000)
+    assert sorted(set(mission.first.tolist())) == list(range(G))
+    offset = start.body.position - mission.centre[row, mission.first]
+    along, left, up = ((offset * mission.axes[row, mission.first, i]).sum(dim=1) for i in range(3))
+    assert -1.8 <= along.min() < -1.6
+    assert -0.4 < along.max() <= -0.2
+    assert max(left.abs().max(), up.abs().max()) <= 0.3
+    centre, heading, climb = courses.course("loop", torch.float64, torch.device("cpu"))
+    shift = (mission.centre - centre).norm(dim=2)
+    assert 0.99 * 0.3 * difficulty <= shift.max() <= 0.3 * difficulty + 1e-12
+    turn = torch.acos((mission.axes[:, :, 0] * courses.axes(heading, climb)[:, 0]).sum(dim=2).clamp(-1.0, 1.0))
+    assert torch.rad2deg(turn).max().item() == pytest.approx(15.0 * difficulty, abs=0.1)
+    assert mission.half.numpy() == pytest.approx(0.4 * (1.5 - 0.5 * difficulty))
+    advance = (start.body.velocity * mission.axes[row, mission.first, 0]).sum(dim=1)
+    assert -0.9 * difficulty <= advance.min()
+    assert advance.max() <= 3.9 * difficulty + 1e-12
+    up_z = dynamics.rotation_rows(start.body.quaternion.t())[2, 2].clamp(-1.0, 1.0)
+    assert torch.rad2deg(torch.acos(up_z)).max() <= 60.0 * difficulty + 1e-5
+
+
+def test_a_race_can_begin_at_the_first_gate_alone() -> None:
+    assert not robots.make("quadrotor-gates", start="first").reset(200, 0).mission.first.any()
+
+
+# --- passing ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "passed", "ending"),
+    [
+        ((-0.1, 0.0, 2.0), (0.1, 0.0, 2.0), 1, FLYING),
+        ((-0.1, 0.34, 1.66), (0.1, 0.34, 1.66), 1, FLYING),
+        ((-0.9, 0.3, 2.3), (0.9, 0.3, 2.3), 1, FLYING),  # at 180 m/s
+        ((0.1, 0.0, 2.0), (-0.1, 0.0, 2.0), 0, FLYING),  # from before
+        ((-0.1, 0.4, 2.0), (0.1, 0.4, 2.0), 0, CRASHED),
+        ((0.1, 0.4, 2.0), (-0.1, 0.4, 2.0), 0, CRASHED),  # a frame is hard from both sides
+        ((-0.1, 0.56, 2.0), (0.1, 0.56, 2.0), 0, MISSED),
+        ((-0.1, 4.0, 2.0), (0.1, 4.0, 2.0), 0, MISSED),  # however far aside
+        ((0.1, 0.56, 2.0), (-0.1, 0.56, 2.0), 0, FLYING),  # back past it
+        ((1.9, 0.0, 2.0), (2.1, 0.0, 2.0), 0, FLYING),  # through the second gate, which is not the next
+        ((1.9, 0.0, 2.5), (2.1, 0.0, 2.5), 0, CRASHED),  # into its frame
+        ((-0.1, 0.0, 2.0), (2.1, 0.0, 2.0), 1, FLYING),  # through two gates at once: one per step
+        ((-0.1, 0.0, 2.0), (2.1, 0.0, 2.6), 0, CRASHED),  # through the first into the second: z = 2 + 0.6 * 2.1 / 2.2
+    ],
+)
+def test_the_first_gate(start: object, end: object, passed: int, ending: int) -> None:
+    outcome = fly(race(), start, end)
+    assert outcome.mission.passed.item() == outcome.terms["passed"].item() == passed
+    assert outcome.mission.ending.item() == ending
+    assert outcome.terminated.item() == outcome.terms["failed"].item() == (ending != FLYING)
+
+
+def test_gates_count_in_their_order() -> None:
+    """The fourth is passed along -x: from x = 4.1 to 3.9 at y = 2; along x that is nothing."""
+    assert fly(race(passed=3), (4.1, 2.0, 2.0), (3.9, 2.0, 2.0)).mission.passed.item() == 4
+    assert fly(race(passed=3), (3.9, 2.0, 2.0), (4.1, 2.0, 2.0)).mission.passed.item() == 3
+    assert fly(race(passed=2), (4.1, 2.0, 2.0), (3.9, 2.0, 2.0)).mission.passed.item() == 2
+    assert fly(race(passed=0, first=3), (4.1, 2.0, 2.0), (3.9, 2.0, 2.0)).mission.passed.item() == 1
+    assert fly(race(passed=6), (-0.1, 0.0, 2.0), (0.1, 0.0, 2.0)).mission.passed.item() == 7  # and round again
+
+
+@pytest.mark.parametrize(
+    ("end", "grounded", "ending"),
+    [
+        ((-1.0, 0.0, 0.0), True, CRASHED),
+        ((-5.01, 0.0, 2.0), False, CRASHED),
+        ((-4.99, 0.0, 2.0), False, FLYING),
+    ],
+    ids=["on the floor", "5.01 m away", "4.99 m away"],
+)
+def test_floor_and_distance(end: object, grounded: bool, ending: int) -> None:
+    assert fly(race(), end, end, grounded).mission.ending.item() == ending
+
+
+def test_nothing_counts_after_the_end() -> None:
+    crashed = fly(race(), (-0.1, 0.4, 2.0), (0.1, 0.4, 2.0)).mission
+    after = fly(crashed, (-0.1, 0.0, 2.0), (0.1, 0.0, 2.0))
+    assert (after.mission.passed.item(), after.mission.ending.item()) == (0, CRASHED)
+    assert after.terminated.item()
+    missed = fly(race(), (-0.1, 0.6, 2.0), (0.1, 0.6, 2.0)).mission
+    assert fly(missed, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), True).mission.ending.item() == MISSED
+
+
+@settings(max_examples=50, deadline=None)
+@given(size=st.floats(0.2, 0.6), place=st.tuples(st.floats(-1.0, 1.0), st.floats(-1.0, 1.0)), gate=st.integers(0, 5))
+def test_a_straight_flight_passes_exactly_where_the_opening_is(
+    size: float, place: tuple[float, float], gate: int
+) -> None:
+    y, z = place
+    off_centre = max(abs(y), abs(z))
+    if min(abs(off_centre - size + 0.05), abs(off_centre - size - 0.15)) < 1e-9:
+        return
+    sign = 1.0 if gate < 3 else -1.0
+    middle = CENTRES[gate].tolist()
+    ends = [(middle[0] + sign * x, middle[1] + y, middle[2] + z) for x in (-0.1, 0.1)]
+    expected = FLYING if off_centre < size - 0.05 else CRASHED if off_centre < size + 0.15 else MISSED
+    outcome = fly(race(passed=gate, half=size), *ends)
+    neighbour = abs(y) > 1.2  # never: gates across the way stand 2 m aside, 0.6 + 0.15 wide
+    assert not neighbour
+    assert outcome.mission.ending.item() == expected
+    assert outcome.mission.passed.item() == gate + (expected == FLYING)
+
+
+# --- laps -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_lap_is_timed_from_the_first_gate_to_the_first_gate() -> None:
+    """First gate a quarter of the way through step 11, at 0.1025 s; round again half way through step 411, at 4.105 s:
+    4.0025 s. A second lap of 300 whole steps makes the mean (4.0025 + 3) / 2."""
+    mission = fly(race(), (-0.1, 0.0, 2.0), (0.3, 0.0, 2.0), steps=11).mission
+    assert mission.began.item() == pytest.approx(0.1025)
+    for gate, sign in ((1, 1), (2, 1), (3, -1), (4, -1), (5, -1)):
+        x, y, z = CENTRES[gate].tolist()
+        mission = fly(mission, (x - 0.1 * sign, y, z), (x + 0.1 * sign, y, z), steps=50 * (gate + 1)).mission
+        assert not SIM.success(state(mission)).item()
+        assert math.isnan(SIM.metrics(state(mission))["lap time [s]"].item())
+    mission = fly(mission, (-0.1, 0.0, 2.0), (0.1, 0.0, 2.0), steps=411).mission
+    assert mission.passed.item() == 7
+    assert SIM.success(state(mission)).item()
+    assert SIM.metrics(state(mission))["lap time [s]"].item() == pytest.approx(4.0025)
+    again = fly(mission._replace(passed=mission.passed + 5), (-0.1, 0.0, 2.0), (0.1, 0.0, 2.0), steps=711).mission
+    assert SIM.metrics(state(again))["lap time [s]"].item() == pytest.approx(7.0025 / 2)
+    assert SIM.metrics(state(again))["laps [1]"].item() == 2.0
+
+
+def test_a_crash_after_the_lap_is_no_success() -> None:
+    """One clean lap of two begun, at 7 gates in 10 s: 42 a minute."""
+    crashed = fly(race(passed=7), (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), grounded=True).mission
+    crashed = crashed._replace(began=tensor([1.0]), lapped=tensor([8.0]))
+    assert not SIM.success(state(crashed)).item()
+    figures = {k: v.item() for k, v in SIM.metrics(state(crashed, steps=1000)).items()}
+    assert figures == pytest.approx(
+        {
+            "lap time [s]": 7.0,
+            "clean laps [1]": 0.5,
+            "laps [1]": 1.0,
+            "gates per minute [1/min]": 42.0,
+            "crash rate [1]": 1.0,
+            "miss rate [1]": 0.0,
+        }
+    )
+
+
+def test_a_lap_cut_short_by_the_clock_is_not_judged() -> None:
+    assert math.isnan(SIM.metrics(state(race(passed=4)))["clean laps [1]"].item())
+    assert SIM.metrics(state(race(passed=9)))["clean laps [1]"].item() == 1.0
+    missed = fly(race(passed=1), (1.9, 1.0, 2.0), (2.1, 1.0, 2.0)).mission
+    figures = SIM.metrics(state(missed))
+    assert (figures["clean laps [1]"].item(), figures["miss rate [1]"].item()) == (0.0, 1.0)
+
+
+def test_more_laps_take_more_time_and_more_to_succeed() -> None:
+    two = robots.make("quadrotor-gates", laps=2, dtype=torch.float64)
+    assert (SIM.spec.max_episode_steps, two.spec.max_episode_steps) == (1200, 2200)
+    assert SIM.spec.goal.startswith("a whole lap is flown")
+    assert two.spec.goal.startswith("2 whole laps are flown")
+    assert [two.success(state(race(passed=n))).item() for n in (7, 12, 13)] == [False, False, True]
+    assert [SIM.success(state(race(passed=n))).item() for n in (1, 6, 7)] == [False, False, True]
+
+
+# --- reward and observation -------------------------------------------------------------------------------------------
+
+
+def test_reward_is_the_documented_formula() -> None:
+    """The formula is read from the module's docstring, so that the two cannot part."""
+    block = re.search(r"Reward per step.*?\n\n((?: {4}.*\n)+)", gates.__doc__ or "")
+    assert block is not None
+    formula = block[1].replace("|a - a_previous|", "change").replace("|omega|", "omega").replace("^", "**")
+    formula = re.sub(r"(?<=[\d)]) +(?=[a-z(])", " * ", " ".join(formula.split()))
+    start, row = SIM.reset(400, 1), torch.arange(400)
+    middle, forward = (x[row, start.mission.first] for x in (start.mission.centre, start.mission.axes[:, :, 0]))
+    start.body.position[:] = middle - 0.01 * forward
+    start.body.position[::2, 2] += torch.linspace(-1.0, 1.0, 200, dtype=torch.float64)  # some hit, some miss
+    start.body.velocity[:] = 4.0 * forward
+    action = 2.0 * torch.rand(400, 4, generator=torch.Generator().manual_seed(2), dtype=torch.float64) - 1.0
+    step = SIM.step(start, action)
+    passed, ending = step.state.mission.passed, step.state.mission.ending
+    assert torch.bincount(ending, minlength=3).min() > 20
+    names = {
+        "d_before": (middle - start.body.position).norm(dim=1).numpy(),
+        "d_after": (middle - step.state.body.position).norm(dim=1).numpy(),
+        "passed": passed.numpy(),
+        "failed": (ending != FLYING).double().numpy(),
+        "omega": step.state.body.angular_velocity.norm(dim=1).numpy(),
+        "change": (step.state.last_action - start.last_action).norm(dim=1).numpy(),
+    }
+    np.testing.assert_allclose(step.reward, eval(formula, names), rtol=1e-9, atol=1e-9)
+
+
+def test_reward_by_hand() -> None:
+    """From 0.3 m before the gate to 0.1 m behind it at 2 rad/s: 10 * 0.2 + 5 - 0.0005 * 4 = 6.998; into the frame at
+    y = 0.4, from 0.5 m off to 0.4 m: 10 * 0.1 - 10 = -9."""
+    ways = [((-0.3, 0.0, 2.0), (0.1, 0.0, 2.0), 2.0), ((-0.3, 0.4, 2.0), (0.0, 0.4, 2.0), 0.0)]
+    outcomes = [fly(race(), start, end, rate=rate) for start, end, rate in ways]
+    paid = [sum(SIM.weights[name] * term.item() for name, term in x.terms.items()) for x in outcomes]
+    assert paid == pytest.approx([6.998, -9.0])
+
+
+def test_observation_shows_the_corners_of_two_gates_in_the_body_frame() -> None:
+    """At (4, 1, 2), heading along -x after three gates: forward is -x, left is -y. The fourth gate, at (4, 2, 2) and
+    passed along -x, is 1 m to the right; its left is -y as well. The fifth is 2 m further on."""
+    here = state(race(passed=3), (4.0, 1.0, 2.0))
+    here = here._replace(body=here.body._replace(quaternion=tensor([[0.0, 0.0, 0.0, 1.0]])))
+    seen = SIM.observe(here)[0, :24].reshape(2, 4, 3)
+    for gate, ahead in ((0, 0.0), (1, 2.0)):
+        expected = [[ahead, y, z] for y, z in ((-0.6, 0.4), (-1.4, 0.4), (-1.4, -0.4), (-0.6, -0.4))]
+        assert seen[gate].numpy() == pytest.approx(np.array(expected), abs=1e-12)
+    names = [q.name for q in SIM.spec.observation[:24]]
+    corners = ("upper_left", "upper_right", "lower_right", "lower_left")
+    expected_names = itertools.product(("next", "second"), corners, "xyz")
+    assert names == [f"{which}_gate_{corner}_{axis}" for which, corner, axis in expected_names]
+
+
+@settings(max_examples=10, deadline=None)
+@given(angle=st.floats(-math.pi, math.pi), seed=st.integers(0, 1000))
+def test_turning_course_and_drone_together_changes_nothing(angle: float, seed: int) -> None:
+    turn = Rotation.from_rotvec([0.0, 0.0, angle])
+
+    def turned(x: Tensor) -> Tensor:
+        return tensor(turn.apply(x.reshape(-1, 3).numpy())).reshape(x.shape)
+
+    here = SIM.reset(8, seed)
+    attitude = turn * Rotation.from_quat(here.body.quaternion.numpy(), scalar_first=True)
+    there = here._replace(
+        body=here.body._replace(
+            position=turned(here.body.position),
+            velocity=turned(here.body.velocity),
+            quaternion=tensor(attitude.as_quat(scalar_first=True)),
+        ),
+        mission=here.mission._replace(centre=turned(here.mission.centre), axes=turned(here.mission.axes)),
+    )
+    for action in torch.rand(5, 8, 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64):
+        a, b = SIM.step(here, action), SIM.step(there, action)
+        np.testing.assert_allclose(b.observation, a.observation, atol=1e-10)
+        np.testing.assert_allclose(b.reward, a.reward, atol=1e-9)
+        assert torch.equal(a.terminated, b.terminated)
+        here, there = a.state, b.state
+
+
+def test_a_row_has_the_same_bits_in_any_batch() -> None:
+    """At states anywhere on the lap, in front of gates and in their planes."""
+    simulator = robots.make("quadrotor-gates")
+    start = simulator.reset(9, 4)
+    start = start._replace(mission=start.mission._replace(passed=torch.arange(9)))
+    start.body.position[:] = start.mission.centre[torch.arange(9), (start.mission.first + torch.arange(9)) % G]
+    action = torch.rand(9, 4, generator=torch.Generator().manual_seed(0))
+    together: Step = simulator.step(start, action)
+    for row in range(9):
+        alone = simulator.step(select(start, slice(row, row + 1)), action[row : row + 1])
+        assert torch.equal(alone.observation, together.observation[row : row + 1])
+        assert torch.equal(alone.reward, together.reward[row : row + 1])
+        for mine, theirs in zip(alone.state.mission, together.state.mission, strict=True):
+            assert torch.equal(mine, theirs[row : row + 1])
+
+
+# --- options, pictures ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"course": "lop"}, "unknown course 'lop'; did you mean 'loop'?"),
+        ({"start": "frist"}, "unknown start 'frist'; did you mean 'first'?"),
+        ({"laps": 0}, "laps must be at least 1; given 0"),
+        ({"gate_size": 0.1}, "gate_size must lie in [0.3, 1.2] m; given 0.1"),
+        ({"shift": -0.1}, "shift must lie in [0, 0.5] m; given -0.1"),
+        ({"turn": 31}, "turn must lie in [0, 30] deg; given 31.0"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused(option: dict[str, float], message: str) -> None:
+    with pytest.raises(OptionError, match=re.escape(message)):
+        robots.make("quadrotor-gates", **option)
+
+
+def test_a_picture_colours_the_passed_the_next_and_the_one_after() -> None:
+    """Six shapes a gate, four bars and two legs; the third is next."""
+    shapes = SIM.mission.drawing(state(race(passed=2)), 0).shapes
+    assert len(shapes) == 6 * G
+    colours = [shapes[6 * i].rgba[:3] for i in range(G)]
+    assert colours[2] not in colours[:2] + colours[3:]
+    assert colours[0] == colours[4] == colours[5]
+    assert len({colours[0], colours[1], colours[2], colours[3]}) == 4
+
+
+def test_the_bars_of_a_frame_leave_the_opening_free_and_reach_the_outer_edge() -> None:
+    """Of a gate at (0, 0, 2), passed along x with half = 0.4: bars between 0.4 and 0.5 from the middle."""
+    frame = SIM.mission.drawing(state(race()), 0).shapes[:6]
+    boxes = []
+    for shape in frame:
+        reach = np.abs(shape.rotation) @ np.array(shape.size)
+        boxes.append((np.asarray(shape.position) - reach, np.asarray(shape.position) + reach))
+    bars = [(low, high) for low, high in boxes if high[2] > 1.51]
+    assert len(bars) == 4
+    for low, high in bars:
+        gap = max(max(low[i], -high[i]) for i in (1,)), max(low[2] - 2.0, 2.0 - high[2])
+        assert max(gap) == pytest.approx(0.4)
+    assert max(high[1] for _, high in bars) == pytest.approx(0.5)
+    assert max(high[2] for _, high in bars) == pytest.approx(2.5)
+    assert min(low[2] for low, _ in boxes) == pytest.approx(0.0, abs=1e-9)
