@@ -26,12 +26,10 @@ def cross(start: Point, end: Point, clearance: float = CLEARANCE) -> Crossing:
 def verdict(start: Point, end: Point) -> str:
     """Direction and place of a crossing, in words."""
     forward, inside, struck, share = (x.item() for x in cross(start, end))
-    crossed = inside or struck or forward or (start[0] < 0.0) != (end[0] < 0.0)
     assert not (inside and struck)
     assert 0.0 <= share <= 1.0
-    if not crossed:
-        assert not (forward or inside or struck)
-        assert share == 1.0
+    if (start[0] < 0.0) == (end[0] < 0.0):
+        assert (forward, inside, struck, share) == (False, False, False, 1.0)
         return "not at all"
     return f"{'forward' if forward else 'backward'}, {'inside' if inside else 'struck' if struck else 'beside'}"
 
