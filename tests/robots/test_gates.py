@@ -19,7 +19,8 @@ import robots
 from robots.options import OptionError
 from robots.quadrotor import courses, dynamics
 from robots.quadrotor.dynamics import QuadrotorState
-from robots.quadrotor.flight import FlightState, QuadrotorFlight
+from robots.quadrotor.flight import QuadrotorFlight
+from robots.quadrotor.flight_state import FlightState
 from robots.quadrotor.mission import Flown, Outcome
 from robots.quadrotor.tasks import gates
 from robots.quadrotor.tasks.gates import CRASHED, FLYING, MISSED, GateState

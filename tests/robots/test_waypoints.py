@@ -19,7 +19,8 @@ import robots
 from robots.options import OptionError
 from robots.quadrotor import dynamics
 from robots.quadrotor.dynamics import QuadrotorState
-from robots.quadrotor.flight import FlightState, QuadrotorFlight
+from robots.quadrotor.flight import QuadrotorFlight
+from robots.quadrotor.flight_state import FlightState
 from robots.quadrotor.mission import Flown
 from robots.quadrotor.tasks import waypoints
 from robots.quadrotor.tasks.waypoints import WaypointState, nearest_squared, next_point

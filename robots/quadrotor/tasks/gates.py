@@ -40,7 +40,7 @@ from torch import Tensor
 from robots.options import OptionError
 from robots.quadrotor import courses, dynamics
 from robots.quadrotor.dynamics import QuadrotorState
-from robots.quadrotor.flight import FlightState
+from robots.quadrotor.flight_state import FlightState
 from robots.quadrotor.flight_options import FlightOptions
 from robots.quadrotor.gate_crossing import crossing
 from robots.quadrotor.gate_drawing import frame

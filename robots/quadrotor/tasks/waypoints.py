@@ -33,7 +33,7 @@ from torch import Tensor
 from robots.options import OptionError
 from robots.quadrotor import dynamics
 from robots.quadrotor.dynamics import QuadrotorState
-from robots.quadrotor.flight import FlightState
+from robots.quadrotor.flight_state import FlightState
 from robots.quadrotor.flight_options import FlightOptions
 from robots.quadrotor.mission import Drawing, Flown, Mission, Outcome, Pose
 from robots.quadrotor.parameters import QuadrotorParameters
