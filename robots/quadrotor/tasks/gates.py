@@ -40,8 +40,8 @@ from torch import Tensor
 from robots.options import OptionError
 from robots.quadrotor import courses, dynamics
 from robots.quadrotor.dynamics import QuadrotorState
-from robots.quadrotor.flight_state import FlightState
 from robots.quadrotor.flight_options import FlightOptions
+from robots.quadrotor.flight_state import FlightState
 from robots.quadrotor.gate_crossing import crossing
 from robots.quadrotor.gate_drawing import frame
 from robots.quadrotor.mission import Drawing, Flown, Mission, Outcome, Pose
