@@ -143,8 +143,8 @@ class Gates(Mission):
     ) -> None:
         super().__init__(options, parameters, dtype, device)
         laps = "a whole lap is" if options.laps == 1 else f"{options.laps} whole laps are"
-        self.goal = f"{laps} flown and no gate is missed, and no frame or ground touched, until the time is up"  # type: ignore[misc]
-        self.episode_seconds = SECONDS + SECONDS_PER_LAP * options.laps  # type: ignore[misc]
+        self.goal = f"{laps} flown and no gate is missed, and no frame or ground touched, until the time is up"
+        self.episode_seconds = SECONDS + SECONDS_PER_LAP * options.laps
         self.course = courses.course(options.course, dtype, device)
         self.gates = len(self.course[0])
 

@@ -97,8 +97,8 @@ class Waypoints(Mission):
         self, options: WaypointOptions, parameters: QuadrotorParameters, dtype: torch.dtype, device: torch.device
     ) -> None:
         super().__init__(options, parameters, dtype, device)
-        self.episode_seconds = SECONDS_PER_POINT * options.points  # type: ignore[misc]
-        self.target_radius = options.radius  # type: ignore[misc]
+        self.episode_seconds = SECONDS_PER_POINT * options.points
+        self.target_radius = options.radius
 
     def begin(self, draw: Draw, difficulty: Tensor) -> tuple[QuadrotorState, WaypointState]:
         """Drones anywhere in the middle of the arena; difficulty times 90 degrees, 1 m/s and 1 rad/s are the ranges of
