@@ -41,9 +41,9 @@ from robots.simulator import Quantity
 KINDS = ("circle", "eight", "spline")
 CENTRE = (0.0, 0.0, 2.0)  # m, world
 AHEAD = (0.0, 0.1, 0.2, 0.4, 0.6)  # s from now
-SIZE = (0.8, 1.4)  # m, radius of a circle, mean radius of a loop, half width of an eight
+SIZE = (1.0, 1.5)  # m, radius of a circle, mean radius of a loop, half width of an eight
 TILT = 0.4  # rad, of the trajectory's plane
-ROUGHNESS = 0.35  # m, by which the corners of a loop deviate from a circle
+ROUGHNESS = 0.2  # m, by which the corners of a loop deviate from a circle
 SPEED_MIN, SPEED_MAX = 0.5, 2.0  # m/s
 START_RADIUS, START_SPEED, START_TILT = 0.5, 0.5, 0.5  # m, m/s per axis, rad
 FLY_AWAY = 2.0  # m
