@@ -11,6 +11,7 @@ from typing import Any
 from robots.quadrotor.flight import make_flight
 from robots.quadrotor.tasks.gates import GateOptions, Gates
 from robots.quadrotor.tasks.hover import HoverOptions, make_hover
+from robots.quadrotor.tasks.obstacles import ObstacleOptions, Obstacles
 from robots.quadrotor.tasks.track import Track, TrackOptions
 from robots.registry import register, register_family
 from robots.quadrotor.tasks.waypoints import WaypointOptions, Waypoints
@@ -26,6 +27,7 @@ register("quadrotor-hover-gusty", partial(make_hover, "quadrotor-hover-gusty", _
 register("quadrotor-waypoints", partial(make_flight, "quadrotor-waypoints", Waypoints, WaypointOptions()))
 register("quadrotor-gates", partial(make_flight, "quadrotor-gates", Gates, GateOptions()))
 register("quadrotor-track", partial(make_flight, "quadrotor-track", Track, TrackOptions()))
+register("quadrotor-obstacles", partial(make_flight, "quadrotor-obstacles", Obstacles, ObstacleOptions()))
 
 MUJOCO_TASKS = (
     "Ant-v5",
