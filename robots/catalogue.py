@@ -12,6 +12,7 @@ from robots.quadrotor.flight import make_flight
 from robots.quadrotor.tasks.gates import GateOptions, Gates
 from robots.quadrotor.tasks.hover import HoverOptions, make_hover
 from robots.quadrotor.tasks.obstacles import ObstacleOptions, Obstacles
+from robots.quadrotor.tasks.pursuit import Pursuit, PursuitOptions
 from robots.quadrotor.tasks.track import Track, TrackOptions
 from robots.registry import register, register_family
 from robots.quadrotor.tasks.waypoints import WaypointOptions, Waypoints
@@ -28,6 +29,7 @@ register("quadrotor-waypoints", partial(make_flight, "quadrotor-waypoints", Wayp
 register("quadrotor-gates", partial(make_flight, "quadrotor-gates", Gates, GateOptions()))
 register("quadrotor-track", partial(make_flight, "quadrotor-track", Track, TrackOptions()))
 register("quadrotor-obstacles", partial(make_flight, "quadrotor-obstacles", Obstacles, ObstacleOptions()))
+register("quadrotor-pursuit", partial(make_flight, "quadrotor-pursuit", Pursuit, PursuitOptions()))
 
 MUJOCO_TASKS = (
     "Ant-v5",
