@@ -10,7 +10,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
-from torch import Tensor
 
 import robots
 from robots.options import OptionError
@@ -116,38 +115,42 @@ def test_terms_of_the_reward(offset: float, rate: float, at: float, near: float)
     assert set(terms) == set(Track.weights)
 
 
-def fly(offsets: list[float], crash_at_end: bool = False) -> tuple[FlightState, Tensor]:
-    """Final state and whether it terminated, of an episode with one offset per second."""
-    mission = on_circle(0.2)
-    for second, offset in enumerate(offsets):
-        for step in range(100):
-            last = second == len(offsets) - 1 and step == 99
-            outcome = advance(mission, offset, grounded=crash_at_end and last)
-            mission = outcome.mission
-    return flight(CENTRE, mission), outcome.terminated
+def fly(mission: TrackState, offsets: list[float]) -> FlightState:
+    """State after one step per offset [m]."""
+    for offset in offsets:
+        mission = advance(mission, offset).mission
+    return flight(CENTRE, mission)
 
 
 def test_the_error_is_counted_once_the_drone_had_time_to_catch_up() -> None:
-    """RMS of 0.1, 0.1, 0.1 and 0.2 m: sqrt((3 * 0.01 + 0.04) / 4) = 0.1323 m; the first two seconds do not count."""
-    state, terminated = fly([1.5, 1.5, 0.1, 0.1, 0.1, 0.2])
-    assert SIM.metrics(state)["RMS position error [m]"].item() == pytest.approx(math.sqrt(0.0175))
+    """Steps 199 and 200 do not count, 201 to 204 do: sqrt((0.09 + 0.01 + 0.01 + 0.04) / 4) = 0.1936 m."""
+    state = fly(on_circle(0.2, steps=198), [1.5, 1.5, 0.3, 0.1, 0.1, 0.2])
+    assert state.mission.steps.item() == 204
+    assert state.mission.counted.item() == 4
+    assert SIM.metrics(state)["RMS position error [m]"].item() == pytest.approx(math.sqrt(0.15 / 4.0))
     assert SIM.metrics(state)["reference speed [m/s]"].item() == pytest.approx(0.4 * math.pi)
-    assert SIM.success(state).item()
-    assert not terminated.item()
-
-
-def test_too_large_an_error_a_crash_and_an_early_end_are_no_success() -> None:
-    assert not SIM.success(fly([0.0, 0.0, 0.16, 0.16, 0.16, 0.16])[0]).item()
-    assert not SIM.success(fly([0.0] * 5)[0]).item()
-    crashed, terminated = fly([0.0] * 6, crash_at_end=True)
-    assert terminated.item()
-    assert not SIM.success(crashed).item()
-    assert SIM.success(fly([0.0] * 6)[0]).item()
 
 
 def test_an_episode_that_ends_before_anything_counted_gives_no_error() -> None:
-    state, _ = fly([0.3, 0.3])
+    state = fly(on_circle(0.2, steps=198), [0.3, 0.3])
     assert SIM.metrics(state)["RMS position error [m]"].isnan().item()
+    assert not SIM.success(state).item()
+
+
+def before_the_end(error: float, steps: int = 599) -> TrackState:
+    """An episode whose error was the same at every step."""
+    counted = torch.tensor([steps - 200])
+    return on_circle(0.2, steps)._replace(counted=counted, squared_error=error**2 * counted.double())
+
+
+def test_success_is_a_small_error_at_the_time_limit() -> None:
+    assert SIM.spec.max_episode_steps == 600
+    assert SIM.success(fly(before_the_end(0.149), [0.149])).item()
+    assert not SIM.success(fly(before_the_end(0.151), [0.151])).item()
+    assert not SIM.success(fly(before_the_end(0.149, steps=598), [0.149])).item()
+    crash = advance(before_the_end(0.1), 0.1, grounded=True)
+    assert crash.terminated.item()
+    assert not SIM.success(flight(CENTRE, crash.mission)).item()
 
 
 @pytest.mark.parametrize(("offset", "ends"), [(1.99, False), (2.01, True)])
