@@ -75,6 +75,9 @@ _PRESETS: dict[tuple[str, str], Config] = {
         ("quadrotor-hover-gusty", _ON_HIDDEN_LUCK),
         ("quadrotor-waypoints", _ON_NAVIGATION),
         ("quadrotor-gates", _ON_NAVIGATION),
+        ("quadrotor-track", _ON_NAVIGATION),
+        ("quadrotor-obstacles", _ON_NAVIGATION),
+        ("quadrotor-pursuit", _ON_NAVIGATION),
     )
     for algorithm, config in settings.items()
 } | {

@@ -35,7 +35,12 @@ def row(*values: float) -> Tensor:
     return torch.tensor([values], dtype=torch.float64)
 
 
-def body(place: np.ndarray, rotation: Rotation | None = None, velocity: tuple[float, ...] = (0, 0, 0), rate: float = 0.0) -> QuadrotorState:  # fmt: skip
+def body(
+    place: np.ndarray,
+    rotation: Rotation | None = None,
+    velocity: tuple[float, ...] = (0.0, 0.0, 0.0),
+    rate: float = 0.0,
+) -> QuadrotorState:
     quaternion = (rotation or Rotation.identity()).as_quat(scalar_first=True)
     parts = (place, velocity, quaternion, [0.0, rate, 0.0], np.full(4, SIM.parameters.hover_rotor_speed))
     return QuadrotorState(*(torch.tensor(np.array(part), dtype=torch.float64).unsqueeze(0) for part in parts))
@@ -49,7 +54,9 @@ def still(velocity: tuple[float, ...] = (0.0, 0.0, 0.0)) -> PursuitState:
     return PursuitState(home, row(*velocity), row(0, 0, 0), home, torch.zeros(1).double(), recent, *counts)
 
 
-def advance(after: QuadrotorState, mission: PursuitState | None = None, grounded: bool = False, step: int = 1) -> Outcome:  # fmt: skip
+def advance(
+    after: QuadrotorState, mission: PursuitState | None = None, grounded: bool = False, step: int = 1
+) -> Outcome:
     key = torch.tensor([7])
     return SIM.mission.advance(
         Flown(after, after, torch.tensor([grounded]), key, torch.tensor([step]), 0.01), mission or still()
@@ -114,7 +121,7 @@ def test_one_step_by_hand() -> None:
     the target is 0.5 m from home along y, and flies at 1 m/s along z: a = (0.8 n, -0.4, -0.9)."""
     n = math.exp(-0.0125)
     mission = still(velocity=(0.0, 0.0, 1.0))._replace(
-        target=row(*(HOME + [0.0, 0.5, 0.0])), push=row(1.0, 0.0, 0.0), agility=torch.tensor([0.5]).double()
+        target=row(*(HOME + np.array([0.0, 0.5, 0.0]))), push=row(1.0, 0.0, 0.0), agility=torch.tensor([0.5]).double()
     )
     after = manoeuvre(mission, row(0.5, 0.5, 0.5), 0.01)
     acceleration = np.array([0.8 * n, -0.4, -0.9])
@@ -125,7 +132,7 @@ def test_one_step_by_hand() -> None:
 
 def test_what_it_wants_beyond_its_strength_is_cut_to_it() -> None:
     """8 m from home it wants 6.4 m/s^2 and gets 4, in the same direction."""
-    far = still()._replace(target=row(*(HOME + [0.0, 8.0, 0.0])))
+    far = still()._replace(target=row(*(HOME + np.array([0.0, 8.0, 0.0]))))
     np.testing.assert_allclose(wanted(row(0, 0, 0), far), [[0.0, -4.0, 0.0]])
 
 
@@ -176,7 +183,8 @@ def test_turning_the_world_about_its_vertical_changes_nothing_seen(
     first = flight(body(HOME + place, tilt), still(velocity=speed))
     second = flight(body(HOME + turn.apply(place), turn * tilt), still(velocity=tuple(turn.apply(speed))))
     np.testing.assert_allclose(SIM.observe(second), SIM.observe(first), atol=1e-12)
-    assert SIM.signals(second)["bearing [deg]"].item() == pytest.approx(SIM.signals(first)["bearing [deg]"].item(), abs=1e-5)  # fmt: skip
+    bearing = [SIM.signals(state)["bearing [deg]"].item() for state in (first, second)]
+    assert bearing[1] == pytest.approx(bearing[0], abs=1e-5)
 
 
 # --- reward, success, figures -----------------------------------------------------------------------------------------
