@@ -209,7 +209,11 @@ def test_reaching_the_goal_is_success_and_ends_the_episode() -> None:
     mission = lone()._replace(flown=torch.tensor([8.0]).double())
     outcome = advance((7.0, 0.0, 1.5), (7.8, 0.0, 1.5), mission)
     assert outcome.terminated.item()
-    assert outcome.terms["gained"].item() == pytest.approx(0.8)
+    assert outcome.terms["gained"].item() == pytest.approx(0.02)  # 80 m/s pay as 2 m/s
+    slow = advance((7.0, 0.0, 1.5), (7.01, 0.0, 1.5), mission)
+    assert slow.terms["gained"].item() == pytest.approx(0.01)
+    back = advance((7.0, 0.0, 1.5), (6.9, 0.0, 1.5), mission)
+    assert back.terms["gained"].item() == pytest.approx(-0.1)
     assert outcome.terms["reached"].item() == 1.0
     assert outcome.terms["crashed"].item() == 0.0
     state = flight((7.8, 0.0, 1.5), outcome.mission)

@@ -12,8 +12,11 @@ Rays leave from the drone's centre and turn with its heading, not with its tilt:
 
 Reward per step, with the way gained towards the goal and the gap to the nearest surface in metres:
 
-    10 gained + 20 [goal] - 10 [crash] - 0.2 max(0, 1 - gap / 0.3)^2 - 0.01 min(|omega|^2, 25) + 0.02
+    5 min(gained, 0.02) + 20 [goal] - 15 [crash] - 0.1 max(0, 1 - gap / 0.3)^2 - 0.002 min(|omega|^2, 25) + 0.05
     - 0.1 |a - a_previous|^2 / 4
+
+More than 2 m/s is not paid for, and a drone that flies clear of everything is never better off crashing: what its
+turning costs is at most what flying pays.
 
 An episode ends within 0.3 m of the goal, on hitting the floor, an obstacle or, at 3.2 m, the ceiling, and on leaving
 the arena. A hit is geometric: the drone is a ball that moves straight from one control step to the next, so that none
@@ -52,6 +55,7 @@ GOAL_RADIUS = 0.3  # m
 GOAL_SEEN = 2.0  # m
 CEILING = 3.2  # m
 ARENA = ((-2.0, 10.0), (-5.0, 5.0))  # m, along x and y
+PAID_SPEED = 2.0  # m/s towards the goal
 NEAR = 0.3  # m, gap below which closeness costs
 
 RAYS = (
@@ -112,7 +116,7 @@ class Obstacles(Mission):
         *(Quantity(f"goal_{axis}", "m", "body") for axis in "xyz"),
         *(Quantity(f"ray_{azimuth:g}_deg_{elevation:+g}_deg_up", "m", "heading") for azimuth, elevation in RAYS),
     )
-    weights = {"gained": 10.0, "reached": 20.0, "crashed": -10.0, "near": -0.2, "turning": -0.01, "flying": 0.02}  # noqa: RUF012
+    weights = {"gained": 5.0, "reached": 20.0, "crashed": -15.0, "near": -0.1, "turning": -0.002, "flying": 0.05}  # noqa: RUF012
     episode_seconds = 10.0
     target_radius = GOAL_RADIUS
 
@@ -168,7 +172,7 @@ class Obstacles(Mission):
         path = mission.flown + dynamics.squared_norm(after - before).sqrt()
         closeness = (1.0 - gap / NEAR).clamp(0.0, 1.0)
         terms = {
-            "gained": away_before - away,
+            "gained": (away_before - away).clamp_max(PAID_SPEED * flown.duration),
             "reached": reached.to(self.dtype),
             "crashed": crashed.to(self.dtype),
             "near": closeness * closeness,
