@@ -5,7 +5,7 @@ The target is a point with a bounded acceleration
     a = clip(1.6 agility n - 0.8 (p - home) - 0.9 v, 4 m/s^2),    n' = k n + sqrt(1 - k^2) xi,  k = exp(-h / 0.8 s)
 
 where xi is white with unit variance, uniform in each axis, and the z component of n counts a quarter, so that the
-target stays well above the floor. xi is a function of the row's noise key and the step, so branches of a state meet
+target stays clear of the floor. xi is a function of the row's noise key and the step, so branches of a state meet
 the same manoeuvres. The drone looks along its body x; its heading matters here.
 
 Observation, before what every flight sees: the target's position and velocity relative to the drone, in the body frame.
