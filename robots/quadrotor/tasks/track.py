@@ -167,7 +167,7 @@ class Track(Mission):
             "at_reference": ((1.0 + 100.0 * squared) * (1.0 + 0.04 * rate_squared)).reciprocal(),
             "near_reference": (1.0 + squared).reciprocal(),
         }
-        return Outcome(new, terms, crashed)
+        return Outcome(new, terms, crashed.clone())
 
     def _rms(self, mission: TrackState) -> Tensor:
         """(B,) RMS position error over the counted steps so far [m]; NaN before the first."""
