@@ -16,7 +16,8 @@ import robots
 from robots.options import OptionError
 from robots.quadrotor import forest
 from robots.quadrotor.dynamics import QuadrotorState
-from robots.quadrotor.flight import FlightState, QuadrotorFlight, make_flight
+from robots.quadrotor.flight import QuadrotorFlight, make_flight
+from robots.quadrotor.flight_state import FlightState
 from robots.quadrotor.forest import Forest
 from robots.quadrotor.mission import Flown, Outcome, pose_of
 from robots.quadrotor.starts import Draw

@@ -16,7 +16,8 @@ import robots
 from robots import noise
 from robots.options import OptionError
 from robots.quadrotor.dynamics import QuadrotorState
-from robots.quadrotor.flight import FlightState, QuadrotorFlight, make_flight
+from robots.quadrotor.flight import QuadrotorFlight, make_flight
+from robots.quadrotor.flight_state import FlightState
 from robots.quadrotor.mission import Flown, Outcome
 from robots.quadrotor.tasks import pursuit
 from robots.quadrotor.tasks.pursuit import Pursuit, PursuitOptions, PursuitState, manoeuvre, wanted

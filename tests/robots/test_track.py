@@ -15,7 +15,8 @@ import robots
 from robots.options import OptionError
 from robots.quadrotor import trajectories
 from robots.quadrotor.dynamics import QuadrotorState
-from robots.quadrotor.flight import FlightState, QuadrotorFlight, make_flight
+from robots.quadrotor.flight import QuadrotorFlight, make_flight
+from robots.quadrotor.flight_state import FlightState
 from robots.quadrotor.mission import Flown, Outcome
 from robots.quadrotor.tasks import track
 from robots.quadrotor.tasks.track import Track, TrackOptions, TrackState

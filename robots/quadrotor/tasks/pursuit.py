@@ -37,8 +37,8 @@ from robots import noise
 from robots.options import OptionError
 from robots.quadrotor import dynamics
 from robots.quadrotor.dynamics import QuadrotorState
-from robots.quadrotor.flight import FlightState
 from robots.quadrotor.flight_options import FlightOptions
+from robots.quadrotor.flight_state import FlightState
 from robots.quadrotor.mission import Drawing, Flown, Mission, Outcome, Pose, pose_of
 from robots.quadrotor.parameters import QuadrotorParameters
 from robots.quadrotor.scene import Camera

@@ -28,8 +28,8 @@ from torch import Tensor
 from robots.options import OptionError
 from robots.quadrotor import dynamics, trajectories
 from robots.quadrotor.dynamics import QuadrotorState
-from robots.quadrotor.flight import FlightState
 from robots.quadrotor.flight_options import FlightOptions
+from robots.quadrotor.flight_state import FlightState
 from robots.quadrotor.mission import Drawing, Flown, Mission, Outcome, Pose
 from robots.quadrotor.scene import Camera
 from robots.quadrotor.starts import Draw, tilt_and_heading
