@@ -93,13 +93,15 @@ def follow(agility: float, rows: int = 400, steps: int = 800) -> tuple[Tensor, T
 
 def test_the_target_manoeuvres_within_its_bounds() -> None:
     """It accelerates at 4 m/s^2 at most, up to the rounding of a velocity to 1e-7 over 0.01 s, keeps clear of the
-    floor, stays within reach, and does move."""
+    floor, stays around its home, and does move."""
     places, pulls, mission = follow(agility=1.0)
     strength = pulls.norm(dim=2)
     assert strength.max() <= pursuit.MAX_ACCELERATION + 1e-3
     assert strength.max() > 3.0
     assert places[..., 2].min() > 0.5
-    assert (places - mission.home).norm(dim=2).max() < 6.0
+    away = (places - mission.home).norm(dim=2)
+    assert 0.5 < away.mean() < 2.5
+    assert away.max() < 8.0
     speed = mission.velocity.norm(dim=1)
     assert 0.4 < speed.mean() < 2.0
 

@@ -31,6 +31,7 @@ from robots.quadrotor.dynamics import QuadrotorState
 from robots.quadrotor.flight_options import FlightOptions
 from robots.quadrotor.flight_state import FlightState
 from robots.quadrotor.mission import Drawing, Flown, Mission, Outcome, Pose
+from robots.quadrotor.parameters import QuadrotorParameters
 from robots.quadrotor.scene import Camera
 from robots.quadrotor.starts import Draw, tilt_and_heading
 from robots.quadrotor.trajectories import Trajectory
@@ -103,6 +104,13 @@ class Track(Mission):
     episode_seconds = 6.0
     target_radius = 0.08
 
+    def __init__(
+        self, options: FlightOptions, parameters: QuadrotorParameters, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        super().__init__(options, parameters, dtype, device)
+        assert isinstance(options, TrackOptions)
+        self.kind, self.speed = options.trajectory, options.speed
+
     def begin(self, draw: Draw, difficulty: Tensor) -> tuple[QuadrotorState, TrackState]:
         """A trajectory, and a drone near its first point."""
         trajectory, speed = self._trajectory(draw, difficulty)
@@ -121,8 +129,8 @@ class Track(Mission):
         radius, height = size + draw.uniform(8, -rough, rough), draw.uniform(8, -rough, rough)
         shapes = torch.stack((trajectories.circle(size), trajectories.eight(size), trajectories.loop(radius, height)))
         kind = draw.integers(1, 0, len(KINDS) - 1).squeeze(1)
-        if self.options.trajectory != "any":
-            kind = torch.full_like(kind, KINDS.index(self.options.trajectory))
+        if self.kind != "any":
+            kind = torch.full_like(kind, KINDS.index(self.kind))
         points = shapes[kind, torch.arange(draw.num, device=self.device)]
         turn = 2.0 * math.pi
         tilt, axis, heading = (
@@ -132,8 +140,8 @@ class Track(Mission):
         )
         points = trajectories.placed(points, self.constant(*CENTRE).t(), tilt_and_heading(tilt, axis, heading))
         speed = draw.uniform(1, SPEED_MIN, SPEED_MIN + (SPEED_MAX - SPEED_MIN) * difficulty).squeeze(1)
-        if self.options.speed > 0.0:
-            speed = torch.full_like(speed, self.options.speed)
+        if self.speed > 0.0:
+            speed = torch.full_like(speed, self.speed)
         forwards = draw.uniform(1).squeeze(1) < 0.5
         return trajectories.at_speed(points, torch.where(forwards, speed, -speed), draw.uniform(1).squeeze(1)), speed
 
