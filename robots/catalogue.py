@@ -14,8 +14,8 @@ from robots.quadrotor.tasks.hover import HoverOptions, make_hover
 from robots.quadrotor.tasks.obstacles import ObstacleOptions, Obstacles
 from robots.quadrotor.tasks.pursuit import Pursuit, PursuitOptions
 from robots.quadrotor.tasks.track import Track, TrackOptions
-from robots.registry import register, register_family
 from robots.quadrotor.tasks.waypoints import WaypointOptions, Waypoints
+from robots.registry import register, register_family
 from robots.simulator import Simulator
 
 _AIRFRAMES = HoverOptions(mass=0.3, rotor_thrust=0.09, inertia=0.3, rotor_lag=0.3, wind=1.0)
