@@ -111,9 +111,7 @@ def test_an_interrupted_and_resumed_run_equals_one_that_never_stopped(
     (policy, saved), (whole, saved_whole) = policies.restore(tmp_path / "run"), policies.restore(folder)
     ours, theirs = ({**flat(dict(p.state_dict())), **flat(s)} for p, s in ((policy, saved), (whole, saved_whole)))
     assert ours.keys() == theirs.keys()
-    assert (
-        sum(path.startswith("/sampler/roots/") for path in ours) == 5 + 4 + 7 + 1
-    )  # body, task, hidden, elapsed
+    assert sum(path.startswith("/sampler/roots/") for path in ours) == 5 + 4 + 7 + 1  # body, task, hidden, elapsed
     for path in ours.keys() - {"/wall_seconds"}:
         equal = torch.equal(ours[path], theirs[path]) if isinstance(ours[path], Tensor) else ours[path] == theirs[path]
         assert equal, path
