@@ -2,8 +2,8 @@
 
 Observations are normalised by the policy, rewards divided by the running deviation of their discounted sum, and the
 learning rate goes to zero. Two things differ from the usual: minibatches are four times as large, at twice the learning
-rate, which trains as well and several times faster; and advantages are computed once per update. The grid behind it:
-benchmarks/suites/mujoco_tuning.py.
+rate, which takes a quarter of the gradient steps; and advantages are computed once per update. Single runs of some
+points of benchmarks/suites/mujoco_tuning.py chose PPO's settings; those of Hybrid GRPO and GRPO follow from them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ ON_MUJOCO: dict[str, Config] = {"ppo": _PPO, "hybrid-grpo": _HYBRID, "grpo": _GR
 
 _HOPPER = Network(hidden_sizes=(64, 64), init_sigma=1.0)
 SPECIAL: dict[tuple[str, str], Config] = {
-    # A narrower start settles for one long leap and a fall; on HalfCheetah the wider one costs three quarters.
+    # One run each: from 0.6 PPO settled for one long leap and a fall (return 467), from 1.0 it learned to hop (1499),
+    # while on HalfCheetah 1.0 gave 1377 and 0.6 gave 4998.
     **{(name, "Hopper-v5"): dataclasses.replace(config, network=_HOPPER) for name, config in ON_MUJOCO.items()},
     ("grpo", "Reacher-v5"): dataclasses.replace(
         _GRPO, algorithm=dataclasses.replace(_COMPARED, groups="initial_states"), num_envs=8, rollout_steps=50
