@@ -3,65 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-import torch
 
-from robots.mujoco.initial_noise import uniform
-from robots.mujoco.quantities import joint_quantities
-from robots.mujoco.readout import Outcome, Readout, squared_sum
-from robots.mujoco.robot import Robot, View
-from robots.simulator import Quantity
+from robots.mujoco.readout import Readout
+from robots.mujoco.robot import View
+from robots.mujoco.tasks.planar_runner import PlanarRunner
 
 
 @dataclass(frozen=True)
-class Hopper(Robot):
-    """Reward: velocity along x + healthy_reward - ctrl_cost_weight * |action|^2; a fall ends the episode."""
-
-    forward_reward_weight: float = 1.0
-    ctrl_cost_weight: float = 1e-3
-    healthy_reward: float = 1.0
-    reset_noise_scale: float = 5e-3
+class Hopper(PlanarRunner):
+    """A planar runner on one leg."""
 
     model_file: ClassVar[str] = "hopper.xml"
-    frame_skip: ClassVar[int] = 4
-    max_episode_steps: ClassVar[int] = 1000
     view: ClassVar[View] = View(distance=3.2, follow="x", lookat=(0.0, 0.0, 0.7))
 
-    def observe(self, now: Readout) -> np.ndarray:
-        """(B, 11) positions without x, velocities cut at +-10."""
-        return np.concatenate((now.qpos[:, 1:], np.clip(now.qvel, -10, 10)), axis=1)
-
-    def observation(self, model: Any) -> tuple[Quantity, ...]:
-        """Joint positions without the first, joint velocities."""
-        return joint_quantities(model, skip_positions=1)
-
-    def outcome(self, before: Readout, after: Readout, action: np.ndarray, dt: float) -> Outcome:
-        """Speed and staying upright are paid, control costs; a fall ends the episode."""
-        healthy = _healthy(after)
-        forward = self.forward_reward_weight * ((after.qpos[:, 0] - before.qpos[:, 0]) / dt)
-        survive = healthy * self.healthy_reward
-        control = self.ctrl_cost_weight * squared_sum(action)
-        terms = {"reward_forward": forward, "reward_ctrl": -control, "reward_survive": survive}
-        return Outcome((forward + survive) - control, ~healthy, terms)
-
-    def draw(
-        self, num: int, qpos: np.ndarray, qvel: np.ndarray, generator: torch.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Positions and velocities uniform about the model's."""
-        scale = self.reset_noise_scale
-        return qpos + uniform(generator, scale, num, len(qpos)), qvel + uniform(generator, scale, num, len(qvel))
-
-    def position(self, now: Readout) -> np.ndarray:
-        """(B, 3) of the torso."""
-        x, z = now.qpos[:, 0], now.qpos[:, 1]
-        return np.stack((x, np.zeros_like(x), z), axis=1)
-
-
-def _healthy(now: Readout) -> np.ndarray:
-    """(B,) bool: higher than 0.7 m, tilted less than 0.2 rad, everything else within +-100."""
-    z, angle = now.qpos[:, 1], now.qpos[:, 2]
-    rest = np.concatenate((now.qpos[:, 2:], now.qvel), axis=1)
-    within = np.all((rest > -100.0) & (rest < 100.0), axis=1)
-    return np.asarray(within & (z > 0.7) & (z < np.inf) & (angle > -0.2) & (angle < 0.2))
+    def healthy(self, now: Readout) -> np.ndarray:
+        """(B,) bool: higher than 0.7 m, tilted less than 0.2 rad, everything else within +-100."""
+        z, angle = now.qpos[:, 1], now.qpos[:, 2]
+        rest = np.concatenate((now.qpos[:, 2:], now.qvel), axis=1)
+        within = np.all((rest > -100.0) & (rest < 100.0), axis=1)
+        return np.asarray(within & (z > 0.7) & (z < np.inf) & (angle > -0.2) & (angle < 0.2))
