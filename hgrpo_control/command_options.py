@@ -1,0 +1,73 @@
+"""What each command of `hgrpo` but `train` takes; importable without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from hgrpo_control.diagnose_settings import DiagnoseSettings
+from hgrpo_control.task_options import TASK_OPTIONS
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """Fly a trained policy without exploration in fresh episodes; writes evaluation.json into its folder."""
+
+    folder: tyro.conf.Positional[Path]
+    """Run folder."""
+    episodes: int = 100
+    """Episodes flown side by side."""
+    seed: int = 0
+    """Seed of the episodes; training never sees it."""
+    video: bool = False
+    """Also write video.mp4 and episodes.png of the first few episodes."""
+    video_episodes: int = 4
+    """How many."""
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Write a trained policy in a form that runs without the training side of this package."""
+
+    folder: tyro.conf.Positional[Path]
+    """Run folder."""
+    onnx: Path | None = None
+    """Where to write ONNX; policy.onnx in the run folder unless given."""
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """Learning curves and a table of several runs, as PNG and Markdown."""
+
+    folders: tyro.conf.Positional[tuple[Path, ...]]
+    """Run folders."""
+    out: Path = Path("comparison")
+    """Folder to write into."""
+
+
+@dataclass(frozen=True)
+class DiagnoseOptions:
+    """Variance and bias of every estimator's policy gradient at a checkpoint, as a table and a plot in its folder."""
+
+    folder: tyro.conf.Positional[Path]
+    """Run folder."""
+    settings: DiagnoseSettings = field(default_factory=DiagnoseSettings)
+
+
+@dataclass(frozen=True)
+class CheckOptions:
+    """Branch and replay an environment; says what differs, and exits with 1 unless nothing does."""
+
+    environment: tyro.conf.Positional[str]
+    """Task, gymnasium/ID, MODULE:ID or MODULE:FACTORY."""
+    states: int = 100
+    """States branched from."""
+    steps: int = 5
+    """Steps of a branch."""
+    seed: int = 0
+    """Seed of the random actions."""
+    task_options: Annotated[dict[str, str], TASK_OPTIONS] = field(default_factory=dict)
+    """Options of the environment."""
