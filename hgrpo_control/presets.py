@@ -24,6 +24,8 @@ def preset(algorithm: str, task: str) -> Config:
         raise ConfigError(str(error)) from error
     if (algorithm, task) in _PRESETS:
         return _PRESETS[algorithm, task]
+    if task.startswith("gymnasium/"):  # stepped one by one, so as few at a time as the MuJoCo robots
+        return dataclasses.replace(mujoco_presets.ON_MUJOCO[algorithm], task=task)
     return Config(task=task, algorithm=ALGORITHMS[algorithm]())
 
 

@@ -54,6 +54,12 @@ def test_a_task_without_a_preset_gets_the_general_settings(algorithm: str, monke
     assert preset(algorithm, "brand-new") == Config(task="brand-new", algorithm=ALGORITHMS[algorithm]())
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_environments_that_are_stepped_one_by_one_get_small_batches(algorithm: str) -> None:
+    foreign = preset(algorithm, "gymnasium/HalfCheetah-v5")
+    assert foreign == dataclasses.replace(preset(algorithm, "HalfCheetah-v5"), task="gymnasium/HalfCheetah-v5")
+
+
 @pytest.mark.parametrize(
     ("algorithm", "task", "message"),
     [
