@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -106,13 +107,16 @@ def evaluate(words: list[str]) -> None:
     from policies.checkpoint import load
 
     folder = RunFolder.open(options.folder)
-    simulator = make_simulator(folder.read_config())
+    config = folder.read_config()
+    changed = dataclasses.replace(config, task_options=config.task_options | options.task_options)
+    simulator = make_simulator(changed)
     if options.video and simulator.spec.branching_obstacle:
         raise UsageError(f"--video draws earlier states: {simulator.spec.branching_obstacle}")
     record = options.video_episodes if options.video else 0
     if options.video and record < 1:
         raise UsageError(f"video_episodes must be at least 1; given {record}")
     evaluation, recording = fly(load(folder.checkpoint), simulator, options.episodes, options.seed, record)
+    evaluation = dataclasses.replace(evaluation, task_options=changed.task_options)
     evaluation.write(folder.evaluation)
     print(evaluation.summary())
     print(f"evaluation: {folder.evaluation}")

@@ -26,6 +26,8 @@ class EvaluateOptions:
     """Also write video.mp4 and episodes.png of the first few episodes."""
     video_episodes: int = 4
     """How many."""
+    task_options: Annotated[dict[str, str], TASK_OPTIONS] = field(default_factory=dict)
+    """Options of the task that differ from those it was trained with."""
 
 
 @dataclass(frozen=True)

@@ -41,13 +41,17 @@ class Evaluation:
     if none did."""
     metrics: dict[str, float] = field(default_factory=dict)
     """Mean of each of the task's own figures over the episodes that give one; NaN if none does."""
+    task_options: dict[str, Any] = field(default_factory=dict)
+    """Options that the task was given."""
 
     def summary(self) -> str:
-        """The main figures on one line; a task without a goal has no success rate."""
+        """The main figures on one line, without a success rate where the task has no goal, and below it the task's
+        own."""
         success = "" if math.isnan(self.success_rate) else f"success_rate {self.success_rate:.3f}, "
+        own = ", ".join(f"{name} {value:.3g}" for name, value in self.metrics.items() if not math.isnan(value))
         return (
             f"{self.episodes} episodes: return {self.return_mean:.1f} +- {self.return_std:.1f}, "
-            f"{success}length {self.length_mean:.0f}"
+            f"{success}length {self.length_mean:.0f}" + (f"\n{own}" if own else "")
         )
 
     def write(self, path: Path) -> None:

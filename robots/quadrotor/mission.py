@@ -57,7 +57,7 @@ class Flown(NamedTuple):
     grounded: Tensor
     """(B,) bool, whether the body stood on the floor at the end of any substep."""
     noise_key: Tensor
-    """(B,) int64 key for robots.noise, which no one else draws from."""
+    """(B,) int64 key of the row. Gusts draw from it, so a mission draws from a split of its own (`noise.split`)."""
     steps: Tensor
     """(B,) int64 control steps since the episode began, this one included: the counter to draw at."""
     duration: float

@@ -194,13 +194,6 @@ def test_a_task_without_a_goal_has_no_success_in_any_output(capsys: pytest.Captu
     assert all(math.isnan(row.success_rate) for row in rows)
 
 
-def test_a_policy_flies_in_the_task_with_the_options_it_was_trained_with() -> None:
-    out = ("--out", "small", "--task-options", "quadrotor=cf2x")
-    assert main(["train", "ppo", "quadrotor-hover", *TINY, *out]) == 0
-    assert policies.load("small").spec.robot == "cf2x"
-    assert main(["evaluate", "small", "--episodes", "2"]) == 0
-
-
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the device asked for exists here")
 def test_a_device_that_is_not_there_is_one_line(complaint: Complaint) -> None:
     assert "cuda" in complaint(*HOVER, *TINY, "--task-options", "device=cuda").lower()

@@ -244,6 +244,7 @@ def test_the_file_holds_every_figure(tmp_path: Path) -> None:
         "terminated_rate": 0.5,
         "final_second": {"error [m]": 0.0, "tick [1]": 18.0},
         "metrics": {"points [1]": 3.0, "nothing [1]": None},  # row 1 ends after 3 steps
+        "task_options": {},
     }
 
 
@@ -252,7 +253,7 @@ def test_a_task_without_a_goal_has_no_success_rate(tmp_path: Path) -> None:
     simulator.spec = dataclasses.replace(simulator.spec, goal="")
     evaluation, _ = evaluate(fresh_policy(simulator), simulator, episodes=2, seed=8)
     assert math.isnan(evaluation.success_rate)
-    assert evaluation.summary() == "2 episodes: return 13.0 +- 7.0, length 12"  # 11.5, rounded to even
+    assert evaluation.summary() == "2 episodes: return 13.0 +- 7.0, length 12\npoints [1] 3"  # 11.5, rounded to even
     evaluation.write(tmp_path / "evaluation.json")
     figures = json.loads((tmp_path / "evaluation.json").read_text())
     assert figures["success_rate"] is None

@@ -1,0 +1,62 @@
+"""`hgrpo evaluate` in the task that a run was trained on, and in that task with other options."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import policies
+from hgrpo_control.cli import main
+
+TINY = ("--num-envs", "16", "--rollout-steps", "8", "--hidden-sizes", "8", "--update-epochs", "1")
+TINY += ("--num-minibatches", "2", "--total-steps", "128")
+
+
+@pytest.fixture(autouse=True)
+def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test works in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+
+
+def train(task: str, *options: str) -> None:
+    assert main(["train", "ppo", task, *TINY, "--out", "run", "--task-options", *options]) == 0
+
+
+def evaluate(*words: str) -> dict[str, object]:
+    assert main(["evaluate", "run", "--episodes", "2", *words]) == 0
+    return json.loads(Path("run/evaluation.json").read_text())
+
+
+def test_a_policy_flies_in_the_task_with_the_options_it_was_trained_with() -> None:
+    train("quadrotor-hover", "quadrotor=cf2x")
+    assert policies.load("run").spec.robot == "cf2x"
+    assert evaluate()["task_options"] == {"quadrotor": "cf2x"}
+
+
+def test_single_options_are_replaced_and_the_others_stay(capsys: pytest.CaptureFixture[str]) -> None:
+    train("quadrotor-track", "trajectory=circle", "speed=1")
+    found = evaluate("--task-options", "speed=2")
+    assert found["task_options"] == {"trajectory": "circle", "speed": "2"}
+    metrics = found["metrics"]
+    assert isinstance(metrics, dict)
+    assert metrics["reference speed [m/s]"] == 2.0
+    assert "reference speed [m/s] 2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("sped=2",), "unknown task option 'sped'; did you mean 'speed'?"),
+        (("interface=velocity",), "other observation or action entries"),
+    ],
+)
+def test_what_the_task_or_the_policy_does_not_take_is_one_line(
+    words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train("quadrotor-track")
+    capsys.readouterr()
+    assert main(["evaluate", "run", "--task-options", *words]) == 2
+    assert said in capsys.readouterr().err
+    assert not Path("run/evaluation.json").exists()
