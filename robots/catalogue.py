@@ -64,3 +64,12 @@ def _gymnasium(name: str, **options: Any) -> Simulator:
 
 
 register_family("gymnasium", _gymnasium, "any Gymnasium environment: gymnasium/ID, gymnasium/MODULE:ID or :FACTORY")
+
+
+def _drones(name: str, **options: Any) -> Simulator:
+    from robots.adapters.drones.simulator import make_drones  # only whoever names such a task pays for the import
+
+    return make_drones(name, **options)
+
+
+register_family("gpd", _drones, "gym-pybullet-drones: gpd/HoverAviary, gpd/MultiHoverAviary or gpd/VelocityAviary")

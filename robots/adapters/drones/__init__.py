@@ -1,0 +1,1 @@
+"""gym-pybullet-drones behind our contract: docs/gym-pybullet-drones.md."""

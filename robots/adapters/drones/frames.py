@@ -1,0 +1,27 @@
+"""Messages between a simulator and its workers: one byte that says what it is, eight that say how long, the content."""
+
+from __future__ import annotations
+
+import struct
+from typing import BinaryIO
+
+ROWS, FACTS, FAILED = b"R", b"F", b"X"
+
+
+def send(stream: BinaryIO, kind: bytes, content: bytes) -> None:
+    """Write one message; raises BrokenPipeError where nobody listens."""
+    stream.write(kind + struct.pack("<Q", len(content)) + content)
+    stream.flush()
+
+
+def receive(stream: BinaryIO) -> tuple[bytes, bytes]:
+    """Kind and content of the next message; raises EOFError where the other side has gone."""
+    head = _exactly(stream, 9)
+    return head[:1], _exactly(stream, struct.unpack("<Q", head[1:])[0])
+
+
+def _exactly(stream: BinaryIO, size: int) -> bytes:
+    content = stream.read(size)
+    if len(content) < size:
+        raise EOFError("the stream ended inside a message" if content else "the stream ended")
+    return content
