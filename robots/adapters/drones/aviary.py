@@ -59,6 +59,8 @@ class Aviary:
     def step(self, row: np.ndarray, action: np.ndarray) -> np.ndarray:
         """(width + 4 n + 2,) new physics, rotor speeds, reward, terminated of a packed row and an action (n, A)."""
         env = self.env
+        if not np.isfinite(row).all():  # PyBullet never returns from such a step
+            return np.concatenate((row[: self.row.width], np.zeros(4 * len(self.bodies)), (0.0, 1.0)))
         self.restore(row)
         _, reward, terminated, gone, _ = env.step(action.astype(np.float32))
         # the step counter stands at 0, so that `gone` never means the time limit
@@ -105,7 +107,7 @@ class Aviary:
         return int(pybullet.saveState(physicsClientId=self.client))
 
     def _forces(self, rpm: np.ndarray, drone: int) -> None:
-        """The environment's rotor forces; in the first physics step after a restore, turned by the remembered attitude."""
+        """Rotor forces of rpm (4,); in the first physics step after a restore, turned by the remembered attitude."""
         turned_by = self._turned_by[drone]
         if turned_by is None:
             self._own_forces(rpm, drone)

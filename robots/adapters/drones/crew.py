@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
 import subprocess
 import sys
 import weakref
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -47,7 +48,8 @@ class Crew:
             for _ in range(workers)
         ]
         self._close = weakref.finalize(self, _stop, self.processes)
-        self.facts: dict[str, Any] = [json.loads(self._receive(i, frames.FACTS)) for i in range(workers)][0]
+        answers = [self._receive(worker, frames.FACTS) for worker in range(workers)]
+        self.facts: dict[str, Any] = json.loads(answers[0])
 
     def step(self, rows: np.ndarray, width: int) -> np.ndarray:
         """(B, width) answers to packed rows (B, k), one message per worker; raises WorkerError."""
@@ -80,7 +82,7 @@ class Crew:
             self._fail(worker, content.decode(errors="replace"))
         return content
 
-    def _fail(self, worker: int, reason: str) -> Any:
+    def _fail(self, worker: int, reason: str) -> NoReturn:
         self.close()
         code = self.processes[worker].returncode
         raise WorkerError(
@@ -90,16 +92,13 @@ class Crew:
 
 def _stop(processes: list[subprocess.Popen[bytes]]) -> None:
     for process in processes:
-        if process.stdin is not None:
-            try:
-                process.stdin.close()
-            except BrokenPipeError:
-                pass  # it has gone already
+        for stream in (process.stdin, process.stdout):
+            with contextlib.suppress(BrokenPipeError):  # it has gone already
+                if stream is not None:
+                    stream.close()
     for process in processes:
         try:
             process.wait(timeout=5.0)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        if process.stdout is not None:
-            process.stdout.close()

@@ -85,7 +85,7 @@ class AviarySimulator:
         """One control step with actions (B, n A), clipped to their bounds; raises WorkerError where a worker fails."""
         command = action.float().reshape(-1, *self.low.shape).clamp(self.low, self.high)
         answers = self.crew.step(self.row.pack(state, command), self.row.width + 4 * self.drones + 2)
-        physics = [torch.from_numpy(np.ascontiguousarray(part)) for part in self.row.unpack(answers)]
+        physics = [torch.from_numpy(part.copy()) for part in self.row.unpack(answers)]
         rpm = torch.from_numpy(answers[:, self.row.width : -2].reshape(-1, self.drones, 4).copy())
         actions = torch.cat((state.actions[:, 1:], command.unsqueeze(1)), dim=1) if self.history else state.actions
         new = AviaryState(*physics, rpm, actions)
