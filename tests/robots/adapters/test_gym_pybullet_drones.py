@@ -60,8 +60,12 @@ def alike(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
 
 @pytest.mark.parametrize(
     ("name", "action"),
-    [*(("HoverAviary", a) for a in ACTIONS), ("MultiHoverAviary", "rpm"), ("MultiHoverAviary", "pid")]
-    + [("VelocityAviary", "vel")],
+    [
+        *(("HoverAviary", action) for action in ACTIONS),
+        ("MultiHoverAviary", "rpm"),
+        ("MultiHoverAviary", "pid"),
+        ("VelocityAviary", "vel"),
+    ],
 )
 def test_a_branch_replays_to_the_bit_in_the_air_and_on_the_ground(name: str, action: str) -> None:
     with made(name, action=action) as simulator:

@@ -62,8 +62,8 @@ def test_messages_come_back_whole_and_a_torn_one_is_an_error() -> None:
 
 def test_attitudes_follow_roll_pitch_yaw() -> None:
     # Half a turn about one axis is that axis: q = (axis sin 90, cos 90). Yaw 90 after roll 90: q = q_yaw q_roll with
-    # q_roll = (s, 0, 0, s), q_yaw = (0, 0, s, s), s = sqrt(1/2); xyz = s (s, 0, 0) + s (0, 0, s) + (0, 0, s) x (s, 0, 0)
-    # = (1/2, 1/2, 1/2), w = 1/2.
+    # q_roll = (s, 0, 0, s), q_yaw = (0, 0, s, s), s = sqrt(1/2); xyz = s (s, 0, 0) + s (0, 0, s)
+    # + (0, 0, s) x (s, 0, 0) = (1/2, 1/2, 1/2), w = s s = 1/2.
     half, quarter = math.pi, math.pi / 2
     angles = torch.tensor([[half, 0, 0], [0, half, 0], [0, 0, half], [quarter, 0, quarter]], dtype=torch.float64)
     expected = torch.tensor([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0.5, 0.5, 0.5, 0.5]], dtype=torch.float64)
