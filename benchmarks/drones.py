@@ -1,6 +1,6 @@
 """What branching an aviary costs: resets, steps and branches against its environment driven one step at a time.
 
-python benchmarks/gym_pybullet_drones.py [--aviary HoverAviary] [--action rpm] [--workers 1] [--rows 16] [--seconds 5]
+python benchmarks/drones.py [--aviary HoverAviary] [--action rpm] [--workers 1] [--rows 16] [--seconds 5]
 """
 
 from __future__ import annotations
