@@ -85,10 +85,12 @@ class AviarySimulator:
         """One control step with actions (B, n A), clipped to their bounds; raises WorkerError where a worker fails."""
         command = action.float().reshape(-1, *self.low.shape).clamp(self.low, self.high)
         answers = self.crew.step(self.row.pack(state, command), self.row.width + 4 * self.drones + 2)
-        physics = [torch.from_numpy(part.copy()) for part in self.row.unpack(answers)]
+        position, quaternion, velocity, spin, link, memory, rpy = (
+            torch.from_numpy(part.copy()) for part in self.row.unpack(answers)
+        )
         rpm = torch.from_numpy(answers[:, self.row.width : -2].reshape(-1, self.drones, 4).copy())
         actions = torch.cat((state.actions[:, 1:], command.unsqueeze(1)), dim=1) if self.history else state.actions
-        new = AviaryState(*physics, rpm, actions)
+        new = AviaryState(position, quaternion, velocity, spin, link, memory, rpy, rpm, actions)
         reward = torch.from_numpy(answers[:, -2].astype(np.float32))
         return Step(new, self.observe(new), reward, torch.from_numpy(answers[:, -1] != 0.0) | self.diverged(new))
 
@@ -123,8 +125,8 @@ class AviarySimulator:
 
         Raises robots.render.MissingGraphicsError where no picture can be drawn.
         """
-        pose = [part[row].numpy() for part in (state.position, state.quaternion, state.rpm)]
-        return self._painter.draw(*pose, width, height, trail)
+        position, quaternion, rpm = (part[row].numpy() for part in (state.position, state.quaternion, state.rpm))
+        return self._painter.draw(position, quaternion, rpm, width, height, trail)
 
     def close(self) -> None:
         """End the worker processes."""
