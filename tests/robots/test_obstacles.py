@@ -121,16 +121,24 @@ def test_start_and_goal_are_free_and_inside() -> None:
 
 
 def test_rays_see_the_column_the_sphere_and_the_ground() -> None:
-    """From (1, 0, 1.5): the column's surface is 1.75 m ahead. From (0, 0, 1.5) the sphere's is 2.75 m to the left. The
-    ray 25 degrees down meets the ground, 1.5 m below, after 1.5 / sin 25 = 3.549 m, and ahead the column first, after
-    1.75 / cos 25 = 1.931 m."""
+    """From (1, 0, z) the column's surface is 1.75 m ahead, 1.75 / cos 15 along a ray 15 degrees up, which points ahead
+    where the heading is 10 degrees to the right. From (0, 0, 1.5) the sphere's is 2.75 m to the left. From 0.8 m up a
+    ray 15 degrees down meets the ground after 0.8 / sin 15 = 3.091 m, from 1.5 m up after more than 4 m."""
     rays = seen(flight((1.0, 0.0, 1.5), lone()))
     assert rays["ray_0_deg_+0_deg_up"] == pytest.approx(1.75)
-    assert rays["ray_0_deg_-25_deg_up"] == pytest.approx(1.75 / math.cos(math.radians(25.0)))
-    assert rays["ray_180_deg_-25_deg_up"] == pytest.approx(1.5 / math.sin(math.radians(25.0)))
     assert rays["ray_0_deg_-90_deg_up"] == pytest.approx(1.5)
-    assert rays["ray_180_deg_+0_deg_up"] == 4.0
+    assert rays["ray_180_deg_+0_deg_up"] == rays["ray_200_deg_-15_deg_up"] == 4.0
+    right = Rotation.from_euler("z", -10.0, degrees=True)
+    turned = seen(flight((1.0, 0.0, 1.5), lone(), right))
+    assert turned["ray_10_deg_+15_deg_up"] == pytest.approx(1.75 / math.cos(math.radians(15.0)))
+    low = seen(flight((1.0, 0.0, 0.8), lone()))
+    assert low["ray_200_deg_-15_deg_up"] == pytest.approx(0.8 / math.sin(math.radians(15.0)))
     assert seen(flight((0.0, 0.0, 1.5), lone()))["ray_90_deg_+0_deg_up"] == pytest.approx(2.75)
+
+
+def test_columns_are_met_every_10_degrees() -> None:
+    azimuths = sorted(azimuth for azimuth, elevation in obstacles.RAYS if elevation > -90.0)
+    assert azimuths == [10.0 * i for i in range(36)]
 
 
 @pytest.mark.parametrize("tilt", [0.0, 0.5, -1.2])
@@ -148,7 +156,7 @@ def test_a_nose_that_points_straight_up_leaves_rays_where_they_are() -> None:
     vertical = state._replace(body=state.body._replace(quaternion=exact / exact.norm()))
     assert SIM.observe(vertical).isfinite().all()
     directions = SIM.mission._directions(pose_of(vertical.body))
-    torch.testing.assert_close(directions.norm(dim=0), torch.ones(25, 1).double())
+    torch.testing.assert_close(directions.norm(dim=0), torch.ones(37, 1).double())
 
 
 def test_the_goal_is_seen_from_the_body_and_shortened_to_2_m() -> None:
@@ -268,11 +276,11 @@ def test_a_drone_too_large_for_the_gaps_is_refused() -> None:
 
 
 def test_the_picture_has_the_standing_obstacles_and_the_rays_that_meet_something() -> None:
-    state = flight((1.0, 0.0, 1.5), lone())
+    state = flight((1.0, 0.0, 0.9), lone())  # low enough for the rays that point down
     shapes = SIM.mission.drawing(state, 0).shapes
     kinds = [shape.kind for shape in shapes]
     assert kinds.count("cylinder") == 1
-    rays = SIM.observe(state)[0, 3:28]
+    rays = SIM.observe(state)[0, 3:40]
     hits = int((rays < obstacles.REACH).sum())
     assert hits >= 6
     assert kinds.count("box") == hits

@@ -1,14 +1,16 @@
-"""quadrotor-obstacles: reach a goal 8 m away through a forest that only 25 range rays show.
+"""quadrotor-obstacles: reach a goal 8 m away through a forest that only 37 range rays show.
 
 The forest (forest.py) is drawn with the episode. Observation, before what every flight sees:
 
 | entries | quantity | unit |
 |---|---|---|
 | 0-2 | goal minus position in the body frame, shortened to 2 m | m |
-| 3-27 | distance along each ray to a column, a sphere or the ground, at most 4 | m |
+| 3-39 | distance along each ray to a column, a sphere or the ground, at most 4 | m |
 
-Rays leave from the drone's centre and turn with its heading, not with its tilt: 16 level ones, every 22.5 degrees, four
-25 degrees up and four 25 degrees down, every 90 degrees, and one straight down. Columns reach up to the ceiling.
+Rays leave from the drone's centre and turn with its heading, not with its tilt: three rings of twelve, level, 15 degrees
+up and 15 degrees down, and one straight down. The rings are turned by 10 degrees against each other, so that upright
+columns are met every 10 degrees, and a sphere a little above or below the drone is met at all. Columns reach up to the
+ceiling.
 
 Reward per step, with the way gained towards the goal and the gap to the nearest surface in metres:
 
@@ -59,9 +61,9 @@ PAID_SPEED = 2.0  # m/s towards the goal
 NEAR = 0.3  # m, gap below which closeness costs
 
 RAYS = (
-    *((22.5 * i, 0.0) for i in range(16)),
-    *((90.0 * i, 25.0) for i in range(4)),
-    *((90.0 * i, -25.0) for i in range(4)),
+    *((30.0 * i, 0.0) for i in range(12)),
+    *((30.0 * i + 10.0, 15.0) for i in range(12)),
+    *((30.0 * i + 20.0, -15.0) for i in range(12)),
     (0.0, -90.0),
 )
 """Azimuth from the heading, to the left, and elevation of each ray [deg]."""
@@ -145,7 +147,7 @@ class Obstacles(Mission):
         return body, ObstacleState(planted, goal, straight, torch.zeros_like(straight), gap, no, no.clone())
 
     def observe(self, pose: Pose, mission: ObstacleState) -> Tensor:
-        """(28, B) goal in the body frame, shortened, and rays."""
+        """(40, B) goal in the body frame, shortened, and rays."""
         away = pose.in_body(mission.goal.t() - pose.position)
         shorten = (GOAL_SEEN / dynamics.squared_norm(away).sqrt().clamp_min(1e-6)).clamp_max(1.0)
         rays = forest.ranges(mission.forest, pose.position, self._directions(pose), REACH)
