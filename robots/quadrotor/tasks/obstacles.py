@@ -7,10 +7,10 @@ The forest (forest.py) is drawn with the episode. Observation, before what every
 | 0-2 | goal minus position in the body frame, shortened to 2 m | m |
 | 3-39 | distance along each ray to a column, a sphere or the ground, at most 4 | m |
 
-Rays leave from the drone's centre and turn with its heading, not with its tilt: three rings of twelve, level, 15 degrees
-up and 15 degrees down, and one straight down. The rings are turned by 10 degrees against each other, so that upright
-columns are met every 10 degrees, and a sphere a little above or below the drone is met at all. Columns reach up to the
-ceiling.
+Rays leave from the drone's centre and turn with its heading, not with its tilt: three rings of twelve, level, 15
+degrees up and 15 degrees down, and one straight down. The rings are turned by 10 degrees against each other, so that
+upright columns are met every 10 degrees, and spheres a little above or below the drone are met at all. Columns reach up
+to the ceiling.
 
 Reward per step, with the way gained towards the goal and the gap to the nearest surface in metres:
 
