@@ -41,7 +41,6 @@ from robots.quadrotor.flight_options import FlightOptions
 from robots.quadrotor.flight_state import FlightState
 from robots.quadrotor.mission import Drawing, Flown, Mission, Outcome, Pose, pose_of
 from robots.quadrotor.parameters import QuadrotorParameters
-from robots.quadrotor.scene import Camera
 from robots.quadrotor.starts import Draw, tilt_and_heading
 from robots.shapes import Shape, bar
 from robots.simulator import Quantity
@@ -246,7 +245,7 @@ class Pursuit(Mission):
         eye = pose.position[:, 0]
         shapes.append(bar(eye.tolist(), (eye + self.distance * pose.rows[:, 0, 0]).tolist(), 0.006, _VIEW))
         shapes.append(Shape("sphere", (self.target_radius,), target, (*_GREEN[:3], 0.9)))
-        return Drawing(target, shapes, Camera(mission.home[row].tolist(), 5.0, elevation=-25.0))
+        return Drawing(target, shapes)
 
 
 def _sight(pose: Pose, mission: PursuitState) -> tuple[Tensor, Tensor]:
