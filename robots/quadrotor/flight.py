@@ -27,6 +27,7 @@ from robots.quadrotor.interfaces import Interface, make_interface
 from robots.quadrotor.latency import ActionQueue
 from robots.quadrotor.mission import Flown, Mission, Pose, pose_of
 from robots.quadrotor.parameters import preset
+from robots.quadrotor.physics import make_physics
 from robots.quadrotor.randomization import HiddenParameters
 from robots.quadrotor.scene import QuadrotorScene
 from robots.quadrotor.sensors import Sensors
@@ -78,6 +79,7 @@ class QuadrotorFlight:
         self.duration = 1.0 / self.mission.control_hz
         self.substep = self.duration / self.interface.substeps
         self.airframe = dynamics.airframe(self.parameters, self.substep, dtype, self.device)
+        self.physics = make_physics(options.physics, self.parameters, self.substep)
         drawn = options.latency == "drawn"
         self.sensors = Sensors(options, options.observation_latency, drawn, dtype, self.device)
         self.queue = ActionQueue(options)
@@ -174,8 +176,11 @@ class QuadrotorFlight:
         grounded = None
         for _ in range(self.interface.substeps):
             motors, controller = self.interface.motors(command, body, controller, self.substep)
-            body = dynamics.step(body, motors.t(), frame, self.substep, wind)
-            below = body.position[:, 2] <= 0.0
+            if self.physics is None:
+                body = dynamics.step(body, motors.t(), frame, self.substep, wind)
+                below = body.position[:, 2] <= 0.0
+            else:
+                body, below = self.physics.step(body, motors.t())
             grounded = below if grounded is None else grounded | below
         assert grounded is not None  # there is at least one substep
         if hidden:
@@ -232,7 +237,8 @@ class QuadrotorFlight:
         return self.mission.metrics(state)
 
     def diverged(self, state: FlightState) -> Tensor:
-        """(B,) false: the equations hold at any speed that a quadrotor reaches before it has flown away."""
+        """(B,) false: the equations hold at any speed that a quadrotor reaches before it has flown away, and an engine
+        that gives up raises PhysicsError."""
         return torch.zeros_like(state.steps, dtype=torch.bool)
 
     def signals(self, state: FlightState) -> dict[str, Tensor]:
@@ -271,6 +277,11 @@ class QuadrotorFlight:
         return self._scenes[width, height].draw(
             position, quaternion, rotor_speed, target, trail, drawing.shapes, drawing.camera
         )
+
+    def close(self) -> None:
+        """End what a foreign physics runs beside this process; nothing can be stepped afterwards."""
+        if self.physics is not None:
+            self.physics.close()
 
 
 def _bounds(interface: Interface, dtype: torch.dtype, device: torch.device) -> tuple[Any, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from robots.options import OptionError
 from robots.quadrotor.latency import Latency
+from robots.quadrotor.physics.catalogue import BUILT_IN
 from robots.quadrotor.randomization import Randomization
 from robots.quadrotor.sensors import SensorErrors
 
@@ -19,6 +20,9 @@ class FlightOptions(Randomization, SensorErrors, Latency):
     """Name of a parameter preset."""
     interface: str = "motors"
     """What an action commands; see robots/quadrotor/interfaces."""
+    physics: str = BUILT_IN
+    """What moves the body; see robots/quadrotor/physics. Others than the built-in have an airframe and air of their
+    own, which cannot be randomised."""
     action_difference_penalty: float = 0.0
     """Paid per step: minus this times the mean square of the change of action, actions scaled to [-1, 1]."""
     difficulty: float = 1.0
@@ -28,6 +32,9 @@ class FlightOptions(Randomization, SensorErrors, Latency):
         Randomization.__post_init__(self)
         SensorErrors.__post_init__(self)
         Latency.__post_init__(self)
+        if self.physics != BUILT_IN and self.draws_anything:
+            drawn = ", ".join(f"{name}={share:g}" for name, share in self.ranges.items() if share > 0.0)
+            raise OptionError(f"physics={self.physics} cannot be randomised, only {BUILT_IN} can; given {drawn}")
         if not 0.0 <= self.difficulty <= 1.0:
             raise OptionError(f"difficulty must lie in [0, 1]; given {self.difficulty}")
         if not 0.0 <= self.action_difference_penalty < math.inf:

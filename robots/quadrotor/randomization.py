@@ -65,9 +65,14 @@ class Randomization:
             raise OptionError(f"gust_time must be above 0 s; given {self.gust_time}")
 
     @property
+    def ranges(self) -> dict[str, float]:
+        """Half width or standard deviation of everything that can be drawn, by its option."""
+        return {field.name: getattr(self, field.name) for field in fields(Randomization) if field.name != "gust_time"}
+
+    @property
     def draws_anything(self) -> bool:
         """Whether any two episodes differ in more than where they begin."""
-        return any(getattr(self, field.name) > 0.0 for field in fields(Randomization) if field.name != "gust_time")
+        return any(width > 0.0 for width in self.ranges.values())
 
 
 class HiddenParameters(NamedTuple):

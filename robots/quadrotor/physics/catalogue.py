@@ -1,0 +1,27 @@
+"""The engines by name. Each is imported only when a task asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from robots.options import OptionError
+from robots.quadrotor.parameters import QuadrotorParameters
+from robots.quadrotor.physics.physics import Physics
+from robots.registry import nearest
+
+BUILT_IN = "built-in"
+"""robots/quadrotor/dynamics.py, which needs no engine."""
+
+FOREIGN: dict[str, Callable[[QuadrotorParameters, float], Physics]] = {}
+
+
+def make_physics(name: str, parameters: QuadrotorParameters, duration: float) -> Physics | None:
+    """The engine of a name for an airframe and a period [s]; None for the built-in dynamics.
+
+    Raises OptionError that lists the names, and for an airframe that the engine does not have.
+    """
+    if name == BUILT_IN:
+        return None
+    if name not in FOREIGN:
+        raise OptionError(f"unknown physics {name!r}; {nearest(name, (BUILT_IN, *FOREIGN))}")
+    return FOREIGN[name](parameters, duration)
