@@ -17,8 +17,11 @@ COMBINATIONS: list[dict[str, Any]] = [
     {"interface": "motors", **EVERY_FACTOR, **EVERY_ERROR, **LATE, "latency": "drawn", "action_history": 2},
     {"interface": "ctbr", "wind": 1.0, "gust": 2.0, **LATE, "action_difference_penalty": 0.5},
     {"interface": "velocity", "mass": 0.2, "rate_noise": 0.1, "difficulty": 0.5, "action_history": 0},
+    {"interface": "ctbr", "physics": "mujoco", **EVERY_ERROR, **LATE},
 ]
 """Options of any quadrotor task: each interface and each of the others at least once."""
 TASKS: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in robots.names()]
 TASKS += [("quadrotor-hover", options) for options in COMBINATIONS]
-NAMES = [name + "".join(f"-{v}" for k, v in options.items() if k == "interface") for name, options in TASKS]
+NAMES = [
+    name + "".join(f"-{v}" for k, v in options.items() if k in ("interface", "physics")) for name, options in TASKS
+]

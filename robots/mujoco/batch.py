@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import mujoco
 import numpy as np
 import torch
 from mujoco.batch import Batch, SimulationError
 
-from robots.mujoco.randomization import ModelFields
 from robots.mujoco.readout import Derived
 
 _DIVERGED = [
@@ -33,6 +32,22 @@ class Rows(NamedTuple):
     """(B, ...) the fields that were asked for, by key."""
     diverged: np.ndarray
     """(B,) bool, where MuJoCo gave up: not finite, or too large to go on."""
+
+
+class BoundFields(Protocol):
+    """Model fields of a batch's rows."""
+
+    def write(self, factors: np.ndarray) -> None:
+        """Give the first B rows the models of `factors` (B, P)."""
+        ...
+
+
+class RowFields(Protocol):
+    """Fields of a model that differ from row to row."""
+
+    def bind(self, batch: Any) -> BoundFields:
+        """The same fields of a batch's rows."""
+        ...
 
 
 @contextmanager
@@ -55,7 +70,7 @@ class RowPool:
     """
 
     def __init__(
-        self, model: Any, frame_skip: int, derived: Mapping[str, Derived], fields: ModelFields | None = None
+        self, model: Any, frame_skip: int, derived: Mapping[str, Derived], fields: RowFields | None = None
     ) -> None:
         self.model, self.frame_skip, self.fields = model, frame_skip, fields
         self.state_size = int(mujoco.mj_stateSize(model, mujoco.mjtState.mjSTATE_INTEGRATION))
@@ -92,7 +107,7 @@ class _Batch:
         model: Any,
         capacity: int,
         selections: Mapping[str, tuple[str, np.ndarray | slice]],
-        fields: ModelFields | None,
+        fields: RowFields | None,
     ) -> None:
         self.model, self.capacity, self.selections, self.fields = model, capacity, selections, fields
         # Contact forces per body are computed from an MjData as the step left it, so each row needs one of its own.
@@ -164,6 +179,21 @@ class _Batch:
             for key, (field, rows) in self.selections.items()
         }
         return Rows(self.state[:num].copy(), derived, diverged)
+
+
+def state_slices(model: Any, *components: str) -> dict[str, slice]:
+    """Where components, such as QPOS, lie in an integration row: they follow each other in the order of their bits in
+    mjtState."""
+    slices, start = {}, 0
+    wanted = {getattr(mujoco.mjtState, f"mjSTATE_{name}").value: name for name in components}
+    for bit in range(mujoco.mjtState.mjNSTATE.value):
+        if not mujoco.mjtState.mjSTATE_INTEGRATION.value >> bit & 1:
+            continue
+        size = int(mujoco.mj_stateSize(model, 1 << bit))
+        if 1 << bit in wanted:
+            slices[wanted[1 << bit]] = slice(start, start + size)
+        start += size
+    return slices
 
 
 def _rows(model: Any, wanted: Derived) -> np.ndarray | slice:

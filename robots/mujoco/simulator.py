@@ -13,15 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robots.mujoco.batch import RowPool, Rows, without_warnings
+from robots.mujoco.batch import RowPool, Rows, state_slices, without_warnings
 from robots.mujoco.randomization import ModelFields, Randomization
 from robots.mujoco.readout import Readout
 from robots.mujoco.robot import Robot
 from robots.mujoco.scene import MujocoScene
 from robots.options import read_options
 from robots.simulator import Quantity, SimulatorSpec, Step
-
-_COMPONENTS = {"QPOS": "qpos", "QVEL": "qvel", "CTRL": "ctrl"}
 
 
 class MujocoState(NamedTuple):
@@ -80,7 +78,7 @@ class MujocoSimulator:
         self.fields = ModelFields(self.model, randomization) if randomization.draws_anything else None
         self.pool = RowPool(self.model, robot.frame_skip, robot.derived, self.fields)
         self.dt = float(self.model.opt.timestep) * robot.frame_skip
-        self._slices = _state_slices(self.model)
+        self._slices = state_slices(self.model, "QPOS", "QVEL", "CTRL")
         self._layout, self._derived_size = _derived_layout(self.model, self.pool.selections)
         self._mass = np.empty((0, self.model.nbody))
         self._scenes: dict[tuple[int, int], MujocoScene] = {}
@@ -190,9 +188,9 @@ class MujocoSimulator:
         factors = None if isinstance(state.factors, tuple) else state.factors.numpy()
         num = len(physics)
         return Readout(
-            qpos=physics[:, self._slices["qpos"]],
-            qvel=physics[:, self._slices["qvel"]],
-            control=physics[:, self._slices["ctrl"]],
+            qpos=physics[:, self._slices["QPOS"]],
+            qvel=physics[:, self._slices["QVEL"]],
+            control=physics[:, self._slices["CTRL"]],
             derived={key: derived[:, part].reshape(num, *shape) for key, (part, shape) in self._layout.items()},
             body_mass=self._masses(num) if self.fields is None else self.fields.body_mass(factors, num),
         )
@@ -238,21 +236,6 @@ def _keep(new: MujocoState, old: MujocoState, rows: Tensor) -> MujocoState:
 def _zero(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Values (B,) with 0 in some rows (B,) bool."""
     return np.where(rows, 0.0, values)
-
-
-def _state_slices(model: Any) -> dict[str, slice]:
-    """Where positions, velocities and controls lie in an integration row: its components follow each other in the order
-    of their bits in mjtState."""
-    slices, start = {}, 0
-    wanted = {getattr(mujoco.mjtState, f"mjSTATE_{name}").value: key for name, key in _COMPONENTS.items()}
-    for bit in range(mujoco.mjtState.mjNSTATE.value):
-        if not mujoco.mjtState.mjSTATE_INTEGRATION.value >> bit & 1:
-            continue
-        size = int(mujoco.mj_stateSize(model, 1 << bit))
-        if 1 << bit in wanted:
-            slices[wanted[1 << bit]] = slice(start, start + size)
-        start += size
-    return slices
 
 
 def _derived_layout(

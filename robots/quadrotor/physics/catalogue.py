@@ -12,7 +12,14 @@ from robots.registry import nearest
 BUILT_IN = "built-in"
 """robots/quadrotor/dynamics.py, which needs no engine."""
 
-FOREIGN: dict[str, Callable[[QuadrotorParameters, float], Physics]] = {}
+
+def _mujoco(parameters: QuadrotorParameters, duration: float) -> Physics:
+    from robots.quadrotor.physics.free_body import FreeBody
+
+    return FreeBody(parameters, duration)
+
+
+FOREIGN: dict[str, Callable[[QuadrotorParameters, float], Physics]] = {"mujoco": _mujoco}
 
 
 def make_physics(name: str, parameters: QuadrotorParameters, duration: float) -> Physics | None:

@@ -1,0 +1,71 @@
+"""The quadrotor as a MuJoCo model: a free body, four rotor actuators at their places, a floor.
+
+- A rotor's thrust is the activation of its actuator, in newton, and follows the commanded thrust by MuJoCo's exact
+  first-order filter. So it is thrust that lags here, in dynamics.py it is speed; near a working point that is the same.
+- The force of a physics step is that of the activation at its end (`actearly`), so that rotors without lag follow at
+  once.
+- Drag is damping of the three translations, linear as it was identified; MuJoCo's fluid models are of a solid body, its
+  torque included, and not of rotors. It acts along the axes of the world, where dynamics.py has those of the body:
+  across and along the rotor axis the presets' coefficients differ by at most an eighth.
+- The body meets the floor as a cylinder as wide as its rotors' places.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import mujoco
+
+from robots.quadrotor.parameters import GRAVITY, QuadrotorParameters
+
+LONGEST_STEP = 1e-3  # s
+HALF_HEIGHT = 0.0125  # m
+_SIGNS = ((1, -1), (-1, -1), (-1, 1), (1, 1))  # of x and y: front right, back right, back left, front left
+_TURNS = (-1, 1, -1, 1)  # of the reaction torque about z
+
+
+def physics_steps(duration: float) -> int:
+    """How many equal physics steps of at most 1 ms a period [s] takes."""
+    return max(1, math.ceil(duration / LONGEST_STEP - 1e-6))
+
+
+def build_model(parameters: QuadrotorParameters, timestep: float) -> Any:
+    """The mujoco.MjModel of an airframe, with a physics step [s].
+
+    Its only sensor counts the contacts between body and floor.
+    """
+    model = mujoco.MjModel.from_xml_string(_mjcf(parameters, timestep))
+    across, along = parameters.drag
+    model.dof_damping[:] = (across, across, along, 0.0, 0.0, 0.0)
+    return model
+
+
+def _mjcf(parameters: QuadrotorParameters, timestep: float) -> str:
+    p, moments = parameters, " ".join(repr(moment) for moment in parameters.inertia)
+    places = "".join(
+        f'\n      <site name="rotor_{i}" pos="{x * p.rotor_offset!r} {y * p.rotor_offset!r} 0"/>'
+        for i, (x, y) in enumerate(_SIGNS, start=1)
+    )
+    rotors = "".join(
+        f'\n    <general name="rotor_{i}" site="rotor_{i}" gear="0 0 1 0 0 {turn * p.torque_per_thrust!r}" '
+        f'dyntype="filterexact" dynprm="{p.rotor_time_up!r}" actearly="true"/>'
+        for i, turn in enumerate(_TURNS, start=1)
+    )
+    return f"""
+<mujoco>
+  <option timestep="{timestep!r}" gravity="0 0 {-GRAVITY}"/>
+  <worldbody>
+    <geom name="floor" type="plane" size="0 0 1"/>
+    <body name="quadrotor">
+      <freejoint/>
+      <inertial pos="0 0 0" mass="{p.mass!r}" diaginertia="{moments}"/>
+      <geom name="body" type="cylinder" size="{math.sqrt(2.0) * p.rotor_offset!r} {HALF_HEIGHT}"/>{places}
+    </body>
+  </worldbody>
+  <actuator>{rotors}
+  </actuator>
+  <sensor>
+    <contact geom1="body" geom2="floor" data="found"/>
+  </sensor>
+</mujoco>"""
