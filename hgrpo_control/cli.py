@@ -14,6 +14,7 @@ from hgrpo_control.command_options import (
     DiagnoseOptions,
     EvaluateOptions,
     ExportOptions,
+    TransferOptions,
 )
 
 if TYPE_CHECKING:
@@ -130,6 +131,32 @@ def evaluate(words: list[str]) -> None:
         print(f"video: {folder.video}")
 
 
+def transfer(words: list[str]) -> None:
+    """`hgrpo transfer DIR --to PHYSICS [options]`."""
+    options = parse(TransferOptions, words, "hgrpo transfer")
+    if options.video:
+        from robots.render import require_gl
+
+        require_gl()
+    from rich.console import Console
+
+    from hgrpo_control import transfer_report
+    from hgrpo_control.run_folder import RunFolder
+    from hgrpo_control.transfer import Exported, places
+    from policies.checkpoint import load
+    from sim2real.export_onnx import export_onnx
+    from sim2real.onnx_policy import OnnxPolicy
+
+    folder = RunFolder.open(options.folder)
+    with places(folder.read_config(), options.to) as there_and_at_home:
+        export_onnx(load(folder.checkpoint), folder.onnx)
+        result = there_and_at_home.fly(Exported(OnnxPolicy(folder.onnx)), options.episodes, options.seed)
+        written = transfer_report.write(result, folder, options.video)
+    Console().print(transfer_report.table(result))
+    for line in (*transfer_report.notes(result), *(f"{kind}: {path}" for kind, path in written.items())):
+        print(line)
+
+
 def export(words: list[str]) -> None:
     """`hgrpo export DIR [options]`."""
     options = parse(ExportOptions, words, "hgrpo export")
@@ -235,6 +262,9 @@ COMMANDS: dict[str, Command] = {
     "tasks": Command(tasks, "", "every task, its spaces and its simulator"),
     "train": Command(train, "ALGORITHM TASK [--out DIR ...]", "train a policy (ppo, grpo, hybrid-grpo); --resume DIR"),
     "evaluate": Command(evaluate, "DIR [--video ...]", "fly a trained policy in fresh episodes"),
+    "transfer": Command(
+        transfer, "DIR --to PHYSICS [--video ...]", "fly a policy in another physics: mujoco, gym-pybullet-drones"
+    ),
     "export": Command(export, "DIR [--onnx PATH]", "write a trained policy as ONNX"),
     "check": Command(check, "ENV [--states K ...]", "branch and replay an environment: is it exact?"),
     "compare": Command(compare, "DIR DIR ...", "learning curves and a table of several runs"),

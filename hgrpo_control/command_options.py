@@ -31,6 +31,25 @@ class EvaluateOptions:
 
 
 @dataclass(frozen=True)
+class TransferOptions:
+    """Fly an exported policy of a quadrotor task in another physics and at home, from the same starts.
+
+    Writes policy.onnx, transfer-NAME.json and transfer-NAME.png into its folder.
+    """
+
+    folder: tyro.conf.Positional[Path]
+    """Run folder."""
+    to: str
+    """Where: mujoco or gym-pybullet-drones; docs/sim2sim.md says what flies there."""
+    episodes: int = 100
+    """Episodes flown in each place, side by side."""
+    seed: int = 0
+    """Seed of the starts; training never sees it."""
+    video: bool = False
+    """Also write transfer-NAME.mp4, the first few flights there."""
+
+
+@dataclass(frozen=True)
 class ExportOptions:
     """Write a trained policy in a form that runs without the training side of this package."""
 

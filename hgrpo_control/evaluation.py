@@ -6,19 +6,32 @@ import json
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from policies.actor_critic import ActorCritic
+from policies.spec import PolicySpec
 from robots.episodes import Episodes, Transition, advance, begin
 from robots.simulator import Simulator, episode_metrics, map_state, select
 
 
 class PolicyMismatchError(ValueError):
     """Raised when a policy is asked to act in a task it was not made for."""
+
+
+class Pilot(Protocol):
+    """Whatever acts on observations: a policy, or what was exported of it."""
+
+    @property
+    def spec(self) -> PolicySpec:
+        """What it reads and commands."""
+        ...
+
+    def __call__(self, observation: Tensor) -> Tensor:
+        """Action (B, A) of an observation (B, O), without exploration."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -55,12 +68,15 @@ class Evaluation:
         )
 
     def write(self, path: Path) -> None:
-        """Write as JSON; what was not there to be measured is null, since JSON has no NaN."""
+        """Write as JSON."""
+        path.write_text(json.dumps(self.for_json(), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+    def for_json(self) -> dict[str, Any]:
+        """The fields; what was not there to be measured is None, since JSON has no NaN."""
         fields = asdict(self)
         for name in ("final_second", "metrics"):
             fields[name] = {k: None if math.isnan(v) else v for k, v in fields[name].items()}
-        fields = {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in fields.items()}
-        path.write_text(json.dumps(fields, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in fields.items()}
 
 
 class Recording(NamedTuple):
@@ -74,7 +90,7 @@ class Recording(NamedTuple):
     """Per signal (steps + 1, K, size); NaN once an episode has ended."""
 
 
-def require_same_interface(policy: ActorCritic, simulator: Simulator) -> None:
+def require_same_interface(policy: Pilot, simulator: Simulator) -> None:
     """Raise PolicyMismatchError unless the policy was made for this simulator's task and entries."""
     ours, theirs = policy.spec, simulator.spec
     if ours.task != theirs.name:
@@ -89,7 +105,7 @@ def require_same_interface(policy: ActorCritic, simulator: Simulator) -> None:
 
 @torch.no_grad()
 def evaluate(
-    policy: ActorCritic, simulator: Simulator, episodes: int = 100, seed: int = 0, record: int = 0
+    policy: Pilot, simulator: Simulator, episodes: int = 100, seed: int = 0, record: int = 0
 ) -> tuple[Evaluation, Recording]:
     """Run `episodes` episodes of the policy's mean action to their end; keep the first `record` of them.
 

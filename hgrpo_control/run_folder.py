@@ -84,6 +84,10 @@ class RunFolder:
         self.diagnosis_table = self.path / "diagnosis.csv"
         self.diagnosis_plot = self.path / "diagnosis.png"
 
+    def transfer(self, target: str, ending: str) -> Path:
+        """Where a transfer to another physics writes a file with an ending, such as json."""
+        return self.path / f"transfer-{target}.{ending}"
+
     @classmethod
     def create(cls, path: str | Path, config: Config) -> RunFolder:
         """Make a new folder and write config.json; raises RunFolderError if it exists and is not empty."""

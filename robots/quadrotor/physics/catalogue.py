@@ -21,6 +21,9 @@ def _mujoco(parameters: QuadrotorParameters, duration: float) -> Physics:
 
 FOREIGN: dict[str, Callable[[QuadrotorParameters, float], Physics]] = {"mujoco": _mujoco}
 
+AIRFRAMES: dict[str, str] = {}
+"""Engines that have one airframe only, and the preset that is this airframe."""
+
 
 def make_physics(name: str, parameters: QuadrotorParameters, duration: float) -> Physics | None:
     """The engine of a name for an airframe and a period [s]; None for the built-in dynamics.
@@ -31,4 +34,7 @@ def make_physics(name: str, parameters: QuadrotorParameters, duration: float) ->
         return None
     if name not in FOREIGN:
         raise OptionError(f"unknown physics {name!r}; {nearest(name, (BUILT_IN, *FOREIGN))}")
+    only = AIRFRAMES.get(name, parameters.name)
+    if parameters.name != only:
+        raise OptionError(f"physics={name} flies quadrotor={only} only; given quadrotor={parameters.name}")
     return FOREIGN[name](parameters, duration)
