@@ -22,17 +22,25 @@ _PARKED = 100.0  # m, above the ground
 _MEMORY = ("last_rpy", "last_pos_e", "integral_pos_e", "last_rpy_e", "integral_rpy_e")
 
 
-class Aviary:
+def open_aviary(name: str, action: str, drones: int) -> Aviary:
     """The environment `name` with an action type and a number of drones."""
+    options: dict[str, Any] = {} if name == "HoverAviary" else {"num_drones": drones}
+    if name == "VelocityAviary":
+        options["user_debug_gui"] = False
+    else:
+        options |= {"obs": ObservationType.KIN, "act": ActionType(action)}
+    return Aviary(getattr(envs, name)(**options))
 
-    def __init__(self, name: str, action: str, drones: int) -> None:
-        options: dict[str, Any] = {} if name == "HoverAviary" else {"num_drones": drones}
-        if name == "VelocityAviary":
-            options["user_debug_gui"] = False
-        else:
-            options |= {"obs": ObservationType.KIN, "act": ActionType(action)}
-        self.env = getattr(envs, name)(**options)
-        self.client, self.row = self.env.CLIENT, WorkerRow(drones)
+
+class Aviary:
+    """An environment whose state is put in before each step and taken out after it."""
+
+    def __init__(self, env: Any) -> None:
+        self.env = env
+        drones = int(env.NUM_DRONES)
+        self.client, self.row = env.CLIENT, WorkerRow(drones)
+        self.action_shape = env.action_space.shape
+        self.row_size = self.row.width + int(np.prod(self.action_shape))
         self.bodies = [int(body) for body in self.env.DRONE_IDS]
         self.controllers = list(getattr(self.env, "ctrl", ()))
         self.start = self.env.pos.copy()
@@ -56,9 +64,9 @@ class Aviary:
             "history": int(getattr(env, "ACTION_BUFFER_SIZE", 0)),
         }
 
-    def step(self, row: np.ndarray, action: np.ndarray) -> np.ndarray:
-        """(width + 4 n + 2,) new physics, rotor speeds, reward, terminated of a packed row and an action (n, A)."""
-        env = self.env
+    def step(self, row: np.ndarray) -> np.ndarray:
+        """(width + 4 n + 2,) new physics, rotor speeds, reward, terminated of a packed row with its action (n, A)."""
+        env, action = self.env, row[self.row.width :].reshape(self.action_shape)
         if not np.isfinite(row).all():  # PyBullet never returns from such a step
             return np.concatenate((row[: self.row.width], np.zeros(4 * len(self.bodies)), (0.0, 1.0)))
         self.restore(row)
@@ -68,8 +76,24 @@ class Aviary:
 
     def restore(self, row: np.ndarray) -> None:
         """Put the world and all that Python remembers into a packed state."""
-        env, client = self.env, self.client
         position, quaternion, velocity, spin, link, memory, rpy = self.row.unpack(row[: self.row.width])
+        self.place(position, quaternion, velocity, spin, link, rpy)
+        for controller, values in zip(self.controllers, memory, strict=False):
+            controller.control_counter = int(values[0])
+            for name, value in zip(_MEMORY, values[1:].reshape(5, 3), strict=True):
+                setattr(controller, name, value.copy())
+
+    def place(
+        self,
+        position: np.ndarray,
+        quaternion: np.ndarray,
+        velocity: np.ndarray,
+        spin: np.ndarray,
+        link: np.ndarray,
+        rpy: np.ndarray,
+    ) -> None:
+        """Put the drones (n, ...) into a wiped world; `link` (n, 4) turns the forces of the first physics step."""
+        env, client = self.env, self.client
         pybullet.restoreState(self._empty, physicsClientId=client)
         pybullet.performCollisionDetection(physicsClientId=client)
         for i, body in enumerate(self.bodies):
@@ -78,10 +102,6 @@ class Aviary:
             self._turned_by[i] = link[i]
         env.pos[:], env.quat[:], env.rpy[:], env.vel[:], env.ang_v[:] = position, quaternion, rpy, velocity, spin
         env.step_counter = 0
-        for controller, values in zip(self.controllers, memory, strict=False):
-            controller.control_counter = int(values[0])
-            for name, value in zip(_MEMORY, values[1:].reshape(5, 3), strict=True):
-                setattr(controller, name, value.copy())
 
     def save(self) -> np.ndarray:
         """(width,) the state that the environment is in."""

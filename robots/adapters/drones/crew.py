@@ -34,11 +34,12 @@ def require_drones() -> None:
 
 
 class Crew:
-    """`workers` processes with one environment each; they end with this object or with this process."""
+    """`workers` processes, each with what the arguments of worker.py ask for; they end with this object or with this
+    process."""
 
-    def __init__(self, workers: int, aviary: str, action: str, drones: int) -> None:
+    def __init__(self, workers: int, *arguments: str) -> None:
         require_drones()
-        command = (sys.executable, "-m", "robots.adapters.drones.worker", aviary, action, str(drones))
+        command = (sys.executable, "-m", "robots.adapters.drones.worker", *arguments)
         paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
         environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
         self.processes = [

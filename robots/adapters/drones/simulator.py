@@ -32,7 +32,7 @@ class AviarySimulator:
 
     def __init__(self, aviary: str, options: DroneOptions) -> None:
         self.options, self.drones = options, int(options.drones)
-        self.crew = Crew(int(options.workers), aviary, options.action, self.drones)
+        self.crew = Crew(int(options.workers), "aviary", aviary, options.action, str(self.drones))
         facts = self.crew.facts
         self.row = WorkerRow(self.drones)
         self.start = torch.tensor(facts["start"], dtype=torch.float64)

@@ -1,4 +1,7 @@
-"""A worker process: python -m robots.adapters.drones.worker AVIARY ACTION DRONES; it ends when its input does.
+"""A worker process, which ends when its input does:
+
+    python -m robots.adapters.drones.worker aviary NAME ACTION DRONES
+    python -m robots.adapters.drones.worker vehicle CONTROL_HZ PHYSICS_HZ
 
 It speaks by the messages of frames.py. What the environment prints goes nowhere.
 """
@@ -8,29 +11,51 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import BinaryIO
+from collections.abc import Sequence
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
 from robots.adapters.drones import frames
 
 
-def serve(source: BinaryIO, sink: BinaryIO, name: str, action: str, drones: int) -> None:
-    """Answer each message of packed rows by the rows after one step."""
-    from robots.adapters.drones.aviary import Aviary  # prints when imported
+class Served(Protocol):
+    """What a worker steps."""
 
-    aviary = Aviary(name, action, drones)
-    facts = aviary.facts()
-    frames.send(sink, frames.FACTS, json.dumps(facts).encode())
-    shape, width = np.shape(facts["low"]), aviary.row.width
+    row_size: int
+    """Numbers in a row that it is given."""
+
+    def facts(self) -> dict[str, Any]:
+        """What the other side has to know, as JSON."""
+        ...
+
+    def step(self, row: np.ndarray) -> np.ndarray:
+        """The answer to a row."""
+        ...
+
+
+def opened(arguments: Sequence[str]) -> Served:
+    """What the arguments ask for."""
+    kind, *rest = arguments
+    if kind == "vehicle":
+        from robots.adapters.drones.vehicle import Vehicle  # prints when imported
+
+        return Vehicle(int(rest[0]), int(rest[1]))
+    from robots.adapters.drones.aviary import open_aviary  # prints when imported
+
+    return open_aviary(rest[0], rest[1], int(rest[2]))
+
+
+def serve(source: BinaryIO, sink: BinaryIO, served: Served) -> None:
+    """Answer each message of packed rows by the rows after one step."""
+    frames.send(sink, frames.FACTS, json.dumps(served.facts()).encode())
     while True:
         try:
             _, content = frames.receive(source)
         except EOFError:
             return
-        rows = np.frombuffer(content).reshape(-1, width + int(np.prod(shape)))
-        new = [aviary.step(row, row[width:].reshape(shape)) for row in rows]
-        frames.send(sink, frames.ROWS, np.array(new).tobytes())
+        rows = np.frombuffer(content).reshape(-1, served.row_size)
+        frames.send(sink, frames.ROWS, np.array([served.step(row) for row in rows]).tobytes())
 
 
 def main() -> None:
@@ -38,7 +63,7 @@ def main() -> None:
     sink = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     try:
-        serve(sys.stdin.buffer, sink, sys.argv[1], sys.argv[2], int(sys.argv[3]))
+        serve(sys.stdin.buffer, sink, opened(sys.argv[1:]))
     except Exception as error:  # whatever it is, the simulator reports it
         line = " ".join(str(error).split())
         frames.send(sink, frames.FAILED, f"{type(error).__name__}: {line}".encode())

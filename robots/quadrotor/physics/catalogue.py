@@ -19,9 +19,18 @@ def _mujoco(parameters: QuadrotorParameters, duration: float) -> Physics:
     return FreeBody(parameters, duration)
 
 
-FOREIGN: dict[str, Callable[[QuadrotorParameters, float], Physics]] = {"mujoco": _mujoco}
+def _pybullet(parameters: QuadrotorParameters, duration: float) -> Physics:
+    from robots.quadrotor.physics.pybullet_drone import PybulletDrone
 
-AIRFRAMES: dict[str, str] = {}
+    return PybulletDrone(parameters, duration)
+
+
+FOREIGN: dict[str, Callable[[QuadrotorParameters, float], Physics]] = {
+    "mujoco": _mujoco,
+    "gym-pybullet-drones": _pybullet,
+}
+
+AIRFRAMES = {"gym-pybullet-drones": "cf2x"}
 """Engines that have one airframe only, and the preset that is this airframe."""
 
 
