@@ -16,32 +16,34 @@ from matplotlib.patches import Circle
 from hgrpo_control.transfer import Flight, Transfer
 from robots.shapes import Vector
 
-HOME: Any = "-"
-THERE: Any = (0, (3.0, 1.5))
-"""Line styles."""
+HOME: dict[str, Any] = {"linewidth": 5.0, "alpha": 0.35, "solid_capstyle": "round"}
+THERE: dict[str, Any] = {"linewidth": 1.3, "alpha": 1.0, "solid_capstyle": "round"}
+"""How lines look: a narrow one over a broad pale one, so that both are seen where they agree."""
 
 
 def picture(transfer: Transfer, path: Path) -> None:
-    """PNG of the recorded episodes: from above on the left, each coordinate over time on the right.
+    """PNG of the recorded episodes: from above on the left; on the right each coordinate over time, and how far the two
+    flights of an episode are apart while both last.
 
-    A colour is an episode, a full line is flown at home, a broken one there. A dot is a start, a cross the end of an
-    episode that ended for good without success. Discs are what the mission marks: a target, points to reach.
+    A colour is an episode; the broad pale line is flown at home, the narrow one there. A dot is a start, a cross the
+    end of an episode that ended for good without success. Discs are what the mission marks: a target, points to reach.
     """
     home, there = transfer.nearest_home, transfer.there
-    figure = Figure(figsize=(13.0, 6.5), layout="constrained")
-    grid = figure.add_gridspec(3, 2)
+    figure = Figure(figsize=(13.0, 7.0), layout="constrained")
+    grid = figure.add_gridspec(4, 2)
     above = figure.add_subplot(grid[:, 0])
-    over_time = [figure.add_subplot(grid[row, 1]) for row in range(3)]
-    for flight, style in ((home, HOME), (there, THERE)):
-        _draw(flight, style, above, over_time)
+    over_time = [figure.add_subplot(grid[row, 1]) for row in range(4)]
+    for flight, look in ((home, HOME), (there, THERE)):
+        _draw(flight, look, above, over_time[:3])
+    _draw_distance(home, there, over_time[3])
     _mark(home, above)
     above.set_aspect("equal", adjustable="datalim")
     above.set_xlabel("x [m]")
     above.set_ylabel("y [m]")
-    for axes, name in zip(over_time, "xyz", strict=True):
+    for axes, name in zip(over_time, ("x", "y", "z", "apart"), strict=True):
         axes.set_ylabel(f"{name} [m]")
         axes.sharex(over_time[-1])
-        axes.tick_params(labelbottom=name == "z")
+        axes.tick_params(labelbottom=name == "apart")
     over_time[-1].set_xlabel("time [s]")
     for axes in (above, *over_time):
         axes.grid(alpha=0.3)
@@ -51,18 +53,30 @@ def picture(transfer: Transfer, path: Path) -> None:
     FigureCanvasAgg(figure).print_png(str(path))
 
 
-def _draw(flight: Flight, style: Any, above: Axes, over_time: list[Axes]) -> None:
+def _draw(flight: Flight, look: dict[str, Any], above: Axes, over_time: list[Axes]) -> None:
     for episode, (way, failed) in enumerate(_episodes(flight)):
-        look: dict[str, Any] = {"color": f"C{episode}", "linestyle": style, "linewidth": 1.5 if style == HOME else 1.8}
-        time = np.arange(len(way)) / flight.simulator.spec.control_hz
-        above.plot(way[:, 0], way[:, 1], **look)
-        above.plot(*way[0, :2], "o", color=f"C{episode}", markersize=5.0)
+        line, time = {"color": f"C{episode}", **look}, _time(flight, way)
+        above.plot(way[:, 0], way[:, 1], **line)
+        above.plot(*way[0, :2], "o", color=f"C{episode}", markersize=6.0)
         for axes, values in zip(over_time, way.T, strict=True):
-            axes.plot(time, values, **look)
+            axes.plot(time, values, **line)
             if failed:
                 axes.plot(time[-1], values[-1], "x", color=f"C{episode}", markersize=8.0, markeredgewidth=2.0)
         if failed:
             above.plot(*way[-1, :2], "x", color=f"C{episode}", markersize=8.0, markeredgewidth=2.0)
+
+
+def _draw_distance(home: Flight, there: Flight, axes: Axes) -> None:
+    for episode, ((one, _), (other, _)) in enumerate(zip(_episodes(home), _episodes(there), strict=True)):
+        both = min(len(one), len(other))
+        apart = np.linalg.norm(one[:both] - other[:both], axis=1)
+        axes.plot(_time(home, apart), apart, color=f"C{episode}", linewidth=1.3)
+    axes.set_ylim(bottom=0.0)
+
+
+def _time(flight: Flight, values: np.ndarray) -> np.ndarray:
+    """(k,) when each of k values was [s]."""
+    return np.arange(len(values)) / flight.simulator.spec.control_hz
 
 
 def _episodes(flight: Flight) -> list[tuple[np.ndarray, bool]]:
@@ -96,10 +110,9 @@ def _level(point: Vector) -> tuple[float, float]:
 
 
 def _legend(home: Flight, there: Flight) -> list[Line2D]:
-    lines = [(flight, style) for flight, style in ((home, HOME), (there, THERE))]
     handles = [
-        Line2D([], [], color="0.2", linestyle=style, label=f"{flight.place} ({flight.simulator.options.quadrotor})")
-        for flight, style in lines
+        Line2D([], [], color="0.2", label=f"{flight.place} ({flight.simulator.options.quadrotor})", **look)
+        for flight, look in ((home, HOME), (there, THERE))
     ]
     marks = [("o", "start"), ("x", "ended for good without success")]
     return handles + [Line2D([], [], color="0.2", linestyle="", marker=mark, label=label) for mark, label in marks]

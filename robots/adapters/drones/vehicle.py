@@ -1,7 +1,7 @@
 """One cf2x of gym-pybullet-drones, flown by rotor speeds with drag, ground effect and downwash; runs in a worker.
 
 It is the package's own CtrlAviary, put into a state before each control step as aviary.py does it. A row is a pose, a
-motion, and the rotor speeds of the control step before, which its drag goes by.
+motion, and the rotor speeds of the control step before: its drag goes by those of the physics step before.
 """
 
 from __future__ import annotations
