@@ -173,7 +173,10 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     ("words", "message"),
     [
         (("trian",), "unknown command 'trian'; did you mean 'train'?"),
-        (("fly",), "unknown command 'fly'; allowed: tasks, train, evaluate, transfer, export, check, compare, diagnose"),
+        (
+            ("fly",),
+            "unknown command 'fly'; allowed: tasks, train, evaluate, transfer, export, check, compare, diagnose",
+        ),
         (("tasks", "all"), "hgrpo tasks takes no arguments; given all"),
         (("train", "hybrid", "quadrotor-hover"), "unknown algorithm 'hybrid'; did you mean 'hybrid-grpo'?"),
         (("train", "sac", "quadrotor-hover"), "unknown algorithm 'sac'; allowed: ppo, grpo, hybrid-grpo"),

@@ -87,7 +87,7 @@ class Flown:
             return np.asarray(self.policy(torch.from_numpy(observation)).numpy())
 
 
-def fly(folder: RunFolder, target: str, episodes: int = 5, seed: int = 1) -> Transfer:
+def fly(folder: RunFolder, target: str, episodes: int = 2, seed: int = 1) -> Transfer:
     with places(folder.read_config(), target) as opened:
         return opened.fly(Exported(Flown(fresh_policy(folder))), episodes, seed)
 
@@ -105,8 +105,8 @@ def test_nothing_differs_from_home_where_the_physics_is_the_same() -> None:
 
 def test_places_lead_from_home_to_there_one_difference_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(AIRFRAMES, "planted", "cf2x")
-    result = fly(run(mass="0.3", wind="1", interface="ctbr"), "planted")
-    given = {"mass": "0.3", "wind": "1", "interface": "ctbr"}
+    given = {"mass": "0.3", "wind": "1", "action_history": "2"}
+    result = fly(run(**given), "planted")
     nothing = given | {"mass": 0.0, "wind": 0.0}
     assert {flight.place: flight.evaluation.task_options for flight in result.flights} == {
         "home": given,
@@ -128,7 +128,7 @@ def test_places_lead_from_home_to_there_one_difference_at_a_time(monkeypatch: py
 
 
 def test_a_task_that_draws_by_default_draws_nothing_there() -> None:
-    result = fly(run("quadrotor-hover-randomized"), "planted", episodes=2)
+    result = fly(run("quadrotor-hover-randomized"), "planted")
     assert [flight.place for flight in result.flights] == ["home", "home, nothing drawn", "planted"]
     assert result.dropped == {"mass": 0.3, "rotor_thrust": 0.09, "inertia": 0.3, "rotor_lag": 0.3, "wind": 1.0}
     assert not result.there.simulator.options.draws_anything
@@ -144,12 +144,23 @@ def with_success(result: Transfer, *rates: float) -> Transfer:
 
 def test_the_share_is_success_there_over_success_at_home() -> None:
     """0.72 / 0.9 = 0.8, of its own 1; of nothing there is no share."""
-    result = fly(run(), "planted", episodes=2)
+    result = fly(run(), "planted")
     some = with_success(result, 0.9, 0.72)
     assert some.share_of(some.flights[0]) == pytest.approx(0.8)
     assert some.share_of(some.there) == 1.0
     none = with_success(result, 0.0, 0.5)
     assert math.isnan(none.share_of(none.flights[0]))
+
+
+def test_the_table_has_a_row_per_figure_that_any_flight_has() -> None:
+    result = with_success(fly(run(), "planted"), 0.9, 0.72)
+    table = transfer_report.table(result)
+    rows = {name: cells for name, *cells in zip(*(column.cells for column in table.columns), strict=True)}
+    assert [column.header for column in table.columns] == ["mean over episodes", "home", "planted"]
+    assert rows["success rate"] == ["0.900", "0.720"]
+    assert rows["planted over this"] == ["0.800", "1.000"]
+    assert rows["ended early"] == ["1.000", "1.000"]
+    assert not any("last second" in name for name in rows)  # no fresh policy gets that far
 
 
 def test_what_runs_beside_this_process_ends_also_where_something_fails() -> None:
@@ -181,7 +192,7 @@ def test_the_command_writes_and_prints(capsys: pytest.CaptureFixture[str], monke
     folder = run(mass="0.3")
     assert main(["transfer", "run", "--to", "mujoco", "--episodes", "3", "--seed", "4"]) == 0
     out = capsys.readouterr().out
-    for word in ("home, nothing drawn", "mujoco over this", "position error [m], last second", "(seed 4)"):
+    for word in ("home, nothing drawn", "length [steps]", "(seed 4)", "not drawn in mujoco"):
         assert word in out
     written = json.loads(folder.transfer("mujoco", "json").read_text())
     assert written["target"] == "mujoco"
