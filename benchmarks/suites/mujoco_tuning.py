@@ -22,7 +22,8 @@ def settings(
 
 def ppo(envs: int, steps: int, minibatch: int, learning_rate: float, *words: str, name: str = "") -> Variant:
     """PPO with generalised advantages, lambda .95."""
-    given = ("--gae-lambda", "0.95", *settings(envs, steps, minibatch, learning_rate), *words)
+    discount = () if "--gae-lambda" in words else ("--gae-lambda", "0.95")
+    given = (*discount, *settings(envs, steps, minibatch, learning_rate), *words)
     label = f"ppo-E{envs}-T{steps}-mb{minibatch}-lr{learning_rate:g}{name}"
     return Variant(label, "ppo", given, "PPO")
 
@@ -63,12 +64,15 @@ SUITE = Suite(
         ppo(8, 256, 64, 3e-4, "--init-sigma", "1.0", name="-sigma1"),
         ppo(8, 128, 128, 6e-4),
         ppo(32, 64, 256, 6e-4),
+        ppo(8, 256, 256, 6e-4, "--gamma", "0.98", "--gae-lambda", "0.92", name="-gamma.98-lambda.92"),
+        ppo(8, 256, 256, 1e-3, "--gamma", "0.98", "--gae-lambda", "0.92", name="-gamma.98-lambda.92"),
+        ppo(8, 256, 64, 3e-4, "--gamma", "0.98", "--gae-lambda", "0.92", name="-gamma.98-lambda.92"),
         hybrid(4, 2, 256, 256, 6e-4, 0.95, *SHRUNK),
         hybrid(8, 2, 128, 256, 6e-4, 0.95, *SHRUNK),
         hybrid(8, 4, 64, 256, 6e-4, 0.95, *SHRUNK),
         hybrid(8, 4, 128, 128, 6e-4, 0.95, "--estimator", "per_sample", n=1),
         hybrid(8, 4, 256, 256, 6e-4, 0.95, "--estimator", "group", n=1),
     ),
-    seeds=(10,),
+    seeds=(10, 11, 12),
     episodes=20,
 )
