@@ -68,6 +68,18 @@ _ON_HIDDEN_LUCK: dict[str, Config] = {
 _ON_NAVIGATION: dict[str, Config] = {
     algorithm: dataclasses.replace(config, total_steps=128 * 65_536) for algorithm, config in _ON_HOVER.items()
 }
+# What is seen of a forest is more than two layers of 64 units take in.
+_AMONG_OBSTACLES: dict[str, Config] = {
+    algorithm: dataclasses.replace(config, total_steps=256 * 65_536, network=Network(hidden_sizes=(128, 128)))
+    for algorithm, config in _ON_HOVER.items()
+} | {
+    "hybrid-grpo": dataclasses.replace(
+        _HOVER,
+        algorithm=HybridGRPO(num_samples=4, gae_lambda=0.98, estimator="group_shrunk"),
+        total_steps=256 * 65_536,
+        network=Network(hidden_sizes=(128, 128)),
+    )
+}
 
 _PRESETS: dict[tuple[str, str], Config] = {
     (algorithm, task): dataclasses.replace(config, task=task)
@@ -78,7 +90,7 @@ _PRESETS: dict[tuple[str, str], Config] = {
         ("quadrotor-waypoints", _ON_NAVIGATION),
         ("quadrotor-gates", _ON_NAVIGATION),
         ("quadrotor-track", _ON_NAVIGATION),
-        ("quadrotor-obstacles", _ON_NAVIGATION),
+        ("quadrotor-obstacles", _AMONG_OBSTACLES),
         ("quadrotor-pursuit", _ON_NAVIGATION),
     )
     for algorithm, config in settings.items()

@@ -70,6 +70,11 @@ def seen(state: FlightState) -> dict[str, float]:
     return dict(zip(names, SIM.observe(state)[0].tolist(), strict=True))
 
 
+def ranges(state: FlightState) -> dict[str, float]:
+    """What the rays measure [m], by their directions."""
+    return {name.removeprefix("nearness_"): 1.0 / x for name, x in seen(state).items() if name.startswith("nearness")}
+
+
 # --- the forest -------------------------------------------------------------------------------------------------------
 
 
@@ -124,16 +129,21 @@ def test_rays_see_the_column_the_sphere_and_the_ground() -> None:
     """From (1, 0, z) the column's surface is 1.75 m ahead, 1.75 / cos 15 along a ray 15 degrees up, which points ahead
     where the heading is 10 degrees to the right. From (0, 0, 1.5) the sphere's is 2.75 m to the left. From 0.8 m up a
     ray 15 degrees down meets the ground after 0.8 / sin 15 = 3.091 m, from 1.5 m up after more than 4 m."""
-    rays = seen(flight((1.0, 0.0, 1.5), lone()))
-    assert rays["ray_0_deg_+0_deg_up"] == pytest.approx(1.75)
-    assert rays["ray_0_deg_-90_deg_up"] == pytest.approx(1.5)
-    assert rays["ray_180_deg_+0_deg_up"] == rays["ray_200_deg_-15_deg_up"] == 4.0
+    rays = ranges(flight((1.0, 0.0, 1.5), lone()))
+    assert rays["0_deg_+0_deg_up"] == pytest.approx(1.75)
+    assert rays["0_deg_-90_deg_up"] == pytest.approx(1.5)
+    assert rays["180_deg_+0_deg_up"] == rays["200_deg_-15_deg_up"] == pytest.approx(4.0)
     right = Rotation.from_euler("z", -10.0, degrees=True)
-    turned = seen(flight((1.0, 0.0, 1.5), lone(), right))
-    assert turned["ray_10_deg_+15_deg_up"] == pytest.approx(1.75 / math.cos(math.radians(15.0)))
-    low = seen(flight((1.0, 0.0, 0.8), lone()))
-    assert low["ray_200_deg_-15_deg_up"] == pytest.approx(0.8 / math.sin(math.radians(15.0)))
-    assert seen(flight((0.0, 0.0, 1.5), lone()))["ray_90_deg_+0_deg_up"] == pytest.approx(2.75)
+    turned = ranges(flight((1.0, 0.0, 1.5), lone(), right))
+    assert turned["10_deg_+15_deg_up"] == pytest.approx(1.75 / math.cos(math.radians(15.0)))
+    low = ranges(flight((1.0, 0.0, 0.8), lone()))
+    assert low["200_deg_-15_deg_up"] == pytest.approx(0.8 / math.sin(math.radians(15.0)))
+    assert ranges(flight((0.0, 0.0, 1.5), lone()))["90_deg_+0_deg_up"] == pytest.approx(2.75)
+
+
+def test_rays_say_no_more_below_20_cm() -> None:
+    """The column's surface is 0.05 m ahead, less than the drone's own radius."""
+    assert seen(flight((2.7, 0.0, 1.5), lone()))["nearness_0_deg_+0_deg_up"] == pytest.approx(1.0 / 0.2)
 
 
 def test_columns_are_met_every_10_degrees() -> None:
@@ -145,7 +155,7 @@ def test_columns_are_met_every_10_degrees() -> None:
 def test_rays_turn_with_the_heading_and_not_with_the_tilt(tilt: float) -> None:
     """Heading along y, however tilted: the column ahead along x is 90 degrees to the right."""
     rotation = Rotation.from_euler("z", 90.0, degrees=True) * Rotation.from_rotvec([0.0, tilt, 0.0])
-    assert seen(flight((1.0, 0.0, 1.5), lone(), rotation))["ray_270_deg_+0_deg_up"] == pytest.approx(1.75)
+    assert ranges(flight((1.0, 0.0, 1.5), lone(), rotation))["270_deg_+0_deg_up"] == pytest.approx(1.75)
 
 
 def test_a_nose_that_points_straight_up_leaves_rays_where_they_are() -> None:
@@ -280,8 +290,7 @@ def test_the_picture_has_the_standing_obstacles_and_the_rays_that_meet_something
     shapes = SIM.mission.drawing(state, 0).shapes
     kinds = [shape.kind for shape in shapes]
     assert kinds.count("cylinder") == 1
-    rays = SIM.observe(state)[0, 3:40]
-    hits = int((rays < obstacles.REACH).sum())
+    hits = sum(range_ < obstacles.REACH - 1e-6 for range_ in ranges(state).values())
     assert hits >= 6
     assert kinds.count("box") == hits
     assert kinds.count("sphere") == hits + 1

@@ -5,7 +5,7 @@ The forest (forest.py) is drawn with the episode. Observation, before what every
 | entries | quantity | unit |
 |---|---|---|
 | 0-2 | goal minus position in the body frame, shortened to 2 m | m |
-| 3-39 | distance along each ray to a column, a sphere or the ground, at most 4 | m |
+| 3-39 | 1 / range along each ray to a column, a sphere or the ground; ranges from 0.2 to 4 m | 1/m |
 
 Rays leave from the drone's centre and turn with its heading, not with its tilt: three rings of twelve, level, 15
 degrees up and 15 degrees down, and one straight down. The rings are turned by 10 degrees against each other, so that
@@ -53,6 +53,7 @@ START, GOAL = (0.0, 0.0, 1.5), (8.0, 0.0, 1.5)  # m, world; middles of where the
 START_SPREAD, GOAL_SPREAD = (0.3, 1.5, 0.3), (0.3, 2.0, 0.5)  # m, to either side along each axis
 START_SPEED, START_TILT, START_RATE = 0.5, 0.3, 0.5  # m/s per axis, rad, rad/s per axis
 REACH = 4.0  # m, of a ray
+NEAREST = 0.2  # m, below which a ray says no more
 GOAL_RADIUS = 0.3  # m
 GOAL_SEEN = 2.0  # m
 CEILING = 3.2  # m
@@ -116,7 +117,7 @@ class Obstacles(Mission):
     goal = f"the drone comes within {GOAL_RADIUS:g} m of the goal before it touches anything or leaves the arena"
     observation = (
         *(Quantity(f"goal_{axis}", "m", "body") for axis in "xyz"),
-        *(Quantity(f"ray_{azimuth:g}_deg_{elevation:+g}_deg_up", "m", "heading") for azimuth, elevation in RAYS),
+        *(Quantity(f"nearness_{azimuth:g}_deg_{elevation:+g}_deg_up", "1/m", "heading") for azimuth, elevation in RAYS),
     )
     weights = {"gained": 5.0, "reached": 20.0, "crashed": -15.0, "near": -0.1, "turning": -0.002, "flying": 0.05}  # noqa: RUF012
     episode_seconds = 10.0
@@ -147,11 +148,11 @@ class Obstacles(Mission):
         return body, ObstacleState(planted, goal, straight, torch.zeros_like(straight), gap, no, no.clone())
 
     def observe(self, pose: Pose, mission: ObstacleState) -> Tensor:
-        """(40, B) goal in the body frame, shortened, and rays."""
+        """(40, B) goal in the body frame, shortened, and what the rays say."""
         away = pose.in_body(mission.goal.t() - pose.position)
         shorten = (GOAL_SEEN / dynamics.squared_norm(away).sqrt().clamp_min(1e-6)).clamp_max(1.0)
         rays = forest.ranges(mission.forest, pose.position, self._directions(pose), REACH)
-        return torch.cat((away * shorten, rays))
+        return torch.cat((away * shorten, rays.clamp_min(NEAREST).reciprocal()))
 
     def _directions(self, pose: Pose) -> Tensor:
         """(3, R, B) directions of the rays in the world, turned with the heading; a drone whose nose points straight
