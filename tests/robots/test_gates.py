@@ -28,8 +28,8 @@ def test_races_begin_behind_a_gate_of_a_perturbed_course(difficulty: float) -> N
     assert sorted(set(mission.first.tolist())) == list(range(G))
     offset = start.body.position - mission.centre[row, mission.first]
     along, left, up = ((offset * mission.axes[row, mission.first, i]).sum(dim=1) for i in range(3))
-    assert -1.8 <= along.min() < -1.6
-    assert -0.4 < along.max() <= -0.2
+    assert -2.3 <= along.min() < -2.1
+    assert -0.9 < along.max() <= -0.7
     assert max(left.abs().max(), up.abs().max()) <= 0.3
     centre, heading, climb = courses.course("loop", torch.float64, torch.device("cpu"))
     shift = (mission.centre - centre).norm(dim=2)

@@ -54,7 +54,7 @@ from robots.simulator import Quantity
 BAR = 0.1  # m, width of the ring around the opening
 CLEARANCE = 0.05  # m, the drone's reach around its centre
 EASY_SIZE = 1.5  # times the opening at difficulty 0
-START_BEHIND = (0.5, 1.5)  # m
+START_BEHIND = (1.0, 2.0)  # m
 START_RADIUS = 0.3  # m
 START_ADVANCE = 3.0  # m/s, along the direction of passing
 START_SPEED = 0.5  # m/s, per axis, on top of it
@@ -149,7 +149,7 @@ class Gates(Mission):
         self.gates = len(self.course[0])
 
     def begin(self, draw: Draw, difficulty: Tensor) -> tuple[QuadrotorState, GateState]:
-        """Drones 0.5 to 1.5 m behind a gate and up to 0.3 m beside that line, of any heading; difficulty times 60
+        """Drones 1 to 2 m behind a gate and up to 0.3 m beside that line, of any heading; difficulty times 60
         degrees, 3 m/s towards the gate, 0.5 m/s any way and 1 rad/s are the ranges of tilt, speed and body rates."""
         centres, headings, climbs = self.course
         shift = torch.stack([draw.in_ball(self.options.shift * difficulty) for _ in range(self.gates)], dim=1)
