@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import torch
 
+from robots.mujoco.initial_noise import normal, uniform
 from robots.mujoco.readout import Derived, Outcome, Readout
 from robots.simulator import Quantity
 
@@ -47,6 +48,10 @@ class Robot(ABC):
     """What is read besides positions and velocities, by a key of the robot's own."""
     view: ClassVar[View]
     """How it is filmed."""
+    reset_noise_scale: float
+    """Of what initial states differ by from the model's own; a robot with a `draw` of its own needs none."""
+    normal_velocities: ClassVar[bool] = False
+    """Whether initial velocities are normal with that deviation; uniform if not."""
     goal: ClassVar[str] = ""
     """What counts as success; empty if the task has no goal but its reward."""
 
@@ -66,11 +71,15 @@ class Robot(ABC):
         cost of control is rounded to float32.
         """
 
-    @abstractmethod
     def draw(
         self, num: int, qpos: np.ndarray, qvel: np.ndarray, generator: torch.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Initial positions (num, nq) and velocities (num, nv) about the model's own `qpos` (nq,) and `qvel` (nv,)."""
+        """Initial positions (num, nq) and velocities (num, nv) about the model's own `qpos` (nq,) and `qvel` (nv,).
+
+        Uniform within reset_noise_scale of them, unless the velocities are to be normal.
+        """
+        scale, velocities = self.reset_noise_scale, normal if self.normal_velocities else uniform
+        return qpos + uniform(generator, scale, num, len(qpos)), qvel + velocities(generator, scale, num, len(qvel))
 
     @abstractmethod
     def position(self, now: Readout) -> np.ndarray:

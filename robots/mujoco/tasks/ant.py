@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 
-from robots.mujoco.initial_noise import normal, uniform
 from robots.mujoco.quantities import CONTACT_FORCE, body_quantities, joint_quantities
 from robots.mujoco.readout import Derived, Outcome, Readout, squared_sum
 from robots.mujoco.robot import Robot, View
@@ -33,6 +31,7 @@ class Ant(Robot):
     model_file: ClassVar[str] = "ant.xml"
     frame_skip: ClassVar[int] = 5
     max_episode_steps: ClassVar[int] = 1000
+    normal_velocities: ClassVar[bool] = True
     derived: ClassVar[Mapping[str, Derived]] = {
         "torso": Derived("xpos", ("torso",)),
         "contact_force": Derived("cfrc_ext"),
@@ -63,13 +62,6 @@ class Ant(Robot):
             "reward_survive": survive,
         }
         return Outcome((forward + survive) - (control + contact), ~healthy, terms)
-
-    def draw(
-        self, num: int, qpos: np.ndarray, qvel: np.ndarray, generator: torch.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Positions uniform, velocities normal about the model's."""
-        scale = self.reset_noise_scale
-        return qpos + uniform(generator, scale, num, len(qpos)), qvel + normal(generator, scale, num, len(qvel))
 
     def position(self, now: Readout) -> np.ndarray:
         """(B, 3) of the torso."""

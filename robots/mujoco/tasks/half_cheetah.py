@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 
-from robots.mujoco.initial_noise import normal, uniform
 from robots.mujoco.quantities import joint_quantities
 from robots.mujoco.readout import Outcome, Readout, squared_sum
 from robots.mujoco.robot import Robot, View
@@ -26,6 +24,7 @@ class HalfCheetah(Robot):
     model_file: ClassVar[str] = "half_cheetah.xml"
     frame_skip: ClassVar[int] = 5
     max_episode_steps: ClassVar[int] = 1000
+    normal_velocities: ClassVar[bool] = True
     view: ClassVar[View] = View(distance=3.0, follow="x", lookat=(0.0, 0.0, 0.5))
 
     def observe(self, now: Readout) -> np.ndarray:
@@ -42,13 +41,6 @@ class HalfCheetah(Robot):
         control = self.ctrl_cost_weight * squared_sum(action)
         terms = {"reward_forward": forward, "reward_ctrl": -control}
         return Outcome(forward - control, np.zeros(len(forward), dtype=bool), terms)
-
-    def draw(
-        self, num: int, qpos: np.ndarray, qvel: np.ndarray, generator: torch.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Positions uniform, velocities normal about the model's."""
-        scale = self.reset_noise_scale
-        return qpos + uniform(generator, scale, num, len(qpos)), qvel + normal(generator, scale, num, len(qvel))
 
     def position(self, now: Readout) -> np.ndarray:
         """(B, 3) of the torso."""

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 
-from robots.mujoco.initial_noise import uniform
 from robots.mujoco.readout import Derived, Outcome, Readout, squared_sum
 from robots.mujoco.robot import Robot, View
 from robots.mujoco.tasks.humanoid_observation import HUMANOID_DERIVED, humanoid_observation, humanoid_quantities
@@ -48,13 +46,6 @@ class HumanoidStandup(Robot):
         impact = np.clip(self.impact_cost_weight * squared_sum(after.derived["contact_force"]), -np.inf, 10.0)
         terms = {"reward_linup": height, "reward_quadctrl": -control, "reward_impact": -impact}
         return Outcome(((height - control) - impact) + 1, np.zeros(len(height), dtype=bool), terms)
-
-    def draw(
-        self, num: int, qpos: np.ndarray, qvel: np.ndarray, generator: torch.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Positions and velocities uniform about the model's."""
-        scale = self.reset_noise_scale
-        return qpos + uniform(generator, scale, num, len(qpos)), qvel + uniform(generator, scale, num, len(qvel))
 
     def position(self, now: Readout) -> np.ndarray:
         """(B, 3) of the torso."""

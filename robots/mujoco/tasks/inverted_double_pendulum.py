@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 
-from robots.mujoco.initial_noise import normal, uniform
 from robots.mujoco.quantities import joint_quantities
 from robots.mujoco.readout import Derived, Outcome, Readout, squared
 from robots.mujoco.robot import Robot, View
@@ -30,6 +28,7 @@ class InvertedDoublePendulum(Robot):
     model_file: ClassVar[str] = "inverted_double_pendulum.xml"
     frame_skip: ClassVar[int] = 5
     max_episode_steps: ClassVar[int] = 1000
+    normal_velocities: ClassVar[bool] = True
     derived: ClassVar[Mapping[str, Derived]] = {
         "tip": Derived("site_xpos", ("tip",)),
         "constraint_force": Derived("qfrc_constraint"),
@@ -64,13 +63,6 @@ class InvertedDoublePendulum(Robot):
         survive = self.healthy_reward * ~fallen
         terms = {"reward_survive": survive, "distance_penalty": -distance, "velocity_penalty": -speed}
         return Outcome((survive - distance) - speed, fallen, terms)
-
-    def draw(
-        self, num: int, qpos: np.ndarray, qvel: np.ndarray, generator: torch.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Positions uniform, velocities normal about the model's."""
-        scale = self.reset_noise_scale
-        return qpos + uniform(generator, scale, num, len(qpos)), qvel + normal(generator, scale, num, len(qvel))
 
     def position(self, now: Readout) -> np.ndarray:
         """(B, 3) of the tip."""

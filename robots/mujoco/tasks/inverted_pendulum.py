@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 
-from robots.mujoco.initial_noise import uniform
 from robots.mujoco.quantities import joint_quantities
 from robots.mujoco.readout import Outcome, Readout
 from robots.mujoco.robot import Robot, View
@@ -40,13 +38,6 @@ class InvertedPendulum(Robot):
         fallen = ~np.isfinite(self.observe(after)).all(axis=1) | (np.abs(after.qpos[:, 1]) > 0.2)
         reward = (~fallen).astype(np.float64)
         return Outcome(reward, fallen, {"reward_survive": reward})
-
-    def draw(
-        self, num: int, qpos: np.ndarray, qvel: np.ndarray, generator: torch.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Positions and velocities uniform about the model's."""
-        scale = self.reset_noise_scale
-        return qpos + uniform(generator, scale, num, len(qpos)), qvel + uniform(generator, scale, num, len(qvel))
 
     def position(self, now: Readout) -> np.ndarray:
         """(B, 3) of the cart."""

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 
-from robots.mujoco.initial_noise import uniform
 from robots.mujoco.quantities import joint_quantities
 from robots.mujoco.readout import Outcome, Readout, squared_sum
 from robots.mujoco.robot import Robot
@@ -48,13 +46,6 @@ class PlanarRunner(Robot):
         control = self.ctrl_cost_weight * squared_sum(action)
         terms = {"reward_forward": forward, "reward_ctrl": -control, "reward_survive": survive}
         return Outcome((forward + survive) - control, ~healthy, terms)
-
-    def draw(
-        self, num: int, qpos: np.ndarray, qvel: np.ndarray, generator: torch.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Positions and velocities uniform about the model's."""
-        scale = self.reset_noise_scale
-        return qpos + uniform(generator, scale, num, len(qpos)), qvel + uniform(generator, scale, num, len(qvel))
 
     def position(self, now: Readout) -> np.ndarray:
         """(B, 3) of the torso."""
