@@ -74,6 +74,16 @@ class PolicySpec:
         """Number of entries P that the critic saw in training besides the observation; acting does not need them."""
         return len(self.privileged)
 
+    @property
+    def action_history(self) -> int:
+        """How many of the last actions the observation shows: entries previous_NAME, previous_2_NAME, ... of every
+        action."""
+        shown = {entry.name for entry in self.observation}
+        count = 0
+        while all(f"{past_action(count + 1)}_{entry.name}" in shown for entry in self.action):
+            count += 1
+        return count
+
     def to_json(self) -> str:
         """JSON with every field; `from_json` gives back an equal spec."""
         return json.dumps({"schema_version": SCHEMA_VERSION, **asdict(self)})
@@ -96,3 +106,8 @@ class PolicySpec:
             return cls(**fields)
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a policy spec: {error}") from error
+
+
+def past_action(age: int) -> str:
+    """What the observation calls actions of `age` steps ago: previous, previous_2, previous_3, ..."""
+    return "previous" if age == 1 else f"previous_{age}"

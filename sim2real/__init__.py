@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 _LAZY = {
-    "ExportError": "sim2real.export_onnx",
+    "ExportError": "sim2real.exportable",
     "OnnxPolicy": "sim2real.onnx_policy",
     "OnnxPolicyError": "sim2real.onnx_policy",
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,19 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
 from policies.spec import PolicySpec
+from sim2real.metadata import GoldenPairs, disagreement, read_golden_pairs, read_spec
 
-SCHEMA_VERSION = "1"
 INPUT_NAME = "observation"
 OUTPUT_NAME = "action"
-METADATA_KEYS = (
-    "schema_version",
-    "policy_spec",
-    "already_in_graph",
-    "checkpoint_sha256",
-    "producer_version",
-    "golden_pairs",
-)
-TOLERANCE = 1e-5  # of an action's range, between this runtime and the policy that was exported
 
 SESSION_ERRORS: tuple[type[Exception], ...] = (
     ort.Fail,
@@ -47,8 +37,9 @@ class OnnxPolicy:
     """Deterministic action of an exported policy: observation (O,) or (B, O) in its units -> action (A,) or (B, A).
 
     Normalising, scaling and clipping to the bounds are in the file. `spec` is the policy's, `metadata` the texts in the
-    file, `threads` onnxruntime's intra-op number. Loading runs the golden pairs stored with the policy and raises
-    OnnxPolicyError unless each action is reproduced to 1e-5 of its range.
+    file, `threads` onnxruntime's intra-op number. A file whose batch is fixed to 1 is run row by row. Loading runs the
+    golden pairs stored with the policy and raises OnnxPolicyError unless each action is reproduced to the share of its
+    range that is stored with them, 1e-5 in single precision.
     """
 
     spec: PolicySpec
@@ -63,10 +54,14 @@ class OnnxPolicy:
         except SESSION_ERRORS as error:
             raise OnnxPolicyError(f"{path} is damaged or not an ONNX model: {first_line(error)}") from error
         self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
-        self.spec = _read_spec(self.metadata, path)
-        self._size = self.spec.observation_size
-        _check_signature(self._session, self.spec, path)
-        self._check_golden_pairs(path)
+        try:
+            self.spec = read_spec(self.metadata)
+            self._size = self.spec.observation_size
+            self._one_row = _has_fixed_batch(self._session, self.spec)
+            golden, tolerance = read_golden_pairs(self.metadata, self.spec)
+        except ValueError as error:
+            raise OnnxPolicyError(f"{path} {first_line(error)}") from error
+        self._check_golden_pairs(golden, tolerance, path)
 
     def __call__(self, observation: ArrayLike) -> NDArray[np.float32]:
         """Action (A,) or (B, A), float32, of an observation (O,) or (B, O).
@@ -89,6 +84,9 @@ class OnnxPolicy:
         return self._run(array.reshape(1, -1)).reshape(-1)
 
     def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self._one_row and len(batch) != 1:
+            rows = [self._run(row) for row in np.split(batch, len(batch))] if len(batch) else []
+            return np.concatenate(rows) if rows else np.zeros((0, self.spec.action_size), np.float32)
         action: NDArray[np.float32] = self._session.run(_OUTPUTS, {INPUT_NAME: batch})[0]
         return action
 
@@ -100,21 +98,9 @@ class OnnxPolicy:
             f"observation entry {name!r}{row} is {given[index]}; expected a finite single-precision number"
         )
 
-    def _check_golden_pairs(self, path: Path) -> None:
+    def _check_golden_pairs(self, golden: GoldenPairs, tolerance: float, path: Path) -> None:
         try:
-            pairs = json.loads(self.metadata["golden_pairs"])
-            observation = np.array([pair["observation"] for pair in pairs], dtype=np.float32)
-            expected = np.array([pair["action"] for pair in pairs], dtype=np.float64)
-        except (ValueError, KeyError, TypeError, OverflowError) as error:
-            raise OnnxPolicyError(f"{path} has unreadable golden pairs: {first_line(error)}") from error
-        shapes = (observation.shape, expected.shape)
-        allowed = ((len(pairs), self.spec.observation_size), (len(pairs), self.spec.action_size))
-        if not len(pairs) or shapes != allowed:
-            raise OnnxPolicyError(
-                f"{path} has golden pairs of shapes {shapes}; expected at least one pair and {allowed}"
-            )
-        try:
-            problem = disagreement(self.spec, self(observation), expected)
+            problem = disagreement(self.spec, self(golden.observation), golden.action, tolerance)
         except _RUN_ERRORS as error:
             raise OnnxPolicyError(f"{path} does not run its golden pairs: {first_line(error)}") from error
         if problem:
@@ -129,39 +115,21 @@ def open_session(model: bytes, threads: int = 1) -> onnxruntime.InferenceSession
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def disagreement(spec: PolicySpec, action: NDArray[np.floating], expected: NDArray[np.floating]) -> str | None:
-    """Where actions (B, A) are furthest, for their range, from the expected ones; None if all are within 1e-5 of it."""
-    allowed = TOLERANCE * (np.array(spec.action_high) - np.array(spec.action_low))
-    largest = np.abs(action.astype(np.float64) - expected).max(axis=0)
-    if np.all(largest <= allowed):  # false for NaN
-        return None
-    worst = int(np.argmax(largest / allowed))  # the first NaN, where there is one
-    return f"action {spec.action[worst].name!r} differs by {largest[worst]:.3g}, allowed {allowed[worst]:.3g}"
+def _has_fixed_batch(session: onnxruntime.InferenceSession, spec: PolicySpec) -> bool:
+    """Whether the file takes one row at a time; raises ValueError unless it takes and gives what its spec says."""
+    taken = _batch_of("input", session.get_inputs(), INPUT_NAME, spec.observation_size)
+    given = _batch_of("output", session.get_outputs(), OUTPUT_NAME, spec.action_size)
+    if taken != given:
+        raise ValueError(f"takes batches of {taken} and gives batches of {given}")
+    return taken == 1
 
 
-def _read_spec(metadata: dict[str, str], path: Path) -> PolicySpec:
-    missing = [key for key in METADATA_KEYS if key not in metadata]
-    if missing:
-        raise OnnxPolicyError(f"{path} lacks the metadata {', '.join(missing)}; it was not written by export_onnx")
-    version = metadata["schema_version"]
-    if version != SCHEMA_VERSION:
-        raise OnnxPolicyError(f"{path} has schema version {version!r}; this release reads {SCHEMA_VERSION!r}")
-    try:
-        return PolicySpec.from_json(metadata["policy_spec"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise OnnxPolicyError(f"{path} has an unreadable policy_spec: {first_line(error)}") from error
-
-
-def _check_signature(session: onnxruntime.InferenceSession, spec: PolicySpec, path: Path) -> None:
-    _check_port("input", session.get_inputs(), INPUT_NAME, spec.observation_size, path)
-    _check_port("output", session.get_outputs(), OUTPUT_NAME, spec.action_size, path)
-
-
-def _check_port(kind: str, ports: Sequence[onnxruntime.NodeArg], name: str, size: int, path: Path) -> None:
+def _batch_of(kind: str, ports: Sequence[onnxruntime.NodeArg], name: str, size: int) -> str | int:
     given = ", ".join(f"{port.name} {port.type} {port.shape}" for port in ports)
-    expected = f"{name} tensor(float) ['batch', {size}]"
-    if given != expected:
-        raise OnnxPolicyError(f"{path} has the {kind} {given}; its policy_spec asks for {expected}")
+    for batch in ("batch", 1):
+        if given == f"{name} tensor(float) {[batch, size]}":
+            return batch
+    raise ValueError(f"has the {kind} {given}; its policy_spec asks for {name} tensor(float) ['batch', {size}]")
 
 
 def _to_single(given: NDArray[np.generic]) -> NDArray[np.float32]:

@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from policies import checkpoint
 from policies.actor_critic import ActorCritic
 from policies.spec import Entry, PolicySpec
-from sim2real.export_onnx import IR_VERSION, OPSET, ExportError, checkpoint_hash, export_onnx
-from sim2real.onnx_policy import METADATA_KEYS, SCHEMA_VERSION
+from sim2real.export_onnx import IR_VERSION, OPSET, export_onnx
+from sim2real.exportable import ExportError, checkpoint_hash
+from sim2real.metadata import KEYS, SCHEMA_VERSION
 
 LOW, HIGH = (-2.0, 0.1), (0.3, 7.7)
 
@@ -274,10 +275,10 @@ def test_file_says_all_that_is_needed_to_fly_it(policy: ActorCritic, tmp_path: P
     for text in ("hover", "cf2x", "100 Hz", "observation_4 [m/s] in body", "action_1 [N]"):
         assert text in model.doc_string
     properties = {entry.key: entry.value for entry in model.metadata_props}
-    assert tuple(properties) == METADATA_KEYS
+    assert tuple(properties) == KEYS
     assert properties["schema_version"] == SCHEMA_VERSION
     assert PolicySpec.from_json(properties["policy_spec"]) == policy.spec
-    assert len(json.loads(properties["already_in_graph"])) == 3
+    assert len(json.loads(properties["already_in_graph"])) == 4
     assert properties["producer_version"] == model.producer_version != ""
     shapes = [port.type.tensor_type.shape.dim for port in (*model.graph.input, *model.graph.output)]
     assert [size.dim_param or size.dim_value for shape in shapes for size in shape] == ["batch", 5, "batch", 2]

@@ -12,7 +12,8 @@ import torch
 
 from policies.actor_critic import ActorCritic
 from policies.spec import Entry, PolicySpec
-from sim2real.export_onnx import checkpoint_hash, export_onnx
+from sim2real.export_onnx import export_onnx
+from sim2real.exportable import checkpoint_hash
 from sim2real.onnx_policy import OnnxPolicy
 
 SPEC = PolicySpec(

@@ -209,7 +209,7 @@ def rename_input(model: onnx.ModelProto) -> None:
 
 
 def fix_batch(model: onnx.ModelProto) -> None:
-    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2
 
 
 def widen_input(model: onnx.ModelProto) -> None:
@@ -228,8 +228,8 @@ PAIR = {"observation": [0.0, 0.0, 0.0], "action": [0.3, 0.0]}
     ("edit", "message"),
     [
         (lambda model: model.ClearField("metadata_props"), "lacks the metadata schema_version, policy_spec"),
-        (lambda model: model.metadata_props.pop(), "lacks the metadata golden_pairs"),
-        (with_metadata(schema_version="2"), "has schema version '2'; this release reads '1'"),
+        (lambda model: model.metadata_props.pop(), "lacks the metadata golden_tolerance"),
+        (with_metadata(schema_version="1"), "has schema version '1'; this release reads '2'"),
         (with_metadata(policy_spec="{}"), "unreadable policy_spec"),
         (with_metadata(policy_spec="[]"), "unreadable policy_spec"),
         (with_metadata(policy_spec="not JSON"), "unreadable policy_spec"),
@@ -237,7 +237,7 @@ PAIR = {"observation": [0.0, 0.0, 0.0], "action": [0.3, 0.0]}
         (with_metadata(policy_spec=OTHER_SIZE.to_json()), "['batch', 3]; its policy_spec asks for observation"),
         (widen_input, "damaged or not an ONNX model"),
         (rename_input, "has the input state tensor(float) ['batch', 3]"),
-        (fix_batch, "has the input observation tensor(float) [1, 3]"),
+        (fix_batch, "has the input observation tensor(float) [2, 3]"),
         (add_output, "has the output action tensor(float) ['batch', 2], normalized"),
         (with_metadata(golden_pairs="not JSON"), "unreadable golden pairs"),
         (with_metadata(golden_pairs='[{"observation": [0, 0, 0]}]'), "unreadable golden pairs"),

@@ -1,0 +1,105 @@
+"""What every export asks of a policy, and the observations that each is checked on."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib import metadata
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from policies.actor_critic import ActorCritic
+from policies.normalizer import CLIP, ObservationNormalizer
+from policies.spec import PolicySpec
+
+DISTRIBUTION = "hgrpo-control"
+SINGLE_MAX = float(np.finfo(np.float32).max)
+EXTREMES = (0.0, 1e3, -1e3, 1e6, -1e6)
+GOLDEN_ROWS = (0, 1, 2, 5, 6, 7, 8, 9)  # of the check observations: three extremes and five drawn ones
+FEWEST_CHECKS = max(GOLDEN_ROWS) + 1 - len(EXTREMES)
+
+
+class ExportError(ValueError):
+    """Raised for a policy that cannot be exported, or whose export does not act like it; one line says why."""
+
+
+def refuse_non_finite(policy: ActorCritic) -> None:
+    """Raise ExportError unless parameters, statistics and the spec's numbers are finite, also in single precision."""
+    shift, scale = policy.normalizer.shift_and_scale()
+    action_range = policy.action_high - policy.action_low
+    numbers = {
+        **policy.state_dict(),
+        "normalizer.mean in single precision": shift,
+        "the reciprocal of normalizer.scale": scale.reciprocal(),
+        "the action range": action_range,
+        "the reciprocal of the action range": action_range.reciprocal(),
+    }
+    for name, tensor in numbers.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise ExportError(f"{name} holds a value that is not finite; only finite ones can be exported")
+
+
+def refuse_overflow(policy: ActorCritic, largest: float = SINGLE_MAX) -> None:
+    """Raise ExportError if a layer could pass the largest number: |W x + b| <= |W| |x| + |b|, |x| <= 10 at first."""
+    bound = np.full(policy.spec.observation_size, CLIP)
+    for index, layer in enumerate(policy.actor):
+        if isinstance(layer, nn.Linear):
+            bound = np.abs(array(layer.weight)).astype(np.float64) @ bound + np.abs(array(layer.bias))
+        else:
+            bound = np.minimum(bound, 1.0) if isinstance(layer, nn.Tanh) else np.maximum(bound, 1.0)
+        if bound.max() > largest:
+            raise ExportError(f"layer actor.{index} can reach {bound.max():.3g}; numbers end at {largest:.3g} here")
+
+
+def check_observations(normalizer: ObservationNormalizer, checks: int) -> NDArray[np.float32]:
+    """(5 + checks, O): extremes, then draws around the normaliser's mean, every other one wide enough to be clipped."""
+    shift, scale = (array(tensor).astype(np.float64) for tensor in normalizer.shift_and_scale())
+    drawn = np.random.default_rng(0).standard_normal((checks, shift.size))
+    drawn[1::2] *= 0.5 * CLIP
+    extremes = np.repeat(np.array(EXTREMES)[:, np.newaxis], shift.size, axis=1)
+    observation = np.concatenate([extremes, shift + drawn / scale])
+    return np.clip(observation, -SINGLE_MAX, SINGLE_MAX).astype(np.float32)
+
+
+def actions_of(policy: ActorCritic, observation: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(B, A) deterministic actions of observations (B, O)."""
+    with torch.no_grad():
+        action: NDArray[np.float32] = policy(torch.from_numpy(observation)).numpy()
+    return action
+
+
+def bounds_within(spec: PolicySpec) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Bounds (A,) rounded inwards to single precision: what respects them respects the spec's, which are double."""
+    exact_low, exact_high = np.array(spec.action_low), np.array(spec.action_high)
+    low, high = exact_low.astype(np.float32), exact_high.astype(np.float32)
+    low = np.where(low < exact_low, np.nextafter(low, np.float32(np.inf)), low)
+    high = np.where(high > exact_high, np.nextafter(high, np.float32(-np.inf)), high)
+    return low, high
+
+
+def checkpoint_hash(policy: ActorCritic) -> str:
+    """SHA-256, in hexadecimal, of the state_dict: for each name, in sorted order, a header and the values.
+
+    The header is "name dtype [shape]" and a newline; the values are row-major, little-endian, in their own precision.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(policy.state_dict().items()):
+        values = tensor.detach().cpu().numpy()
+        digest.update(f"{name} {values.dtype.name} {list(values.shape)}\n".encode())
+        digest.update(values.astype(values.dtype.newbyteorder("<")).tobytes())
+    return digest.hexdigest()
+
+
+def producer_version() -> str:
+    """Version of this package, as installed."""
+    try:
+        return metadata.version(DISTRIBUTION)
+    except metadata.PackageNotFoundError:
+        return "0+uninstalled"
+
+
+def array(tensor: Tensor) -> NDArray[np.float32]:
+    """A tensor of the CPU in single precision."""
+    return tensor.detach().numpy().astype(np.float32)

@@ -1,0 +1,134 @@
+"""What an exported file says about itself: the keys of its metadata, and how they are written and read.
+
+Numbers are JSON with as many digits as tell a float32 from its neighbours. Importable without torch and onnx.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policies.spec import PolicySpec
+
+SCHEMA_VERSION = "2"
+ALREADY_IN_GRAPH = ("observation normalising", "action squashing", "action scaling", "action clipping")
+KEYS = (
+    "schema_version",
+    "policy_spec",
+    "action_type",
+    "action_history",
+    "already_in_graph",
+    "precision",
+    "checkpoint_sha256",
+    "producer_version",
+    "golden_pairs",
+    "golden_tolerance",
+)
+MEASURED = "measured"
+"""Key of what was measured about the file after it was written; absent where nothing was."""
+
+TOLERANCE = 1e-5  # of an action's range, between runtimes that compute in single precision
+GOLDEN_TOLERANCE = {"float32": TOLERANCE, "float16": 2e-3, "int8": 2e-2}
+"""Within what share of an action's range another machine has to give what the exporting one gave. Runtimes may round
+half precision at other places, and an int8 value that lies between two steps may fall on either."""
+
+_ACTION_TYPES = {
+    ("motor_1", "motor_2", "motor_3", "motor_4"): "motors",
+    ("collective_thrust", "roll_rate", "pitch_rate", "yaw_rate"): "ctbr",
+    ("velocity_command_x", "velocity_command_y", "velocity_command_z", "yaw_rate_command"): "velocity",
+}
+
+
+class GoldenPairs(NamedTuple):
+    """Observations and the actions that the file gave for them where it was made."""
+
+    observation: NDArray[np.float32]
+    """(K, O)"""
+    action: NDArray[np.float64]
+    """(K, A)"""
+
+
+def action_type(spec: PolicySpec) -> str:
+    """motors, ctbr (collective thrust and body rates) or velocity by the names of the actions; otherwise "other"."""
+    return _ACTION_TYPES.get(tuple(entry.name for entry in spec.action), "other")
+
+
+def write(
+    spec: PolicySpec, precision: str, checkpoint_sha256: str, producer_version: str, golden: GoldenPairs
+) -> dict[str, str]:
+    """Every key with its text."""
+    pairs = [{"observation": o, "action": a} for o, a in zip(golden.observation.tolist(), golden.action, strict=True)]
+    for pair in pairs:
+        pair["action"] = pair["action"].tolist()
+    texts = {
+        "schema_version": SCHEMA_VERSION,
+        "policy_spec": spec.to_json(),
+        "action_type": action_type(spec),
+        "action_history": str(spec.action_history),
+        "already_in_graph": json.dumps(ALREADY_IN_GRAPH),
+        "precision": precision,
+        "checkpoint_sha256": checkpoint_sha256,
+        "producer_version": producer_version,
+        "golden_pairs": json.dumps(pairs),
+        "golden_tolerance": json.dumps(GOLDEN_TOLERANCE[precision]),
+    }
+    assert tuple(texts) == KEYS
+    return texts
+
+
+def read_spec(metadata: dict[str, str]) -> PolicySpec:
+    """The interface in a file's metadata; raises ValueError where a key or the text is not what this release writes."""
+    missing = [key for key in KEYS if key not in metadata]
+    if missing:
+        raise ValueError(f"lacks the metadata {', '.join(missing)}; it was not written by this release's export")
+    version = metadata["schema_version"]
+    if version != SCHEMA_VERSION:
+        raise ValueError(f"has schema version {version!r}; this release reads {SCHEMA_VERSION!r}")
+    try:
+        spec = PolicySpec.from_json(metadata["policy_spec"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"has an unreadable policy_spec: {error}") from error
+    for key, expected in (("action_type", action_type(spec)), ("action_history", str(spec.action_history))):
+        if metadata[key] != expected:
+            raise ValueError(f"has {key} {metadata[key]!r}; its policy_spec says {expected!r}")
+    return spec
+
+
+def read_golden_pairs(metadata: dict[str, str], spec: PolicySpec) -> tuple[GoldenPairs, float]:
+    """Golden pairs and within what share of an action's range they hold; raises ValueError if they cannot be used."""
+    try:
+        pairs = json.loads(metadata["golden_pairs"])
+        observation = np.array([pair["observation"] for pair in pairs], dtype=np.float32)
+        action = np.array([pair["action"] for pair in pairs], dtype=np.float64)
+        tolerance = float(json.loads(metadata["golden_tolerance"]))
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise ValueError(f"has unreadable golden pairs: {error}") from error
+    shapes = (observation.shape, action.shape)
+    allowed = ((len(pairs), spec.observation_size), (len(pairs), spec.action_size))
+    if not len(pairs) or shapes != allowed:
+        raise ValueError(f"has golden pairs of shapes {shapes}; expected at least one pair and {allowed}")
+    if not 0.0 < tolerance < 0.1:
+        raise ValueError(f"has the golden_tolerance {tolerance}; allowed: a share of the action's range below 0.1")
+    return GoldenPairs(observation, action), tolerance
+
+
+def read_measured(metadata: dict[str, str]) -> dict[str, Any]:
+    """What was measured about the file by name; empty where nothing was."""
+    measured: dict[str, Any] = json.loads(metadata.get(MEASURED, "{}"))
+    return measured
+
+
+def disagreement(
+    spec: PolicySpec, action: NDArray[np.floating], expected: NDArray[np.floating], tolerance: float = TOLERANCE
+) -> str | None:
+    """Where actions (B, A) are furthest, for their range, from the expected ones; None if all are within the tolerance,
+    a share of it."""
+    allowed = tolerance * (np.array(spec.action_high) - np.array(spec.action_low))
+    largest = np.abs(action.astype(np.float64) - expected).max(axis=0)
+    if np.all(largest <= allowed):  # false for NaN
+        return None
+    worst = int(np.argmax(largest / allowed))  # the first NaN, where there is one
+    return f"action {spec.action[worst].name!r} differs by {largest[worst]:.3g}, allowed {allowed[worst]:.3g}"
