@@ -1,0 +1,76 @@
+"""An exported C policy, compiled for this machine, as a policy; needs a C compiler, numpy and no torch."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from policies.spec import PolicySpec
+
+WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Werror")
+_FLOATS = ctypes.POINTER(ctypes.c_float)
+
+
+class CompilerError(RuntimeError):
+    """Raised where there is no C compiler, or it refuses a file; the message has its first complaint."""
+
+
+def compile_library(source: Path, library: Path, compiler: str = "cc", flags: Sequence[str] = ("-O2",)) -> None:
+    """Shared library of an exported source, with every warning an error; raises CompilerError."""
+    words = ("-std=c99", *WARNINGS, *flags, "-shared", "-fPIC", str(source), "-o", str(library), "-lm")
+    run_compiler(compiler, words)
+
+
+def run_compiler(compiler: str, words: Sequence[str]) -> None:
+    """Run a compiler; raises CompilerError where it is missing or complains."""
+    if shutil.which(compiler) is None:
+        raise CompilerError(f"no compiler {compiler} was found")
+    result = subprocess.run([compiler, *words], capture_output=True, text=True, check=False)
+    if result.returncode:
+        complaints = [line for line in result.stderr.splitlines() if "error" in line] or result.stderr.splitlines()
+        raise CompilerError(f"{compiler} refuses the source: {complaints[0] if complaints else result.returncode}")
+
+
+class CPolicy:
+    """Deterministic action of a compiled policy: observation (O,) or (B, O) in its units -> action (A,) or (B, A).
+
+    `library` is what `compile_library` made of NAME.c, `spec` the interface of the policy that was exported. Loading
+    runs the self-test; raises CompilerError for a file that is no such library and where the test fails.
+    """
+
+    def __init__(self, library: Path, name: str, spec: PolicySpec) -> None:
+        self.spec = spec
+        try:
+            loaded = ctypes.CDLL(str(Path(library).resolve()))
+            self._act, self._self_test = loaded[f"{name}_act"], loaded[f"{name}_self_test"]
+        except (OSError, AttributeError) as error:
+            raise CompilerError(f"{library} holds no policy {name!r}: {error}") from error
+        self._act.argtypes = (_FLOATS, _FLOATS)
+        if failed := self.self_test():
+            raise CompilerError(f"{library} fails check {failed} of its self-test")
+
+    def self_test(self) -> int:
+        """0 if the golden observations give their actions here and what is not finite is refused."""
+        return int(self._self_test())
+
+    def __call__(self, observation: ArrayLike) -> NDArray[np.float32]:
+        """Action (A,) or (B, A), float32, of an observation (O,) or (B, O).
+
+        Raises ValueError for another shape and for a row with an entry that is not finite in single precision.
+        """
+        given = np.ascontiguousarray(observation, dtype=np.float32)
+        size = self.spec.observation_size
+        if given.ndim not in (1, 2) or given.shape[-1] != size:
+            raise ValueError(f"observation has shape {given.shape}; expected ({size},) or (B, {size})")
+        rows = np.atleast_2d(given)
+        action = np.empty((len(rows), self.spec.action_size), np.float32)
+        for index, row in enumerate(rows):
+            if self._act(row.ctypes.data_as(_FLOATS), action[index].ctypes.data_as(_FLOATS)):
+                raise ValueError(f"row {index} of the observation is not finite: {row.tolist()}")
+        return action if given.ndim == 2 else action[0]

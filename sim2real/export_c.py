@@ -1,0 +1,104 @@
+"""Export of a policy as C99 that a flight controller compiles: one header, one source, no allocation."""
+
+from __future__ import annotations
+
+import shutil
+from copy import deepcopy
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policies.actor_critic import ActorCritic
+from policies.spec import PolicySpec
+from sim2real.c_footprint import Footprint, footprints
+from sim2real.c_policy import CompilerError, CPolicy, compile_library
+from sim2real.c_source import header, require_identifier, source
+from sim2real.exportable import (
+    FEWEST_CHECKS,
+    GOLDEN_ROWS,
+    ExportError,
+    actions_of,
+    array,
+    check_observations,
+    refuse_non_finite,
+    refuse_overflow,
+)
+from sim2real.metadata import GoldenPairs, disagreement
+
+TANH = ("libm", "approximate")
+_FURTHEST = 1e18  # what the generated code clips raw observations to
+
+
+class CExport(NamedTuple):
+    """What was written."""
+
+    source: Path
+    header: Path
+    difference: float | None
+    """Largest |action difference| from the policy on this machine, in action units; None without a compiler here."""
+    footprints: list[Footprint]
+
+
+def export_c(policy: ActorCritic, path: Path, checks: int = 1000, tanh: str = "libm") -> CExport:
+    """Write the deterministic policy to PATH.c and PATH.h; the last part of the path begins the names in them.
+
+    `tanh` says whose: libm's tanhf, or an own approximation with an error of at most 2e-7, which needs no libm. Where
+    there is a C compiler, the files take their places only once it has compiled them without a warning, their self-test
+    has passed, and their actions are the policy's to 1e-5 of their range on the observations that an ONNX file is
+    checked on. Raises ExportError, and leaves both paths as they were, if not.
+    """
+    path = Path(path)
+    require_identifier(path.name)
+    if not path.parent.is_dir():
+        raise ExportError(f"cannot write {path}.c: it lies in no existing folder")
+    if tanh not in TANH:
+        raise ExportError(f"unknown tanh {tanh!r}; allowed: {', '.join(TANH)}")
+    if checks < FEWEST_CHECKS:
+        raise ValueError(f"checks is {checks}; at least {FEWEST_CHECKS} are needed")
+    policy = deepcopy(policy).cpu()
+    refuse_non_finite(policy)
+    refuse_overflow(policy)
+    _refuse_wide_normalizer(policy)
+    observation = check_observations(policy.normalizer, checks)
+    action = actions_of(policy, observation)
+    rows = list(GOLDEN_ROWS)
+    golden = GoldenPairs(observation[rows], action[rows].astype(np.float64))
+    texts = {".h": header(policy, path.name, golden), ".c": source(policy, path.name, golden, tanh)}
+    with TemporaryDirectory() as folder:
+        made = {ending: Path(folder) / f"{path.name}{ending}" for ending in texts}
+        for ending, text in texts.items():
+            made[ending].write_text(text, encoding="utf-8")
+        difference = _verify(made[".c"], policy.spec, observation, action) if shutil.which("cc") else None
+        sizes = footprints(made[".c"])
+    targets = {ending: path.with_name(path.name + ending) for ending in texts}
+    for ending, target in targets.items():
+        temporary = target.with_name(target.name + ".partial")
+        temporary.write_text(texts[ending], encoding="utf-8")
+        temporary.replace(target)
+    return CExport(targets[".c"], targets[".h"], difference, sizes)
+
+
+def _refuse_wide_normalizer(policy: ActorCritic) -> None:
+    """Raise ExportError where clipping raw observations to +-1e18 could change what the normaliser makes of them."""
+    mean, scale = (array(tensor).astype(np.float64) for tensor in policy.normalizer.shift_and_scale())
+    reach = np.abs(mean) + 10.0 / scale
+    if reach.max() > _FURTHEST:
+        name = policy.spec.observation[int(np.argmax(reach))].name
+        raise ExportError(f"observation entry {name!r} is clipped at {reach.max():.3g} only; C code ends at 1e18")
+
+
+def _verify(
+    path: Path, spec: PolicySpec, observation: NDArray[np.float32], expected: NDArray[np.float32]
+) -> float:
+    """Largest |difference| of the compiled source's actions from the expected ones (B, A)."""
+    try:
+        compile_library(path, path.with_suffix(".so"))
+        action = CPolicy(path.with_suffix(".so"), path.stem, spec)(observation)
+    except CompilerError as error:
+        raise ExportError(f"the exported source is not valid: {error}") from error
+    if problem := disagreement(spec, action, expected):
+        raise ExportError(f"the compiled source does not reproduce the policy: {problem}")
+    return float(np.abs(action - expected).max())

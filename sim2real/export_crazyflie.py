@@ -1,0 +1,116 @@
+"""Export of a policy as an out-of-tree controller app of the Crazyflie's firmware."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from policies.actor_critic import ActorCritic
+from policies.spec import PolicySpec, past_action
+from sim2real.c_source import fill
+from sim2real.crazyflie_commands import INNER_LOOPS, SENT, Airframe, sending
+from sim2real.export_c import CExport, export_c
+from sim2real.exportable import ExportError
+from sim2real.metadata import action_type
+
+NAME = "policy"
+RATES = (1000, 500, 250, 100, 50, 25)  # [Hz], that the stabilizer's 1 kHz divides into
+_FILES = ("Makefile", "Kbuild", "app-config", "README.md", "src/Kbuild", "src/controller_policy.c")
+_SENSED = {
+    f"{name}_{axis}": (unit, f"{variable}[{index}]", said)
+    for name, unit, variable, said in (
+        ("position_error", "m", "error", "setpoint->position - state->position, turned into the body frame"),
+        ("velocity", "m/s", "velocity", "state->velocity, turned into the body frame"),
+        ("up", "1", "rotation[2]", "world z in the body frame, from state->attitudeQuaternion"),
+        ("angular_velocity", "rad/s", "rate", "sensors->gyro, from degrees"),
+    )
+    for index, axis in enumerate("xyz")
+}
+
+
+def export_crazyflie(policy: ActorCritic, folder: Path, airframe: Airframe, tanh: str = "libm") -> CExport:
+    """Write an app for crazyflie-firmware into a new folder: controller, policy in C, build files and README.
+
+    Every entry of the observation is mapped by its name, unit and frame. Raises ExportError for an entry that a
+    Crazyflie does not know, a type of action that it does not take and a rate that 1 kHz does not divide into.
+    """
+    folder = Path(folder)
+    if folder.exists():
+        raise ExportError(f"{folder} exists already; choose another folder")
+    if not folder.parent.is_dir():
+        raise ExportError(f"cannot write {folder}: it lies in no existing folder")
+    values = _values(policy.spec, airframe)
+    with TemporaryDirectory(dir=folder.parent) as temporary:
+        app = Path(temporary) / "app"
+        (app / "src").mkdir(parents=True)
+        exported = export_c(policy, app / "src" / NAME, tanh=tanh)
+        for name in _FILES:
+            (app / name).write_text(fill(f"crazyflie/{name}.in", values), encoding="utf-8")
+        app.rename(folder)
+    sources = (folder / "src" / path.name for path in (exported.source, exported.header))
+    return CExport(*sources, exported.difference, exported.footprints)
+
+
+def sources_of(spec: PolicySpec) -> list[tuple[str, str]]:
+    """Per entry of the observation its C expression and where it comes from in words; raises ExportError for an entry
+    that a Crazyflie does not know."""
+    past = {
+        f"{past_action(age)}_{entry.name}": (entry.unit, f"past[{age - 1}][{index}]", f"action of {age} steps ago")
+        for age in range(1, spec.action_history + 1)
+        for index, entry in enumerate(spec.action)
+    }
+    known = _SENSED | past
+    found = []
+    for entry in spec.observation:
+        unit, expression, said = known.get(entry.name, ("", "", ""))
+        if unit != entry.unit or (entry.name in _SENSED and entry.frame != "body"):
+            raise ExportError(
+                f"observation entry {entry.name!r} [{entry.unit}] in {entry.frame or 'no frame'} has no source on a "
+                f"Crazyflie; known, all in body: position_error [m], velocity [m/s], up [1], angular_velocity [rad/s], "
+                "past actions"
+            )
+        found.append((expression, said))
+    return found
+
+
+def _values(spec: PolicySpec, airframe: Airframe) -> dict[str, str]:
+    kind = action_type(spec)
+    send = sending(kind, airframe)
+    if spec.control_hz not in RATES:
+        allowed = ", ".join(map(str, RATES))
+        raise ExportError(f"the policy acts at {spec.control_hz:g} Hz; the firmware divides 1 kHz into {allowed} Hz")
+    sources = sources_of(spec)
+    lines = (f"    observation[{index}] = {expression};\n" for index, (expression, _) in enumerate(sources))
+    past = spec.action_history
+    return {
+        "NAME": NAME,
+        "MACRO": NAME.upper(),
+        "TASK": spec.task,
+        "ROBOT": spec.robot,
+        "HZ": f"{spec.control_hz:g}",
+        "PERIOD": f"{1000.0 / spec.control_hz:g}",
+        "INNER_LOOP": INNER_LOOPS[kind],
+        "SAFE_ACTION": ", ".join(f"{value:.4g}" for value in spec.safe_action),
+        "MAPPING": _mapping(spec, [said for _, said in sources], SENT[kind]),
+        "OBSERVE": "".join(lines),
+        "SEND": send,
+        "PAST": "static float past[POLICY_ACTION_HISTORY][POLICY_ACTION_SIZE]; /* newest first */\n" if past else "",
+        "REMEMBER": _REMEMBER if past else "",
+        "FORGET": _FORGET if past else "",
+    }
+
+
+_REMEMBER = """    memmove(past[1 % POLICY_ACTION_HISTORY], past[0], (POLICY_ACTION_HISTORY - 1) * sizeof past[0]);
+    memcpy(past[0], action, sizeof action);
+"""
+_FORGET = """    for (int age = 0; age < POLICY_ACTION_HISTORY; ++age) {
+        memcpy(past[age], action, sizeof action);
+    }
+"""
+
+
+def _mapping(spec: PolicySpec, said: list[str], sent: str) -> str:
+    rows = [("entry", "unit", "frame", "on the Crazyflie"), ("---", "---", "---", "---")]
+    rows += [(e.name, e.unit, e.frame, words) for e, words in zip(spec.observation, said, strict=True)]
+    rows += [(f"action {e.name}", e.unit, e.frame, sent) for e in spec.action]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
