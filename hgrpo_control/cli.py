@@ -14,6 +14,7 @@ from hgrpo_control.command_options import (
     DiagnoseOptions,
     EvaluateOptions,
     ExportOptions,
+    InspectOptions,
     TransferOptions,
 )
 
@@ -35,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return COMMANDS[words[0]].run(words[1:]) or 0
     except (ValueError, RuntimeError, OSError) as error:
         print(f"hgrpo: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        print(f"hgrpo: {words[0]} needs {error.name}: pip install 'hgrpo-control[train]'", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -159,15 +163,22 @@ def transfer(words: list[str]) -> None:
 
 def export(words: list[str]) -> None:
     """`hgrpo export DIR [options]`."""
-    options = parse(ExportOptions, words, "hgrpo export")
-    from hgrpo_control.run_folder import RunFolder
-    from policies.checkpoint import load
-    from sim2real.export_onnx import export_onnx
+    bare = "--onnx" in words and "".join(words[words.index("--onnx") + 1 :][:1])[:2] in ("", "--")
+    options = parse(ExportOptions, [word for word in words if not (bare and word == "--onnx")], "hgrpo export")
+    if bare:
+        options = dataclasses.replace(options, onnx=options.folder / "policy.onnx")
+    from hgrpo_control.export_command import export as write
 
-    folder = RunFolder.open(options.folder)
-    path = options.onnx or folder.onnx
-    difference = export_onnx(load(folder.checkpoint), path)
-    print(f"onnx: {path} (differs from torch by at most {difference:.1e} over 1,000 observations)")
+    for line in write(options):
+        print(line)
+
+
+def inspect(words: list[str]) -> None:
+    """`hgrpo inspect FILE`."""
+    options = parse(InspectOptions, words, "hgrpo inspect")
+    from sim2real.inspection import inspect as describe
+
+    print(describe(options.file))
 
 
 def compare(words: list[str]) -> None:
@@ -265,7 +276,8 @@ COMMANDS: dict[str, Command] = {
     "transfer": Command(
         transfer, "DIR --to PHYSICS [--video ...]", "fly a policy in another physics: mujoco, gym-pybullet-drones"
     ),
-    "export": Command(export, "DIR [--onnx PATH]", "write a trained policy as ONNX"),
+    "export": Command(export, "DIR [--onnx] [--c NAME ...]", "write a trained policy as ONNX, as C, for a Crazyflie"),
+    "inspect": Command(inspect, "FILE", "what an exported ONNX file takes, gives and was measured at"),
     "check": Command(check, "ENV [--states K ...]", "branch and replay an environment: is it exact?"),
     "compare": Command(compare, "DIR DIR ...", "learning curves and a table of several runs"),
     "diagnose": Command(diagnose, "DIR [--roots E ...]", "variance and bias of every estimator's policy gradient"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -56,7 +56,34 @@ class ExportOptions:
     folder: tyro.conf.Positional[Path]
     """Run folder."""
     onnx: Path | None = None
-    """Where to write ONNX; policy.onnx in the run folder unless given."""
+    """Where to write ONNX: policy.onnx in the run folder without a path, and where no other file is asked for."""
+    batch_1: bool = False
+    """Also write ONNX whose batch is fixed to 1, into NAME.batch1.onnx beside it."""
+    float16: bool = False
+    """Also write ONNX whose network computes in float16, into NAME.float16.onnx, and fly it."""
+    int8: bool = False
+    """Also write ONNX whose network is quantised to int8, into NAME.int8.onnx, and fly it."""
+    episodes: int = 100
+    """Episodes flown with the policy and with each variant."""
+    c: Path | None = None
+    """Write C99 into NAME.c and NAME.h; the last part of it begins the names of the functions."""
+    tanh: Literal["libm", "approximate"] = "libm"
+    """In C: tanhf of libm, or an own approximation that needs no libm."""
+    crazyflie: Path | None = None
+    """Write an out-of-tree controller app of the Crazyflie's firmware into a new folder."""
+
+    @property
+    def wants_variants(self) -> bool:
+        """Whether any variant of the ONNX file is asked for."""
+        return self.batch_1 or self.float16 or self.int8
+
+
+@dataclass(frozen=True)
+class InspectOptions:
+    """Tables of what an exported ONNX file takes, gives, and was measured at."""
+
+    file: tyro.conf.Positional[Path]
+    """The file."""
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,14 @@ from importlib import import_module
 from typing import Any
 
 _LAZY = {
+    "CPolicy": "sim2real.c_policy",
     "ExportError": "sim2real.exportable",
     "OnnxPolicy": "sim2real.onnx_policy",
     "OnnxPolicyError": "sim2real.onnx_policy",
 }
 
 # the function export_onnx is not among them: it would hide the submodule of its name, or not, depending on import order
-__all__ = ["ExportError", "OnnxPolicy", "OnnxPolicyError"]
+__all__ = ["CPolicy", "ExportError", "OnnxPolicy", "OnnxPolicyError"]
 
 
 def __getattr__(name: str) -> Any:

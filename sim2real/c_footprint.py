@@ -50,4 +50,3 @@ def footprints(source: Path) -> list[Footprint]:
         for target, (prefix, flags) in _TARGETS.items()
         if shutil.which(f"{prefix}gcc") and shutil.which(f"{prefix}size")
     ]
-

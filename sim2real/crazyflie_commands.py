@@ -7,8 +7,8 @@ from typing import NamedTuple
 from sim2real.c_source import literal
 from sim2real.exportable import ExportError
 
-_SIGNATURE = """static void send(control_t *control, const setpoint_t *setpoint, const sensorData_t *sensors, const state_t *state,
-                 const uint32_t tick) {
+_SIGNATURE = """static void send(control_t *control, const setpoint_t *setpoint, const sensorData_t *sensors,
+                 const state_t *state, const uint32_t tick) {
 """
 _MOTORS = """    (void)setpoint;
     (void)sensors;
@@ -57,7 +57,7 @@ INNER_LOOPS = {
     "whose gains are not those of training.",
 }
 SENT = {
-    "motors": "normalised force of the rotor: thrust of the preset at the commanded speed over the platform's THRUST_MAX",
+    "motors": "normalised force of the rotor: the preset's thrust at the commanded speed over THRUST_MAX",
     "ctbr": "collective thrust over 4 THRUST_MAX; body rates in degrees per second",
     "velocity": "velocity setpoint in the heading frame, yaw rate in degrees per second",
 }

@@ -90,9 +90,7 @@ def _refuse_wide_normalizer(policy: ActorCritic) -> None:
         raise ExportError(f"observation entry {name!r} is clipped at {reach.max():.3g} only; C code ends at 1e18")
 
 
-def _verify(
-    path: Path, spec: PolicySpec, observation: NDArray[np.float32], expected: NDArray[np.float32]
-) -> float:
+def _verify(path: Path, spec: PolicySpec, observation: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
     """Largest |difference| of the compiled source's actions from the expected ones (B, A)."""
     try:
         compile_library(path, path.with_suffix(".so"))

@@ -47,8 +47,8 @@ OPSET = 17
 IR_VERSION = 8
 
 ALLOWED = {"float32": metadata.TOLERANCE, "float16": 0.02, "int8": 0.5}
-"""Largest difference from the policy, as a share of an action's range, that an export of each precision may have on the
-check observations. They include what no flight meets, so what a variant is worth shows in closed loop."""
+"""Largest difference from the policy, as a share of an action's range, that an export of each precision may have on what
+it is checked on. What a variant is worth shows in closed loop."""
 
 _HALF_MAX = float(np.finfo(np.float16).max)
 _INVALID_FILE_ERRORS: tuple[type[Exception], ...] = (
@@ -70,10 +70,10 @@ def export_onnx(
     """Write the deterministic policy to `path` as ONNX; returns the largest |action difference| found, in action units.
 
     The graph maps `observation` float32 [batch, O] in the environment's units to `action` float32 [batch, A] within the
-    bounds; `batch` None is any, 1 a fixed one. With `precision` float16 or int8 the actor computes in that; int8 is
-    calibrated on observations (N, O), those of the check where none are given. The file takes its place only once
-    onnxruntime, in one batch and row by row, has given the policy's own actions to 1e-5 of their range (other
-    precisions: ALLOWED) on `checks` observations drawn around the normaliser's mean, on 0, +-1e3 and +-1e6.
+    bounds; `batch` None is any, 1 a fixed one. With `precision` float16 or int8 the actor computes in that. The file
+    takes its place only once onnxruntime, in one batch and row by row, has given the policy's own actions to 1e-5 of
+    their range (other precisions: ALLOWED) on `checks` observations drawn around the normaliser's mean, on 0, +-1e3 and
+    +-1e6. With `calibration` (N, O) int8 is calibrated and checked on those observations instead, and knows no others.
     Raises ExportError, and leaves `path` as it was, if that fails, a parameter is not finite or a layer could overflow.
     """
     _refuse_arguments(checks, precision, batch)
@@ -84,8 +84,12 @@ def export_onnx(
     refuse_non_finite(policy)
     refuse_overflow(policy, _HALF_MAX if precision == "float16" else SINGLE_MAX)
     observation = check_observations(policy.normalizer, checks)
+    if precision == "int8" and calibration is not None:
+        observation = calibration
+    if len(observation) <= max(GOLDEN_ROWS):
+        raise ValueError(f"calibration has {len(observation)} observations; at least {max(GOLDEN_ROWS) + 1} are needed")
     expected = actions_of(policy, observation)
-    model = _model(policy, precision, batch, observation if calibration is None else calibration)
+    model = _model(policy, precision, batch, observation)
     result, difference = _verify(model, policy.spec, precision, batch, observation, expected)
     rows = list(GOLDEN_ROWS)
     golden = GoldenPairs(observation[rows], (expected if precision == "float32" else result)[rows].astype(np.float64))

@@ -44,6 +44,8 @@ class OnnxPolicy:
 
     spec: PolicySpec
     metadata: dict[str, str]
+    takes_one_row: bool
+    """Whether the batch of the file is fixed to 1."""
 
     def __init__(self, path: str | Path, threads: int = 1) -> None:
         path = Path(path)
@@ -57,7 +59,7 @@ class OnnxPolicy:
         try:
             self.spec = read_spec(self.metadata)
             self._size = self.spec.observation_size
-            self._one_row = _has_fixed_batch(self._session, self.spec)
+            self.takes_one_row = _has_fixed_batch(self._session, self.spec)
             golden, tolerance = read_golden_pairs(self.metadata, self.spec)
         except ValueError as error:
             raise OnnxPolicyError(f"{path} {first_line(error)}") from error
@@ -84,7 +86,7 @@ class OnnxPolicy:
         return self._run(array.reshape(1, -1)).reshape(-1)
 
     def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        if self._one_row and len(batch) != 1:
+        if self.takes_one_row and len(batch) != 1:
             rows = [self._run(row) for row in np.split(batch, len(batch))] if len(batch) else []
             return np.concatenate(rows) if rows else np.zeros((0, self.spec.action_size), np.float32)
         action: NDArray[np.float32] = self._session.run(_OUTPUTS, {INPUT_NAME: batch})[0]

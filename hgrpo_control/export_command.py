@@ -1,0 +1,156 @@
+"""`hgrpo export`: which files are written from a run, and what is measured about them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hgrpo_control.command_line import UsageError
+from hgrpo_control.command_options import ExportOptions
+from hgrpo_control.evaluation import Evaluation, evaluate
+from hgrpo_control.run_folder import RunFolder
+from hgrpo_control.simulation import make_simulator
+from policies.actor_critic import ActorCritic
+from policies.checkpoint import load
+from policies.spec import PolicySpec
+from robots.quadrotor.parameters import GRAVITY, preset
+from robots.simulator import Simulator
+from sim2real.crazyflie_commands import Airframe
+from sim2real.export_c import CExport, export_c
+from sim2real.export_crazyflie import export_crazyflie
+from sim2real.export_onnx import export_onnx, record
+from sim2real.onnx_policy import OnnxPolicy
+
+SEED = 1
+"""Of the episodes flown with policy and variant; training never sees it."""
+_SEEN = 4096  # observations of these flights: every other one calibrates int8, the others measure errors
+
+
+class Flown(NamedTuple):
+    """The policy's own episodes, that those of a variant are compared with."""
+
+    simulator: Simulator
+    evaluation: Evaluation
+    calibration: NDArray[np.float32]
+    """(N, O) observations that it met."""
+    observation: NDArray[np.float32]
+    """(M, O) others that it met."""
+
+
+class InTheLoop:
+    """Whatever acts on arrays, acting on tensors; keeps the observations (B, O) that it was given."""
+
+    def __init__(self, act: Callable[[Any], Any], spec: PolicySpec) -> None:
+        self.act, self.spec = act, spec
+        self.seen: list[NDArray[np.float32]] = []
+
+    def __call__(self, observation: Tensor) -> Tensor:
+        """Actions (B, A) of observations (B, O)."""
+        self.seen.append(observation.numpy().astype(np.float32))
+        return torch.from_numpy(self.act(self.seen[-1]))
+
+
+def export(options: ExportOptions) -> Iterator[str]:
+    """Write every file that was asked for, and say in a line each what it is and how far it is from the policy."""
+    if options.episodes < 1:
+        raise UsageError(f"episodes must be at least 1; given {options.episodes}")
+    folder = RunFolder.open(options.folder)
+    policy = load(folder.checkpoint)
+    others = options.c is not None or options.crazyflie is not None
+    if not others or options.onnx is not None or options.wants_variants:
+        yield from _onnx_files(policy, folder, options)
+    if options.c is not None:
+        written = export_c(policy, options.c, tanh=options.tanh)
+        yield from _c_lines(written)
+    if options.crazyflie is not None:
+        written = export_crazyflie(policy, options.crazyflie, _airframe(policy.spec), options.tanh)
+        yield f"crazyflie: {options.crazyflie} (see README.md in it)"
+        yield from _c_lines(written)
+
+
+def _onnx_files(policy: ActorCritic, folder: RunFolder, options: ExportOptions) -> Iterator[str]:
+    path = options.onnx or folder.onnx
+    difference = export_onnx(policy, path)
+    yield f"onnx: {path} (differs from torch by at most {difference:.1e} over 1,000 observations)"
+    if options.batch_1:
+        fixed = path.with_suffix(f".batch1{path.suffix}")
+        difference = export_onnx(policy, fixed, batch=1)
+        yield f"onnx: {fixed} (takes one row; differs from torch by at most {difference:.1e} over 1,000 observations)"
+    precisions = [name for name, wanted in (("float16", options.float16), ("int8", options.int8)) if wanted]
+    flown = _fly(policy, folder, options.episodes) if precisions else None
+    for precision in precisions:
+        assert flown is not None
+        yield _variant(policy, path.with_suffix(f".{precision}{path.suffix}"), precision, flown)
+
+
+def _variant(policy: ActorCritic, path: Path, precision: str, flown: Flown) -> str:
+    """Write a variant, fly it, and put into it what was measured."""
+    export_onnx(policy, path, precision=precision, calibration=flown.calibration)
+    measured = _measure(policy, OnnxPolicy(path), flown)
+    record(path, measured)
+    success = measured["success_rate"], measured["policy_success_rate"]
+    rates = "" if success[0] is None else f", success {success[0]:.3f} where the policy has {success[1]:.3f}"
+    returns = f"return {measured['return_mean']:.1f} and {measured['policy_return_mean']:.1f}"
+    return (
+        f"onnx: {path} ({precision}: differs from torch by {measured['mean_error']:.1e} on average and by at most "
+        f"{measured['largest_error']:.1e} of an action's range on observations of its flights{rates}, {returns}, "
+        f"{flown.evaluation.episodes} episodes)"
+    )
+
+
+def _fly(policy: ActorCritic, folder: RunFolder, episodes: int) -> Flown:
+    simulator = make_simulator(folder.read_config())
+    with torch.no_grad():
+        pilot = InTheLoop(lambda observation: policy(torch.from_numpy(observation)).numpy(), policy.spec)
+        evaluation, _ = evaluate(cast(ActorCritic, pilot), simulator, episodes, SEED)
+    seen = np.concatenate(pilot.seen)
+    chosen = seen[np.random.default_rng(SEED).choice(len(seen), min(_SEEN, len(seen)), replace=False)]
+    return Flown(simulator, evaluation, chosen[::2], chosen[1::2])
+
+
+def _measure(policy: ActorCritic, variant: OnnxPolicy, flown: Flown) -> dict[str, Any]:
+    """Errors as shares of an action's range on observations of flights, and what episodes of both came to."""
+    spec, theirs = policy.spec, flown.evaluation
+    with torch.no_grad():
+        expected = policy(torch.from_numpy(flown.observation)).numpy()
+    error = np.abs(variant(flown.observation) - expected) / (np.array(spec.action_high) - np.array(spec.action_low))
+    pilot = cast(ActorCritic, InTheLoop(variant, spec))
+    ours, _ = evaluate(pilot, flown.simulator, theirs.episodes, theirs.seed)
+    return {
+        "observations": len(flown.observation),
+        "largest_error": float(error.max()),
+        "mean_error": float(error.mean()),
+        "episodes": theirs.episodes,
+        "seed": theirs.seed,
+        "success_rate": _or_none(ours.success_rate),
+        "policy_success_rate": _or_none(theirs.success_rate),
+        "return_mean": ours.return_mean,
+        "policy_return_mean": theirs.return_mean,
+    }
+
+
+def _or_none(value: float) -> float | None:
+    """A figure for JSON, which has no NaN."""
+    return None if np.isnan(value) else value
+
+
+def _airframe(spec: PolicySpec) -> Airframe:
+    """The preset that a policy was trained for; raises ValueError where it names none."""
+    parameters = preset(spec.robot)
+    return Airframe(parameters.mass, GRAVITY, parameters.thrust_curve, parameters.rotor_speed_min)
+
+
+def _c_lines(written: CExport) -> Iterator[str]:
+    agreement = (
+        "not checked: there is no C compiler cc here"
+        if written.difference is None
+        else f"differs from torch by at most {written.difference:.1e} over 1,000 observations"
+    )
+    yield f"c: {written.source} and {written.header} ({agreement})"
+    yield from (f"c: {size}" for size in written.footprints)
