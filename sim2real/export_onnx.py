@@ -47,8 +47,8 @@ OPSET = 17
 IR_VERSION = 8
 
 ALLOWED = {"float32": metadata.TOLERANCE, "float16": 0.02, "int8": 0.5}
-"""Largest difference from the policy, as a share of an action's range, that an export of each precision may have on what
-it is checked on. What a variant is worth shows in closed loop."""
+"""Largest difference from the policy, as a share of an action's range, that an export of each precision may have. It
+keeps out what is broken; what a variant is worth shows in closed loop."""
 
 _HALF_MAX = float(np.finfo(np.float16).max)
 _INVALID_FILE_ERRORS: tuple[type[Exception], ...] = (

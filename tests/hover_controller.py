@@ -11,8 +11,8 @@ from hgrpo_control.simulation import policy_spec
 from policies.actor_critic import ActorCritic
 from robots.quadrotor.flight import QuadrotorFlight
 
-# Torque about x turns by 555 rad/s^2 and all motors together climb by 9 m/s^2 per unit of action at hover. The rotors' lag
-# of 65 ms leaves 4 /s for the rate loop, 2.5 /s for the tilt and about 1 /s for position; z and yaw likewise.
+# At hover a unit of action turns by 555 rad/s^2 about x or climbs by 9 m/s^2. The rotors' lag of 65 ms leaves 4 /s for
+# the rate loop, 2.5 /s for the tilt and about 1 /s for position; z and yaw likewise.
 _RATE, _TILT, _PUSH, _BRAKE = 0.0068, 0.017, 0.0021, 0.0035
 _CLIMB, _SINK, _YAW = 0.28, 0.33, 0.042
 _SMALL = 0.01  # the tanh of what is this small is nearly itself: tanh(x) = x - x^3 / 3 + ...

@@ -136,3 +136,18 @@ def test_specs_are_read_without_torch() -> None:
     )
     assert done.stdout == spec().to_json(), done.stderr
     assert done.returncode == 7  # what needs torch says so, and only when it is asked for
+
+
+def test_past_actions_in_the_observation_are_counted() -> None:
+    def history(*names: str) -> int:
+        observation = tuple(Entry(name) for name in ("height", *names))
+        actions = (Entry("thrust", "N"), Entry("turn", "rad/s"))
+        limits = {"action_low": (-1.0, -1.0), "action_high": (1.0, 1.0), "safe_action": (0.0, 0.0)}
+        return spec(observation=observation, action=actions, **limits).action_history
+
+    newest, older = ("previous_thrust", "previous_turn"), ("previous_2_thrust", "previous_2_turn")
+    assert history() == 0
+    assert history(*newest) == 1
+    assert history(*newest, *older) == 2
+    assert history(*newest, older[0]) == 1  # not every action
+    assert history(*older) == 0  # the newest is missing

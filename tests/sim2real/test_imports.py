@@ -55,6 +55,13 @@ def test_an_exported_file_flies_without_torch_and_onnx(tmp_path: Path) -> None:
     assert not np.isclose(float(action), SPEC.safe_action[0], atol=1e-3)
 
 
+def test_tables_and_compiled_policies_need_no_torch(tmp_path: Path) -> None:
+    path = tmp_path / "policy.onnx"
+    export_onnx(ActorCritic(SPEC), path)
+    code = f"import sim2real.c_policy, sim2real.inspection\nprint(sim2real.inspection.inspect({str(path)!r}))"
+    assert "drone preset" in run_without(("torch", "onnx", "rich", "mujoco", "gymnasium"), code)
+
+
 def test_names_are_loaded_when_used() -> None:
     for name in sim2real.__all__:
         assert getattr(sim2real, name).__name__ == name

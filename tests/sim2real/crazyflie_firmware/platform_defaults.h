@@ -1,0 +1,1 @@
+#define THRUST_MAX 0.2f /* [N] */

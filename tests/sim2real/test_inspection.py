@@ -1,0 +1,59 @@
+"""What `inspect` shows is what is in the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from exported_policies import make_policy
+
+from policies.spec import Entry, PolicySpec
+from sim2real.export_onnx import export_onnx, record
+from sim2real.inspection import inspect
+from sim2real.onnx_policy import OnnxPolicyError
+
+SPEC = PolicySpec(
+    task="quadrotor-hover",
+    robot="cf2x",
+    control_hz=50.0,
+    observation=(Entry("height_error", "m", "world"), *(Entry(f"previous_motor_{i}") for i in (1, 2, 3, 4))),
+    action=tuple(Entry(f"motor_{i}", "1", "motor") for i in (1, 2, 3, 4)),
+    action_low=(-1.0, -1.0, -1.0, -1.0),
+    action_high=(1.0, 1.0, 1.0, 0.75),
+    safe_action=(0.25, 0.25, 0.25, 0.125),
+    hidden_sizes=(8, 4),
+)
+
+
+def test_every_fact_is_in_the_tables(tmp_path: Path) -> None:
+    path = tmp_path / "policy.onnx"
+    export_onnx(make_policy(SPEC), path, batch=1)
+    record(path, {"success_rate": 0.98765432, "episodes": 100})
+    text = inspect(path)
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    for line in (
+        "schema version 2",
+        "task quadrotor-hover",
+        "drone preset cf2x",
+        "control rate 50 Hz",
+        "action type motors",
+        "past actions in the observation 1",
+        "network 8-4 tanh, float32",
+        "batch 1",
+        "done in the file already observation normalising, action squashing, action scaling, action clipping",
+        "0 height_error m world",
+        "4 previous_motor_4 1 -",
+        "action name unit frame low high safe",
+        "3 motor_4 1 motor -1 0.75 0.125",
+        "success rate 0.987654",
+        "episodes 100",
+    ):
+        assert line in lines
+    assert "golden pairs: 8, reproduced here to 1e-05 of each action's range" in text
+    assert text.count("  observation [") == 3
+
+
+def test_a_file_that_cannot_be_used_is_not_described(tmp_path: Path) -> None:
+    (tmp_path / "policy.onnx").write_bytes(b"no model")
+    with pytest.raises(OnnxPolicyError, match=r"policy\.onnx is damaged or not an ONNX model"):
+        inspect(tmp_path / "policy.onnx")
