@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -108,7 +108,7 @@ def _fly(policy: ActorCritic, folder: RunFolder, episodes: int) -> Flown:
     simulator = make_simulator(folder.read_config())
     with torch.no_grad():
         pilot = InTheLoop(lambda observation: policy(torch.from_numpy(observation)).numpy(), policy.spec)
-        evaluation, _ = evaluate(cast(ActorCritic, pilot), simulator, episodes, SEED)
+        evaluation, _ = evaluate(pilot, simulator, episodes, SEED)
     seen = np.concatenate(pilot.seen)
     chosen = seen[np.random.default_rng(SEED).choice(len(seen), min(_SEEN, len(seen)), replace=False)]
     return Flown(simulator, evaluation, chosen[::2], chosen[1::2])
@@ -120,8 +120,7 @@ def _measure(policy: ActorCritic, variant: OnnxPolicy, flown: Flown) -> dict[str
     with torch.no_grad():
         expected = policy(torch.from_numpy(flown.observation)).numpy()
     error = np.abs(variant(flown.observation) - expected) / (np.array(spec.action_high) - np.array(spec.action_low))
-    pilot = cast(ActorCritic, InTheLoop(variant, spec))
-    ours, _ = evaluate(pilot, flown.simulator, theirs.episodes, theirs.seed)
+    ours, _ = evaluate(InTheLoop(variant, spec), flown.simulator, theirs.episodes, theirs.seed)
     return {
         "observations": len(flown.observation),
         "largest_error": float(error.max()),

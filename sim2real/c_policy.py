@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,9 +23,17 @@ class CompilerError(RuntimeError):
 
 
 def compile_library(source: Path, library: Path, compiler: str = "cc", flags: Sequence[str] = ("-O2",)) -> None:
-    """Shared library of an exported source, with every warning an error; raises CompilerError."""
-    words = ("-std=c99", *WARNINGS, *flags, "-shared", "-fPIC", str(source), "-o", str(library), "-lm")
-    run_compiler(compiler, words)
+    """Shared library of an exported source, with every warning an error; raises CompilerError.
+
+    The flags are for compiling only: a library that is linked with -ffast-math as well takes denormal numbers from the
+    whole process that loads it.
+    """
+    compiled = library.with_suffix(".o")
+    try:
+        run_compiler(compiler, ("-std=c99", *WARNINGS, *flags, "-fPIC", "-c", str(source), "-o", str(compiled)))
+        run_compiler(compiler, ("-shared", str(compiled), "-o", str(library), "-lm"))
+    finally:
+        compiled.unlink(missing_ok=True)
 
 
 def run_compiler(compiler: str, words: Sequence[str]) -> None:
@@ -41,16 +50,20 @@ class CPolicy:
     """Deterministic action of a compiled policy: observation (O,) or (B, O) in its units -> action (A,) or (B, A).
 
     `library` is what `compile_library` made of NAME.c, `spec` the interface of the policy that was exported. Loading
-    runs the self-test; raises CompilerError for a file that is no such library and where the test fails.
+    runs the self-test; raises CompilerError for a file that is no such library, where the test fails and where the safe
+    action is not the spec's.
     """
 
     def __init__(self, library: Path, name: str, spec: PolicySpec) -> None:
         self.spec = spec
         try:
-            loaded = ctypes.CDLL(str(Path(library).resolve()))
+            loaded = _load_copy(library)
             self._act, self._self_test = loaded[f"{name}_act"], loaded[f"{name}_self_test"]
-        except (OSError, AttributeError) as error:
+            safe_action = (ctypes.c_float * spec.action_size).in_dll(loaded, f"{name}_safe_action")
+        except (OSError, AttributeError, ValueError) as error:
             raise CompilerError(f"{library} holds no policy {name!r}: {error}") from error
+        if not np.array_equal(np.array(safe_action), np.array(spec.safe_action, np.float32)):
+            raise CompilerError(f"{library} has the safe action {list(safe_action)}; its spec says {spec.safe_action}")
         self._act.argtypes = (_FLOATS, _FLOATS)
         if failed := self.self_test():
             raise CompilerError(f"{library} fails check {failed} of its self-test")
@@ -74,3 +87,9 @@ class CPolicy:
             if self._act(row.ctypes.data_as(_FLOATS), action[index].ctypes.data_as(_FLOATS)):
                 raise ValueError(f"row {index} of the observation is not finite: {row.tolist()}")
         return action if given.ndim == 2 else action[0]
+
+
+def _load_copy(library: Path) -> ctypes.CDLL:
+    """A library as it is on disk now: a path that was loaded before would give the library that was there then."""
+    with TemporaryDirectory() as folder:
+        return ctypes.CDLL(shutil.copy(library, folder))

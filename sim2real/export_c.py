@@ -45,7 +45,7 @@ class CExport(NamedTuple):
 def export_c(policy: ActorCritic, path: Path, checks: int = 1000, tanh: str = "libm") -> CExport:
     """Write the deterministic policy to PATH.c and PATH.h; the last part of the path begins the names in them.
 
-    `tanh` says whose: libm's tanhf, or an own approximation with an error of at most 2e-7, which needs no libm. Where
+    `tanh` says whose: libm's tanhf, or an own approximation with an error of at most 3e-7, which needs no libm. Where
     there is a C compiler, the files take their places only once it has compiled them without a warning, their self-test
     has passed, and their actions are the policy's to 1e-5 of their range on the observations that an ONNX file is
     checked on. Raises ExportError, and leaves both paths as they were, if not.

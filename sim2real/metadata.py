@@ -35,7 +35,7 @@ GOLDEN_TOLERANCE = {"float32": TOLERANCE, "float16": 2e-3, "int8": 2e-2}
 """Within what share of an action's range another machine has to give what the exporting one gave. Runtimes may round
 half precision at other places, and an int8 value that lies between two steps may fall on either."""
 
-_ACTION_TYPES = {
+_ACTION_TYPES: dict[tuple[str, ...], str] = {
     ("motor_1", "motor_2", "motor_3", "motor_4"): "motors",
     ("collective_thrust", "roll_rate", "pitch_rate", "yaw_rate"): "ctbr",
     ("velocity_command_x", "velocity_command_y", "velocity_command_z", "yaw_rate_command"): "velocity",

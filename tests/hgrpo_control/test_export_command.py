@@ -92,7 +92,7 @@ def test_c_flies_as_often_to_the_goal_as_torch(run: Path, policy: ActorCritic) -
     assert main(["export", "run", "--c", "policy", "--onnx"]) == 0
     compile_library(Path("policy.c"), Path("policy.so"), flags=("-O3", "-ffast-math"))
     for act in (CPolicy(Path("policy.so"), "policy", policy.spec), OnnxPolicy(run / "policy.onnx")):
-        evaluation, _ = evaluate(InTheLoop(act, policy.spec), simulator, 16, seed=3)  # type: ignore[arg-type]
+        evaluation, _ = evaluate(InTheLoop(act, policy.spec), simulator, 16, seed=3)
         assert evaluation.success_rate == expected.success_rate
         assert evaluation.length_mean == expected.length_mean
         assert evaluation.return_mean == pytest.approx(expected.return_mean, abs=0.1)

@@ -124,6 +124,13 @@ def test_the_approximate_tanh_keeps_its_stated_error(tmp_path: Path, flags: tupl
     assert y[np.flatnonzero(x == 0.0)[0]] == 0.0
 
 
+def test_a_library_compiled_for_speed_leaves_denormal_numbers_to_the_process(
+    policy: ActorCritic, source: Path, tmp_path: Path
+) -> None:
+    compiled(source, tmp_path, policy, "-O3", "-ffast-math")
+    assert np.float32(1e-38) * np.float32(1e-3) > 0.0
+
+
 def test_self_test_notices_a_changed_weight(policy: ActorCritic, source: Path, tmp_path: Path) -> None:
     shutil.copy(source.with_suffix(".h"), tmp_path)
     text = re.sub(r"(bias_4\[2\] = \{)[^,]+", r"\g<1>0.123f", source.read_text())
@@ -236,3 +243,14 @@ def test_a_compiled_policy_takes_one_and_many(policy: ActorCritic, source: Path,
         fly(observation)
     with pytest.raises(CompilerError, match="holds no policy 'other'"):
         CPolicy(tmp_path / "policy.so", "other", policy.spec)
+
+
+def test_a_library_that_was_made_again_is_loaded_again(policy: ActorCritic, tmp_path: Path) -> None:
+    other = make_policy(policy.spec, seed=9)
+    for each in (policy, other):
+        fly = compiled(export_c(each, tmp_path / "policy").source, tmp_path, each)
+        observation = observations_of(each, 5)
+        np.testing.assert_allclose(fly(observation), torch_actions(each, observation), atol=1e-5)
+    wider = make_spec(24, high=(0.3, 9.7), hidden_sizes=(64, 64))
+    with pytest.raises(CompilerError, match=r"has the safe action .*; its spec says"):
+        CPolicy(tmp_path / "policy.so", "policy", wider)

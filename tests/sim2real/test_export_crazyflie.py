@@ -195,7 +195,7 @@ def test_the_app_is_complete_and_says_what_it_reads(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("task", "message"),
     [
-        ("quadrotor-gates", r"'this_gate_.*' \[m\] in body has no source on a Crazyflie; known"),
+        ("quadrotor-gates", r"'next_gate_.*' \[m\] in body has no source on a Crazyflie; known"),
         ("InvertedPendulum-v5", "actions of type 'other' cannot be sent to a Crazyflie; allowed: motors, ctbr"),
     ],
 )
