@@ -47,8 +47,8 @@ def export_crazyflie(policy: ActorCritic, folder: Path, airframe: Airframe, tanh
         for name in _FILES:
             (app / name).write_text(fill(f"crazyflie/{name}.in", values), encoding="utf-8")
         app.rename(folder)
-    sources = (folder / "src" / path.name for path in (exported.source, exported.header))
-    return CExport(*sources, exported.difference, exported.footprints)
+    source, header = (folder / "src" / path.name for path in (exported.source, exported.header))
+    return exported._replace(source=source, header=header)
 
 
 def sources_of(spec: PolicySpec) -> list[tuple[str, str]]:
