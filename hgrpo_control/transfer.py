@@ -5,16 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple, Protocol
-
-import numpy as np
-import torch
-from torch import Tensor
+from typing import Any, NamedTuple
 
 from hgrpo_control.config import Config
-from hgrpo_control.evaluation import Evaluation, Recording, evaluate
+from hgrpo_control.evaluation import Evaluation, Pilot, Recording, evaluate
 from hgrpo_control.simulation import make_simulator
-from policies.spec import PolicySpec
 from robots.quadrotor.flight import QuadrotorFlight
 from robots.quadrotor.physics import FOREIGN
 from robots.quadrotor.physics.catalogue import AIRFRAMES
@@ -26,27 +21,6 @@ RECORDED = 4
 
 class TransferError(ValueError):
     """Raised where a run cannot be flown in another physics; one line says why."""
-
-
-class ArrayPolicy(Protocol):
-    """A policy that acts on arrays, as sim2real.OnnxPolicy does."""
-
-    spec: PolicySpec
-
-    def __call__(self, observation: np.ndarray) -> np.ndarray:
-        """Action (B, A) of an observation (B, O)."""
-        ...
-
-
-class Exported:
-    """An exported policy as a Pilot."""
-
-    def __init__(self, policy: ArrayPolicy) -> None:
-        self.policy, self.spec = policy, policy.spec
-
-    def __call__(self, observation: Tensor) -> Tensor:
-        """Action (B, A) of an observation (B, O), both float32."""
-        return torch.from_numpy(self.policy(np.ascontiguousarray(observation.numpy())))
 
 
 class Flight(NamedTuple):
@@ -90,7 +64,7 @@ class Places:
     def __init__(self, target: str, simulators: dict[str, QuadrotorFlight], options: dict[str, dict[str, Any]]) -> None:
         self.target, self.simulators, self.options = target, simulators, options
 
-    def fly(self, pilot: Exported, episodes: int, seed: int) -> Transfer:
+    def fly(self, pilot: Pilot, episodes: int, seed: int) -> Transfer:
         """Fly the same starts everywhere; raises PolicyMismatchError, ValueError where no episode is asked for."""
         flights = []
         for place, simulator in self.simulators.items():

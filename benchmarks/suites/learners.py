@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from hgrpo_control.commands.train import parse_train_options
 from hgrpo_control.config import ALGORITHMS
 from hgrpo_control.run_folder import RunFolder
-from hgrpo_control.train_options import parse_train_options
 from policies import checkpoint
 from suites.stable_baselines3_settings import StableBaselines3Config, parse_options, read_settings
 

@@ -15,12 +15,12 @@ from torch import Tensor
 import policies
 from hgrpo_control import algorithms
 from hgrpo_control.cli import main
+from hgrpo_control.commands.train import parse_train_options
 from hgrpo_control.config import PPO, Learning, Network
 from hgrpo_control.learner import Learner
 from hgrpo_control.run_folder import Metrics, RunFolder
 from hgrpo_control.sampler import Sampler
 from hgrpo_control.simulation import policy_spec
-from hgrpo_control.train_options import parse_train_options
 from hgrpo_control.training import train
 from policies.actor_critic import ActorCritic
 from robots.privileged import Privileged

@@ -18,10 +18,11 @@ from torch import Tensor
 from hgrpo_control import transfer_report
 from hgrpo_control.cli import main
 from hgrpo_control.config import ConfigError
+from hgrpo_control.exported import Exported
 from hgrpo_control.presets import preset as settings_of
 from hgrpo_control.run_folder import RunFolder
 from hgrpo_control.simulation import make_simulator, policy_spec
-from hgrpo_control.transfer import RECORDED, Exported, Transfer, TransferError, places
+from hgrpo_control.transfer import RECORDED, Transfer, TransferError, places
 from hgrpo_control.transfer_plot import _episodes
 from policies.actor_critic import ActorCritic
 from policies.checkpoint import save

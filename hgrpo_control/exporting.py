@@ -1,19 +1,19 @@
-"""`hgrpo export`: which files are written from a run, and what is measured about them."""
+"""Exporting a run: which files are written, and what is measured about them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from hgrpo_control.command_line import UsageError
-from hgrpo_control.command_options import ExportOptions
+from hgrpo_control.commands.export import ExportOptions
 from hgrpo_control.evaluation import Evaluation, evaluate
+from hgrpo_control.exported import Exported, Noting
 from hgrpo_control.run_folder import RunFolder
 from hgrpo_control.simulation import make_simulator
 from policies.actor_critic import ActorCritic
@@ -41,19 +41,6 @@ class Flown(NamedTuple):
     """(N, O) observations that it met."""
     observation: NDArray[np.float32]
     """(M, O) others that it met."""
-
-
-class InTheLoop:
-    """Whatever acts on arrays, acting on tensors; keeps the observations (B, O) that it was given."""
-
-    def __init__(self, act: Callable[[Any], Any], spec: PolicySpec) -> None:
-        self.act, self.spec = act, spec
-        self.seen: list[NDArray[np.float32]] = []
-
-    def __call__(self, observation: Tensor) -> Tensor:
-        """Actions (B, A) of observations (B, O)."""
-        self.seen.append(observation.numpy().astype(np.float32))
-        return torch.from_numpy(self.act(self.seen[-1]))
 
 
 def export(options: ExportOptions) -> Iterator[str]:
@@ -106,9 +93,8 @@ def _variant(policy: ActorCritic, path: Path, precision: str, flown: Flown) -> s
 
 def _fly(policy: ActorCritic, folder: RunFolder, episodes: int) -> Flown:
     simulator = make_simulator(folder.read_config())
-    with torch.no_grad():
-        pilot = InTheLoop(lambda observation: policy(torch.from_numpy(observation)).numpy(), policy.spec)
-        evaluation, _ = evaluate(pilot, simulator, episodes, SEED)
+    pilot = Noting(policy)
+    evaluation, _ = evaluate(pilot, simulator, episodes, SEED)
     seen = np.concatenate(pilot.seen)
     chosen = seen[np.random.default_rng(SEED).choice(len(seen), min(_SEEN, len(seen)), replace=False)]
     return Flown(simulator, evaluation, chosen[::2], chosen[1::2])
@@ -120,7 +106,7 @@ def _measure(policy: ActorCritic, variant: OnnxPolicy, flown: Flown) -> dict[str
     with torch.no_grad():
         expected = policy(torch.from_numpy(flown.observation)).numpy()
     error = np.abs(variant(flown.observation) - expected) / (np.array(spec.action_high) - np.array(spec.action_low))
-    ours, _ = evaluate(InTheLoop(variant, spec), flown.simulator, theirs.episodes, theirs.seed)
+    ours, _ = evaluate(Exported(variant), flown.simulator, theirs.episodes, theirs.seed)
     return {
         "observations": len(flown.observation),
         "largest_error": float(error.max()),

@@ -11,15 +11,17 @@ import numpy as np
 import pytest
 import torch
 from hover_controller import hover_controller
+from numpy.typing import NDArray
 
 import hgrpo_control
 import robots
 from hgrpo_control.cli import main
 from hgrpo_control.evaluation import evaluate
-from hgrpo_control.export_command import InTheLoop
+from hgrpo_control.exported import Exported, Noting
 from hgrpo_control.run_folder import RunFolder
 from policies import checkpoint
 from policies.actor_critic import ActorCritic
+from policies.spec import PolicySpec
 from sim2real import CPolicy, OnnxPolicy
 from sim2real.c_policy import compile_library
 
@@ -92,7 +94,7 @@ def test_c_flies_as_often_to_the_goal_as_torch(run: Path, policy: ActorCritic) -
     assert main(["export", "run", "--c", "policy", "--onnx"]) == 0
     compile_library(Path("policy.c"), Path("policy.so"), flags=("-O3", "-ffast-math"))
     for act in (CPolicy(Path("policy.so"), "policy", policy.spec), OnnxPolicy(run / "policy.onnx")):
-        evaluation, _ = evaluate(InTheLoop(act, policy.spec), simulator, 16, seed=3)
+        evaluation, _ = evaluate(Exported(act), simulator, 16, seed=3)
         assert evaluation.success_rate == expected.success_rate
         assert evaluation.length_mean == expected.length_mean
         assert evaluation.return_mean == pytest.approx(expected.return_mean, abs=0.1)
@@ -118,8 +120,20 @@ def test_mistakes_are_one_line(
     assert written(run) == set()
 
 
+class PlusOne:
+    """Adds 1 to the first four entries."""
+
+    def __init__(self, spec: PolicySpec) -> None:
+        self.spec = spec
+
+    def __call__(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
+        assert observation.dtype == np.float32
+        assert observation.flags.c_contiguous
+        return observation[:, :4] + np.float32(1.0)
+
+
 def test_what_acts_on_arrays_acts_on_tensors(policy: ActorCritic) -> None:
-    pilot = InTheLoop(lambda observation: observation[:, :4] + np.float32(1.0), policy.spec)
-    observation = torch.arange(32.0).reshape(2, 16)
-    assert torch.equal(pilot(observation), observation[:, :4] + 1.0)
-    assert torch.equal(torch.from_numpy(pilot.seen[0]), observation)
+    pilot = Noting(Exported(PlusOne(policy.spec)))
+    observation = torch.arange(32.0, dtype=torch.float64).reshape(16, 2).T
+    assert torch.equal(pilot(observation), observation[:, :4].float() + 1.0)
+    assert torch.equal(torch.from_numpy(pilot.seen[0]), observation.float())

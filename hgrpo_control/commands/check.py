@@ -1,0 +1,48 @@
+"""`hgrpo check`: is an environment exact when it is branched?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import tyro
+
+from hgrpo_control.command_line import UsageError, parse
+from hgrpo_control.task_options import TASK_OPTIONS
+
+
+@dataclass(frozen=True)
+class CheckOptions:
+    """Branch and replay an environment; says what differs, and exits with 1 unless nothing does."""
+
+    environment: tyro.conf.Positional[str]
+    """Task, gymnasium/ID, MODULE:ID or MODULE:FACTORY."""
+    states: int = 100
+    """States branched from."""
+    steps: int = 5
+    """Steps of a branch."""
+    seed: int = 0
+    """Seed of the random actions."""
+    task_options: Annotated[dict[str, str], TASK_OPTIONS] = field(default_factory=dict)
+    """Options of the environment."""
+
+
+def run(words: list[str]) -> int:
+    """`hgrpo check ENV [options]`; returns 0 if the environment is exact, 1 if not."""
+    options = parse(CheckOptions, words, "hgrpo check")
+    if options.states < 1 or options.steps < 1:
+        raise UsageError(f"states and steps must be at least 1; given {options.states} and {options.steps}")
+    from rich.console import Console
+
+    from hgrpo_control.check_report import difference_table, verdict
+    from robots.adapters.branch_check import check as branch_check
+    from robots.adapters.subject import subjects
+
+    one, other = subjects(options.environment, dict(options.task_options))
+    report = branch_check(one, other, options.states, options.steps, options.seed)
+    if report.differences:
+        Console().print(difference_table(report))
+    for line in (*(f"problem: {line}" for line in report.problems), *(f"note: {line}" for line in report.notes)):
+        print(line)
+    print(verdict(options.environment, report))
+    return 0 if report.exact else 1

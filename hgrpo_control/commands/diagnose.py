@@ -1,0 +1,50 @@
+"""`hgrpo diagnose`: what every estimator's gradient is worth at a checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import tyro
+
+from hgrpo_control.command_line import parse
+from hgrpo_control.diagnose_settings import DiagnoseSettings
+
+
+@dataclass(frozen=True)
+class DiagnoseOptions:
+    """Variance and bias of every estimator's policy gradient at a checkpoint, as a table and a plot in its folder."""
+
+    folder: tyro.conf.Positional[Path]
+    """Run folder."""
+    settings: DiagnoseSettings = field(default_factory=DiagnoseSettings)
+
+
+def run(words: list[str]) -> None:
+    """`hgrpo diagnose DIR [options]`."""
+    options = parse(DiagnoseOptions, words, "hgrpo diagnose")
+    from rich.console import Console
+
+    from hgrpo_control import diagnose_report, rewards
+    from hgrpo_control.diagnose import diagnose as measure
+    from hgrpo_control.diagnose_plot import picture
+    from hgrpo_control.run_folder import RunFolder
+    from hgrpo_control.simulation import training_simulator
+    from policies.checkpoint import restore
+
+    folder = RunFolder.open(options.folder)
+    config = folder.read_config()
+    policy, training = restore(folder.checkpoint)
+    transform = rewards.make(config.algorithm, config.num_envs)
+    transform.load_state_dict(training.get("reward_transform", {}))
+    with diagnose_report.StepsBar(f"diagnose {folder.path.resolve().name}") as bar:
+        diagnosis = measure(policy, training_simulator(config), config, options.settings, bar, transform)
+    title = f"Policy gradients of {folder.path.resolve().name}"
+    diagnose_report.write_csv(diagnosis, folder.diagnosis_table)
+    picture(diagnosis, title, folder.diagnosis_plot)
+    diagnose_report.write_markdown(diagnosis, title, folder.diagnosis_plot.name, folder.diagnosis)
+    Console().print(diagnose_report.terminal_table(diagnosis))
+    for line in diagnose_report.headline(diagnosis):
+        print(line)
+    for path in (folder.diagnosis, folder.diagnosis_table, folder.diagnosis_plot):
+        print(f"diagnosis: {path}")

@@ -1,0 +1,67 @@
+"""`hgrpo evaluate`: fly a trained policy in fresh episodes."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from hgrpo_control.command_line import UsageError, parse
+from hgrpo_control.task_options import TASK_OPTIONS
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """Fly a trained policy without exploration in fresh episodes; writes evaluation.json into its folder."""
+
+    folder: tyro.conf.Positional[Path]
+    """Run folder."""
+    episodes: int = 100
+    """Episodes flown side by side."""
+    seed: int = 0
+    """Seed of the episodes; training never sees it."""
+    video: bool = False
+    """Also write video.mp4 and episodes.png of the first few episodes."""
+    video_episodes: int = 4
+    """How many."""
+    task_options: Annotated[dict[str, str], TASK_OPTIONS] = field(default_factory=dict)
+    """Options of the task that differ from those it was trained with."""
+
+
+def run(words: list[str]) -> None:
+    """`hgrpo evaluate DIR [options]`."""
+    options = parse(EvaluateOptions, words, "hgrpo evaluate")
+    if options.video:
+        from robots.render import require_gl
+
+        require_gl()
+    from hgrpo_control.evaluation import evaluate as fly
+    from hgrpo_control.run_folder import RunFolder
+    from hgrpo_control.simulation import make_simulator
+    from policies.checkpoint import load
+
+    folder = RunFolder.open(options.folder)
+    config = folder.read_config()
+    changed = dataclasses.replace(config, task_options=config.task_options | options.task_options)
+    simulator = make_simulator(changed)
+    if options.video and simulator.spec.branching_obstacle:
+        raise UsageError(f"--video draws earlier states: {simulator.spec.branching_obstacle}")
+    record = options.video_episodes if options.video else 0
+    if options.video and record < 1:
+        raise UsageError(f"video_episodes must be at least 1; given {record}")
+    evaluation, recording = fly(load(folder.checkpoint), simulator, options.episodes, options.seed, record)
+    evaluation = dataclasses.replace(evaluation, task_options=changed.task_options)
+    evaluation.write(folder.evaluation)
+    print(evaluation.summary())
+    print(f"evaluation: {folder.evaluation}")
+    if options.video:
+        from hgrpo_control.plots import flown_episodes
+        from hgrpo_control.video import film
+
+        flown_episodes(recording, simulator.spec.control_hz, folder.episodes_plot)
+        print(f"plots: {folder.episodes_plot}")
+        film(simulator, recording, folder.video)
+        print(f"video: {folder.video}")

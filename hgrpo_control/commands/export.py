@@ -1,0 +1,53 @@
+"""`hgrpo export`: which files are asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from hgrpo_control.command_line import parse
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Write a trained policy in a form that runs without the training side of this package."""
+
+    folder: tyro.conf.Positional[Path]
+    """Run folder."""
+    onnx: Path | None = None
+    """Where to write ONNX: policy.onnx in the run folder without a path, and where no other file is asked for."""
+    batch_1: bool = False
+    """Also write ONNX whose batch is fixed to 1, into NAME.batch1.onnx beside it."""
+    float16: bool = False
+    """Also write ONNX whose network computes in float16, into NAME.float16.onnx, and fly it."""
+    int8: bool = False
+    """Also write ONNX whose network is quantised to int8, into NAME.int8.onnx, and fly it."""
+    episodes: int = 100
+    """Episodes flown with the policy and with each variant."""
+    c: Path | None = None
+    """Write C99 into NAME.c and NAME.h; the last part of it begins the names of the functions."""
+    tanh: Literal["libm", "approximate"] = "libm"
+    """In C: tanhf of libm, or an own approximation that needs no libm."""
+    crazyflie: Path | None = None
+    """Write an out-of-tree controller app of the Crazyflie's firmware into a new folder."""
+
+    @property
+    def wants_variants(self) -> bool:
+        """Whether any variant of the ONNX file is asked for."""
+        return self.batch_1 or self.float16 or self.int8
+
+
+def run(words: list[str]) -> None:
+    """`hgrpo export DIR [options]`."""
+    bare = "--onnx" in words and "".join(words[words.index("--onnx") + 1 :][:1])[:2] in ("", "--")
+    options = parse(ExportOptions, [word for word in words if not (bare and word == "--onnx")], "hgrpo export")
+    if bare:
+        options = dataclasses.replace(options, onnx=options.folder / "policy.onnx")
+    from hgrpo_control.exporting import export
+
+    for line in export(options):
+        print(line)

@@ -1,0 +1,26 @@
+"""`hgrpo inspect`: what an exported file says of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from hgrpo_control.command_line import parse
+
+
+@dataclass(frozen=True)
+class InspectOptions:
+    """Tables of what an exported ONNX file takes, gives, and was measured at."""
+
+    file: tyro.conf.Positional[Path]
+    """The file."""
+
+
+def run(words: list[str]) -> None:
+    """`hgrpo inspect FILE`."""
+    options = parse(InspectOptions, words, "hgrpo inspect")
+    from sim2real.inspection import inspect as describe
+
+    print(describe(options.file))

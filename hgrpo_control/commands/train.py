@@ -1,0 +1,98 @@
+"""`hgrpo train`: a config whose defaults are the preset of algorithm and task, and the run that it describes."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hgrpo_control.command_line import UsageError, parse
+from hgrpo_control.config import ALGORITHMS, Config
+from hgrpo_control.presets import preset
+
+if TYPE_CHECKING:
+    from hgrpo_control.run_folder import RunFolder
+    from hgrpo_control.training import Trainer
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Train a policy; the defaults below are the preset of this algorithm and task."""
+
+    config: Config
+    out: Path = Path("runs")
+    """Folder of the run; must not exist yet."""
+    video: bool = False
+    """Evaluate and film the policy when training has ended."""
+
+
+def parse_train_options(words: list[str]) -> TrainOptions:
+    """Options from the words behind `hgrpo train`; raises UsageError or ConfigError."""
+    if len(words) < 2 or words[0].startswith("-") or words[1].startswith("-"):
+        if words and words[0] in ALGORITHMS and "--help" not in words:
+            raise UsageError("which task? usage: hgrpo train ALGORITHM TASK [options]; `hgrpo tasks` lists them")
+        raise UsageError(
+            f"usage: hgrpo train ALGORITHM TASK [options]; ALGORITHM is one of {', '.join(ALGORITHMS)}, "
+            "`hgrpo tasks` lists the tasks, and `hgrpo train ALGORITHM TASK --help` the options"
+        )
+    algorithm, task, *rest = words
+    config = preset(algorithm, task)
+    run = f"{algorithm}-{task}".translate(str.maketrans("/:", "--"))
+    default = TrainOptions(config, Path("runs") / f"{run}-seed{config.seed}")
+    options = parse(TrainOptions, rest, f"hgrpo train {algorithm} {task}", default)
+    if options.out == default.out and options.config.seed != config.seed:
+        out = Path("runs") / f"{run}-seed{options.config.seed}"
+        return TrainOptions(options.config, out, options.video)
+    return options
+
+
+def run(words: list[str]) -> None:
+    """`hgrpo train ALGORITHM TASK [options]` and `hgrpo train --resume DIR`."""
+    from hgrpo_control.run_folder import RunFolder
+    from hgrpo_control.training import Trainer, restore_trainer
+
+    if words in (["-h"], ["--help"]):
+        print("usage: hgrpo train ALGORITHM TASK [options]\n       hgrpo train --resume DIR")
+        return
+    if "--resume" in words:
+        if len(words) != 2 or words[0] != "--resume":
+            raise UsageError("--resume takes a run folder and nothing else: hgrpo train --resume DIR")
+        folder = RunFolder.open(words[1])
+        trainer = restore_trainer(folder)
+        if trainer.resume_note:
+            print(f"hgrpo: {trainer.resume_note}", file=sys.stderr)
+        _train_with_reports(trainer, folder)
+        return
+    options = parse_train_options(words)
+    if options.video:
+        from robots.render import require_gl
+
+        require_gl()  # before minutes of training, not after
+    trainer = Trainer(options.config)
+    obstacle = trainer.sampler.simulator.spec.branching_obstacle
+    if options.video and obstacle:
+        raise UsageError(f"--video draws earlier states: {obstacle}")
+    folder = RunFolder.create(options.out, options.config)
+    _train_with_reports(trainer, folder)
+    if options.video:
+        from hgrpo_control.commands import evaluate
+
+        evaluate.run([str(folder.path), "--video"])
+
+
+def _train_with_reports(trainer: Trainer, folder: RunFolder) -> None:
+    """Train under a progress bar; an interrupted run says how to go on."""
+    from hgrpo_control.progress import ProgressBar, TensorBoard
+    from hgrpo_control.training import run as train
+
+    tensorboard = TensorBoard(folder, trainer.executed_steps)
+    try:
+        with ProgressBar(trainer.config) as bar:
+            train(trainer, folder, (bar, tensorboard))
+    except KeyboardInterrupt:
+        print(f"interrupted; continue with: hgrpo train --resume {folder.path}", file=sys.stderr)
+        raise
+    finally:
+        tensorboard.close()
+    print(f"trained: {folder.path} ({trainer.simulator_steps:,} simulator steps in {trainer.wall_seconds:.0f} s)")

@@ -1,0 +1,56 @@
+"""`hgrpo transfer`: fly an exported policy in another physics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from hgrpo_control.command_line import parse
+
+
+@dataclass(frozen=True)
+class TransferOptions:
+    """Fly an exported policy of a quadrotor task in another physics and at home, from the same starts.
+
+    Writes policy.onnx, transfer-NAME.json and transfer-NAME.png into its folder.
+    """
+
+    folder: tyro.conf.Positional[Path]
+    """Run folder."""
+    to: str
+    """Where: mujoco or gym-pybullet-drones; docs/sim2sim.md says what flies there."""
+    episodes: int = 100
+    """Episodes flown in each place, side by side."""
+    seed: int = 0
+    """Seed of the starts; training never sees it."""
+    video: bool = False
+    """Also write transfer-NAME.mp4, the first few flights there."""
+
+
+def run(words: list[str]) -> None:
+    """`hgrpo transfer DIR --to PHYSICS [options]`."""
+    options = parse(TransferOptions, words, "hgrpo transfer")
+    if options.video:
+        from robots.render import require_gl
+
+        require_gl()
+    from rich.console import Console
+
+    from hgrpo_control import transfer_report
+    from hgrpo_control.exported import Exported
+    from hgrpo_control.run_folder import RunFolder
+    from hgrpo_control.transfer import places
+    from policies.checkpoint import load
+    from sim2real.export_onnx import export_onnx
+    from sim2real.onnx_policy import OnnxPolicy
+
+    folder = RunFolder.open(options.folder)
+    with places(folder.read_config(), options.to) as there_and_at_home:
+        export_onnx(load(folder.checkpoint), folder.onnx)
+        result = there_and_at_home.fly(Exported(OnnxPolicy(folder.onnx)), options.episodes, options.seed)
+        written = transfer_report.write(result, folder, options.video)
+    Console().print(transfer_report.table(result))
+    for line in (*transfer_report.notes(result), *(f"{kind}: {path}" for kind, path in written.items())):
+        print(line)
