@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from built_in_physics import BuiltInPhysics
 from matplotlib.image import imread
-from torch import Tensor
 
 from hgrpo_control import transfer_report
 from hgrpo_control.cli import main
@@ -27,37 +27,16 @@ from hgrpo_control.transfer_plot import _episodes
 from policies.actor_critic import ActorCritic
 from policies.checkpoint import save
 from robots.adapters.drones import crew
-from robots.quadrotor import dynamics
-from robots.quadrotor.dynamics import QuadrotorState
-from robots.quadrotor.parameters import QuadrotorParameters
 from robots.quadrotor.physics import FOREIGN
 from robots.quadrotor.physics.catalogue import AIRFRAMES
-
-
-class Planted:
-    """The built-in dynamics under another name; remembers who was opened and closed."""
-
-    opened: list[Planted] = []  # noqa: RUF012
-
-    def __init__(self, parameters: QuadrotorParameters, duration: float) -> None:
-        self.duration, self.closed = duration, False
-        self.frame = dynamics.airframe(parameters, duration, torch.float32, torch.device("cpu"))
-        Planted.opened.append(self)
-
-    def step(self, body: QuadrotorState, motors: Tensor) -> tuple[QuadrotorState, Tensor]:
-        moved = dynamics.step(body, motors, self.frame, self.duration)
-        return moved, moved.position[:, 2] <= 0.0
-
-    def close(self) -> None:
-        self.closed = True
 
 
 @pytest.fixture(autouse=True)
 def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test works in a folder of its own and knows the planted physics."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(FOREIGN, "planted", Planted)
-    monkeypatch.setattr(Planted, "opened", [])
+    monkeypatch.setitem(FOREIGN, "planted", BuiltInPhysics)
+    monkeypatch.setattr(BuiltInPhysics, "opened", [])
 
 
 def run(task: str = "quadrotor-hover", checkpoint: bool = True, **options: Any) -> RunFolder:
@@ -173,7 +152,7 @@ def test_what_runs_beside_this_process_ends_also_where_something_fails() -> None
 
     with pytest.raises(RuntimeError, match="halfway"):
         fails()
-    assert [engine.closed for engine in Planted.opened] == [True]
+    assert [engine.closed for engine in BuiltInPhysics.opened] == [True]
 
 
 def test_the_picture_shows_each_episode_as_long_as_it_ran() -> None:
@@ -241,13 +220,13 @@ def test_a_missing_package_is_told_before_anything_is_flown(
     run()
     monkeypatch.setattr(crew, "_NEEDED", {"no_module_of_this_name": "gym-pybullet-drones"})
     said = complaint(capsys, "run", "--to", "gym-pybullet-drones")
-    assert "gym-pybullet-drones: pip install 'hgrpo-control[drones]'" in said
+    assert "gym-pybullet-drones is missing here: pip install 'hgrpo-control[drones]'" in said
 
 
 def test_a_run_without_a_checkpoint_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     run(checkpoint=False)
     assert complaint(capsys, "run", "--to", "planted") == "no checkpoint at run/checkpoint.pt"
-    assert [engine.closed for engine in Planted.opened] == [True]
+    assert [engine.closed for engine in BuiltInPhysics.opened] == [True]
 
 
 def test_a_folder_without_a_run_and_a_number_that_is_none_are_told(capsys: pytest.CaptureFixture[str]) -> None:

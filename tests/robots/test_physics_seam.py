@@ -3,40 +3,21 @@
 from __future__ import annotations
 
 import pytest
-import torch
+from built_in_physics import BuiltInPhysics
 from states import follow, random_actions, same
-from torch import Tensor
 
 import robots
 from robots.options import OptionError
-from robots.quadrotor import dynamics
-from robots.quadrotor.dynamics import QuadrotorState
 from robots.quadrotor.flight import QuadrotorFlight
-from robots.quadrotor.parameters import QuadrotorParameters
 from robots.quadrotor.physics import BUILT_IN, FOREIGN
 
 TASKS = [name for name in robots.names() if name.startswith("quadrotor")]
 
 
-class Planted:
-    """The built-in dynamics behind the seam; `deep` is where its floor lies [m]."""
-
-    def __init__(self, parameters: QuadrotorParameters, duration: float, deep: float = 0.0) -> None:
-        self.duration, self.deep, self.closed = duration, deep, False
-        self.frame = dynamics.airframe(parameters, duration, torch.float32, torch.device("cpu"))
-
-    def step(self, body: QuadrotorState, motors: Tensor) -> tuple[QuadrotorState, Tensor]:
-        moved = dynamics.step(body, motors, self.frame, self.duration)
-        return moved, moved.position[:, 2] <= self.deep
-
-    def close(self) -> None:
-        self.closed = True
-
-
 @pytest.fixture(autouse=True)
 def planted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(FOREIGN, "planted", Planted)
-    monkeypatch.setitem(FOREIGN, "high-floor", lambda parameters, duration: Planted(parameters, duration, 10.0))
+    monkeypatch.setitem(FOREIGN, "planted", BuiltInPhysics)
+    monkeypatch.setitem(FOREIGN, "high-floor", lambda parameters, duration: BuiltInPhysics(parameters, duration, 10.0))
 
 
 def made(task: str, **options: object) -> QuadrotorFlight:

@@ -30,7 +30,10 @@ def require_drones() -> None:
     """Raise MissingDronesError unless the packages behind gpd tasks can be found."""
     missing = [package for module, package in _NEEDED.items() if importlib.util.find_spec(module) is None]
     if missing:
-        raise MissingDronesError(f"gpd tasks need {', '.join(missing)}: pip install 'hgrpo-control[drones]'")
+        raise MissingDronesError(
+            f"gym-pybullet-drones cannot be used, because {', '.join(missing)} is missing here: "
+            "pip install 'hgrpo-control[drones]'"
+        )
 
 
 class Crew:

@@ -21,7 +21,10 @@ def test_a_missing_package_is_told_with_the_extra(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(crew, "_NEEDED", {"no_such_module_at_all": "gym-pybullet-drones"})
     with pytest.raises(crew.MissingDronesError) as caught:
         robots.make("gpd/HoverAviary")
-    assert str(caught.value) == "gpd tasks need gym-pybullet-drones: pip install 'hgrpo-control[drones]'"
+    assert str(caught.value) == (
+        "gym-pybullet-drones cannot be used, because gym-pybullet-drones is missing here: "
+        "pip install 'hgrpo-control[drones]'"
+    )
 
 
 @pytest.mark.parametrize(
