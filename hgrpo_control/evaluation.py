@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hgrpo_control.atomic_text import write_text
 from policies.spec import PolicySpec
 from robots.episodes import Episodes, Transition, advance, begin
 from robots.simulator import Simulator, episode_metrics, map_state, select
@@ -69,7 +70,7 @@ class Evaluation:
 
     def write(self, path: Path) -> None:
         """Write as JSON."""
-        path.write_text(json.dumps(self.for_json(), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        write_text(path, json.dumps(self.for_json(), indent=2, allow_nan=False) + "\n")
 
     def for_json(self) -> dict[str, Any]:
         """The fields; what was not there to be measured is None, since JSON has no NaN."""

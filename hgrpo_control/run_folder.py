@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import math
 import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from hgrpo_control.atomic_text import write_text
 from hgrpo_control.config import Config, ConfigError
 from policies.checkpoint import CHECKPOINT_NAME
+
+_LONGEST_SUFFIX = 150  # bytes; file systems take names of 255
 
 
 class RunFolderError(ValueError):
@@ -67,6 +73,14 @@ class Metrics(NamedTuple):
     """At which the episodes of this iteration began; NaN for a task without one."""
 
 
+class EvaluationFiles(NamedTuple):
+    """Where an evaluation leaves its figures and, with a film, what it shows."""
+
+    figures: Path
+    plot: Path
+    video: Path
+
+
 class RunFolder:
     """Paths of one run; creating a folder never overwrites one."""
 
@@ -77,12 +91,22 @@ class RunFolder:
         self.checkpoint = self.path / CHECKPOINT_NAME
         self.tensorboard = self.path / "tensorboard"
         self.evaluation = self.path / "evaluation.json"
-        self.episodes_plot = self.path / "episodes.png"
-        self.video = self.path / "video.mp4"
         self.onnx = self.path / "policy.onnx"
         self.diagnosis = self.path / "diagnosis.md"
         self.diagnosis_table = self.path / "diagnosis.csv"
         self.diagnosis_plot = self.path / "diagnosis.png"
+
+    def evaluation_files(self, changed: Mapping[str, str]) -> EvaluationFiles:
+        """Files of an evaluation with some options of the task changed, whose names say which: evaluation-speed=2.json.
+
+        Without any they are evaluation.json, episodes.png and video.mp4: the run's own.
+        """
+        words = "".join(f"-{name}={value}" for name, value in sorted(changed.items()))
+        suffix = re.sub(r"[^\w.,+=-]", "_", words)
+        if len(suffix) > _LONGEST_SUFFIX:
+            suffix = f"{suffix[:_LONGEST_SUFFIX]}-{hashlib.sha256(words.encode()).hexdigest()[:8]}"
+        names = ("evaluation{}.json", "episodes{}.png", "video{}.mp4")
+        return EvaluationFiles(*(self.path / name.format(suffix) for name in names))
 
     def transfer(self, target: str, ending: str) -> Path:
         """Where a transfer to another physics writes a file with an ending, such as json."""
@@ -98,7 +122,7 @@ class RunFolder:
                 f"or continue it with: hgrpo train --resume {folder.path}"
             )
         folder.path.mkdir(parents=True, exist_ok=True)
-        folder.config.write_text(config.to_json(), encoding="utf-8")
+        write_text(folder.config, config.to_json())
         return folder
 
     @classmethod

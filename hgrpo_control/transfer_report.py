@@ -10,6 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from hgrpo_control.atomic_text import write_text
 from hgrpo_control.run_folder import RunFolder
 from hgrpo_control.transfer import Flight, Transfer
 from hgrpo_control.transfer_plot import picture
@@ -18,7 +19,7 @@ from hgrpo_control.transfer_plot import picture
 def write(transfer: Transfer, folder: RunFolder, video: bool) -> dict[str, Path]:
     """Write transfer-NAME.json, .png and, if asked for, .mp4 into a run folder; returns the paths by what they are."""
     paths = {kind: folder.transfer(transfer.target, kind) for kind in ("json", "png")}
-    paths["json"].write_text(json.dumps(_fields(transfer), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    write_text(paths["json"], json.dumps(_fields(transfer), indent=2, allow_nan=False) + "\n")
     picture(transfer, paths["png"])
     written = {"onnx": folder.onnx, "figures": paths["json"], "trajectories": paths["png"]}
     if video:

@@ -15,7 +15,10 @@ from hgrpo_control.task_options import TASK_OPTIONS
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """Fly a trained policy without exploration in fresh episodes; writes evaluation.json into its folder."""
+    """Fly a trained policy without exploration in fresh episodes; writes evaluation.json into its folder.
+
+    With changed options of the task the files are named after those, such as evaluation-speed=2.json.
+    """
 
     folder: tyro.conf.Positional[Path]
     """Run folder."""
@@ -54,14 +57,15 @@ def run(words: list[str]) -> None:
         raise UsageError(f"video_episodes must be at least 1; given {record}")
     evaluation, recording = fly(load(folder.checkpoint), simulator, options.episodes, options.seed, record)
     evaluation = dataclasses.replace(evaluation, task_options=changed.task_options)
-    evaluation.write(folder.evaluation)
+    files = folder.evaluation_files(options.task_options)
+    evaluation.write(files.figures)
     print(evaluation.summary())
-    print(f"evaluation: {folder.evaluation}")
+    print(f"evaluation: {files.figures}")
     if options.video:
         from hgrpo_control.plots import flown_episodes
         from hgrpo_control.video import film
 
-        flown_episodes(recording, simulator.spec.control_hz, folder.episodes_plot)
-        print(f"plots: {folder.episodes_plot}")
-        film(simulator, recording, folder.video)
-        print(f"video: {folder.video}")
+        flown_episodes(recording, simulator.spec.control_hz, files.plot)
+        print(f"plots: {files.plot}")
+        film(simulator, recording, files.video)
+        print(f"video: {files.video}")

@@ -9,6 +9,7 @@ import pytest
 
 import policies
 from hgrpo_control.cli import main
+from hgrpo_control.run_folder import RunFolder
 
 TINY = ("--num-envs", "16", "--rollout-steps", "8", "--hidden-sizes", "8", "--update-epochs", "1")
 TINY += ("--num-minibatches", "2", "--total-steps", "128")
@@ -24,9 +25,9 @@ def train(task: str, *options: str) -> None:
     assert main(["train", "ppo", task, *TINY, "--out", "run", "--task-options", *options]) == 0
 
 
-def evaluate(*words: str) -> dict[str, object]:
+def evaluate(*words: str, file: str = "evaluation.json") -> dict[str, object]:
     assert main(["evaluate", "run", "--episodes", "2", *words]) == 0
-    return json.loads(Path("run/evaluation.json").read_text())
+    return json.loads(Path("run", file).read_text())
 
 
 def test_a_policy_flies_in_the_task_with_the_options_it_was_trained_with() -> None:
@@ -37,7 +38,10 @@ def test_a_policy_flies_in_the_task_with_the_options_it_was_trained_with() -> No
 
 def test_single_options_are_replaced_and_the_others_stay(capsys: pytest.CaptureFixture[str]) -> None:
     train("quadrotor-track", "trajectory=circle", "speed=1")
-    found = evaluate("--task-options", "speed=2")
+    own = evaluate()
+    found = evaluate("--task-options", "speed=2", file="evaluation-speed=2.json")
+    assert json.loads(Path("run/evaluation.json").read_text()) == own
+    assert own["task_options"] == {"trajectory": "circle", "speed": "1"}
     assert found["task_options"] == {"trajectory": "circle", "speed": "2"}
     metrics = found["metrics"]
     assert isinstance(metrics, dict)
@@ -60,3 +64,17 @@ def test_what_the_task_or_the_policy_does_not_take_is_one_line(
     assert main(["evaluate", "run", "--task-options", *words]) == 2
     assert said in capsys.readouterr().err
     assert not Path("run/evaluation.json").exists()
+
+
+def test_files_are_named_after_changed_options_whatever_is_in_them() -> None:
+    folder = RunFolder("run")
+    assert [path.name for path in folder.evaluation_files({})] == ["evaluation.json", "episodes.png", "video.mp4"]
+    two = folder.evaluation_files({"wind": "0.3", "course": "a/b:c"})
+    assert [path.name for path in two] == [
+        "evaluation-course=a_b_c-wind=0.3.json",
+        "episodes-course=a_b_c-wind=0.3.png",
+        "video-course=a_b_c-wind=0.3.mp4",
+    ]
+    long = [folder.evaluation_files({"reward": "r" * 300 + end}).figures.name for end in "ab"]
+    assert long[0] != long[1]
+    assert max(map(len, long)) < 200
