@@ -51,7 +51,7 @@ class ActionValueLearner:
 
     def __init__(self, policy: ActorCritic, config: Learning, seed: int) -> None:
         self.policy, self.config = policy, config
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator(policy.device).manual_seed(seed)
         self.action_value = ActionValue(policy.spec, self.generator)
         parameters = self.action_value.parameters()
         self.optimizer = torch.optim.Adam(parameters, lr=config.learning_rate, eps=1e-5, fused=True)
@@ -72,7 +72,7 @@ class ActionValueLearner:
         total, minibatches = 0.0, 0
         judged: list[tuple[Tensor, Tensor]] = []
         for epoch in range(self.config.update_epochs):
-            order = torch.randperm(len(features), generator=self.generator)
+            order = torch.randperm(len(features), generator=self.generator, device=features.device)
             for rows in order.chunk(self.config.num_minibatches):
                 loss, predicted = self._step(features[rows], batch.action[rows], advantage[rows])
                 total += loss

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import tyro
 
 from hgrpo_control.curriculum_settings import CURRICULUM, curriculum_problem
+from hgrpo_control.device import device_problem
 from hgrpo_control.entropy_settings import EntropySettings
 from hgrpo_control.group_settings import GroupSettings
 from hgrpo_control.guidance_settings import GuidanceSettings
@@ -150,12 +151,15 @@ class Config:
     """Settings of the task that move during training, such as difficulty=0:1@steps:0:2e6 or @success:0.8:0.1."""
     checkpoint_every: int = 10
     """Iterations between two checkpoints."""
+    device: str = "cpu"
+    """Where networks and simulator run: cpu, cuda or cuda:N; tasks that are not made for GPUs take cpu alone."""
 
     def __post_init__(self) -> None:
         for settings in (self.algorithm, self.network, self.learning):
             _require_choices(settings)
         self._require_ranges()
-        self._require_critic_for_privilege()
+        if self.network.privileged_critic and isinstance(self.algorithm, GRPO):
+            raise ConfigError("grpo has no critic, so privileged_critic means nothing to it")
         name, samples = self.algorithm_name, self.algorithm.num_samples
         if isinstance(self.algorithm, GRPO) and samples < 2:
             raise ConfigError(
@@ -164,7 +168,7 @@ class Config:
         problem = self.algorithm.reward_problem() or self.learning.entropy_problem(self.network.min_sigma)
         if problem is None and isinstance(self.algorithm, HybridGRPO):
             problem = self.algorithm.guidance_problem(samples)
-        problem = problem or curriculum_problem(self.curriculum)
+        problem = problem or curriculum_problem(self.curriculum) or device_problem(self.device)
         if problem is not None:
             raise ConfigError(problem)
         if self.rollout_steps % self.branch_steps:
@@ -216,10 +220,6 @@ class Config:
             raise ConfigError(f"the reference {p.reference} does nothing with kl_coef 0; allowed: a kl_coef above 0")
         if not n.init_sigma > n.min_sigma:
             raise ConfigError(f"init_sigma must be above min_sigma {n.min_sigma}; given {n.init_sigma}")
-
-    def _require_critic_for_privilege(self) -> None:
-        if self.network.privileged_critic and isinstance(self.algorithm, GRPO):
-            raise ConfigError("grpo has no critic, so privileged_critic means nothing to it")
 
     @property
     def algorithm_name(self) -> str:

@@ -25,11 +25,12 @@ class CustomTransform(RewardTransform):
 
     Named may be a function, an object that can be called, or a class that is made without arguments. With a method
     `update(reward, done)` it is given the executed steps (T, E) after every rollout, the first included, and then needs
-    `state_dict()` and `load_state_dict(saved)` too, so that a resumed run goes on as if it had never stopped.
+    `state_dict()` and `load_state_dict(saved)` too, so that a resumed run goes on as if it had never stopped. Tensors
+    that it is given, what it remembered included, lie on the run's device.
     """
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, device: torch.device | None = None) -> None:
+        self.name, self._device = name, device
         self.function = _made(name, _imported(name))
         offered = {method for method in ("update", "state_dict", "load_state_dict") if hasattr(self.function, method)}
         self._learns, self._remembers = "update" in offered, "state_dict" in offered
@@ -79,7 +80,7 @@ class CustomTransform(RewardTransform):
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Give the user's object back what it remembered."""
         if self._remembers:
-            self.function.load_state_dict(copy.deepcopy(saved["custom"]))
+            self.function.load_state_dict(_moved(copy.deepcopy(saved["custom"]), self._device))
 
 
 def _imported(name: str) -> Any:
@@ -130,6 +131,15 @@ def _require_storable(name: str, state: Any, path: str = "state_dict()") -> None
             f"{path} of reward transform {name!r} is a {type(state).__name__}; allowed: tensors, numbers, strings, and "
             "dicts, lists and tuples of them"
         )
+
+
+def _moved(state: Any, device: torch.device | None) -> Any:
+    """The same containers with their tensors on a device; None leaves them where they are."""
+    if isinstance(state, dict):
+        return {key: _moved(value, device) for key, value in state.items()}
+    if isinstance(state, (list, tuple)):
+        return type(state)(_moved(value, device) for value in state)
+    return state.to(device) if isinstance(state, Tensor) else state
 
 
 def _kind(tensor: Tensor) -> str:

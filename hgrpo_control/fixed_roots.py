@@ -28,7 +28,7 @@ def own_states(simulator: Simulator, policy: ActorCritic, num: int, seed: int) -
     met = sampler.roots
     for i in range(1, num):
         sampler.collect()
-        row = torch.tensor([i])
+        row = torch.tensor([i], device=policy.device)
         met = replace(met, row, select(sampler.roots, row))
     # With the clock at 0, no time limit falls into a rollout shorter than an episode.
     return met._replace(elapsed=torch.zeros_like(met.elapsed))
@@ -68,7 +68,7 @@ def rollouts(
 def _copies(simulator: Simulator, roots: Episodes, copies: int, seed: int) -> Episodes:
     """The E roots, `copies` times one after the other, each copy with randomness to come of its own."""
     tiled = map_state(lambda x: x.repeat(copies, *(1,) * (x.dim() - 1)), roots)
-    index = torch.randint(1, 2**62, (copies,), generator=torch.Generator().manual_seed(seed))
+    index = torch.randint(1, 2**62, (copies,), generator=torch.Generator().manual_seed(seed)).to(roots.elapsed.device)
     return tiled._replace(state=simulator.split_noise(tiled.state, index.repeat_interleave(num_rows(roots))))
 
 

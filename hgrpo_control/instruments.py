@@ -82,13 +82,14 @@ class GradientMoments:
 
     def __init__(self) -> None:
         self.total: Tensor | None = None
-        self.squares, self.count = 0.0, 0
+        self.squares: Tensor | float = 0.0
+        self.count = 0
 
     def add(self, gradient: Tensor) -> None:
         """Take in one minibatch's gradient (P,)."""
         gradient = gradient.double()
         self.total = gradient if self.total is None else self.total + gradient
-        self.squares += gradient.square().sum().item()
+        self.squares = self.squares + gradient.square().sum()
         self.count += 1
 
     def noise_scale(self, samples: int) -> float:
@@ -96,7 +97,7 @@ class GradientMoments:
         if self.total is None or self.count < 2:
             return math.nan
         square_of_mean = (self.total / self.count).square().sum().item()
-        return noise_scale(self.squares / self.count, square_of_mean, samples, self.count * samples)
+        return noise_scale(float(self.squares) / self.count, square_of_mean, samples, self.count * samples)
 
 
 def gradient_variance(mean_square: float, square_of_mean: float, small: int, big: int) -> tuple[float, float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -17,8 +16,6 @@ from hgrpo_control.rollout import NotFiniteError
 from hgrpo_control.temperature import Temperature, gaussian_entropy
 from policies import gaussian
 from policies.actor_critic import ActorCritic
-
-_NOT_MEASURED = torch.tensor(torch.nan)
 
 
 class LearnerStats(NamedTuple):
@@ -57,7 +54,8 @@ class Learner:
         in_critic = {id(parameter) for parameter in critic}
         # The networks share nothing, so a critic far from its targets must not shorten the policy's step.
         self._critic, self._actor = critic, [p for p in policy.parameters() if id(p) not in in_critic]
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator(policy.device).manual_seed(seed)
+        self._not_measured = torch.full((), torch.nan, device=policy.device)
         sigma, size = config.target_sigma, policy.spec.action_size
         target = None if sigma is None else gaussian_entropy(sigma, size)
         self.temperature = Temperature(config.ent_coef, target, config.ent_learning_rate)
@@ -83,18 +81,19 @@ class Learner:
         rows = batch.observation.shape[0]
         # The normaliser rests while the policy learns.
         batch = batch._replace(observation=self.policy.critic_features(batch.observation))
-        totals = torch.zeros(7, dtype=torch.float64)
+        totals = torch.zeros(7, dtype=torch.float64, device=self.policy.device)
         epochs = minibatches = 0
         moments = self._moments = GradientMoments()
         for _ in range(config.update_epochs):
-            order = torch.randperm(rows, generator=self.generator)
-            epoch_kl = torch.zeros((), dtype=torch.float64)
+            order = torch.randperm(rows, generator=self.generator, device=self.policy.device)
+            epoch_kl = torch.zeros((), dtype=torch.float64, device=self.policy.device)
             chunks = minibatches_of(batch, order, config.num_minibatches)
             for minibatch in chunks:
                 terms = self._step(minibatch)
                 totals += terms
                 epoch_kl += terms[3]
-                self.temperature.update(terms[2].item(), share)
+                if config.target_sigma is not None:
+                    self.temperature.update(terms[2].item(), share)
                 minibatches += 1
             epochs += 1
             self._moments = None
@@ -141,7 +140,7 @@ class Learner:
         surrogate = losses.clipped_surrogate(
             log_prob, batch.old_log_prob, batch.advantage, batch.weight, config.clip_coef, config.clip_high
         )
-        loss, value_loss, reference_kl = surrogate.loss, _NOT_MEASURED, _NOT_MEASURED
+        loss, value_loss, reference_kl = surrogate.loss, self._not_measured, self._not_measured
         if value is not None and batch.value_target is not None:
             value_loss = losses.value_loss(value, batch.value_target)
             loss = loss + config.vf_coef * value_loss
@@ -152,20 +151,28 @@ class Learner:
         if batch.reference_log_prob is not None:
             leash = losses.reference_kl(log_prob, batch.reference_log_prob, batch.weight)
             loss, reference_kl = loss + config.kl_coef * leash.loss, leash.divergence
-        if not math.isfinite(loss.item()):
+        for parameter in (*self._actor, *self._critic):
+            parameter.grad = None
+        loss.backward()
+        norm, critic_norm = self._shorten_gradients()
+        kl, clipped = surrogate.approx_kl, surrogate.clip_fraction
+        with torch.no_grad():
+            terms = torch.stack((surrogate.loss, value_loss, entropy, kl, reference_kl, clipped, norm)).double()
+            # The one look at numbers in a step, all at once: on a GPU each look waits for it to catch up.
+            looked_at = torch.stack((loss, norm, critic_norm)).tolist()
+        if not math.isfinite(looked_at[0]):
             away = "" if batch.reference_log_prob is None else f", divergence from the reference {reference_kl.item()}"
             raise NotFiniteError(
                 f"the loss is not finite: policy {surrogate.loss.item()}, value {value_loss.item()}, "
                 f"entropy {entropy.item()}{away}"
             )
-        for parameter in (*self._actor, *self._critic):
-            parameter.grad = None
-        loss.backward()
-        norm = self._shorten_gradients()
+        if not (math.isfinite(looked_at[1]) and math.isfinite(looked_at[2])):
+            raise NotFiniteError(
+                f"a gradient is not finite though the loss is: norm {looked_at[1]:.3g} of the actor, "
+                f"{looked_at[2]:.3g} of the critic"
+            )
         self.optimizer.step()
-        kl, clipped = surrogate.approx_kl, surrogate.clip_fraction
-        with torch.no_grad():
-            return torch.stack((surrogate.loss, value_loss, entropy, kl, reference_kl, clipped, norm)).double()
+        return terms
 
     def _nothing_learned(self, batch: Batch, learning_rate: float) -> LearnerStats:
         """What an update reports that was not made."""
@@ -186,37 +193,29 @@ class Learner:
             gradient_noise_scale=unknown,
         )
 
-    def _shorten_gradients(self) -> Tensor:
-        """Cut the gradients of actor and critic to max_grad_norm, each by itself; returns the actor's norm before.
+    def _shorten_gradients(self) -> tuple[Tensor, Tensor]:
+        """Cut the gradients of actor and critic to max_grad_norm, each by itself; returns both norms before, () each.
 
         While the first pass lasts, the actor's gradient is added to its moments before.
         """
         actor, critic = ([p.grad for p in group if p.grad is not None] for group in (self._actor, self._critic))
         if self._moments is not None:
             self._moments.add(torch.cat([gradient.flatten() for gradient in actor]))
-        actor_norm, critic_norm = (shorten(group, self.config.max_grad_norm) for group in (actor, critic))
-        if not math.isfinite((actor_norm + critic_norm).item()):
-            raise NotFiniteError(
-                f"a gradient is not finite though the loss is: norm {actor_norm:.3g} of the actor, "
-                f"{critic_norm:.3g} of the critic"
-            )
-        return actor_norm
+        limit = self.config.max_grad_norm
+        return shorten(actor, limit), shorten(critic, limit) if critic else torch.zeros_like(self._not_measured)
 
 
 @torch.no_grad()
-def shorten(gradients: Sequence[Tensor], limit: float) -> Tensor:
-    """() length of all gradients together, which are scaled in place by limit / length where that is below 1.
+def shorten(gradients: list[Tensor], limit: float) -> Tensor:
+    """() length of all gradients together, at least one, which are scaled in place by limit / length where that is
+    below 1.
 
     The same numbers as torch.nn.utils.clip_grad_norm_, without its bookkeeping, which took longer than the arithmetic
     of a small network.
     """
-    if not gradients:
-        return torch.zeros(())
-    length = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients]))
-    scale = limit / (length + 1e-6)
-    if scale < 1.0:  # false for NaN, which is left as it is, to be reported
-        for gradient in gradients:
-            gradient.mul_(scale)
+    length = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    # by 1 where they are short enough, and where the length is NaN, which is to be reported
+    torch._foreach_mul_(gradients, (limit / (length + 1e-6)).clamp_max(1.0).nan_to_num(1.0))
     return length
 
 

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from hgrpo_control.config import ConfigError
 from policies import checkpoint
 from policies.actor_critic import ActorCritic
 from policies.spec import Entry, PolicySpec
 
 
-def load(path: str, spec: PolicySpec) -> ActorCritic:
-    """The policy of a run folder or checkpoint file, frozen, for a run whose own policy has `spec`.
+def load(path: str, spec: PolicySpec, device: torch.device | None = None) -> ActorCritic:
+    """The policy of a run folder or checkpoint file, frozen, on a device, for a run whose own policy has `spec`.
 
     Raises CheckpointError if there is none, ConfigError if it was made for another task, observation, action or bounds.
     Its networks may have another shape.
     """
     policy = checkpoint.load(path)
     _require_same_interface(path, policy.spec, spec)
-    return policy.requires_grad_(False)
+    return policy.to(device).requires_grad_(False)
 
 
 def to_state(policy: ActorCritic) -> dict[str, Any]:
@@ -26,12 +28,12 @@ def to_state(policy: ActorCritic) -> dict[str, Any]:
     return {"spec": policy.spec.to_json(), "policy": policy.state_dict()}
 
 
-def from_state(saved: dict[str, Any]) -> ActorCritic:
-    """The inverse of `to_state`, bit for bit."""
+def from_state(saved: dict[str, Any], device: torch.device | None = None) -> ActorCritic:
+    """The inverse of `to_state`, bit for bit, on a device."""
     spec = PolicySpec.from_json(saved["spec"])
     policy = ActorCritic(spec, init_sigma=2.0 * spec.min_sigma)  # overwritten by the next line
     policy.load_state_dict(saved["policy"])
-    return policy.requires_grad_(False)
+    return policy.to(device).requires_grad_(False)
 
 
 def _require_same_interface(path: str, theirs: PolicySpec, ours: PolicySpec) -> None:

@@ -15,12 +15,13 @@ from hgrpo_control.custom_reward import CustomTransform
 from hgrpo_control.reward_transform import RewardTransform
 from hgrpo_control.rollout import Rollout
 
+CPU = torch.device("cpu")
 SCALED_LIMIT = 10.0
 """Where `scale` clips, in standard deviations."""
 
 
-def make(algorithm: Algorithm, num_envs: int) -> RewardTransform:
-    """The transform that an algorithm's settings name, for E = num_envs executed environments.
+def make(algorithm: Algorithm, num_envs: int, device: torch.device = CPU) -> RewardTransform:
+    """The transform that an algorithm's settings name, for E = num_envs executed environments with rewards on a device.
 
     Raises RewardTransformError if a MODULE:FUNCTION cannot be imported or called.
     """
@@ -32,17 +33,17 @@ def make(algorithm: Algorithm, num_envs: int) -> RewardTransform:
     if name == "clip":
         return Elementwise(lambda reward: reward.clamp(algorithm.reward_low, algorithm.reward_high))
     if name == "scale":
-        return ReturnScaling(algorithm.gamma, num_envs)
+        return ReturnScaling(algorithm.gamma, num_envs, device)
     if name in ("rolling", "rolling-std"):
-        return RollingNormalization(algorithm.reward_window, centred=name == "rolling")
-    return CustomTransform(name)
+        return RollingNormalization(algorithm.reward_window, name == "rolling", device)
+    return CustomTransform(name, device)
 
 
 def apply(transform: RewardTransform, rollout: Rollout, algorithm: Algorithm) -> Rollout:
     """The rollout with f(R) in place of its reward; the transform's statistics take in the executed steps."""
     ended = rollout.done
     if isinstance(algorithm, GRPO) and algorithm.groups == "initial_states":
-        last = torch.arange(len(ended)) % rollout.branch_steps == rollout.branch_steps - 1
+        last = torch.arange(len(ended), device=ended.device) % rollout.branch_steps == rollout.branch_steps - 1
         ended = ended | last.view(-1, 1, 1)  # what comes next is another episode, though this one was only given up
     return rollout._replace(reward=transform(rollout.reward, ended))
 
@@ -68,11 +69,12 @@ class ReturnScaling(RewardTransform):
     G runs on from one rollout to the next. While it has not varied, rewards are clipped but not scaled.
     """
 
-    def __init__(self, gamma: float, num_envs: int) -> None:
+    def __init__(self, gamma: float, num_envs: int, device: torch.device = CPU) -> None:
         self.gamma = gamma
-        self.carry = torch.zeros(num_envs, dtype=torch.float64)  # G of the last step; 0 where its episode ended
+        # G of the last step; 0 where its episode ended
+        self.carry = torch.zeros(num_envs, dtype=torch.float64, device=device)
         # double precision: after 1e7 steps a single-precision running mean would stop moving
-        self.count = self.mean = self.squares = torch.zeros((), dtype=torch.float64)
+        self.count = self.mean = self.squares = torch.zeros((), dtype=torch.float64, device=device)
 
     @property
     def ready(self) -> bool:
@@ -104,8 +106,9 @@ class ReturnScaling(RewardTransform):
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Go on exactly where the transform that gave this `state_dict` stood."""
-        self.carry, self.count = saved["carry"], saved["count"]
-        self.mean, self.squares = saved["mean"], saved["squares"]
+        device = self.carry.device
+        self.carry, self.count = saved["carry"].to(device), saved["count"].to(device)
+        self.mean, self.squares = saved["mean"].to(device), saved["squares"].to(device)
 
 
 class RollingNormalization(RewardTransform):
@@ -118,9 +121,9 @@ class RollingNormalization(RewardTransform):
 
     epsilon = 1e-8
 
-    def __init__(self, window: int, centred: bool) -> None:
+    def __init__(self, window: int, centred: bool, device: torch.device = CPU) -> None:
         self.window, self.centred = window, centred
-        self.recent = torch.empty(0)  # oldest first
+        self.recent = torch.empty(0, device=device)  # oldest first
 
     @property
     def ready(self) -> bool:
@@ -145,7 +148,7 @@ class RollingNormalization(RewardTransform):
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Go on exactly where the transform that gave this `state_dict` stood."""
-        self.recent = saved["recent"]
+        self.recent = saved["recent"].to(self.recent.device)
 
     def _statistics(self) -> tuple[float, float]:
         """Mean and standard deviation of the window, summed anew each time: nothing accumulates rounding."""

@@ -83,25 +83,37 @@ class RolloutRecorder:
         branch_steps: int,
         observation_size: int,
         action_size: int,
+        device: torch.device | None = None,
     ) -> None:
         self._shape = (num_envs, num_samples)
         self._branch_steps = branch_steps
         self._observations_per_root = 1 if branch_steps == 1 else num_samples
         t, e, n = rollout_steps, num_envs, num_samples
-        self.observation = torch.empty(t, e, self._observations_per_root, observation_size)
-        self.end_observation = torch.empty(t // branch_steps, e, n, observation_size)
-        self.action = torch.empty(t, e, n, action_size)
-        self.log_prob = torch.empty(t, e, n)
-        self.reward = torch.empty(t, e, n)
-        self.terminated = torch.empty(t, e, n, dtype=torch.bool)
-        self.truncated = torch.empty(t, e, n, dtype=torch.bool)
+        self.observation = torch.empty(t, e, self._observations_per_root, observation_size, device=device)
+        self.end_observation = torch.empty(t // branch_steps, e, n, observation_size, device=device)
+        self.action = torch.empty(t, e, n, action_size, device=device)
+        self.log_prob = torch.empty(t, e, n, device=device)
+        self.reward = torch.empty(t, e, n, device=device)
+        self.terminated = torch.empty(t, e, n, dtype=torch.bool, device=device)
+        self.truncated = torch.empty_like(self.terminated)
         self.importance: Tensor | None = None
-        self.diverged = 0
+        self._diverged = torch.zeros((), dtype=torch.int64, device=device)
         self._truncated_rows: list[tuple[int, Tensor, Tensor]] = []
         self._finished: list[FinishedEpisodes] = []
 
-    def write(self, t: int, observation: Tensor, action: Tensor, log_prob: Tensor, transition: Transition) -> None:
-        """Record step t: what was seen (E G, O), drawn (E, N, A) with its log density (E, N), and what came of it."""
+    def write(
+        self,
+        t: int,
+        observation: Tensor,
+        action: Tensor,
+        log_prob: Tensor,
+        transition: Transition,
+        ended: Tensor,
+    ) -> None:
+        """Record step t: what was seen (E G, O), drawn (E, N, A) with its log density (E, N), and what came of it.
+
+        `ended` (k,) int64 are the rows in which an episode ended.
+        """
         self.observation[t] = observation.reshape(self.observation.shape[1:])
         self.action[t], self.log_prob[t] = action, log_prob
         self.reward[t] = transition.reward.reshape(self._shape)
@@ -110,9 +122,10 @@ class RolloutRecorder:
         macro_step, within = divmod(t, self._branch_steps)
         if within == self._branch_steps - 1:
             self.end_observation[macro_step] = transition.observation.reshape(self.end_observation.shape[1:])
-        elif bool(transition.truncated.any()):
-            rows = transition.truncated.nonzero().squeeze(1)
-            self._truncated_rows.append((t, rows, transition.observation[rows]))
+        elif ended.numel():
+            rows = ended[transition.truncated[ended]]
+            if rows.numel():
+                self._truncated_rows.append((t, rows, transition.observation[rows]))
 
     def weigh(self, t: int, weight: Tensor) -> None:
         """Record importance weights (E, N) of the actions of step t; the others' are 1."""
@@ -122,7 +135,7 @@ class RolloutRecorder:
 
     def count_diverged(self, diverged: Tensor) -> None:
         """Count rows (B,) bool whose physics gave up."""
-        self.diverged += int(diverged.sum())
+        self._diverged += diverged.sum()
 
     def finish(self, episodes: FinishedEpisodes) -> None:
         """Record executed episodes that ended."""
@@ -131,9 +144,8 @@ class RolloutRecorder:
     def finished(self) -> FinishedEpisodes:
         """All executed episodes that ended during the rollout."""
         if not self._finished:
-            return FinishedEpisodes(
-                torch.empty(0, dtype=torch.float64), torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.bool)
-            )
+            kinds = (torch.float64, torch.int64, torch.bool)
+            return FinishedEpisodes(*(torch.empty(0, dtype=kind, device=self.reward.device) for kind in kinds))
         return FinishedEpisodes(*(torch.cat(parts) for parts in zip(*self._finished, strict=True)))
 
     def rollout(self, policy: ActorCritic) -> Rollout:
@@ -155,7 +167,7 @@ class RolloutRecorder:
             done,
             self._branch_steps,
             self.importance,
-            self.diverged,
+            int(self._diverged),
         )
 
     def _require_finite_ends(self) -> None:
@@ -163,7 +175,7 @@ class RolloutRecorder:
         ended_for_good = self.terminated[self._branch_steps - 1 :: self._branch_steps].unsqueeze(-1)
         ends = [torch.where(ended_for_good, 0.0, self.end_observation).flatten()]
         ends += [observation.flatten() for _, _, observation in self._truncated_rows]
-        bad = sum(int((~torch.isfinite(end)).sum()) for end in ends)
+        bad = int(torch.stack([(~torch.isfinite(end)).sum() for end in ends]).sum())
         if bad:
             raise NotFiniteError(f"{bad} observation values are not finite, at the end of a branch or of an episode")
 
@@ -171,7 +183,7 @@ class RolloutRecorder:
         """V of every observation (T, E, G) and of what followed every step (T, E, N)."""
         n = self._branch_steps
         value = policy.value(self.observation.flatten(0, 2)).reshape(self.observation.shape[:-1])
-        next_value = torch.empty(self.reward.shape)
+        next_value = torch.empty_like(self.reward)
         next_value[n - 1 :: n] = policy.value(self.end_observation.flatten(0, 2)).reshape(-1, *self._shape)
         if n > 1:
             branches = next_value.unflatten(0, (-1, n))

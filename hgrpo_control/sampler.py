@@ -55,10 +55,12 @@ class Sampler:
         self.proposals = proposals
         streams = ("executed", "siblings", "executed_restarts", "sibling_restarts")
         seeds = torch.randint(2**62, (len(streams),), generator=torch.Generator().manual_seed(seed))
-        self.generators = {name: torch.Generator().manual_seed(int(s)) for name, s in zip(streams, seeds, strict=True)}
+        self.generators = {
+            name: torch.Generator(policy.device).manual_seed(s) for name, s in zip(streams, seeds.tolist(), strict=True)
+        }
         self.roots = begin(simulator, num_envs, self.generators["executed_restarts"])
         self.root_observation = simulator.observe(self.roots.state)
-        self.running_return = torch.zeros(num_envs, dtype=torch.float64)
+        self.running_return = torch.zeros(num_envs, dtype=torch.float64, device=policy.device)
 
     @torch.no_grad()
     def collect(self) -> tuple[Rollout, FinishedEpisodes]:
@@ -71,6 +73,7 @@ class Sampler:
             self.branch_steps,
             spec.observation_size,
             spec.action_size,
+            self.policy.device,
         )
         for start in range(0, self.rollout_steps, self.branch_steps):
             self._run_branches(start, recorder)
@@ -94,7 +97,7 @@ class Sampler:
             return
         self.roots = _from_lists(self.roots, saved["roots"])
         self.root_observation = self.simulator.observe(self.roots.state)
-        self.running_return = saved["running_return"].clone()
+        self.running_return.copy_(saved["running_return"])
 
     def _begin_anew(self) -> None:
         """Give up every root's episode and draw a fresh initial state for it."""
@@ -111,19 +114,25 @@ class Sampler:
         if n > 1:
             branches = repeat(branches, n)
             if self.split_noise:
-                sample = torch.arange(n).repeat(self.num_envs)
+                sample = torch.arange(n, device=self.policy.device).repeat(self.num_envs)
                 branches = branches._replace(state=self.simulator.split_noise(branches.state, sample))
             if self.branch_steps > 1:
                 observation = observation.repeat_interleave(n, dim=0)
         for t in range(start, start + self.branch_steps):
             action, log_prob, weight = self._act(observation, self.proposals if t == start else None)
             transition = advance(self.simulator, branches, self.policy.to_environment(action).flatten(0, 1))
-            recorder.write(t, observation, action, log_prob, transition)
+            # The one look at what ended: on a GPU each further one would wait for it to catch up.
+            ended = (transition.terminated | transition.truncated).nonzero().squeeze(1)
+            recorder.write(t, observation, action, log_prob, transition, ended)
             if weight is not None:
                 recorder.weigh(t, weight)
-            self._account(transition, recorder)
-            last = t + 1 == start + self.branch_steps
-            branches, observation = self._restart_finished(transition, executed_only=last)
+            self.running_return += transition.reward[::n].double()
+            branches, observation = transition.episodes, transition.observation
+            if ended.numel():
+                executed = ended[ended % n == 0]
+                self._account(transition, executed, recorder)
+                siblings = None if t + 1 == start + self.branch_steps else ended[ended % n != 0]
+                branches, observation = self._restart(transition, executed, siblings)
         self.roots = select(branches, slice(None, None, n))
         self.root_observation = observation[::n]
 
@@ -142,40 +151,34 @@ class Sampler:
             mean = torch.cat((mean, siblings), dim=1)
         guided = 0 if proposals is None else guided_count(n)
         stream = self.generators["siblings"]
-        noise = torch.randn(e, 1, size, generator=self.generators["executed"])
+        noise = torch.randn(e, 1, size, generator=self.generators["executed"], device=mean.device)
         if n > 1:
-            noise = torch.cat((noise, torch.randn(e, n - 1 - guided, size, generator=stream)), dim=1)
+            others = torch.randn(e, n - 1 - guided, size, generator=stream, device=mean.device)
+            noise = torch.cat((noise, others), dim=1)
         weight = None
         if proposals is not None:
             chosen = proposals.draw(grouped[:, 0], mean[:, 0], guided, stream)
             noise = torch.cat((noise, chosen.noise), dim=1)
-            weight = torch.cat((torch.ones(e, n - guided), chosen.weight), dim=1)
+            weight = torch.cat((chosen.weight.new_ones(e, n - guided), chosen.weight), dim=1)
         sigma = self.policy.sigma
         return mean + sigma * noise, standard_log_density(noise) - sigma.log().sum(), weight
 
-    def _account(self, transition: Transition, recorder: RolloutRecorder) -> None:
-        """Add the executed sample's reward to its episode; hand finished episodes on, and what diverged."""
-        if bool(transition.terminated.any()):
-            recorder.count_diverged(self.simulator.diverged(transition.episodes.state) & transition.terminated)
-        executed = slice(None, None, self.num_samples)
-        self.running_return += transition.reward[executed].double()
-        done = (transition.terminated | transition.truncated)[executed].nonzero().squeeze(1)
-        if done.numel():
-            ended = select(transition.episodes, done * self.num_samples)
+    def _account(self, transition: Transition, executed: Tensor, recorder: RolloutRecorder) -> None:
+        """Hand on what diverged, and the executed samples' episodes that ended in the rows `executed` (k,) int64."""
+        recorder.count_diverged(self.simulator.diverged(transition.episodes.state) & transition.terminated)
+        if executed.numel():
+            ended, roots = select(transition.episodes, executed), executed // self.num_samples
             success = self.simulator.success(ended.state)
-            recorder.finish(FinishedEpisodes(self.running_return[done], ended.elapsed, success))
-            self.running_return[done] = 0.0
+            recorder.finish(FinishedEpisodes(self.running_return[roots], ended.elapsed, success))
+            self.running_return[roots] = 0.0
 
-    def _restart_finished(self, transition: Transition, executed_only: bool) -> tuple[Episodes, Tensor]:
-        """Begin new episodes where one ended; at the end of a branch only the executed sample goes on."""
+    def _restart(self, transition: Transition, executed: Tensor, siblings: Tensor | None) -> tuple[Episodes, Tensor]:
+        """Begin new episodes in rows of executed samples and of siblings, both (k,) int64; at the end of a branch no
+        sibling goes on, and `siblings` is None."""
         branches, observation = transition.episodes, transition.observation
-        rows = (transition.terminated | transition.truncated).nonzero().squeeze(1)
-        if not rows.numel():
-            return branches, observation
-        is_executed = rows % self.num_samples == 0
-        for chosen, stream in ((rows[is_executed], "executed_restarts"), (rows[~is_executed], "sibling_restarts")):
-            if chosen.numel() and not (executed_only and stream == "sibling_restarts"):
-                branches, observation = restart(self.simulator, branches, observation, chosen, self.generators[stream])
+        for rows, stream in ((executed, "executed_restarts"), (siblings, "sibling_restarts")):
+            if rows is not None and rows.numel():
+                branches, observation = restart(self.simulator, branches, observation, rows, self.generators[stream])
         return branches, observation
 
 
@@ -185,7 +188,7 @@ def _to_lists(state: Any) -> Any:
 
 
 def _from_lists(like: Any, saved: Any) -> Any:
-    """The inverse of `_to_lists`, with the types of `like`."""
+    """The inverse of `_to_lists`, with the types of `like` and on its device."""
     if not isinstance(like, tuple):
-        return saved
+        return saved.to(like.device)
     return type(like)(*(_from_lists(a, b) for a, b in zip(like, saved, strict=True)))

@@ -2,31 +2,55 @@
 
 from __future__ import annotations
 
+import torch
+
 import robots
 from hgrpo_control.config import Config, ConfigError, Network
+from hgrpo_control.device import find_device
 from policies.spec import Entry, PolicySpec
 from robots.privileged import Privileged
+from robots.quadrotor.flight import QuadrotorFlight
+from robots.quadrotor.physics.catalogue import BUILT_IN
+from robots.registry import takes_device
 from robots.simulator import Quantity, Simulator, SimulatorSpec
 
 
-def make_simulator(config: Config) -> Simulator:
-    """The task's simulator with the config's options; raises ConfigError for an unknown task or option."""
+def make_simulator(config: Config, device: torch.device | None = None) -> Simulator:
+    """The task's simulator with the config's options, on the CPU unless another device is given.
+
+    Raises ConfigError for an unknown task or option, and for a device that the task is not made for.
+    """
+    placed = {} if device is None or device.type == "cpu" else {"device": device}
+    if takes_device(config.task):
+        if "device" in config.task_options:
+            raise ConfigError(
+                f"the device is no task option; given device={config.task_options['device']}, and what trains on a GPU "
+                "is: hgrpo train ... --device cuda"
+            )
+    elif placed:
+        raise ConfigError(f"{config.task} runs on the CPU alone; given device {device}, allowed: cpu")
     try:
-        return robots.make(config.task, **config.task_options)
+        simulator = robots.make(config.task, **config.task_options, **placed)
     except (ValueError, AssertionError, RuntimeError) as error:
         raise ConfigError(str(error)) from error
     except TypeError as error:
         given = ", ".join(config.task_options)
         raise ConfigError(f"{config.task} does not take these task options: {given} ({error})") from error
+    if placed and isinstance(simulator, QuadrotorFlight) and simulator.physics is not None:
+        raise ConfigError(
+            f"physics={simulator.options.physics} runs on the CPU alone, only {BUILT_IN} runs on a GPU; given device "
+            f"{device}, allowed: cpu"
+        )
+    return simulator
 
 
 def training_simulator(config: Config) -> Simulator:
-    """The simulator that a run is trained on: it shows what is hidden if the critic is privileged.
+    """The simulator that a run is trained on, on its device: it shows what is hidden if the critic is privileged.
 
     Raises ConfigError as `make_simulator`, where nothing is hidden that a privileged critic could see, and where an
-    algorithm branches that the task does not allow to.
+    algorithm branches that the task does not allow to; DeviceError for a device that is not there.
     """
-    simulator = make_simulator(config)
+    simulator = make_simulator(config, find_device(config.device))
     if config.algorithm.num_samples > 1 and simulator.spec.branching_obstacle:
         raise ConfigError(
             f"{config.algorithm_name} branches {config.algorithm.num_samples} samples from every state, but "

@@ -13,6 +13,7 @@ import torch
 from hgrpo_control import algorithms, guidance, instruments, reference, rewards
 from hgrpo_control.config import GRPO, Config
 from hgrpo_control.curriculum import Curriculum, difficulty_of
+from hgrpo_control.device import find_device
 from hgrpo_control.guidance import GuidanceStats
 from hgrpo_control.instruments import Instruments
 from hgrpo_control.learner import Learner, LearnerStats
@@ -50,7 +51,9 @@ class Trainer:
         seeds = torch.randint(2**31, (4,), generator=torch.Generator().manual_seed(config.seed)).tolist()
         spec = policy_spec(simulator.spec, config.network, critic=not isinstance(config.algorithm, GRPO))
         generator = torch.Generator().manual_seed(seeds[0])
-        self.policy = ActorCritic(spec, config.network.init_sigma, generator)
+        # Weights are drawn on the CPU, so that a run begins with the same ones on every device.
+        device = find_device(config.device)
+        self.policy = ActorCritic(spec, config.network.init_sigma, generator).to(device)
         self.guidance = guidance.make(self.policy, config.algorithm, config.learning, seeds[3])
         self.sampler = Sampler(
             simulator,
@@ -64,12 +67,12 @@ class Trainer:
             initial_states=isinstance(config.algorithm, GRPO) and config.algorithm.groups == "initial_states",
             proposals=None if self.guidance is None else self.guidance.proposals,
         )
-        self.reward_transform = rewards.make(config.algorithm, config.num_envs)
+        self.reward_transform = rewards.make(config.algorithm, config.num_envs, device)
         self.reference: ActorCritic | None = None
         if saved_reference is not None:
-            self.reference = reference.from_state(saved_reference)
+            self.reference = reference.from_state(saved_reference, device)
         elif config.learning.reference is not None:
-            self.reference = reference.load(config.learning.reference, spec)
+            self.reference = reference.load(config.learning.reference, spec, device)
         self.learner = Learner(self.policy, config.learning, seeds[2], self.reference)
         self.policy.update_normalizers(self.sampler.root_observation)
         self.iteration = self.executed_steps = self.simulator_steps = 0
@@ -100,7 +103,7 @@ class Trainer:
         guided = GuidanceStats()
         if self.guidance is not None:
             guided = self.guidance.update(rollout, batch, stats.learning_rate)
-        if not all(bool(torch.isfinite(p).all()) for p in self.policy.parameters()):
+        if not bool(torch.stack([torch.isfinite(p).all() for p in self.policy.parameters()]).all()):
             raise NotFiniteError("parameters are not finite after the update")
         # Only now: the update's first ratio is 1 because the policy that acted is the policy that learns.
         self.policy.update_normalizers(rollout.executed_observation)
@@ -259,8 +262,12 @@ def run(trainer: Trainer, folder: RunFolder | None, reporters: tuple[Reporter, .
 
 
 def _fits(trainer: Trainer, saved: dict[str, Any]) -> bool:
-    """Whether a saved state has the parts and the sizes that the trainer's settings ask for."""
-    if _layout(saved["sampler"]["roots"]) != _layout(trainer.sampler.state_dict()["roots"]):
+    """Whether a saved state has the parts and the sizes that the trainer's settings ask for; those of a generator
+    differ between a CPU and a GPU."""
+    ours, theirs = trainer.sampler.state_dict(), saved["sampler"]
+    if _layout(theirs["roots"]) != _layout(ours["roots"]):
+        return False
+    if _layout(list(theirs["generators"].values())) != _layout(list(ours["generators"].values())):
         return False
     if ("guidance" in saved) != (trainer.guidance is not None):
         return False

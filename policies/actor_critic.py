@@ -51,6 +51,11 @@ class ActorCritic(nn.Module):
         """(A,) standard deviation, min_sigma + exp(raw): the floor never cuts the gradient off."""
         return self.spec.min_sigma + self.raw_sigma.exp()
 
+    @property
+    def device(self) -> torch.device:
+        """Where parameters and normalisers lie, and observations have to."""
+        return self.raw_sigma.device
+
     def forward(self, observation: Tensor) -> Tensor:
         """Deterministic action (..., A) in the environment's units and bounds, for observations (..., O)."""
         return self.to_environment(self.actor(self.normalizer(observation)))
@@ -135,7 +140,7 @@ def mlp(
     spec: PolicySpec, inputs: int, outputs: int, output_gain: float, generator: torch.Generator | None
 ) -> nn.Sequential:
     """Hidden layers of the spec and a linear output, orthogonal weights with gain sqrt(2) and `output_gain`, zero
-    biases."""
+    biases; on the generator's device."""
     sizes = (inputs, *spec.hidden_sizes)
     layers: list[nn.Module] = []
     for inputs, units in pairwise(sizes):
@@ -145,7 +150,7 @@ def mlp(
 
 
 def _linear(inputs: int, outputs: int, gain: float, generator: torch.Generator | None) -> nn.Linear:
-    layer = nn.Linear(inputs, outputs)
+    layer = nn.Linear(inputs, outputs, device="cpu" if generator is None else generator.device)
     nn.init.orthogonal_(layer.weight, gain, generator=generator)
     nn.init.zeros_(layer.bias)
     return layer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -83,6 +84,11 @@ def make(name: str, **options: Any) -> Simulator:
     if name in _FACTORIES or family is None:
         return _FACTORIES[name](**options)
     return family.factory(name.partition("/")[2], **options)
+
+
+def takes_device(name: str) -> bool:
+    """Whether the simulator of a task can be made for a GPU, by an option `device` that its factory names."""
+    return name in _FACTORIES and "device" in inspect.signature(_FACTORIES[name]).parameters
 
 
 def _family(name: str) -> Family | None:

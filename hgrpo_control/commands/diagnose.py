@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def run(words: list[str]) -> None:
     from policies.checkpoint import restore
 
     folder = RunFolder.open(options.folder)
-    config = folder.read_config()
+    config = dataclasses.replace(folder.read_config(), device="cpu")  # where policies are loaded
     policy, training = restore(folder.checkpoint)
     transform = rewards.make(config.algorithm, config.num_envs)
     transform.load_state_dict(training.get("reward_transform", {}))
