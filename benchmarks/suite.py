@@ -4,7 +4,8 @@
     python benchmarks/suite.py collect NAME
     python benchmarks/suite.py report NAME
 
-Each takes [--num-seeds N] and [--total-steps N], for a suite of more seeds or of longer runs than is written down.
+Each takes [--num-seeds N], [--total-steps N] and [--device cuda], for a suite of more seeds, of longer runs or on
+another device than is written down.
 
 NAME is a module in benchmarks/suites/ that holds SUITE. Runs that are done are skipped and interrupted ones resumed,
 so `run` may be stopped, or killed, and given again. `collect` puts the figures of finished runs into docs/results/NAME,
@@ -40,9 +41,12 @@ def run(given: argparse.Namespace) -> int:
     from suites.plan import planned_runs, require_agreement
     from suites.runs import default_jobs, run_missing
 
+    from hgrpo_control.device import find_device
+
     jobs = default_jobs() if given.jobs is None else given.jobs
     if jobs < 1:
         raise SuiteError(f"--jobs must be at least 1; given {jobs}")
+    find_device(given.device)  # once and now, rather than in every run
     runs = planned_runs(_suite(given), given.runs, given.only, given.seeds)
     require_agreement(runs)
     if given.list:
@@ -81,7 +85,8 @@ def _suite(given: argparse.Namespace) -> Suite:
             raise SuiteError(f"--{option.replace('_', '-')} must be at least 1; given {number}")
     suite = load_suite(given.suite)
     suite = suite if given.num_seeds is None else suite.with_seeds(given.num_seeds)
-    return suite if given.total_steps is None else suite.with_total_steps(given.total_steps)
+    suite = suite if given.total_steps is None else suite.with_total_steps(given.total_steps)
+    return suite.with_device(given.device)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -99,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("suite", metavar="NAME", help="a module in benchmarks/suites/")
         command.add_argument("--num-seeds", type=int, metavar="N", help="seeds 0 to N - 1 instead of the suite's")
         command.add_argument("--total-steps", type=int, metavar="N", help="per run; the suite is then named NAME-N")
+        command.add_argument("--device", default="cpu", metavar="D", help="cuda or cuda:N; the suite is named NAME-D")
     for command in (running, collecting):
         command.add_argument("--runs", type=Path, default=Path("runs"), help="where run folders lie")
     for command in (collecting, reporting):

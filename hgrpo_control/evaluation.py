@@ -116,9 +116,9 @@ def evaluate(
         raise ValueError(f"episodes must be at least 1; given {episodes}")
     require_same_interface(policy, simulator)
     spec, keep = simulator.spec, slice(0, min(record, episodes))
-    running = begin(simulator, episodes, torch.Generator().manual_seed(seed))
+    running = begin(simulator, episodes, seed)
     observation = simulator.observe(running.state)
-    tally = _Tally(episodes, simulator, tuple(simulator.signals(running.state)))
+    tally = _Tally(running, simulator, tuple(simulator.signals(running.state)))
     states, alive = [_clone(select(running.state, keep))], [tally.alive[keep].clone()]
     for _ in range(spec.max_episode_steps):
         transition = advance(simulator, running, policy(observation))
@@ -135,13 +135,13 @@ def evaluate(
 class _Tally:
     """Returns, lengths and successes of episodes that run once each; rows that ended go on uncounted."""
 
-    def __init__(self, episodes: int, simulator: Simulator, names: tuple[str, ...]) -> None:
+    def __init__(self, begun: Episodes, simulator: Simulator, names: tuple[str, ...]) -> None:
         self.simulator = simulator
-        self.alive = torch.ones(episodes, dtype=torch.bool)
-        self.total = torch.zeros(episodes, dtype=torch.float64)
-        self.length = torch.zeros(episodes, dtype=torch.int64)
-        self.success = torch.zeros(episodes, dtype=torch.bool)
-        self.terminated = torch.zeros(episodes, dtype=torch.bool)
+        self.alive = torch.ones_like(begun.elapsed, dtype=torch.bool)
+        self.total = torch.zeros_like(begun.elapsed, dtype=torch.float64)
+        self.length = torch.zeros_like(begun.elapsed)
+        self.success = torch.zeros_like(self.alive)
+        self.terminated = torch.zeros_like(self.alive)
         self.final_second: dict[str, list[Tensor]] = {}
         self.metrics: dict[str, list[Tensor]] = {}
         self.names = names
@@ -204,6 +204,7 @@ def _signals(simulator: Simulator, states: list[Any], alive: Tensor) -> dict[str
             ]
         )
         .double()
+        .cpu()
         .numpy()
         for name in per_step[0]
     }

@@ -38,14 +38,25 @@ class CheckpointError(ValueError):
 
 
 def save(path: Path, policy: ActorCritic, training: dict[str, Any] | None = None) -> None:
-    """Write policy and training state (tensors, numbers, strings and containers of them) to `path` atomically."""
-    content = {"spec": policy.spec.to_json(), "policy": policy.state_dict(), "training": training or {}}
+    """Write policy and training state (tensors, numbers, strings and containers of them) to `path` atomically.
+
+    Tensors are written as those of the CPU, wherever they lie, so that a run on a GPU is read on any machine.
+    """
+    content = _on_cpu({"spec": policy.spec.to_json(), "policy": dict(policy.state_dict()), "training": training or {}})
     temporary = path.with_name(path.name + ".partial")
     with temporary.open("wb") as file:
         torch.save(content, file)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def _on_cpu(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _on_cpu(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return type(content)(_on_cpu(value) for value in content)
+    return content.cpu() if isinstance(content, torch.Tensor) else content
 
 
 def load(folder: str | Path) -> ActorCritic:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hgrpo_control.command_line import nearest
+from hgrpo_control.device import device_problem
 from suites.learners import LEARNERS
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,79}")
@@ -114,6 +115,21 @@ class Suite:
         if variants == self.variants:
             return self
         return dataclasses.replace(self, name=f"{self.name}-{steps}", variants=variants)
+
+    def with_device(self, device: str) -> Suite:
+        """The suite with runs on another device, under a name of its own, since their figures differ; itself for cpu.
+
+        Raises SuiteError for a word that names no device.
+        """
+        problem = device_problem(device)
+        if problem is not None:
+            raise SuiteError(problem)
+        if device == "cpu":
+            return self
+        variants = tuple(
+            dataclasses.replace(v, options=_with_option(v.options, "--device", device)) for v in self.variants
+        )
+        return dataclasses.replace(self, name=f"{self.name}-{device.replace(':', '-')}", variants=variants)
 
     @property
     def all_seeds(self) -> tuple[int, ...]:

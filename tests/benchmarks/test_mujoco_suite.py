@@ -35,6 +35,16 @@ def test_a_suite_of_longer_runs_has_a_name_of_its_own() -> None:
     assert suite.with_seeds(3).name == "trial"
 
 
+def test_a_suite_on_a_gpu_has_a_name_of_its_own() -> None:
+    suite = Suite("trial", "Trial", ("a",), (Variant("v", "ppo", ("--gamma", "1")),), (0,))
+    moved = suite.with_total_steps(7).with_device("cuda:1")
+    assert moved.name == "trial-7-cuda-1"
+    assert moved.variants[0].options == ("--gamma", "1", "--total-steps", "7", "--device", "cuda:1")
+    assert suite.with_device("cpu") is suite
+    with pytest.raises(SuiteError, match="unknown device 'cuda1'; did you mean 'cuda'"):
+        suite.with_device("cuda1")
+
+
 def test_an_unknown_measure_is_refused() -> None:
     with pytest.raises(SuiteError, match="suite trial: a measure is named 'return'; did you mean 'return_mean'"):
         Suite("trial", "Trial", ("a",), (Variant("v", "ppo"),), (0,), measures=("return",))
