@@ -26,6 +26,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "export": Command("DIR [--onnx] [--c NAME ...]", "write a trained policy as ONNX, as C, for a Crazyflie"),
     "inspect": Command("FILE", "what an exported ONNX file takes, gives and was measured at"),
+    "fly": Command("FILE --target TARGET [...]", "fly an exported file: simulated, mavlink, crazyflie"),
     "check": Command("ENV [--states K ...]", "branch and replay an environment: is it exact?"),
     "compare": Command("DIR DIR ...", "learning curves and a table of several runs"),
     "diagnose": Command("DIR [--roots E ...]", "variance and bias of every estimator's policy gradient"),

@@ -1,0 +1,101 @@
+"""`hgrpo fly`: an exported policy in the loop, on a simulator or a vehicle."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from hgrpo_control.command_line import UsageError, parse
+from hgrpo_control.task_options import TASK_OPTIONS
+from sim2real.watchdog import WatchdogOptions
+
+if TYPE_CHECKING:
+    from policies.spec import PolicySpec
+    from sim2real.clock import Clock
+    from sim2real.target import Target
+
+DISTRIBUTION = {"simulated": "train", "mavlink": "mavlink", "crazyflie": "crazyflie"}
+
+
+@dataclass(frozen=True)
+class FlyOptions:
+    """Fly an exported policy at its rate, on a schedule, under a watchdog; docs/flying.md has every target."""
+
+    policy: tyro.conf.Positional[Path]
+    """ONNX file that `hgrpo export` wrote."""
+    target: Literal["simulated", "mavlink", "crazyflie"]
+    """What flies."""
+    seconds: float = math.inf
+    """When to stop [s]; without it, Ctrl-C does."""
+    record: Path | None = None
+    """Write time, observation, action and state of the watchdog of every tick into a new .npz file."""
+    watchdog: WatchdogOptions = field(default_factory=WatchdogOptions)
+    safe_action: tuple[float, ...] | None = None
+    """Sent when the last action has been held too long; without it, the policy's own."""
+    max_age: float = 0.1
+    """Age at which an observation is no longer valid [s]."""
+    spin_seconds: float = 0.0
+    """How long to look at the clock instead of sleeping before every slot [s]."""
+    task: str = ""
+    """simulated: the task; without it, the one that the policy was trained for."""
+    task_options: Annotated[dict[str, str], TASK_OPTIONS] = field(default_factory=dict)
+    """simulated: options of the task."""
+    seed: int = 0
+    """simulated: of the episodes."""
+    episodes: int | None = None
+    """simulated: stop after so many."""
+    fast: bool = False
+    """simulated: as fast as it goes instead of in real time."""
+
+
+def run(words: list[str]) -> int:
+    """`hgrpo fly POLICY.onnx --target TARGET [options]`; returns 0, and 1 if the watchdog ended the flight."""
+    options = parse(FlyOptions, words, "hgrpo fly")
+    if options.record is not None and options.record.exists():
+        raise UsageError(f"{options.record} exists already; choose another file")
+    if options.fast and options.target != "simulated":
+        raise UsageError(f"--fast is for --target simulated; a vehicle flies in real time; given {options.target}")
+    from sim2real.clock import MonotonicClock, SteppedClock
+    from sim2real.flight_record import FlightRecord
+    from sim2real.onnx_policy import OnnxPolicy
+    from sim2real.runtime import LoopOptions, fly
+
+    policy = OnnxPolicy(options.policy)
+    clock: Clock = SteppedClock() if options.fast else MonotonicClock(options.spin_seconds)
+    loop = LoopOptions(
+        seconds=options.seconds,
+        max_age=options.max_age,
+        safe_action=options.safe_action,
+        watchdog=options.watchdog,
+    )
+    target = _make_target(options, policy.spec, clock)
+    record = None if options.record is None else FlightRecord(policy.spec)
+    try:
+        flight = fly(policy, target, loop, clock, record)
+    finally:
+        if record is not None and options.record is not None:
+            record.write(options.record)
+            print(f"record: {options.record}")
+    print(f"ended: {flight.reason}")
+    summary = getattr(target, "summary", None)
+    if summary is not None:
+        print(summary())
+    print(flight.statistics.table())
+    return 1 if flight.stopped_by_watchdog else 0
+
+
+def _make_target(options: FlyOptions, spec: PolicySpec, clock: Clock) -> Target:
+    """The target that was asked for; raises UsageError where its packages are not there."""
+    try:
+        if options.target == "simulated":
+            from sim2real.targets.simulated import SimulatedTarget
+
+            return SimulatedTarget(spec, clock, options.task, options.task_options, options.seed, options.episodes)
+        raise UsageError(f"no target {options.target}")
+    except ModuleNotFoundError as error:
+        extra = DISTRIBUTION[options.target]
+        raise UsageError(f"{options.target} needs {error.name}: pip install 'hgrpo-control[{extra}]'") from error

@@ -1,0 +1,41 @@
+"""A policy behind a connection that comes and goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policies.spec import PolicySpec
+from sim2real.target import Policy
+
+
+class Reconnecting:
+    """The policy that `connect` gives; after a ConnectionError it is connected to anew when it is next asked.
+
+    `connect` raises ConnectionError or TimeoutError where there is nobody to connect to, and both pass through: to the
+    loop that is "no action this tick". It may block, so such a policy belongs into a Worker. Raises ValueError where
+    what is found after a reconnection is another policy by its spec.
+    """
+
+    spec: PolicySpec
+
+    def __init__(self, connect: Callable[[], Policy]) -> None:
+        self._connect = connect
+        self._policy: Policy | None = connect()
+        self.spec = self._policy.spec
+
+    def __call__(self, observation: NDArray[np.float32], /) -> NDArray[Any]:
+        """Action (A,) of an observation (O,)."""
+        if self._policy is None:
+            policy = self._connect()
+            if policy.spec != self.spec:
+                raise ValueError(f"the policy for {self.spec.task!r} came back as another, for {policy.spec.task!r}")
+            self._policy = policy
+        try:
+            return self._policy(observation)
+        except ConnectionError:
+            self._policy = None
+            raise

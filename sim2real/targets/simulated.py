@@ -1,0 +1,152 @@
+"""Any task of `robots` as a target, in real time or as fast as it goes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import robots
+from policies.spec import PolicySpec
+from robots.episodes import Transition, advance, begin
+from robots.simulator import Quantity, Simulator
+from sim2real.clock import Clock
+from sim2real.target import Reading, TargetEnded, TargetError
+
+MOST_BEHIND = 1.0
+"""How far the simulator may fall behind the clock [s] before it gives up what it cannot make up for."""
+
+
+class Episode(NamedTuple):
+    """One that ended."""
+
+    reward: float
+    """Sum of the rewards."""
+    length: int
+    """Control steps."""
+    success: bool
+    terminated: bool
+    """Whether it ended before the time limit."""
+
+
+class SimulatedTarget:
+    """One row of a simulator that does not wait: with every reading it has moved on by the time that has passed.
+
+    Steps lie at k / control_hz after the first reading, each under the action that was applied last; the number done is
+    the time passed over the period, rounded, so jitter below half a period changes nothing. An overrun flies on under
+    the old action, as a real vehicle does. Episodes that end are counted and begun anew; `episodes` of them end the
+    flight. Raises TargetError where the task does not show what
+    the policy reads or take what it commands, at its rate.
+    """
+
+    def __init__(
+        self,
+        spec: PolicySpec,
+        clock: Clock,
+        task: str = "",
+        task_options: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        episodes: int | None = None,
+    ) -> None:
+        self.simulator: Simulator = robots.make(task or spec.task, **(task_options or {}))
+        _require_the_same(spec, self.simulator)
+        self.finished: list[Episode] = []
+        self._clock, self._wanted = clock, episodes
+        self._generator = torch.Generator().manual_seed(seed)
+        self._action = torch.tensor([spec.safe_action], dtype=torch.float32)
+        self._next: Transition | None = None
+        self._start, self._steps = math.nan, 0
+
+    def start(self) -> None:
+        """Begin the first episode, after a step on trial: a first step takes longer than those that follow."""
+        self._begin()
+        advance(self.simulator, self._running, self._action)
+
+    def read(self) -> Reading:
+        """The simulator's own observation, as of the last step; raises TargetEnded after the last episode."""
+        now = self._clock.now()
+        hz = self.simulator.spec.control_hz
+        if math.isnan(self._start):
+            self._start = now
+        behind = round((now - self._start) * hz) - self._steps
+        if behind > MOST_BEHIND * hz:
+            self._steps += behind - round(MOST_BEHIND * hz)
+            behind = round(MOST_BEHIND * hz)
+        for _ in range(behind):
+            self._step()
+        return Reading(self._observation, now)
+
+    def apply(self, action: NDArray[np.float64], /) -> None:
+        """Fly on under this action."""
+        self._action = torch.from_numpy(action.astype(np.float32)).unsqueeze(0)
+        self._next = advance(self.simulator, self._running, self._action)
+
+    def stop(self) -> None:
+        """End what the simulator runs beside this process, if anything."""
+        close = getattr(self.simulator, "close", None)
+        if close is not None:
+            close()
+
+    def summary(self) -> str:
+        """The figures of `hgrpo evaluate` over the episodes that ended; one that runs on is not counted."""
+        if not self.finished:
+            return f"no episode ended; the one that was begun has lasted {self._length} steps"
+        rewards = np.array([episode.reward for episode in self.finished])
+        rate = float(np.mean([episode.success for episode in self.finished]))
+        success = f"success_rate {rate:.3f}, " if self.simulator.spec.goal else ""
+        length = float(np.mean([episode.length for episode in self.finished]))
+        return (
+            f"{len(rewards)} episodes: return {rewards.mean():.1f} +- {rewards.std():.1f}, {success}length {length:.0f}"
+        )
+
+    def _begin(self) -> None:
+        self._running = begin(self.simulator, 1, self._generator)
+        self._observation = self._shown(self.simulator.observe(self._running.state))
+        self._reward, self._length = 0.0, 0
+
+    def _step(self) -> None:
+        transition = self._next or advance(self.simulator, self._running, self._action)
+        self._next = None
+        self._steps += 1
+        self._length += 1
+        self._running, self._observation = transition.episodes, self._shown(transition.observation)
+        self._reward += float(transition.reward)
+        if not bool(transition.terminated | transition.truncated):
+            return
+        success = bool(self.simulator.success(self._running.state))
+        self.finished.append(Episode(self._reward, self._length, success, bool(transition.terminated)))
+        if self._wanted is not None and len(self.finished) >= self._wanted:
+            raise TargetEnded(f"{len(self.finished)} episodes have ended")
+        self._begin()
+
+    @staticmethod
+    def _shown(observation: torch.Tensor) -> NDArray[np.float32]:
+        return observation[0].numpy().astype(np.float32)
+
+
+def _require_the_same(spec: PolicySpec, simulator: Simulator) -> None:
+    """Raise TargetError unless observation, action and rate of a policy are those of a simulator."""
+    task = simulator.spec
+    for kind, ours, theirs in (
+        ("observation", spec.observation, task.observation),
+        ("action", spec.action, task.action),
+    ):
+        given = [(entry.name, entry.unit, entry.frame) for entry in ours]
+        there = [_written(quantity) for quantity in theirs]
+        if given != there:
+            odd = next((a, b) for a, b in zip([*given, None], [*there, None], strict=False) if a != b)
+            first, second = ("no further entry" if entry is None else repr(entry[0]) for entry in odd)
+            raise TargetError(
+                f"{task.name} is not what the policy was made for: the first {kind} entry that differs is {first} of "
+                f"the policy, {second} of the task; task options such as interface=ctbr may be missing"
+            )
+    if spec.control_hz != task.control_hz:
+        raise TargetError(f"the policy acts at {spec.control_hz:g} Hz, {task.name} at {task.control_hz:g} Hz")
+
+
+def _written(quantity: Quantity) -> tuple[str, str, str]:
+    return quantity.name, quantity.unit, quantity.frame
