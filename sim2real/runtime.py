@@ -148,6 +148,7 @@ class _Loop:
         reading, action, missed = None, None, ""
         try:
             reading = self._read()
+            now = self.clock.now()
             self._check_observation(reading, now)
             action = self._ask(reading, slot + self.options.deadline * self.period)
             state = self.watchdog.good()

@@ -10,6 +10,7 @@ from hgrpo_control.config import Network
 from hgrpo_control.simulation import policy_spec
 from policies.actor_critic import ActorCritic
 from robots.quadrotor.flight import QuadrotorFlight
+from robots.quadrotor.parameters import GRAVITY
 
 # At hover a unit of action turns by 555 rad/s^2 about x or climbs by 9 m/s^2. The rotors' lag of 65 ms leaves 4 /s for
 # the rate loop, 2.5 /s for the tilt and about 1 /s for position; z and yaw likewise.
@@ -34,4 +35,30 @@ def hover_controller(simulator: QuadrotorFlight, activation: str = "tanh") -> Ac
     with torch.no_grad():
         policy.actor[0].weight.copy_(_SMALL * torch.eye(16))
         policy.actor[-1].weight.copy_(gain.t() / _SMALL)
+    return policy
+
+
+# Of interface=ctbr and interface=velocity, in their units: gains of the position (1/s^2, 1/s), of the speed (1/s), and
+# of the attitude (1/s). A wanted acceleration a asks for a tilt a / g.
+_POSITION, _SPEED, _ATTITUDE, _APPROACH = 2.5, 2.5, 6.0, 1.2
+
+
+def commanding_controller(simulator: QuadrotorFlight) -> ActorCritic:
+    """The same for interface=ctbr and interface=velocity, on the inner loops that these command."""
+    spec = replace(policy_spec(simulator.spec, Network(), critic=False), hidden_sizes=(16,))
+    policy = ActorCritic(spec, generator=torch.Generator().manual_seed(0))
+    gain = torch.zeros(16, 4)  # of entries error, velocity, up, rate, past actions, on actions in their units
+    if simulator.interface.action[0].name == "collective_thrust":
+        # f / g = up + (k_p error - k_d velocity) / g is wanted along body z: thrust f_z / g, rates k (-f_y, f_x) / g
+        gain[2, 0], gain[5, 0] = _POSITION / GRAVITY, -_SPEED / GRAVITY
+        for axis, rate, sign in ((1, 1, -1.0), (0, 2, 1.0)):
+            push = sign * _ATTITUDE
+            gain[axis, rate], gain[3 + axis, rate] = push * _POSITION / GRAVITY, -push * _SPEED / GRAVITY
+            gain[6 + axis, rate] = push
+    else:
+        gain[:3, :3] = _APPROACH * torch.eye(3)
+    half_range = 0.5 * (policy.action_high - policy.action_low)
+    with torch.no_grad():
+        policy.actor[0].weight.copy_(_SMALL * torch.eye(16))
+        policy.actor[-1].weight.copy_((gain / half_range).t() / _SMALL)
     return policy

@@ -40,6 +40,23 @@ class FlyOptions:
     """Age at which an observation is no longer valid [s]."""
     spin_seconds: float = 0.0
     """How long to look at the clock instead of sleeping before every slot [s]."""
+    connection: str = ""
+    """mavlink: udpin:HOST:PORT, udpout:HOST:PORT or serial:DEVICE:BAUD; without it, udpin:0.0.0.0:14540.
+    crazyflie: URI; without it, radio://0/80/2M/E7E7E7E7E7."""
+    goal: tuple[float, ...] = (0.0, 0.0, 1.0)
+    """Point x y z to fly to [m], z up; several points are flown to in order. For mavlink x is north and y west."""
+    goal_from: Literal["takeoff", "origin"] = "takeoff"
+    """Whether goals count from where the vehicle is when the flight starts, or from the origin of its estimate."""
+    goal_radius: float = 0.2
+    """How near a point counts as reached where there are several [m]."""
+    arm: bool = False
+    """Arm the vehicle if it is disarmed; without it, a disarmed vehicle is refused."""
+    hover_thrust: float = 0.5
+    """mavlink, interface=ctbr: share of full thrust at which this vehicle hovers (PX4: MPC_THR_HOVER)."""
+    on_stop: Literal["land", "hold"] = "land"
+    """mavlink: the mode that is asked for in the end."""
+    system: int | None = None
+    """mavlink: system id of the vehicle; without it, the first whose heartbeat comes."""
     task: str = ""
     """simulated: the task; without it, the one that the policy was trained for."""
     task_options: Annotated[dict[str, str], TASK_OPTIONS] = field(default_factory=dict)
@@ -95,7 +112,20 @@ def _make_target(options: FlyOptions, spec: PolicySpec, clock: Clock) -> Target:
             from sim2real.targets.simulated import SimulatedTarget
 
             return SimulatedTarget(spec, clock, options.task, options.task_options, options.seed, options.episodes)
-        raise UsageError(f"no target {options.target}")
+        from sim2real.targets.mavlink import DEFAULT_CONNECTION, MavlinkTarget
+
+        return MavlinkTarget(
+            spec,
+            clock,
+            options.connection or DEFAULT_CONNECTION,
+            options.goal,
+            options.goal_from,
+            options.goal_radius,
+            options.hover_thrust,
+            options.arm,
+            options.on_stop,
+            options.system,
+        )
     except ModuleNotFoundError as error:
         extra = DISTRIBUTION[options.target]
         raise UsageError(f"{options.target} needs {error.name}: pip install 'hgrpo-control[{extra}]'") from error

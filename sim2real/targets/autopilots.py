@@ -1,0 +1,57 @@
+"""The modes of PX4 and ArduPilot that a companion computer asks for."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from pymavlink.dialects.v20 import common
+
+from sim2real.target import TargetError
+
+
+class Mode(NamedTuple):
+    """A mode of an autopilot as MAV_CMD_DO_SET_MODE takes it and as heartbeats show it."""
+
+    name: str
+    main: int
+    sub: int = 0
+
+
+class Autopilot(NamedTuple):
+    """What differs between autopilots."""
+
+    name: str
+    commanded: Mode
+    """In which setpoints are obeyed."""
+    land: Mode
+    hold: Mode
+    mode_in_word: bool
+    """Whether custom_mode holds main mode in byte 2 and sub mode in byte 3, as PX4 has it."""
+
+    def is_in(self, mode: Mode, custom_mode: int) -> bool:
+        """Whether a heartbeat's custom_mode is this mode."""
+        if not self.mode_in_word:
+            return custom_mode == mode.main
+        main, sub = custom_mode >> 16 & 0xFF, custom_mode >> 24 & 0xFF
+        return main == mode.main and (not mode.sub or sub == mode.sub)
+
+
+PX4 = Autopilot("PX4", Mode("OFFBOARD", 6), Mode("AUTO.LAND", 4, 6), Mode("AUTO.LOITER", 4, 3), mode_in_word=True)
+ARDUPILOT = Autopilot("ArduPilot", Mode("GUIDED", 4), Mode("LAND", 9), Mode("LOITER", 5), mode_in_word=False)
+_KNOWN = {common.MAV_AUTOPILOT_PX4: PX4, common.MAV_AUTOPILOT_ARDUPILOTMEGA: ARDUPILOT}
+_ROTARY_WINGS = (
+    common.MAV_TYPE_QUADROTOR,
+    common.MAV_TYPE_HEXAROTOR,
+    common.MAV_TYPE_OCTOROTOR,
+    common.MAV_TYPE_TRICOPTER,
+    common.MAV_TYPE_COAXIAL,
+)
+
+
+def autopilot_of(heartbeat: Any) -> Autopilot:
+    """The autopilot behind a heartbeat; raises TargetError for one that is not known and for no multicopter."""
+    if heartbeat.autopilot not in _KNOWN:
+        raise TargetError(f"the vehicle's autopilot is number {heartbeat.autopilot}; known: PX4 (12), ArduPilot (3)")
+    if heartbeat.type not in _ROTARY_WINGS:
+        raise TargetError(f"the vehicle is of type {heartbeat.type}; this target flies multicopters")
+    return _KNOWN[heartbeat.autopilot]

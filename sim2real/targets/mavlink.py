@@ -1,0 +1,185 @@
+"""PX4 and ArduPilot multicopters as a target, commanded by body rates and thrust or by velocity.
+
+Starting: find the vehicle's heartbeat, ask for LOCAL_POSITION_NED and ATTITUDE_QUATERNION at the policy's rate, stream
+setpoints for a second, since PX4 takes nobody into OFFBOARD who does not, change to OFFBOARD (ArduPilot: GUIDED), and
+arm if it was asked for. While the vehicle is disarmed the setpoints are no thrust or no velocity, else the safe action.
+
+Flying: interface=ctbr as SET_ATTITUDE_TARGET, its thrust `hover_thrust` times the collective thrust in g; so
+`hover_thrust` is what the autopilot needs to hover (PX4: MPC_THR_HOVER), and thrust has to be about linear in it.
+ArduPilot takes thrust there only with bit 3 of GUID_OPTIONS set, else it reads a climb rate. interface=velocity as
+SET_POSITION_TARGET_LOCAL_NED, turned from the heading frame into the world by the last attitude.
+
+The flight ends where the vehicle disarms or leaves the mode: then a pilot or a failsafe has it, and nothing more is
+sent. Stopping asks for landing or holding and sends the safe action until the mode shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pymavlink.dialects.v20 import common
+
+from policies.spec import PolicySpec
+from sim2real.clock import Clock
+from sim2real.course import Course
+from sim2real.frames import flip, from_heading, rotation
+from sim2real.metadata import action_type
+from sim2real.quadrotor_observation import QuadrotorObservation
+from sim2real.target import Reading, TargetEnded, TargetError
+from sim2real.targets.mavlink_vehicle import LOST_AFTER, MavlinkVehicle
+
+DEFAULT_CONNECTION = "udpin:0.0.0.0:14540"
+STREAM_SECONDS = 1.0
+_RATES_AND_THRUST = common.ATTITUDE_TARGET_TYPEMASK_ATTITUDE_IGNORE
+_VELOCITY_AND_YAW_RATE = (
+    common.POSITION_TARGET_TYPEMASK_X_IGNORE
+    | common.POSITION_TARGET_TYPEMASK_Y_IGNORE
+    | common.POSITION_TARGET_TYPEMASK_Z_IGNORE
+    | common.POSITION_TARGET_TYPEMASK_AX_IGNORE
+    | common.POSITION_TARGET_TYPEMASK_AY_IGNORE
+    | common.POSITION_TARGET_TYPEMASK_AZ_IGNORE
+    | common.POSITION_TARGET_TYPEMASK_YAW_IGNORE
+)
+_SHOWN = (common.MAVLINK_MSG_ID_LOCAL_POSITION_NED, common.MAVLINK_MSG_ID_ATTITUDE_QUATERNION)
+
+
+class MavlinkTarget:
+    """One multicopter that speaks MAVLink.
+
+    `goal` are one or more points x y z [m] in our world (x north, y west, z up), relative to where the vehicle is when
+    the flight starts (`goal_from` "takeoff") or to the origin of its estimate ("origin"); one is left for the next
+    within `goal_radius` [m]. `on_stop` is "land" or "hold". Raises TargetError for a policy that commands motors or
+    reads what the vehicle does not say, and for a connection that cannot be opened.
+    """
+
+    def __init__(
+        self,
+        spec: PolicySpec,
+        clock: Clock,
+        connection: str = DEFAULT_CONNECTION,
+        goal: Sequence[float] = (0.0, 0.0, 1.0),
+        goal_from: Literal["takeoff", "origin"] = "takeoff",
+        goal_radius: float = 0.2,
+        hover_thrust: float = 0.5,
+        arm: bool = False,
+        on_stop: Literal["land", "hold"] = "land",
+        system: int | None = None,
+        wait_seconds: float = 10.0,
+    ) -> None:
+        self._kind = action_type(spec)
+        if self._kind not in ("ctbr", "velocity"):
+            raise TargetError(
+                f"actions of type {self._kind!r} cannot be sent over MAVLink, which has no setpoint for them; "
+                "train with interface=ctbr or interface=velocity"
+            )
+        if not 0.0 < hover_thrust < 1.0:
+            raise TargetError(f"hover_thrust is a share of full thrust between 0 and 1; given {hover_thrust}")
+        self._hz, self._safe = spec.control_hz, np.array(spec.safe_action, np.float64)
+        self._observation = QuadrotorObservation(spec, Course(goal, goal_radius))
+        self._from_takeoff, self._arm, self._on_stop = goal_from == "takeoff", arm, on_stop
+        self._hover_thrust, self._wait = hover_thrust, wait_seconds
+        self._matrix = np.eye(3)
+        self.vehicle = MavlinkVehicle(connection, clock, system)
+
+    def start(self) -> None:
+        """Connect, stream, change the mode, arm; raises TargetError that says which of these failed and why."""
+        vehicle = self.vehicle
+        vehicle.connect(self._wait)
+        self._ask_for_messages()
+        if not vehicle.armed and not self._arm:
+            raise TargetError("the vehicle is disarmed; --arm lets this program arm it")
+        motion = vehicle.motion()
+        assert motion is not None  # nothing is missing
+        if self._from_takeoff:
+            self._observation.course.shift(motion[0].position)
+        vehicle.stream = self._wait_in_place
+        vehicle.wait(lambda: False, STREAM_SECONDS)
+        vehicle.set_mode(vehicle.autopilot.commanded)
+        if not vehicle.armed:
+            vehicle.arm()
+
+    def read(self) -> Reading | None:
+        """What the vehicle last said of its motion, with the arrival of the older part as its time."""
+        vehicle = self.vehicle
+        vehicle.service()
+        if vehicle.silence > LOST_AFTER:
+            raise ConnectionError(f"no heartbeat of the vehicle for {LOST_AFTER:g} s")
+        if not vehicle.armed:
+            raise TargetEnded("the vehicle disarmed")
+        if not vehicle.is_in(vehicle.autopilot.commanded):
+            raise TargetEnded(
+                f"the vehicle left {vehicle.autopilot.commanded.name} (custom_mode {vehicle.heartbeat.custom_mode}): "
+                "a pilot or a failsafe has it"
+            )
+        known = vehicle.motion()
+        if known is None:
+            return None
+        motion, stamp = known
+        matrix = rotation(motion.quaternion)
+        if np.isfinite(matrix).all():
+            self._matrix = matrix
+        return Reading(self._observation.build(motion), stamp)
+
+    def apply(self, action: NDArray[np.float64], /) -> None:
+        """Send a setpoint, and remember the action."""
+        self._observation.applied(action)
+        self._send(action)
+
+    def stop(self) -> None:
+        """Ask an armed vehicle that is still in our mode to land or to hold, then end the stream and the connection.
+
+        Raises TargetError where that is not confirmed; the vehicle's own failsafe for lost setpoints then takes over.
+        """
+        vehicle = self.vehicle
+        try:
+            if vehicle.heartbeat is None or not hasattr(vehicle, "autopilot"):
+                return
+            vehicle.service()
+            if vehicle.armed and vehicle.is_in(vehicle.autopilot.commanded):
+                vehicle.stream = lambda: self._send(self._safe)
+                vehicle.set_mode(vehicle.autopilot.land if self._on_stop == "land" else vehicle.autopilot.hold)
+        finally:
+            vehicle.link.close()
+
+    def _ask_for_messages(self) -> None:
+        vehicle = self.vehicle
+        for number in _SHOWN:
+            interval = 1e6 / self._hz
+            try:
+                vehicle.command(common.MAV_CMD_SET_MESSAGE_INTERVAL, "send its motion", number, interval)
+            except TargetError:
+                continue  # it may send enough of its own accord; if not, max_age tells
+        if not vehicle.wait(lambda: not vehicle.missing(), self._wait):
+            names = " and ".join(vehicle.missing())
+            raise TargetError(f"the vehicle sends no {names}; does it have an estimate of its position?")
+
+    def _wait_in_place(self) -> None:
+        self._send(self._safe if self.vehicle.armed else np.zeros(4))
+
+    def _send(self, action: NDArray[np.float64]) -> None:
+        vehicle = self.vehicle
+        encode, target = vehicle.link.encode, (vehicle.link.system, vehicle.link.component)
+        if self._kind == "ctbr":
+            rates = flip(action[1:])
+            thrust = float(np.clip(self._hover_thrust * action[0], 0.0, 1.0))
+            level = (1.0, 0.0, 0.0, 0.0)  # ignored
+            message = encode.set_attitude_target_encode(
+                vehicle.boot_ms, *target, _RATES_AND_THRUST, level, *rates.tolist(), thrust
+            )
+        else:
+            velocity = flip(from_heading(self._matrix, action[:3]))
+            message = encode.set_position_target_local_ned_encode(
+                vehicle.boot_ms,
+                *target,
+                common.MAV_FRAME_LOCAL_NED,
+                _VELOCITY_AND_YAW_RATE,
+                *(0.0, 0.0, 0.0),
+                *velocity.tolist(),
+                *(0.0, 0.0, 0.0),
+                0.0,
+                -float(action[3]),
+            )
+        vehicle.send(message)

@@ -1,0 +1,152 @@
+"""Bytes to and from one MAVLink vehicle, over UDP or a serial line; everything else on the wire is dropped."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+from pymavlink.dialects.v20 import common
+
+from sim2real.target import TargetError
+
+Address = tuple[str, int]
+_MOST_PEERS = 16  # heard before one of them turns out to be the vehicle
+_DATAGRAM = 65536
+FORMS = "udpin:HOST:PORT (listen), udpout:HOST:PORT (call), serial:DEVICE:BAUD"
+
+
+class UdpLink:
+    """UDP: listening (udpin) answers whoever turns out to be the vehicle, calling (udpout) one address only."""
+
+    def __init__(self, host: str, port: int, listen: bool) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self.peer: Address | None = None
+        try:
+            if listen:
+                self._socket.bind((host, port))
+            else:
+                self.peer = (socket.gethostbyname(host), port)
+        except OSError as error:
+            self._socket.close()
+            raise TargetError(f"cannot open {host}:{port} for MAVLink: {error.strerror or error}") from error
+
+    def receive(self) -> Iterator[tuple[Address | None, bytes]]:
+        """What has come, with who sent it."""
+        while True:
+            try:
+                data, address = self._socket.recvfrom(_DATAGRAM)
+            except (BlockingIOError, ConnectionRefusedError):  # refused: nobody listens there yet
+                return
+            if self.peer is None or address == self.peer:
+                yield address, data
+
+    def send(self, data: bytes) -> None:
+        """Send to the vehicle; nothing while it is unknown, and nothing where there is no way to it."""
+        if self.peer is not None:
+            try:
+                self._socket.sendto(data, self.peer)
+            except (BlockingIOError, ConnectionRefusedError):
+                return  # lost on the way, as datagrams may be; the vehicle's silence will tell
+
+    def close(self) -> None:
+        """Free the port."""
+        self._socket.close()
+
+
+class SerialLink:
+    """A serial line, through pyserial."""
+
+    peer: Address | None = None
+
+    def __init__(self, device: str, baud: int) -> None:
+        try:
+            import serial
+        except ModuleNotFoundError as error:
+            raise TargetError("a serial line needs pyserial: pip install pyserial") from error
+        try:
+            self._port = serial.Serial(device, baud, timeout=0, write_timeout=0.0)
+        except serial.SerialException as error:
+            raise TargetError(f"cannot open {device}: {error}") from error
+
+    def receive(self) -> Iterator[tuple[Address | None, bytes]]:
+        """What has come."""
+        if data := self._port.read(self._port.in_waiting):
+            yield None, data
+
+    def send(self, data: bytes) -> None:
+        """Hand over to the operating system."""
+        self._port.write(data)
+
+    def close(self) -> None:
+        """Free the device."""
+        self._port.close()
+
+
+class MavlinkLink:
+    """Messages of one vehicle, found by its first heartbeat as an autopilot, or given by its system id.
+
+    Messages of other systems and of other parts of the vehicle, checksums that do not fit and bytes that are no MAVLink
+    are dropped. What different senders wrote is parsed apart, so that none can garble another.
+    """
+
+    def __init__(self, connection: str, system: int | None, own_system: int, own_component: int) -> None:
+        self._link = open_link(connection)
+        self.system, self.component = system, 0
+        self.found = False
+        self.encode = common.MAVLink(None, srcSystem=own_system, srcComponent=own_component)
+        self._parsers: dict[Address | None, Any] = {}
+
+    def receive(self) -> Iterator[Any]:
+        """Messages of the vehicle that have come since the last call."""
+        for address, data in self._link.receive():
+            if address not in self._parsers and len(self._parsers) >= _MOST_PEERS:
+                continue
+            parser = self._parsers.setdefault(address, _parser())
+            for message in parser.parse_buffer(data) or ():
+                if self._is_the_vehicles(message, address):
+                    yield message
+
+    def send(self, message: Any) -> None:
+        """Send a message."""
+        self._link.send(message.pack(self.encode))
+        self.encode.seq = (self.encode.seq + 1) % 256
+
+    def close(self) -> None:
+        """Free the port."""
+        self._link.close()
+
+    def _is_the_vehicles(self, message: Any, address: Address | None) -> bool:
+        source = message.get_srcSystem(), message.get_srcComponent()
+        if self.found:
+            return source == (self.system, self.component)
+        autopilot = (
+            message.get_type() == "HEARTBEAT"
+            and message.autopilot != common.MAV_AUTOPILOT_INVALID
+            and message.type not in (common.MAV_TYPE_GCS, common.MAV_TYPE_ONBOARD_CONTROLLER)
+        )
+        if not autopilot or self.system not in (None, source[0]):
+            return False
+        self.system, self.component = source
+        self._link.peer = address
+        self.found = True
+        return True
+
+
+def _parser() -> Any:
+    parser = common.MAVLink(None)
+    parser.robust_parsing = True
+    return parser
+
+
+def open_link(connection: str) -> UdpLink | SerialLink:
+    """The link of a connection string; raises TargetError for one of another form or one that cannot be opened."""
+    kind, _, rest = connection.partition(":")
+    place, _, number = rest.rpartition(":")
+    if kind in ("udpin", "udpout", "serial") and place and number.isascii() and number.isdigit():
+        if kind == "serial":
+            return SerialLink(place, int(number))
+        if 0 < int(number) < 65536:
+            return UdpLink(place, int(number), listen=kind == "udpin")
+    raise TargetError(f"cannot connect to {connection!r}; allowed: {FORMS}")

@@ -1,0 +1,174 @@
+"""A session with one MAVLink vehicle: our heartbeat, its state, commands that are acknowledged."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from pymavlink.dialects.v20 import common
+
+from sim2real.clock import Clock
+from sim2real.frames import flip, flip_quaternion
+from sim2real.quadrotor_observation import Motion
+from sim2real.target import TargetError
+from sim2real.targets.autopilots import Autopilot, Mode, autopilot_of
+from sim2real.targets.mavlink_link import MavlinkLink
+
+HEARTBEAT_SECONDS = 1.0  # between ours
+LOST_AFTER = 3.0  # [s] without the vehicle's
+ACK_SECONDS = 0.7
+ATTEMPTS = 4
+_POLL = 0.02  # [s] while waiting; also the period of setpoints then
+_SEEN = ("LOCAL_POSITION_NED", "ATTITUDE_QUATERNION")
+_REFUSED = {1: "TEMPORARILY_REJECTED", 2: "DENIED", 3: "UNSUPPORTED", 4: "FAILED", 6: "CANCELLED"}
+
+
+class MavlinkVehicle:
+    """What is known of the vehicle, and what is asked of it; `service` has to be called many times a second.
+
+    Times are of arrival, by our clock: what waited in a buffer on the way looks younger than it is. While waiting for
+    something, `stream` is called fifty times a second, if it is set.
+    """
+
+    autopilot: Autopilot
+
+    def __init__(self, connection: str, clock: Clock, system: int | None = None) -> None:
+        self.connection, self.clock = connection, clock
+        self.link = MavlinkLink(connection, system, system or 1, common.MAV_COMP_ID_ONBOARD_COMPUTER)
+        self.stream: Callable[[], None] | None = None
+        self.heartbeat: Any = None
+        self._begun = clock.now()
+        self._heard, self._beat = -math.inf, -math.inf
+        self._messages: dict[str, tuple[Any, float]] = {}
+        self._acks: dict[int, Any] = {}
+        self._texts: deque[str] = deque(maxlen=4)
+
+    def connect(self, seconds: float) -> None:
+        """Find the vehicle; raises TargetError where none shows, and for an autopilot that is not known."""
+        if not self.wait(lambda: self.heartbeat is not None, seconds):
+            raise TargetError(f"no vehicle's heartbeat on {self.connection} within {seconds:g} s")
+        self.autopilot = autopilot_of(self.heartbeat)
+        self.link.encode.srcSystem = self.link.system  # as a part of the vehicle
+
+    @property
+    def armed(self) -> bool:
+        """By the last heartbeat."""
+        flag: int = self.heartbeat.base_mode & common.MAV_MODE_FLAG_SAFETY_ARMED
+        return flag != 0
+
+    def is_in(self, mode: Mode) -> bool:
+        """By the last heartbeat."""
+        return self.autopilot.is_in(mode, self.heartbeat.custom_mode)
+
+    @property
+    def silence(self) -> float:
+        """Time since the last heartbeat [s]."""
+        return self.clock.now() - self._heard
+
+    @property
+    def boot_ms(self) -> int:
+        """Time since this session began [ms], as setpoints are stamped."""
+        return int(1e3 * (self.clock.now() - self._begun)) & 0xFFFFFFFF
+
+    def missing(self) -> list[str]:
+        """Messages that have not come yet and without which nothing is known of the motion."""
+        return [name for name in _SEEN if name not in self._messages]
+
+    def motion(self) -> tuple[Motion, float] | None:
+        """Motion in our frames and the age of its older part as an instant [s]; None while a part is missing."""
+        if self.missing():
+            return None
+        (place, place_stamp), (turn, turn_stamp) = (self._messages[name] for name in _SEEN)
+        motion = Motion(
+            position=flip((place.x, place.y, place.z)),
+            velocity=flip((place.vx, place.vy, place.vz)),
+            quaternion=flip_quaternion((turn.q1, turn.q2, turn.q3, turn.q4)),
+            angular_velocity=flip((turn.rollspeed, turn.pitchspeed, turn.yawspeed)),
+        )
+        return motion, min(place_stamp, turn_stamp)
+
+    def service(self) -> None:
+        """Send our heartbeat if it is time, and take in what has come."""
+        now = self.clock.now()
+        if now - self._beat >= HEARTBEAT_SECONDS:
+            self._beat = now
+            kind, no_autopilot = common.MAV_TYPE_ONBOARD_CONTROLLER, common.MAV_AUTOPILOT_INVALID
+            self.send(self.link.encode.heartbeat_encode(kind, no_autopilot, 0, 0, common.MAV_STATE_ACTIVE))
+        for message in self.link.receive():
+            self._take(message, now)
+
+    def _take(self, message: Any, now: float) -> None:
+        name = message.get_type()
+        if name == "HEARTBEAT":
+            self.heartbeat, self._heard = message, now
+        elif name in _SEEN:
+            self._messages[name] = message, now
+        elif name == "COMMAND_ACK":
+            self._acks[message.command] = message
+        elif name == "STATUSTEXT":
+            self._texts.append(message.text.strip("\0 \n"))
+
+    def send(self, message: Any) -> None:
+        """Send a message to the vehicle."""
+        self.link.send(message)
+
+    def wait(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Serve until a condition holds; whether it did within the time."""
+        end = self.clock.now() + seconds
+        while True:
+            self.service()
+            if condition():
+                return True
+            if self.clock.now() >= end:
+                return False
+            if self.stream is not None:
+                self.stream()
+            self.clock.sleep_until(self.clock.now() + _POLL)
+
+    def command(self, number: int, what: str, *parameters: float) -> None:
+        """Send a command until it is acknowledged; raises TargetError where it is refused or nobody answers.
+
+        A temporary rejection is tried again. The message has what the vehicle said in words meanwhile.
+        """
+        values = np.zeros(7)
+        values[: len(parameters)] = parameters
+        refusal = ""
+        self._texts.clear()
+        for attempt in range(ATTEMPTS):
+            self._acks.pop(number, None)
+            target = self.link.system, self.link.component
+            self.send(self.link.encode.command_long_encode(*target, number, attempt, *values))
+            if not self.wait(lambda: self._answered(number), ACK_SECONDS):
+                continue
+            result = self._acks[number].result
+            if result == common.MAV_RESULT_ACCEPTED:
+                return
+            refusal = _REFUSED.get(result, f"result {result}")
+            if result != common.MAV_RESULT_TEMPORARILY_REJECTED:
+                break
+            self.wait(lambda: False, 0.3)
+        if not refusal:
+            raise TargetError(f"the vehicle did not acknowledge the request to {what}, sent {ATTEMPTS} times")
+        self.wait(lambda: False, 0.1)  # the reason may come after the refusal
+        said = f"; it says: {'; '.join(self._texts)}" if self._texts else ""
+        raise TargetError(f"the vehicle refuses to {what}: {refusal}{said}")
+
+    def set_mode(self, mode: Mode, seconds: float = 4.0) -> None:
+        """Ask for a mode and see it in a heartbeat; raises TargetError where it is refused or does not show."""
+        flag = common.MAV_MODE_FLAG_CUSTOM_MODE_ENABLED
+        self.command(common.MAV_CMD_DO_SET_MODE, f"change to {mode.name}", flag, mode.main, mode.sub)
+        if not self.wait(lambda: self.is_in(mode), seconds):
+            raise TargetError(f"the vehicle accepted {mode.name} but is not in it after {seconds:g} s")
+
+    def arm(self, seconds: float = 4.0) -> None:
+        """Arm the motors and see it in a heartbeat; raises TargetError where it is refused or does not show."""
+        self.command(common.MAV_CMD_COMPONENT_ARM_DISARM, "arm", 1.0)
+        if not self.wait(lambda: self.armed, seconds):
+            raise TargetError(f"the vehicle accepted arming but is not armed after {seconds:g} s")
+
+    def _answered(self, number: int) -> bool:
+        ack = self._acks.get(number)
+        return ack is not None and ack.result != common.MAV_RESULT_IN_PROGRESS
