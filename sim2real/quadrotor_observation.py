@@ -40,8 +40,8 @@ class QuadrotorObservation:
     """Builds the observation (O,) that a spec asks for, of motion, course and the actions that were applied.
 
     `position_error` and `this_point` are the point to reach minus the position, `next_point` the same for the one after
-    it. Past actions before the first are the safe action, as at the start of an episode. Raises TargetError for an entry
-    that cannot be built, by its name.
+    it. Past actions before the first are the safe action, as at the start of an episode. Raises TargetError for an
+    entry that cannot be built, by its name.
     """
 
     def __init__(self, spec: PolicySpec, course: Course) -> None:
@@ -50,9 +50,7 @@ class QuadrotorObservation:
         self._past = [np.array(spec.safe_action, np.float64) for _ in range(count)]
         names = [f"{name}_{axis}" for name in SENSED for axis in "xyz"]
         names += [f"{past_action(age)}_{entry.name}" for age in range(1, count + 1) for entry in spec.action]
-        past = {
-            f"{past_action(age)}_{entry.name}": entry.unit for age in range(1, count + 1) for entry in spec.action
-        }
+        past = {f"{past_action(age)}_{entry.name}": entry.unit for age in range(1, count + 1) for entry in spec.action}
         for entry in spec.observation:
             _require_known(entry, past)
         self._order = np.array([names.index(entry.name) for entry in spec.observation])

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sim2real.clock import Clock
     from sim2real.target import Target
 
-DISTRIBUTION = {"simulated": "train", "mavlink": "mavlink", "crazyflie": "crazyflie"}
+EXTRAS = {"simulated": "train", "mavlink": "mavlink", "crazyflie": "crazyflie"}
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class FlyOptions:
     arm: bool = False
     """Arm the vehicle if it is disarmed; without it, a disarmed vehicle is refused."""
     hover_thrust: float = 0.5
-    """mavlink, interface=ctbr: share of full thrust at which this vehicle hovers (PX4: MPC_THR_HOVER)."""
+    """interface=ctbr: share of full thrust at which the vehicle hovers (PX4: MPC_THR_HOVER)."""
     on_stop: Literal["land", "hold"] = "land"
     """mavlink: the mode that is asked for in the end."""
     system: int | None = None
@@ -112,6 +112,8 @@ def _make_target(options: FlyOptions, spec: PolicySpec, clock: Clock) -> Target:
             from sim2real.targets.simulated import SimulatedTarget
 
             return SimulatedTarget(spec, clock, options.task, options.task_options, options.seed, options.episodes)
+        if options.target == "crazyflie":
+            return _crazyflie(options, spec, clock)
         from sim2real.targets.mavlink import DEFAULT_CONNECTION, MavlinkTarget
 
         return MavlinkTarget(
@@ -127,5 +129,22 @@ def _make_target(options: FlyOptions, spec: PolicySpec, clock: Clock) -> Target:
             options.system,
         )
     except ModuleNotFoundError as error:
-        extra = DISTRIBUTION[options.target]
-        raise UsageError(f"{options.target} needs {error.name}: pip install 'hgrpo-control[{extra}]'") from error
+        package, extra = str(error.name).partition(".")[0], EXTRAS[options.target]
+        raise UsageError(f"{options.target} needs {package}: pip install 'hgrpo-control[{extra}]'") from error
+
+
+def _crazyflie(options: FlyOptions, spec: PolicySpec, clock: Clock) -> Target:
+    from sim2real.targets.crazyflie import DEFAULT_URI, CrazyflieTarget
+
+    if options.on_stop != "land":
+        raise UsageError("--on-stop hold is for --target mavlink; a Crazyflie lands")
+    return CrazyflieTarget(
+        spec,
+        clock,
+        options.connection or DEFAULT_URI,
+        options.goal,
+        options.goal_from,
+        options.goal_radius,
+        options.hover_thrust,
+        options.arm,
+    )

@@ -32,7 +32,6 @@ from sim2real.target import Reading, TargetEnded, TargetError
 from sim2real.targets.mavlink_vehicle import LOST_AFTER, MavlinkVehicle
 
 DEFAULT_CONNECTION = "udpin:0.0.0.0:14540"
-STREAM_SECONDS = 1.0
 _RATES_AND_THRUST = common.ATTITUDE_TARGET_TYPEMASK_ATTITUDE_IGNORE
 _VELOCITY_AND_YAW_RATE = (
     common.POSITION_TARGET_TYPEMASK_X_IGNORE
@@ -51,7 +50,8 @@ class MavlinkTarget:
 
     `goal` are one or more points x y z [m] in our world (x north, y west, z up), relative to where the vehicle is when
     the flight starts (`goal_from` "takeoff") or to the origin of its estimate ("origin"); one is left for the next
-    within `goal_radius` [m]. `on_stop` is "land" or "hold". Raises TargetError for a policy that commands motors or
+    within `goal_radius` [m]. `on_stop` is "land" or "hold". Setpoints stream for `stream_seconds` before the mode is
+    asked for. Raises TargetError for a policy that commands motors or
     reads what the vehicle does not say, and for a connection that cannot be opened.
     """
 
@@ -68,6 +68,7 @@ class MavlinkTarget:
         on_stop: Literal["land", "hold"] = "land",
         system: int | None = None,
         wait_seconds: float = 10.0,
+        stream_seconds: float = 1.0,
     ) -> None:
         self._kind = action_type(spec)
         if self._kind not in ("ctbr", "velocity"):
@@ -80,7 +81,7 @@ class MavlinkTarget:
         self._hz, self._safe = spec.control_hz, np.array(spec.safe_action, np.float64)
         self._observation = QuadrotorObservation(spec, Course(goal, goal_radius))
         self._from_takeoff, self._arm, self._on_stop = goal_from == "takeoff", arm, on_stop
-        self._hover_thrust, self._wait = hover_thrust, wait_seconds
+        self._hover_thrust, self._wait, self._stream = hover_thrust, wait_seconds, stream_seconds
         self._matrix = np.eye(3)
         self.vehicle = MavlinkVehicle(connection, clock, system)
 
@@ -96,7 +97,7 @@ class MavlinkTarget:
         if self._from_takeoff:
             self._observation.course.shift(motion[0].position)
         vehicle.stream = self._wait_in_place
-        vehicle.wait(lambda: False, STREAM_SECONDS)
+        vehicle.wait(lambda: False, self._stream)
         vehicle.set_mode(vehicle.autopilot.commanded)
         if not vehicle.armed:
             vehicle.arm()

@@ -67,3 +67,35 @@ def test_names_are_loaded_when_used() -> None:
         assert getattr(sim2real, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'Policy'"):
         _ = sim2real.Policy
+
+
+def test_the_loop_and_the_vehicles_need_no_torch() -> None:
+    code = "import sim2real.runtime, sim2real.reconnecting, sim2real.quadrotor_observation, hgrpo_control.commands.fly"
+    run_without(("torch", "onnx", "mujoco", "gymnasium", "rich", "pymavlink", "cflib"), code)
+
+
+@pytest.mark.parametrize(("target", "package"), [("mavlink", "pymavlink"), ("crazyflie", "cflib")])
+def test_a_vehicle_needs_its_package_and_no_torch(target: str, package: str) -> None:
+    pytest.importorskip(package, reason=f"{package} is not here: pip install 'hgrpo-control[{target}]'")
+    run_without(("torch", "onnx", "mujoco", "gymnasium", "rich"), f"import sim2real.targets.{target}")
+
+
+@pytest.mark.parametrize(
+    ("target", "package", "extra"),
+    [("simulated", "torch", "train"), ("mavlink", "pymavlink", "mavlink"), ("crazyflie", "cflib", "crazyflie")],
+)
+def test_a_missing_package_is_named_with_its_extra(tmp_path: Path, target: str, package: str, extra: str) -> None:
+    path = tmp_path / "policy.onnx"
+    export_onnx(ActorCritic(SPEC), path)
+    code = (
+        "import contextlib, importlib.abc, io, sys\n"
+        "class Absent(importlib.abc.MetaPathFinder):\n"  # unlike None in sys.modules, invisible to who looks there
+        "    def find_spec(self, name, path, target=None):\n"
+        f"        if name == {package!r}: raise ModuleNotFoundError(name=name)\n"
+        "sys.meta_path.insert(0, Absent())\n"
+        "from hgrpo_control.cli import main\nerr = io.StringIO()\n"
+        f"with contextlib.redirect_stderr(err): status = main(['fly', {str(path)!r}, '--target', '{target}'])\n"
+        "print(status, err.getvalue(), end='')"
+    )
+    out = run_without((), code)
+    assert out == f"2 hgrpo: {target} needs {package}: pip install 'hgrpo-control[{extra}]'\n"

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import os
-import signal
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -16,7 +12,6 @@ from loop_stand_ins import HZ, OBSERVATION, SPEC, ScriptedPolicy, ScriptedTarget
 
 from sim2real.clock import MonotonicClock, SteppedClock
 from sim2real.flight_record import STATES, FlightRecord
-from sim2real.reconnecting import Reconnecting
 from sim2real.runtime import Flight, LoopOptions, fly
 from sim2real.target import Reading
 from sim2real.watchdog import State, WatchdogOptions
@@ -182,117 +177,6 @@ def test_an_action_of_another_size_ends_the_flight() -> None:
     with pytest.raises(ValueError, match=r"action of shape \(1, 2\); its spec says \(1,\)"):
         fly(ScriptedPolicy(lambda n: [1.0, 2.0]), target, OPTIONS, clock)
     assert target.stops == 1
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_at_the_next_tick(number: int) -> None:
-    before = signal.getsignal(number)
-    flight, target = flown(lambda n: (lambda: os.kill(os.getpid(), number) or 1.0) if n == 2 else 1.0, 100)
-    assert flight.reason == "a signal asked for it"
-    assert len(target.applied) == 3  # the tick in which it came was finished
-    assert signal.getsignal(number) is before
-
-
-def test_a_second_signal_does_not_wait_for_the_tick() -> None:
-    clock = SteppedClock()
-    target = ScriptedTarget(clock)
-    twice = lambda: [os.kill(os.getpid(), signal.SIGINT) for _ in range(2)]  # noqa: E731
-    with pytest.raises(KeyboardInterrupt):
-        fly(ScriptedPolicy(lambda n: twice if n == 1 else 1.0), target, OPTIONS, clock)
-    assert target.stops == 1
-
-
-def test_a_signal_while_starting_stops_too_and_one_while_stopping_is_ignored() -> None:
-    clock = SteppedClock()
-    target = ScriptedTarget(clock)
-    stopped = []
-
-    def stop() -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
-        stopped.append(True)
-
-    target.start = lambda: os.kill(os.getpid(), signal.SIGTERM)  # type: ignore[method-assign]
-    target.stop = stop  # type: ignore[method-assign]
-    with pytest.raises(KeyboardInterrupt):
-        fly(ScriptedPolicy(lambda n: 1.0), target, OPTIONS, clock)
-    assert stopped == [True]
-
-
-def test_a_policy_that_blocks_does_not_block_the_loop() -> None:
-    clock = SteppedClock()
-    answered = threading.Event()
-    target = ScriptedTarget(clock, 100)
-    policy = ScriptedPolicy(lambda n: (lambda: answered.wait(20.0) and 2.0) if n == 1 else 1.0)
-    try:
-        flight = fly(policy, target, LoopOptions(watchdog=WATCHDOG, worker=True), clock)
-    finally:
-        answered.set()
-    assert flight.stopped_by_watchdog  # long before the policy answered
-    assert policy.calls <= 2  # the answer that never came was waited for, and no other was asked for
-    assert target.applied[:4] == [1.0] * 4
-    assert target.applied[4:] == [0.5] * 4
-
-
-def test_a_late_answer_is_dropped_and_the_policy_asked_anew() -> None:
-    clock = SteppedClock()
-    answered, done = threading.Event(), threading.Event()
-
-    def late() -> float:
-        assert answered.wait(20.0)
-        done.set()
-        return 2.5
-
-    def readings(n: int) -> Any:
-        if n == 3:  # two misses in slots 1 and 2; before slot 3 the late answer comes
-            answered.set()
-            assert done.wait(20.0)
-            time.sleep(0.05)  # until the worker has put it away
-        return OBSERVATION
-
-    target = ScriptedTarget(clock, 5, readings)
-    policy = ScriptedPolicy(lambda n: late if n == 1 else 1.0 + n / 1024)
-    flight = fly(policy, target, LoopOptions(watchdog=WATCHDOG, worker=True), clock)
-    assert 2.5 not in target.applied
-    assert target.applied[-1] > 1.0
-    assert flight.statistics.misses["no action"] >= 2
-
-
-def test_what_a_worker_raises_ends_the_flight_in_the_loops_thread() -> None:
-    clock = SteppedClock()
-    target = ScriptedTarget(clock, 100)
-    with pytest.raises(ZeroDivisionError):
-        fly(ScriptedPolicy(lambda n: ZeroDivisionError()), target, LoopOptions(worker=True), clock)
-    assert target.stops == 1
-
-
-def test_a_server_that_comes_back_is_connected_to_again() -> None:
-    connections: list[ScriptedPolicy] = []
-    down = 2
-
-    def connect() -> ScriptedPolicy:
-        nonlocal down
-        if connections and down:
-            down -= 1
-            raise ConnectionRefusedError
-        # the first connection breaks at its third question
-        connections.append(ScriptedPolicy(lambda n: ConnectionResetError() if n == 2 and len(connections) == 1 else 1))
-        return connections[-1]
-
-    clock = SteppedClock()
-    target = ScriptedTarget(clock, 8)
-    flight = fly(Reconnecting(connect), target, OPTIONS, clock)
-    assert len(connections) == 2
-    assert flight.statistics.misses == {"no action": 3}  # broken once, refused twice
-    assert flight.statistics.states[State.STOPPED] == 0
-
-
-def test_another_policy_behind_the_same_address_is_refused() -> None:
-    specs = iter((SPEC, dataclasses.replace(SPEC, task="other")))
-    policy = Reconnecting(lambda: ScriptedPolicy(lambda n: ConnectionResetError(), next(specs)))
-    with pytest.raises(ConnectionResetError):
-        policy(OBSERVATION)
-    with pytest.raises(ValueError, match="'test' came back as another, for 'other'"):
-        policy(OBSERVATION)
 
 
 def test_the_record_has_every_tick(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ pytest.importorskip("pymavlink", reason="pymavlink is not here: pip install 'hgr
 from sim2real.targets.mavlink import MavlinkTarget
 
 NEVER = WatchdogOptions(hold_seconds=20.0)  # of a busy machine the flights here must not depend
+USUAL = {"hover_thrust": 0.42, "arm": True, "stream_seconds": 0.3}
 PATIENT = LoopOptions(seconds=5.0, max_age=5.0, watchdog=NEVER)
 
 
@@ -58,7 +59,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def target(spec: PolicySpec, vehicle: VehicleProcess, **options: Any) -> MavlinkTarget:
-    return MavlinkTarget(spec, MonotonicClock(), vehicle.connection, **{"hover_thrust": 0.42, "arm": True, **options})
+    return MavlinkTarget(spec, MonotonicClock(), vehicle.connection, **{**USUAL, **options})
 
 
 def flown(path: Path, vehicle: VehicleProcess, options: LoopOptions = PATIENT, **more: Any) -> Flight:
@@ -232,7 +233,7 @@ def test_connections_of_another_form(connection: str) -> None:
 def test_a_port_that_is_taken() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
         holder.bind(("127.0.0.1", 0))
-        with pytest.raises(TargetError, match="cannot open 127.0.0.1:.* in use"):
+        with pytest.raises(TargetError, match=r"cannot open 127\.0\.0\.1:.* in use"):
             _fly_nowhere(f"udpin:127.0.0.1:{holder.getsockname()[1]}")
 
 

@@ -1,0 +1,211 @@
+"""A Crazyflie as a target, over cflib; the policy runs here and setpoints go by radio.
+
+Motion comes in two log blocks at the policy's rate, at most 100 Hz: stateEstimate.x to vz with supervisor.info where
+the firmware has it, and stateEstimate.qw to qz with gyro.x to z, in degrees, in half precision to fit the packet.
+The world's z is up, and its x and y are those of the estimator; the body is x forward, y left, z up, as in training.
+
+interface=ctbr goes out as the legacy roll-pitch-yaw-thrust setpoint, in degrees per second: the parameters
+flightmode.stabModeRoll, stabModePitch and stabModeYaw are set to 0, rate, and set back in the end. Its pitch turns the
+other way round than ours, once in cflib and once in the firmware, so the signs of all three rates are those of the
+action. Thrust is `hover_thrust` times the collective thrust in g, of 65535, and 60000 at most, which is the firmware's
+own bound; `hover_thrust` is weight over 4 THRUST_MAX of the platform. The firmware keeps thrust locked until it has
+seen a setpoint without, which is sent first. interface=velocity goes out as a velocity in the world, turned there from
+the heading frame by the last attitude, and a yaw rate in degrees per second.
+
+Stopping hands over to the high-level commander and lands at the height of the start. Where the link is lost, the
+firmware levels out 500 ms after the last setpoint and stops the motors after 2 s.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import cflib.crtp
+import numpy as np
+from cflib.crazyflie import Crazyflie
+from cflib.crazyflie.log import LogConfig
+from numpy.typing import NDArray
+
+from policies.spec import PolicySpec
+from sim2real.clock import Clock
+from sim2real.course import Course
+from sim2real.frames import from_heading, rotation
+from sim2real.metadata import action_type
+from sim2real.quadrotor_observation import Motion, QuadrotorObservation
+from sim2real.target import Reading, TargetEnded, TargetError
+
+DEFAULT_URI = "radio://0/80/2M/E7E7E7E7E7"
+MOST_THRUST = 60000  # what the firmware takes of a legacy setpoint
+LANDING_SPEED = 0.4  # [m/s]
+_PLACE = tuple(f"stateEstimate.{name}" for name in ("x", "y", "z", "vx", "vy", "vz"))
+_TURN = tuple(f"stateEstimate.q{name}" for name in "wxyz")
+_RATES = tuple(f"gyro.{name}" for name in "xyz")
+_SUPERVISOR = "supervisor.info"
+_FALLEN = {5: "tumbled", 6: "locked", 7: "crashed"}  # bits of it
+_MODES = tuple(f"flightmode.stabMode{axis}" for axis in ("Roll", "Pitch", "Yaw"))
+
+
+class CrazyflieTarget:
+    """One Crazyflie behind a cflib URI.
+
+    `goal`, `goal_from` and `goal_radius` are as for MAVLink, in the world of the estimator. `arm` sends an arming
+    request, which brushless Crazyflies need. Raises TargetError for a policy that commands motors, which only the
+    firmware can carry out, and for one that reads what a Crazyflie does not say.
+    """
+
+    def __init__(
+        self,
+        spec: PolicySpec,
+        clock: Clock,
+        uri: str = DEFAULT_URI,
+        goal: Sequence[float] = (0.0, 0.0, 1.0),
+        goal_from: Literal["takeoff", "origin"] = "takeoff",
+        goal_radius: float = 0.2,
+        hover_thrust: float = 0.5,
+        arm: bool = False,
+        wait_seconds: float = 30.0,
+    ) -> None:
+        self._kind = action_type(spec)
+        if self._kind not in ("ctbr", "velocity"):
+            raise TargetError(
+                f"actions of type {self._kind!r} cannot be sent to a Crazyflie by radio; "
+                "motors are flown on board: hgrpo export RUN --crazyflie APP"
+            )
+        if not 0.0 < hover_thrust < 1.0:
+            raise TargetError(f"hover_thrust is a share of full thrust between 0 and 1; given {hover_thrust}")
+        self._observation = QuadrotorObservation(spec, Course(goal, goal_radius))
+        self._clock, self._uri, self._arm, self._wait = clock, uri, arm, wait_seconds
+        self._from_takeoff, self._hover_thrust = goal_from == "takeoff", hover_thrust
+        self._period_ms = 10 * max(1, round(100.0 / spec.control_hz))
+        self._connected, self._lost = threading.Event(), ""
+        self._place: tuple[dict[str, float], float] | None = None  # values and arrival; written by cflib's thread
+        self._turn: tuple[dict[str, float], float] | None = None
+        self._matrix, self._start_height, self._modes = np.eye(3), 0.0, dict[str, str]()
+        self._cf: Any = None
+
+    def start(self) -> None:
+        """Connect, start the log blocks, choose rate mode, unlock thrust, arm; raises TargetError where one fails."""
+        if not cflib.crtp.CLASSES:
+            cflib.crtp.init_drivers()
+        self._cf = cf = Crazyflie()
+        cf.fully_connected.add_callback(lambda uri: self._connected.set())
+        cf.connection_failed.add_callback(self._fail)
+        cf.connection_lost.add_callback(self._fail)
+        cf.open_link(self._uri)
+        self._wait_for(self._connected.is_set, f"no Crazyflie answers on {self._uri}")
+        self._log()
+        self._wait_for(lambda: self._place is not None and self._turn is not None, "the Crazyflie sends no state")
+        known = self._motion()
+        assert known is not None
+        self._start_height = float(known[0].position[2])
+        if self._from_takeoff:
+            self._observation.course.shift(known[0].position)
+        if self._kind == "ctbr":
+            self._modes = {name: cf.param.get_value(name) for name in _MODES}
+            for name in _MODES:
+                cf.param.set_value(name, 0)
+            cf.commander.send_setpoint(0.0, 0.0, 0.0, 0)
+        if self._arm:
+            cf.supervisor.send_arming_request(True)
+
+    def read(self) -> Reading | None:
+        """What the Crazyflie last said of its motion, with the arrival of the older block as its time."""
+        if self._lost:
+            raise ConnectionError(self._lost)
+        known = self._motion()
+        if known is None:
+            return None
+        assert self._place is not None  # nothing is missing
+        fallen = int(self._place[0].get(_SUPERVISOR, 0))
+        for bit, word in _FALLEN.items():
+            if fallen >> bit & 1:
+                raise TargetEnded(f"the Crazyflie's supervisor says that it has {word}")
+        motion, stamp = known
+        matrix = rotation(motion.quaternion)
+        if np.isfinite(matrix).all():
+            self._matrix = matrix
+        return Reading(self._observation.build(motion), stamp)
+
+    def apply(self, action: NDArray[np.float64], /) -> None:
+        """Send a setpoint, and remember the action."""
+        self._observation.applied(action)
+        if self._kind == "ctbr":
+            roll, pitch, yaw = np.rad2deg(action[1:]).tolist()
+            thrust = int(np.clip(self._hover_thrust * action[0] * 65535.0, 0.0, MOST_THRUST))
+            self._cf.commander.send_setpoint(roll, pitch, yaw, thrust)
+        else:
+            velocity = from_heading(self._matrix, action[:3])
+            self._cf.commander.send_velocity_world_setpoint(*velocity.tolist(), math.degrees(action[3]))
+
+    def stop(self) -> None:
+        """Land by the high-level commander if the link is up, then close it."""
+        cf = self._cf
+        if cf is None:
+            return
+        try:
+            known = self._motion()
+            if self._connected.is_set() and not self._lost and known is not None:
+                height = float(known[0].position[2]) - self._start_height
+                seconds = max(1.0, height / LANDING_SPEED) if math.isfinite(height) else 2.0
+                cf.commander.send_notify_setpoint_stop()
+                cf.high_level_commander.land(self._start_height, seconds)
+                for name, value in self._modes.items():
+                    cf.param.set_value(name, value)  # goes out while it lands
+                self._clock.sleep_until(self._clock.now() + seconds)
+                cf.commander.send_stop_setpoint()
+        finally:
+            cf.close_link()
+
+    def _log(self) -> None:
+        toc = self._cf.log.toc
+        state, turn = (LogConfig(name, self._period_ms) for name in ("place", "turn"))
+        for name in _PLACE:
+            state.add_variable(name, "float")
+        if toc.get_element_by_complete_name(_SUPERVISOR) is not None:
+            state.add_variable(_SUPERVISOR, "uint16_t")
+        for name in _TURN:
+            turn.add_variable(name, "float")
+        for name in _RATES:
+            turn.add_variable(name, "FP16")
+        state.data_received_cb.add_callback(lambda stamp, values, block: self._take_place(values))
+        turn.data_received_cb.add_callback(lambda stamp, values, block: self._take_turn(values))
+        for block in (state, turn):
+            try:
+                self._cf.log.add_config(block)
+            except (KeyError, AttributeError) as error:
+                raise TargetError(f"the Crazyflie cannot log its state: {error}") from error
+            block.start()
+
+    def _take_place(self, values: dict[str, float]) -> None:
+        self._place = values, self._clock.now()
+
+    def _take_turn(self, values: dict[str, float]) -> None:
+        self._turn = values, self._clock.now()
+
+    def _motion(self) -> tuple[Motion, float] | None:
+        place, turn = self._place, self._turn
+        if place is None or turn is None:
+            return None
+        where = np.array([place[0][name] for name in _PLACE])
+        motion = Motion(
+            position=where[:3],
+            velocity=where[3:],
+            quaternion=np.array([turn[0][name] for name in _TURN]),
+            angular_velocity=np.deg2rad([turn[0][name] for name in _RATES]),
+        )
+        return motion, min(place[1], turn[1])
+
+    def _fail(self, uri: str, message: str) -> None:
+        self._lost = f"{uri}: {message.strip().splitlines()[0]}" if message.strip() else uri
+
+    def _wait_for(self, condition: Any, complaint: str) -> None:
+        end = self._clock.now() + self._wait
+        while not condition():
+            if self._lost:
+                raise TargetError(f"the Crazyflie cannot be reached: {self._lost}")
+            if self._clock.now() >= end:
+                raise TargetError(f"{complaint} within {self._wait:g} s")
+            self._clock.sleep_until(self._clock.now() + 0.01)
