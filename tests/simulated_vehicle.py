@@ -27,6 +27,7 @@ from pymavlink.dialects.v20 import common
 
 BEHIND = 0.02  # [s] that are made up for after a stall; on a machine too busy for more, the world runs slower
 OFFBOARD, LAND, LOITER, MANUAL = 6 << 16, 4 << 16 | 6 << 24, 4 << 16 | 3 << 24, 1 << 16
+ARDUPILOT = {4: OFFBOARD, 5: LOITER, 9: LAND, 0: MANUAL}  # what it calls GUIDED, LOITER, LAND, STABILIZE
 HOVER_THRUST = 0.42
 
 
@@ -106,6 +107,8 @@ class Vehicle:
             return common.MAV_RESULT_ACCEPTED
         if m.command == common.MAV_CMD_DO_SET_MODE:
             wanted = int(m.param2) << 16 | int(m.param3) << 24
+            if self.autopilot == common.MAV_AUTOPILOT_ARDUPILOTMEGA:
+                wanted = ARDUPILOT[int(m.param2)]
             if wanted == OFFBOARD and not self.streamed(now):
                 self.say("Offboard activation failed: no setpoints")
                 return common.MAV_RESULT_TEMPORARILY_REJECTED
@@ -146,7 +149,10 @@ class Vehicle:
         if now >= self.due[0]:
             self.due[0] = now + 0.25
             base = common.MAV_MODE_FLAG_CUSTOM_MODE_ENABLED | (128 if self.armed else 0)
-            self.send(self.wire.heartbeat_encode(2, self.autopilot, base, self.mode, 4))
+            shown = self.mode
+            if self.autopilot == common.MAV_AUTOPILOT_ARDUPILOTMEGA:
+                shown = next(number for number, mode in ARDUPILOT.items() if mode == self.mode)
+            self.send(self.wire.heartbeat_encode(2, self.autopilot, base, shown, 4))
             if self.garbage:
                 self.disturb()
         for number, interval in self.intervals.items():

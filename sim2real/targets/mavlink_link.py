@@ -13,6 +13,7 @@ from sim2real.target import TargetError
 Address = tuple[str, int]
 _MOST_PEERS = 16  # heard before one of them turns out to be the vehicle
 _DATAGRAM = 65536
+_MOST_AT_ONCE = 256  # datagrams taken in one call, so that a flood does not hold up the loop
 FORMS = "udpin:HOST:PORT (listen), udpout:HOST:PORT (call), serial:DEVICE:BAUD"
 
 
@@ -34,7 +35,7 @@ class UdpLink:
 
     def receive(self) -> Iterator[tuple[Address | None, bytes]]:
         """What has come, with who sent it."""
-        while True:
+        for _ in range(_MOST_AT_ONCE):
             try:
                 data, address = self._socket.recvfrom(_DATAGRAM)
             except (BlockingIOError, ConnectionRefusedError):  # refused: nobody listens there yet
@@ -43,11 +44,11 @@ class UdpLink:
                 yield address, data
 
     def send(self, data: bytes) -> None:
-        """Send to the vehicle; nothing while it is unknown, and nothing where there is no way to it."""
+        """Send to the vehicle; nothing while it is unknown, and nothing where the network has no way to it."""
         if self.peer is not None:
             try:
                 self._socket.sendto(data, self.peer)
-            except (BlockingIOError, ConnectionRefusedError):
+            except OSError:
                 return  # lost on the way, as datagrams may be; the vehicle's silence will tell
 
     def close(self) -> None:

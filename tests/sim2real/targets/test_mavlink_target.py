@@ -176,6 +176,12 @@ def test_holding_instead_of_landing(exported: dict[str, Path], vehicle: VehicleP
     assert vehicle()["log"] == ["OFFBOARD", "LOITER"]
 
 
+def test_ardupilot_is_flown_in_guided(exported: dict[str, Path], vehicle: VehicleProcess) -> None:
+    vehicle(airborne=0.5, autopilot=3)
+    flown(exported["velocity"], vehicle, LoopOptions(seconds=0.2, max_age=5.0, watchdog=NEVER))
+    assert vehicle()["log"][:2] == ["OFFBOARD", "LAND"]  # its names for GUIDED and LAND
+
+
 def test_a_refusal_to_arm_is_told_in_the_vehicles_words(exported: dict[str, Path], vehicle: VehicleProcess) -> None:
     vehicle(refuse_arming="Preflight Fail: compass")
     with pytest.raises(TargetError, match="refuses to arm: DENIED; it says: Preflight Fail: compass"):
