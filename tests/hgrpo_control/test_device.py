@@ -137,21 +137,6 @@ def test_a_run_on_a_gpu_is_held_near_a_reference_and_judged_on_the_cpu(tmp_path:
     assert trained.device.type == "cuda"
     assert policies.load(tmp_path / "run").device.type == "cpu"
     assert main(["evaluate", str(tmp_path / "run"), "--episodes", "2"]) == 0
-    few = [
-        "--roots",
-        "2",
-        "--steps",
-        "2",
-        "--horizon",
-        "4",
-        "--reference-branches",
-        "256",
-        "--samples",
-        "2",
-        "--branch-steps",
-        "2",
-    ]
-    assert main(["diagnose", str(tmp_path / "run"), *few]) == 0
 
 
 @needs_cuda
