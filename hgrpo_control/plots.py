@@ -34,8 +34,9 @@ def learning_curves(curves: Mapping[str, Sequence[Sequence[Metrics]]], path: Pat
             if column == 0:
                 grid[row][column].set_ylabel(f"{name} (training)")
         grid[-1][column].set_xlabel(label)
-    if grid[0][0].lines:
-        grid[0][0].legend()
+    handles, labels = grid[0][0].get_legend_handles_labels()
+    if handles:  # beside the panels: labels name whatever differs between the runs, and may be long
+        figure.legend(handles, labels, loc="outside upper left")
     _save(figure, path)
 
 
