@@ -74,6 +74,8 @@ class Suite:
     """Pairs (X, Y) of variants for which the report gives P(X > Y)."""
     measures: tuple[str, ...] = tuple(MEASURES)
     """What runs are judged by; the return alone where tasks have no goal to succeed in."""
+    changed: str = ""
+    """What suite.py is given instead of the name where the suite was changed, such as `mujoco --num-seeds 10`."""
 
     def __post_init__(self) -> None:
         _require_name("suite", self.name)
@@ -95,6 +97,11 @@ class Suite:
         if self.episodes < 1:
             raise SuiteError(f"suite {self.name}: episodes must be at least 1; given {self.episodes}")
 
+    @property
+    def words(self) -> str:
+        """What suite.py is given for this suite."""
+        return self.changed or self.name
+
     def tasks_of(self, variant: Variant) -> tuple[str, ...]:
         """Tasks a variant is run on, in the suite's order."""
         return tuple(task for task in self.tasks if not variant.tasks or task in variant.tasks)
@@ -105,7 +112,7 @@ class Suite:
 
     def with_seeds(self, number: int) -> Suite:
         """The suite with seeds 0 to number - 1; variants with seeds of their own keep them."""
-        return dataclasses.replace(self, seeds=tuple(range(number)))
+        return dataclasses.replace(self, seeds=tuple(range(number)), changed=f"{self.words} --num-seeds {number}")
 
     def with_total_steps(self, steps: int) -> Suite:
         """The suite with runs of another length, under a name of its own unless that is their length already."""
@@ -114,7 +121,8 @@ class Suite:
         )
         if variants == self.variants:
             return self
-        return dataclasses.replace(self, name=f"{self.name}-{steps}", variants=variants)
+        words = f"{self.words} --total-steps {steps}"
+        return dataclasses.replace(self, name=f"{self.name}-{steps}", variants=variants, changed=words)
 
     def with_device(self, device: str) -> Suite:
         """The suite with runs on another device, under a name of its own, since their figures differ; itself for cpu.
@@ -129,7 +137,8 @@ class Suite:
         variants = tuple(
             dataclasses.replace(v, options=_with_option(v.options, "--device", device)) for v in self.variants
         )
-        return dataclasses.replace(self, name=f"{self.name}-{device.replace(':', '-')}", variants=variants)
+        name, words = f"{self.name}-{device.replace(':', '-')}", f"{self.words} --device {device}"
+        return dataclasses.replace(self, name=name, variants=variants, changed=words)
 
     @property
     def all_seeds(self) -> tuple[int, ...]:

@@ -176,8 +176,8 @@ def _missing(results: Results) -> str:
 
 
 def _origin(results: Results) -> str:
-    name = results.suite.name
-    lines = [f"Runs: `python benchmarks/suite.py run {name}`, then `collect {name}` and `report {name}`.", ""]
+    words = results.suite.words
+    lines = [f"Runs: `python benchmarks/suite.py run {words}`, then `collect {words}` and `report {words}`.", ""]
     lines += [f"- {_origin_line(origin)}" for origin in results.origins]
     return "\n".join(lines)
 

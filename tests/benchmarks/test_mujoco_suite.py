@@ -40,6 +40,9 @@ def test_a_suite_on_a_gpu_has_a_name_of_its_own() -> None:
     moved = suite.with_total_steps(7).with_device("cuda:1")
     assert moved.name == "trial-7-cuda-1"
     assert moved.variants[0].options == ("--gamma", "1", "--total-steps", "7", "--device", "cuda:1")
+    assert moved.words == "trial --total-steps 7 --device cuda:1"
+    assert moved.with_seeds(3).words == "trial --total-steps 7 --device cuda:1 --num-seeds 3"
+    assert suite.words == "trial"
     assert suite.with_device("cpu") is suite
     with pytest.raises(SuiteError, match="unknown device 'cuda1'; did you mean 'cuda'"):
         suite.with_device("cuda1")
