@@ -80,7 +80,7 @@ def test_the_mean_of_two_runs_is_that_of_their_values(monkeypatch: pytest.Monkey
     assert (x[0], x[-1]) == (400, 1200)
     # (1 + 3) / 2, half way between 400 and 800 (2 + 6) / 2, (9 + 15) / 2
     assert np.interp([400, 600, 1200], x, mean) == pytest.approx([2.0, 4.0, 12.0], abs=0.05)
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["ppo"]
+    assert [text.get_text() for text in figures[0].legends[0].get_texts()] == ["ppo"]
 
 
 def test_the_three_axes_are_the_two_kinds_of_steps_and_the_time(
