@@ -1,0 +1,27 @@
+"""`hgrpo serve`: exported policies over WebSocket and HTTP."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import tyro
+
+from hgrpo_control.command_line import parse
+from sim2real.server.settings import ServerSettings
+
+
+@dataclass(frozen=True)
+class ServeOptions:
+    """Serve exported policies until SIGTERM or Ctrl-C; SIGHUP reads their files again."""
+
+    policies: tyro.conf.Positional[tuple[str, ...]]
+    """POLICY.onnx, named after its file, or NAME=POLICY.onnx; the first one answers at /."""
+    settings: ServerSettings = field(default_factory=ServerSettings)
+
+
+def run(words: list[str]) -> None:
+    """`hgrpo serve POLICY.onnx ... [options]`."""
+    options = parse(ServeOptions, words, "hgrpo serve")
+    from sim2real.server.app import serve
+
+    serve(options.policies, options.settings)

@@ -1,0 +1,83 @@
+"""Who may ask: a token where there is one, and no web page of another site."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import ipaddress
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from sim2real.server.metrics import Metrics
+
+OPEN_PATH = "/healthz"  # says nothing but that the server answers
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def access_control(
+    token: bytes | None, metrics: Metrics
+) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+    """Middleware that answers 401 without the token, and 403 to what a browser sends on behalf of another site.
+
+    The token comes as `Authorization: Bearer TOKEN`, as openpi's `Api-Key TOKEN` or as the password of HTTP Basic.
+    Without a token the Host must be a loopback name, so that no other site's name can be made to point here.
+    """
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path == OPEN_PATH:
+            return await handler(request)
+        host = _host_name(request.host)
+        origin = request.headers.get("Origin")
+        if (token is None and not _is_loopback(host)) or (origin is not None and _authority(origin) != request.host):
+            metrics.turned_away["origin"] += 1
+            return web.json_response({"error": "requests on behalf of another site are refused"}, status=403)
+        if token is not None and not _has_token(request.headers.get("Authorization", ""), token):
+            metrics.turned_away["token"] += 1
+            challenge = {"WWW-Authenticate": 'Basic realm="hgrpo", charset="UTF-8"'}
+            return web.json_response({"error": "a token is needed"}, status=401, headers=challenge)
+        return await handler(request)
+
+    return check
+
+
+def _has_token(authorization: str, token: bytes) -> bool:
+    """Whether a header brings the token; the comparison takes as long whatever is wrong."""
+    scheme, _, given = authorization.partition(" ")
+    offered = given.strip().encode("utf-8", "surrogateescape")
+    if scheme.lower() == "basic":
+        try:
+            offered = base64.b64decode(offered, validate=True).partition(b":")[2]
+        except binascii.Error:
+            offered = b""
+    elif scheme.lower() not in ("bearer", "api-key"):
+        offered = b""
+    return hmac.compare_digest(offered, token)
+
+
+def _authority(url: str) -> str | None:
+    """HOST or HOST:PORT of a URL; None for what is none."""
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return None
+
+
+def _host_name(host: str) -> str:
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_loopback(name: str) -> bool:
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

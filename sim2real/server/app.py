@@ -1,0 +1,184 @@
+"""The server as a whole: routes, start, signals, and an end that loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import ssl
+from importlib import metadata
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from sim2real.server.access import OPEN_PATH, Handler, access_control
+from sim2real.server.connections import Connections
+from sim2real.server.inference import Inference
+from sim2real.server.metrics import Metrics
+from sim2real.server.open_inference import OpenInferenceEndpoint
+from sim2real.server.policies import ServedPolicy, describe, load_policies
+from sim2real.server.recording import Recorder
+from sim2real.server.rejection import Rejected
+from sim2real.server.settings import ServerSettings
+from sim2real.server.status_page import status_page
+from sim2real.server.swapping import Swapper
+from sim2real.server.websocket import WebSocketEndpoint
+
+_log = logging.getLogger("hgrpo.server")
+
+
+def serve(words: tuple[str, ...], settings: ServerSettings) -> None:
+    """Serve the policies `PATH` or `NAME=PATH` until SIGTERM or SIGINT; SIGHUP reads their files again.
+
+    Raises ValueError for what cannot be served and OSError for an address, file or folder that cannot be used.
+    """
+    logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    token = settings.read_token()
+    context = _tls(settings)
+    policies = load_policies(words, settings)
+    metrics = Metrics(tuple(policies))
+    recorder = None
+    if settings.record is not None:
+        header = {"slew": settings.slew, "policies": [describe(served, settings) for served in policies.values()]}
+        recorder = Recorder(settings.record, header, int(settings.record_limit_mb * 2**20), metrics)
+    try:
+        asyncio.run(_Server(policies, settings, metrics, recorder, token).run(context))
+    finally:
+        if recorder is not None:
+            recorder.close()
+            print(f"recording: {recorder.path}" + (f" ({recorder.failure})" if recorder.failure else ""))
+
+
+class _Server:
+    """Everything that lives as long as the event loop."""
+
+    def __init__(
+        self,
+        policies: dict[str, ServedPolicy],
+        settings: ServerSettings,
+        metrics: Metrics,
+        recorder: Recorder | None,
+        token: bytes | None,
+    ) -> None:
+        self._policies, self._settings, self._metrics = policies, settings, metrics
+        self._token = token
+        self._inference = Inference(policies, settings, metrics, recorder)
+        self._websocket = WebSocketEndpoint(self._inference)
+        self._swapper = Swapper(metrics)
+        for name, served in policies.items():
+            metrics.versions[name] = (served.active.number, served.active.policy.metadata["checkpoint_sha256"])
+
+    async def run(self, context: ssl.SSLContext | None) -> None:
+        """Listen until told to stop, then let requests in flight finish."""
+        settings, loop = self._settings, asyncio.get_running_loop()
+        app = web.Application(client_max_size=settings.max_message_bytes)
+        patience = {"shutdown_timeout": settings.shutdown_timeout, "keepalive_timeout": 30.0}
+        runner = web.AppRunner(app, access_log=None, handle_signals=False, **patience)
+        connections = Connections(runner, settings.max_connections, settings.request_timeout, self._metrics)
+        app.middlewares.extend([connections.heard, _last_resort, access_control(self._token, self._metrics)])
+        app.add_routes(self._routes(connections))
+        app.on_shutdown.append(lambda _: self._websocket.close())
+        await runner.setup()
+        watching = asyncio.ensure_future(connections.watch())
+        try:
+            listening = await loop.create_server(connections.accept, settings.host, settings.port, ssl=context)
+            stop = self._handle_signals(loop)
+            self._announce(listening.sockets[0].getsockname()[1], context is not None)
+            await stop.wait()
+            listening.close()
+        finally:
+            watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watching
+            await runner.cleanup()
+
+    def _routes(self, connections: Connections) -> list[web.RouteDef]:
+        return [
+            web.get("/", self._root),
+            web.get(OPEN_PATH, self._health),
+            web.get("/metrics", self._prometheus),
+            web.get("/status.json", self._status),
+            web.get("/policies/{policy}", self._root),
+            *OpenInferenceEndpoint(self._inference, connections, self._swapper, _release()).routes(),
+        ]
+
+    async def _root(self, request: web.Request) -> web.StreamResponse:
+        """A conversation for who asks for one, the status page for who does not."""
+        if request.headers.get("Upgrade", "").lower() != "websocket":
+            return status_page()
+        try:
+            return await self._websocket.serve(request)
+        except Rejected as refusal:
+            return web.json_response({"error": str(refusal)}, status=404)
+
+    async def _health(self, request: web.Request) -> web.Response:
+        return web.Response(text="OK\n")
+
+    async def _prometheus(self, request: web.Request) -> web.Response:
+        return web.Response(body=self._metrics.prometheus(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _status(self, request: web.Request) -> web.Response:
+        policies = [describe(served, self._settings) for served in self._policies.values()]
+        return web.json_response({"policies": policies, "metrics": self._metrics.summary()})
+
+    def _handle_signals(self, loop: asyncio.AbstractEventLoop) -> asyncio.Event:
+        """An event that SIGTERM and SIGINT set; SIGHUP reads every policy's file again."""
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        reloads: set[asyncio.Future[None]] = set()
+
+        def reload() -> None:
+            reloads.add(reloading := asyncio.ensure_future(self._reload()))
+            reloading.add_done_callback(reloads.discard)
+
+        loop.add_signal_handler(signal.SIGHUP, reload)
+        return stop
+
+    async def _reload(self) -> None:
+        for served in self._policies.values():
+            with contextlib.suppress(ValueError):  # told in the log, and the version stays
+                await self._swapper.load(served)
+
+    def _announce(self, port: int, encrypted: bool) -> None:
+        settings = self._settings
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        if self._token is not None:
+            print(f"every request but {OPEN_PATH} needs the token in {settings.token_file}")
+        if not settings.loopback:
+            print(
+                f"other machines can reach {host}" + ("" if encrypted else "; nothing is encrypted: see --certificate")
+            )
+        for served in self._policies.values():
+            sha256 = served.active.policy.metadata["checkpoint_sha256"]
+            print(f"policy {served.name}: version {served.active.number}, checkpoint {sha256[:12]}")
+        print(f"serving at {'https' if encrypted else 'http'}://{host}:{port}/", flush=True)
+
+
+@web.middleware
+async def _last_resort(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Tell what nobody foresaw here in full, and the client without a word of it."""
+    try:
+        return await handler(request)
+    except (web.HTTPException, ConnectionError):
+        raise
+    except Exception:
+        _log.exception("%s %s failed", request.method, request.path)
+        return web.json_response({"error": "internal error"}, status=500)
+
+
+def _release() -> str:
+    try:
+        return metadata.version("hgrpo-control")
+    except metadata.PackageNotFoundError:
+        return "0+uninstalled"
+
+
+def _tls(settings: ServerSettings) -> ssl.SSLContext | None:
+    if settings.certificate is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(settings.certificate, settings.private_key)
+    return context

@@ -1,0 +1,157 @@
+"""The body of a request of the Open Inference Protocol v2, JSON with or without binary tensors behind it, and of its
+reply."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim2real.onnx_policy import INPUT_NAME, OUTPUT_NAME
+from sim2real.server.rejection import Rejected
+
+HEADER_LENGTH = "Inference-Header-Content-Length"
+DATATYPES = {"FP32": np.dtype("<f4"), "FP64": np.dtype("<f8")}
+PARAMETERS = ("binary_data_output", "sequence_end", "sequence_id", "sequence_number", "sequence_start")
+
+_MOST_DIMENSIONS = 2
+
+
+class InferenceRequest(NamedTuple):
+    """One observation (O,) or several (B, O), as given; how to answer; and the stream that it belongs to."""
+
+    observation: NDArray[Any]
+    id: str | None
+    binary: bool
+    parameters: dict[str, Any]
+
+
+def parse(body: bytes, header_length: str | None) -> InferenceRequest:
+    """The request in a body, of which JSON are the first `header_length` bytes, or all.
+
+    Raises Rejected for anything but one input `observation` of DATATYPES, and outputs other than `action`.
+    """
+    length = _length(header_length, len(body))
+    try:
+        request = json.loads(body[:length])
+    except (ValueError, RecursionError) as error:
+        raise Rejected("malformed", "the body is no JSON") from error
+    if not isinstance(request, dict):
+        raise Rejected("malformed", "the body is no JSON object")
+    identity = request.get("id")
+    if identity is not None and (not isinstance(identity, str) or len(identity) > 128):
+        raise Rejected("malformed", "id is no text of up to 128 characters")
+    parameters = _parameters(request.get("parameters", {}))
+    inputs = request.get("inputs")
+    if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
+        raise Rejected("malformed", f"inputs are not one tensor named {INPUT_NAME!r}")
+    return InferenceRequest(
+        _tensor(inputs[0], body[length:]),
+        identity,
+        _wants_binary(request.get("outputs"), parameters["binary_data_output"]),
+        parameters,
+    )
+
+
+def reply(action: NDArray[np.float32], request: InferenceRequest, fields: dict[str, Any]) -> tuple[bytes, int | None]:
+    """Body of a reply with `fields` and the output `action` (A,) or (B, A), and the length of its JSON before binary
+    data, None where there are none."""
+    shape = list(action.shape if request.observation.ndim == 2 else action.shape[1:])
+    output: dict[str, Any] = {"name": OUTPUT_NAME, "datatype": "FP32", "shape": shape}
+    if request.id is not None:
+        fields["id"] = request.id
+    fields["outputs"] = [output]
+    if not request.binary:
+        output["data"] = action.ravel().tolist()
+        return json.dumps(fields).encode(), None
+    data = action.astype("<f4", copy=False).tobytes()
+    output["parameters"] = {"binary_data_size": len(data)}
+    header = json.dumps(fields).encode()
+    return header + data, len(header)
+
+
+def _length(given: str | None, size: int) -> int:
+    if given is None:
+        return size
+    if not (given.isascii() and given.isdigit() and len(given) < 16 and int(given) <= size):
+        raise Rejected("malformed", f"{HEADER_LENGTH} is no number of bytes of the body")
+    return int(given)
+
+
+def _parameters(given: Any) -> dict[str, Any]:
+    """Every one of PARAMETERS, with its default."""
+    if not isinstance(given, dict):
+        raise Rejected("malformed", "parameters are no JSON object")
+    for name in given:
+        if name not in PARAMETERS:
+            raise Rejected("malformed", f"unknown parameter {name[:40]!r}; allowed: {', '.join(PARAMETERS)}")
+    values = {"binary_data_output": False, "sequence_start": False, "sequence_end": False} | given
+    for name in ("binary_data_output", "sequence_start", "sequence_end"):
+        if type(values[name]) is not bool:
+            raise Rejected("malformed", f"{name} is neither true nor false")
+    stream = values.setdefault("sequence_id", 0)
+    if type(stream) not in (int, str) or len(str(stream)) > 64:
+        raise Rejected("malformed", "sequence_id is neither an integer nor a text of up to 64 characters")
+    if not stream and (values["sequence_start"] or values["sequence_end"] or "sequence_number" in values):
+        raise Rejected("malformed", "sequence_start, sequence_end and sequence_number need a sequence_id")
+    return values
+
+
+def _tensor(tensor: dict[str, Any], binary: bytes) -> NDArray[Any]:
+    if tensor.get("name") != INPUT_NAME:
+        raise Rejected("malformed", f"the input is not named {INPUT_NAME!r}")
+    datatype, shape = tensor.get("datatype"), tensor.get("shape")
+    if not isinstance(datatype, str) or datatype not in DATATYPES:
+        raise Rejected("dtype", f"datatype is none of {', '.join(DATATYPES)}")
+    sizes = shape if isinstance(shape, list) else [None]
+    if not 1 <= len(sizes) <= _MOST_DIMENSIONS or any(type(size) is not int or size < 0 for size in sizes):
+        raise Rejected("shape", f"shape is not one or {_MOST_DIMENSIONS} sizes of 0 or more")
+    dtype, count = DATATYPES[datatype], math.prod(sizes)
+    parameters = tensor.get("parameters", {})
+    if not isinstance(parameters, dict) or any(name != "binary_data_size" for name in parameters):
+        raise Rejected("malformed", "an input's only parameter is binary_data_size; shared memory is not served")
+    if "binary_data_size" in parameters:
+        size = parameters["binary_data_size"]
+        if type(size) is not int or size != len(binary) or "data" in tensor:
+            raise Rejected("malformed", "binary_data_size is not the number of bytes behind the JSON")
+        if size != count * dtype.itemsize:
+            raise Rejected("shape", f"{size} bytes do not fill shape and datatype")
+        return np.frombuffer(binary, dtype).reshape(sizes)
+    if binary:
+        raise Rejected("malformed", "bytes behind the JSON that no binary_data_size speaks of")
+    return _numbers(tensor.get("data"), count, dtype).reshape(sizes)
+
+
+def _numbers(data: Any, count: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Numbers from a flat list or a list of lists, none of which may be text, null or a truth value."""
+    if not isinstance(data, list):
+        raise Rejected("malformed", "the input has neither data nor binary_data_size")
+    flat = [number for row in data for number in (row if isinstance(row, list) else (row,))]
+    if len(flat) != count:
+        raise Rejected("shape", f"{len(flat)} numbers do not fill the shape")
+    if any(type(number) not in (int, float) for number in flat):
+        raise Rejected("dtype", "data hold something else than numbers")
+    try:
+        with np.errstate(over="ignore"):  # what overflows is refused as not finite
+            return np.array(flat, np.float64).astype(dtype)
+    except OverflowError as error:
+        raise Rejected("out_of_range", "data hold an integer beyond double precision") from error
+
+
+def _wants_binary(outputs: Any, default: bool) -> bool:
+    if outputs is None or outputs == []:
+        return default
+    if not isinstance(outputs, list) or len(outputs) != 1 or not isinstance(outputs[0], dict):
+        raise Rejected("malformed", f"outputs are not one tensor named {OUTPUT_NAME!r}")
+    if outputs[0].get("name") != OUTPUT_NAME:
+        raise Rejected("malformed", f"the output is not named {OUTPUT_NAME!r}")
+    parameters = outputs[0].get("parameters", {})
+    if not isinstance(parameters, dict) or any(name != "binary_data" for name in parameters):
+        raise Rejected("malformed", "an output's only parameter is binary_data; shared memory is not served")
+    wanted = parameters.get("binary_data", default)
+    if type(wanted) is not bool:
+        raise Rejected("malformed", "binary_data is neither true nor false")
+    return wanted

@@ -1,0 +1,152 @@
+"""Recording of what was observed and done, and its replay.
+
+A file is msgpack maps in a row: one that describes the policies, then one per step with the keys of Step.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, NamedTuple
+
+import msgpack
+import numpy as np
+from numpy.typing import NDArray
+
+from sim2real.onnx_policy import OnnxPolicy
+from sim2real.server.guards import ActionGuard
+from sim2real.server.metrics import Metrics
+from sim2real.server.rejection import Rejected
+from sim2real.server.wire import pack, unpack
+
+SCHEMA_VERSION = 1
+WAITING_STEPS = 10_000  # in memory, while the disk is slow
+
+_LARGEST_RECORD = 1 << 24  # bytes
+_MOST_ENTRIES = 1 << 16  # of an observation in the header
+
+
+class Step(NamedTuple):
+    """One answered request: observations (B, O) and what was sent for them, actions (B, A)."""
+
+    time: float  # seconds since 1970
+    policy: str
+    version: str
+    stream: int  # requests with one history have one number; 0 where there is none
+    fresh: bool  # the first step of a history, or after a reset
+    sequence: int  # -1 where the client gave none
+    limited: bool
+    observation: NDArray[np.float32]
+    action: NDArray[np.float32]
+
+
+class Recorder:
+    """Writes steps into a new file under `folder`, in a thread of its own: no request ever waits for a disk.
+
+    Steps beyond WAITING_STEPS in memory, beyond `limit_bytes` in the file or after a failed write are dropped and
+    counted. Raises OSError if the file cannot be made.
+    """
+
+    def __init__(self, folder: Path, header: dict[str, Any], limit_bytes: int, metrics: Metrics) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        self.path = folder / f"{stamp}-{os.getpid()}.steps"
+        self.failure: str | None = None
+        self._file = self.path.open("xb")
+        self._size = self._file.write(pack({"schema_version": SCHEMA_VERSION, **header}))
+        self._limit = limit_bytes
+        self._metrics = metrics
+        self._steps: SimpleQueue[Step | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._write_all, name="recorder", daemon=True)
+        self._thread.start()
+
+    def put(self, step: Step) -> None:
+        """Hand over a step, whose arrays nobody may change any more; never blocks."""
+        if self._steps.qsize() < WAITING_STEPS:
+            self._steps.put(step)
+        else:
+            self._metrics.unrecorded += 1
+
+    def close(self) -> None:
+        """Write what is waiting and close the file."""
+        self._steps.put(None)
+        self._thread.join()
+        self._file.close()
+
+    def _write_all(self) -> None:
+        while (step := self._steps.get()) is not None:
+            record = pack(step._asdict())
+            if self.failure is None and self._size + len(record) > self._limit:
+                self.failure = f"the recording has reached {self._limit} bytes"
+            if self.failure is None:
+                try:
+                    self._size += self._file.write(record)
+                    if self._steps.empty():
+                        self._file.flush()
+                except OSError as error:
+                    self.failure = f"the recording cannot be written: {error.strerror}"
+            if self.failure is None:
+                self._metrics.recorded += 1
+            else:
+                self._metrics.unrecorded += 1
+
+
+def read(path: Path) -> tuple[dict[str, Any], Iterator[Step]]:
+    """Header of a recording, and its steps; a last one that was cut short by a crash is left out.
+
+    Raises ValueError for a file that is no recording.
+    """
+    records = _records(path)
+    header = next(records, None)
+    if not isinstance(header, dict) or header.get("schema_version") != SCHEMA_VERSION:
+        raise ValueError(f"{path} is no recording of schema version {SCHEMA_VERSION}")
+    return header, (_step(record, path) for record in records)
+
+
+def replay(path: Path, policy: OnnxPolicy, name: str, version: str | None = None) -> float:
+    """Largest |difference| between the recorded actions of a policy's version (of all, if None) and those it gives now.
+
+    The guards' limits are applied as they were when the file was written. Raises ValueError if there is no such step.
+    """
+    header, steps = read(path)
+    guard = ActionGuard(policy.spec, header["slew"])
+    previous: dict[int, NDArray[np.float32]] = {}
+    worst = -1.0
+    for step in steps:
+        if step.policy != name:
+            continue
+        before = None if step.fresh or not step.stream else previous.get(step.stream)
+        if version in (None, step.version):
+            action, _ = guard.limit(policy(step.observation), before)
+            worst = max(worst, float(np.abs(action - step.action).max()))
+        previous[step.stream] = step.action[-1]
+    if worst < 0.0:
+        raise ValueError(f"{path} has no step of policy {name!r}" + (f", version {version}" if version else ""))
+    return worst
+
+
+def _records(path: Path) -> Iterator[Any]:
+    """Messages of the file; the framing is found first, then each is decoded with the caps of the wire."""
+    content = path.read_bytes()
+    unpacker = msgpack.Unpacker(max_buffer_size=0)
+    unpacker.feed(content)
+    start = 0
+    while start < len(content):
+        try:
+            unpacker.skip()
+        except msgpack.OutOfData:
+            return
+        end = unpacker.tell()
+        yield unpack(content[start:end], _LARGEST_RECORD, _MOST_ENTRIES)
+        start = end
+
+
+def _step(record: Any, path: Path) -> Step:
+    try:
+        return Step(**record)
+    except TypeError as error:
+        raise Rejected("malformed", f"{path} holds a record that is no step: {error}") from error
