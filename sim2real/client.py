@@ -97,6 +97,8 @@ class PolicyClient:
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         deadline = time.monotonic() + self._timeout
+        if self._protocol.state is not State.OPEN:
+            raise ConnectionResetError("the connection has ended; make another client")
         self._sequence += 1
         self._protocol.send_binary(pack({**request, "sequence": self._sequence}))
         self._flush(deadline)

@@ -74,7 +74,10 @@ class _Server:
         settings, loop = self._settings, asyncio.get_running_loop()
         app = web.Application(client_max_size=settings.max_message_bytes)
         patience = {"shutdown_timeout": settings.shutdown_timeout, "keepalive_timeout": 30.0}
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, **patience)
+        # what handlers do not foresee is logged below; what is no HTTP is answered with 400 and not worth a line
+        quiet = logging.getLogger("hgrpo.server.http")
+        quiet.setLevel(logging.CRITICAL)
+        runner = web.AppRunner(app, access_log=None, logger=quiet, handle_signals=False, **patience)
         connections = Connections(runner, settings.max_connections, settings.request_timeout, self._metrics)
         app.middlewares.extend([connections.heard, _last_resort, access_control(self._token, self._metrics)])
         app.add_routes(self._routes(connections))
@@ -82,7 +85,8 @@ class _Server:
         await runner.setup()
         watching = asyncio.ensure_future(connections.watch())
         try:
-            listening = await loop.create_server(connections.accept, settings.host, settings.port, ssl=context)
+            tls = {} if context is None else {"ssl": context, "ssl_handshake_timeout": settings.request_timeout}
+            listening = await loop.create_server(connections.accept, settings.host, settings.port, **tls)
             stop = self._handle_signals(loop)
             self._announce(listening.sockets[0].getsockname()[1], context is not None)
             await stop.wait()
@@ -161,8 +165,10 @@ async def _last_resort(request: web.Request, handler: Handler) -> web.StreamResp
     """Tell what nobody foresaw here in full, and the client without a word of it."""
     try:
         return await handler(request)
-    except (web.HTTPException, ConnectionError):
+    except web.HTTPException:
         raise
+    except ConnectionError:
+        return web.Response(status=400)  # to a client that has gone
     except Exception:
         _log.exception("%s %s failed", request.method, request.path)
         return web.json_response({"error": "internal error"}, status=500)

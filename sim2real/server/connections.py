@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from aiohttp import web
 
+from sim2real.server.access import Handler
 from sim2real.server.metrics import Metrics
 
 _PERIOD = 0.25  # seconds between two looks at the connections
@@ -24,26 +25,35 @@ class Connections:
         self._most = most
         self._timeout = timeout
         self._metrics = metrics
-        self._silent: dict[web.RequestHandler, float] = {}  # accepted, but no request yet: since when
+        self._opening = 0  # accepted, but not yet among the server's connections
+        self._heard: set[web.RequestHandler] = set()  # have sent a request
+        self._silent: dict[web.RequestHandler, float] = {}  # have not: since when
         self._sending: dict[asyncio.BaseTransport, float] = {}  # in the middle of a request's body: since when
         self._full: dict[asyncio.Transport, float] = {}  # a reply has not been taken: since when
 
     def accept(self) -> asyncio.Protocol:
         """The protocol of a new connection."""
         server = self._runner.server
-        if server is None or len(server.connections) >= self._most:
+        if server is None or len(server.connections) + self._opening >= self._most:
             self._metrics.turned_away["connections"] += 1
             return _Refusal()
-        handler = server()
-        self._silent[handler] = time.monotonic()
-        return handler
+        self._opening += 1
+        loop = asyncio.get_running_loop()
+        loop.call_soon(loop.call_soon, self._opened)  # one turn after the transport has told the protocol
+        return server()
+
+    def _opened(self) -> None:
+        self._opening -= 1
 
     @web.middleware
-    async def heard(self, request: web.Request, handler) -> web.StreamResponse:  # type: ignore[no-untyped-def]
+    async def heard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Middleware that notes that a connection has sent a request's head."""
-        self._silent.pop(request.protocol, None)
-        response: web.StreamResponse = await handler(request)
-        return response
+        self._heard.add(request.protocol)
+        server = self._runner.server
+        if server is not None and len(server.connections) > self._most:  # TLS opens later than it is accepted
+            self._metrics.turned_away["connections"] += 1
+            return web.json_response({"error": "too many connections"}, status=503, headers={"Connection": "close"})
+        return await handler(request)
 
     @contextmanager
     def receiving(self, request: web.Request) -> Iterator[None]:
@@ -65,7 +75,9 @@ class Connections:
 
     def _look(self, now: float) -> None:
         open_handlers = self._runner.server.connections if self._runner.server else []
-        self._silent = {handler: since for handler, since in self._silent.items() if handler in open_handlers}
+        self._heard.intersection_update(open_handlers)
+        silent = (handler for handler in open_handlers if handler not in self._heard)
+        self._silent = {handler: self._silent.get(handler, now) for handler in silent}
         transports = [
             handler.transport for handler in open_handlers if isinstance(handler.transport, asyncio.Transport)
         ]

@@ -123,7 +123,7 @@ class _Conversation:
             if message.type is not WSMsgType.BINARY:
                 raise Rejected("malformed", "text frame; expected msgpack in a binary one")
             fields = unpack(message.data, self._inference.settings.max_message_bytes)
-            _check_fields(fields)
+            check_fields(fields)
         except Rejected as refusal:
             return Request(arrived, {}, refusal)
         return Request(arrived, fields, None)
@@ -173,7 +173,7 @@ class _Conversation:
         return reply
 
 
-def _check_fields(fields: Any) -> None:
+def check_fields(fields: Any) -> None:
     """Raise Rejected unless this is a map of KEYS with an observation or a reset in it."""
     if type(fields) is not dict:
         raise Rejected("malformed", f"message is {type(fields).__name__}; expected a map")
