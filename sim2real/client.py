@@ -62,7 +62,7 @@ class PolicyClient:
                 context = context or ssl.create_default_context()
                 self._socket = context.wrap_socket(self._socket, server_hostname=uri.host)
             self._shake_hands(token, deadline)
-            self.metadata = unpack(self._receive(deadline).data, _LARGEST_REPLY, _MOST_ENTRIES)
+            self.metadata = unpack(bytes(self._receive(deadline).data), _LARGEST_REPLY, _MOST_ENTRIES)
         except BaseException:
             self._socket.close()
             raise
@@ -105,9 +105,9 @@ class PolicyClient:
         while True:
             frame = self._receive(deadline)
             if frame.opcode is Opcode.BINARY:
-                reply: dict[str, Any] = unpack(frame.data, _LARGEST_REPLY, _MOST_ENTRIES)
+                reply: dict[str, Any] = unpack(bytes(frame.data), _LARGEST_REPLY, _MOST_ENTRIES)
             else:
-                reply = json.loads(frame.data)
+                reply = json.loads(bytes(frame.data))
             if reply.get("sequence") not in (None, self._sequence):
                 continue  # the answer to a request that was given up
             if "error" in reply:

@@ -6,21 +6,17 @@ import base64
 import binascii
 import hmac
 import ipaddress
-from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from sim2real.server.metrics import Metrics
 
 OPEN_PATH = "/healthz"  # says nothing but that the server answers
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-
-def access_control(
-    token: bytes | None, metrics: Metrics
-) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def access_control(token: bytes | None, metrics: Metrics) -> Middleware:
     """Middleware that answers 401 without the token, and 403 to what a browser sends on behalf of another site.
 
     The token comes as `Authorization: Bearer TOKEN`, as openpi's `Api-Key TOKEN` or as the password of HTTP Basic.

@@ -10,9 +10,10 @@ import ssl
 from importlib import metadata
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from sim2real.server.access import OPEN_PATH, Handler, access_control
+from sim2real.server.access import OPEN_PATH, access_control
 from sim2real.server.connections import Connections
 from sim2real.server.inference import Inference
 from sim2real.server.metrics import Metrics
@@ -25,6 +26,7 @@ from sim2real.server.status_page import status_page
 from sim2real.server.swapping import Swapper
 from sim2real.server.websocket import WebSocketEndpoint
 
+_KEEP_ALIVE = 30.0  # seconds between two requests over one HTTP connection
 _log = logging.getLogger("hgrpo.server")
 
 
@@ -73,11 +75,17 @@ class _Server:
         """Listen until told to stop, then let requests in flight finish."""
         settings, loop = self._settings, asyncio.get_running_loop()
         app = web.Application(client_max_size=settings.max_message_bytes)
-        patience = {"shutdown_timeout": settings.shutdown_timeout, "keepalive_timeout": 30.0}
         # what handlers do not foresee is logged below; what is no HTTP is answered with 400 and not worth a line
         quiet = logging.getLogger("hgrpo.server.http")
         quiet.setLevel(logging.CRITICAL)
-        runner = web.AppRunner(app, access_log=None, logger=quiet, handle_signals=False, **patience)
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            logger=quiet,
+            handle_signals=False,
+            shutdown_timeout=settings.shutdown_timeout,
+            keepalive_timeout=_KEEP_ALIVE,
+        )
         connections = Connections(runner, settings.max_connections, settings.request_timeout, self._metrics)
         app.middlewares.extend([connections.heard, _last_resort, access_control(self._token, self._metrics)])
         app.add_routes(self._routes(connections))
@@ -85,8 +93,13 @@ class _Server:
         await runner.setup()
         watching = asyncio.ensure_future(connections.watch())
         try:
-            tls = {} if context is None else {"ssl": context, "ssl_handshake_timeout": settings.request_timeout}
-            listening = await loop.create_server(connections.accept, settings.host, settings.port, **tls)
+            listening = await loop.create_server(
+                connections.accept,
+                settings.host,
+                settings.port,
+                ssl=context,
+                ssl_handshake_timeout=settings.request_timeout if context else None,
+            )
             stop = self._handle_signals(loop)
             self._announce(listening.sockets[0].getsockname()[1], context is not None)
             await stop.wait()

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
-from sim2real.server.access import Handler
 from sim2real.server.metrics import Metrics
 
 _PERIOD = 0.25  # seconds between two looks at the connections

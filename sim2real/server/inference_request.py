@@ -14,7 +14,7 @@ from sim2real.onnx_policy import INPUT_NAME, OUTPUT_NAME
 from sim2real.server.rejection import Rejected
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
-DATATYPES = {"FP32": np.dtype("<f4"), "FP64": np.dtype("<f8")}
+DATATYPES: dict[str, np.dtype[Any]] = {"FP32": np.dtype("<f4"), "FP64": np.dtype("<f8")}
 PARAMETERS = ("binary_data_output", "sequence_end", "sequence_id", "sequence_number", "sequence_start")
 
 _MOST_DIMENSIONS = 2
@@ -88,7 +88,7 @@ def _parameters(given: Any) -> dict[str, Any]:
     for name in given:
         if name not in PARAMETERS:
             raise Rejected("malformed", f"unknown parameter {name[:40]!r}; allowed: {', '.join(PARAMETERS)}")
-    values = {"binary_data_output": False, "sequence_start": False, "sequence_end": False} | given
+    values: dict[str, Any] = {"binary_data_output": False, "sequence_start": False, "sequence_end": False} | given
     for name in ("binary_data_output", "sequence_start", "sequence_end"):
         if type(values[name]) is not bool:
             raise Rejected("malformed", f"{name} is neither true nor false")
