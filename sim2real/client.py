@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import socket
 import ssl
 import time
 from types import TracebackType
@@ -12,17 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidHandshake, InvalidURI, ProtocolError
-from websockets.frames import Frame, Opcode
-from websockets.protocol import State
-from websockets.uri import parse_uri
 
 from sim2real.server.rejection import Rejected
 from sim2real.server.wire import pack, unpack
+from sim2real.websocket_connection import LARGEST_MESSAGE, WebSocketConnection
 
-_LARGEST_REPLY = 1 << 20
-_MOST_ENTRIES = 1 << 16
+_MOST_ENTRIES = 1 << 16  # of an observation in the metadata
 
 
 class Action(NamedTuple):
@@ -47,24 +40,15 @@ class PolicyClient:
     def __init__(
         self, url: str, token: str | None = None, timeout: float = 1.0, context: ssl.SSLContext | None = None
     ) -> None:
-        try:
-            uri = parse_uri(url)
-        except InvalidURI as error:
-            raise ValueError(f"{url!r} is no address of a policy server; expected ws://HOST:PORT/") from error
+        deadline = time.monotonic() + timeout
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self._timeout = timeout
         self._sequence = 0
-        self._protocol = ClientProtocol(uri, max_size=_LARGEST_REPLY)
-        deadline = time.monotonic() + timeout
-        self._socket = socket.create_connection((uri.host, uri.port), timeout=timeout)
+        self._connection = WebSocketConnection(url, headers, deadline, context)
         try:
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if uri.secure:
-                context = context or ssl.create_default_context()
-                self._socket = context.wrap_socket(self._socket, server_hostname=uri.host)
-            self._shake_hands(token, deadline)
-            self.metadata = unpack(bytes(self._receive(deadline).data), _LARGEST_REPLY, _MOST_ENTRIES)
+            self.metadata = unpack(self._connection.receive(deadline)[0], LARGEST_MESSAGE, _MOST_ENTRIES)
         except BaseException:
-            self._socket.close()
+            self.close()
             raise
 
     def infer(self, observation: ArrayLike) -> Action:
@@ -73,9 +57,8 @@ class PolicyClient:
         Raises Rejected for an observation that the server refuses, TimeoutError, ConnectionError.
         """
         reply = self._ask({"observation": np.asarray(observation)})
-        return Action(
-            reply["actions"][0], reply["version"], reply["limited"], 1e-3 * reply["server_timing"]["infer_ms"]
-        )
+        seconds = 1e-3 * reply["server_timing"]["infer_ms"]
+        return Action(reply["actions"][0], reply["version"], reply["limited"], seconds)
 
     def reset(self) -> None:
         """Make the server forget the previous action: the next one is not limited by it. Raises as `infer` does."""
@@ -83,11 +66,7 @@ class PolicyClient:
 
     def close(self) -> None:
         """End the connection; again does nothing."""
-        if self._protocol.state is State.OPEN:
-            self._protocol.send_close()
-            with contextlib.suppress(OSError):  # the other side has gone already
-                self._flush(time.monotonic() + self._timeout)
-        self._socket.close()
+        self._connection.close(time.monotonic() + self._timeout)
 
     def __enter__(self) -> PolicyClient:
         return self
@@ -97,65 +76,13 @@ class PolicyClient:
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         deadline = time.monotonic() + self._timeout
-        if self._protocol.state is not State.OPEN:
-            raise ConnectionResetError("the connection has ended; make another client")
         self._sequence += 1
-        self._protocol.send_binary(pack({**request, "sequence": self._sequence}))
-        self._flush(deadline)
+        self._connection.send(pack({**request, "sequence": self._sequence}), deadline)
         while True:
-            frame = self._receive(deadline)
-            if frame.opcode is Opcode.BINARY:
-                reply: dict[str, Any] = unpack(bytes(frame.data), _LARGEST_REPLY, _MOST_ENTRIES)
-            else:
-                reply = json.loads(bytes(frame.data))
+            data, is_text = self._connection.receive(deadline)
+            reply: dict[str, Any] = json.loads(data) if is_text else unpack(data, LARGEST_MESSAGE, _MOST_ENTRIES)
             if reply.get("sequence") not in (None, self._sequence):
                 continue  # the answer to a request that was given up
             if "error" in reply:
                 raise Rejected(reply["reason"], reply["error"])
             return reply
-
-    def _shake_hands(self, token: str | None, deadline: float) -> None:
-        request = self._protocol.connect()
-        if token is not None:
-            request.headers["Authorization"] = f"Bearer {token}"
-        self._protocol.send_request(request)
-        self._flush(deadline)
-        while self._protocol.state is State.CONNECTING and self._protocol.handshake_exc is None:
-            self._read(deadline)
-        if isinstance(self._protocol.handshake_exc, (InvalidHandshake, ProtocolError, EOFError)):
-            raise ConnectionRefusedError(f"the server refuses: {self._protocol.handshake_exc}")
-        self._frames = [event for event in self._protocol.events_received() if isinstance(event, Frame)]
-
-    def _receive(self, deadline: float) -> Frame:
-        """The next text or binary frame."""
-        while True:
-            while self._frames:
-                frame = self._frames.pop(0)
-                if frame.opcode in (Opcode.BINARY, Opcode.TEXT):
-                    return frame
-            if self._protocol.state is not State.OPEN:
-                raise ConnectionResetError(f"the server has ended the connection: {self._protocol.close_exc}")
-            self._read(deadline)
-            self._frames += [event for event in self._protocol.events_received() if isinstance(event, Frame)]
-            self._flush(deadline)  # pongs
-
-    def _read(self, deadline: float) -> None:
-        self._socket.settimeout(_left(deadline))
-        data = self._socket.recv(65536)
-        if data:
-            self._protocol.receive_data(data)
-        else:
-            self._protocol.receive_eof()
-
-    def _flush(self, deadline: float) -> None:
-        for data in self._protocol.data_to_send():
-            if data:
-                self._socket.settimeout(_left(deadline))
-                self._socket.sendall(data)
-
-
-def _left(deadline: float) -> float:
-    left = deadline - time.monotonic()
-    if left <= 0.0:
-        raise TimeoutError("the policy server did not answer in time")
-    return left

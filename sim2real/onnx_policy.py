@@ -82,12 +82,13 @@ class OnnxPolicy:
         if np.count_nonzero(np.isfinite(array)) != array.size:
             self._refuse_non_finite(given, array)
         if array.ndim == 2:
-            return self._run(array)
-        return self._run(array.reshape(1, -1)).reshape(-1)
+            return self.run(array)
+        return self.run(array.reshape(1, -1)).reshape(-1)
 
-    def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Action (B, A) of observations (B, O), finite and float32, that were checked already."""
         if self.takes_one_row and len(batch) != 1:
-            rows = [self._run(row) for row in np.split(batch, len(batch))] if len(batch) else []
+            rows = [self.run(row) for row in np.split(batch, len(batch))] if len(batch) else []
             return np.concatenate(rows) if rows else np.zeros((0, self.spec.action_size), np.float32)
         action: NDArray[np.float32] = self._session.run(_OUTPUTS, {INPUT_NAME: batch})[0]
         return action

@@ -111,12 +111,14 @@ class ActionGuard:
 
         Raises Rejected where the policy's action is not finite.
         """
-        if np.count_nonzero(np.isfinite(action)) != action.size:
-            raise Rejected("action", f"the policy's action is not finite; safe action: {list(self._spec.safe_action)}")
         allowed = np.minimum(np.maximum(action, self._low), self._high)
         if self._step is not None and previous is not None:
             allowed = np.minimum(np.maximum(allowed, previous - self._step), previous + self._step)
-        return allowed, bool(np.count_nonzero(allowed != action))
+        if np.count_nonzero(allowed == action) == action.size:  # finite, then: bounds are, and NaN equals nothing
+            return allowed, False
+        if np.count_nonzero(np.isfinite(action)) != action.size:
+            raise Rejected("action", f"the policy's action is not finite; safe action: {list(self._spec.safe_action)}")
+        return allowed, True
 
 
 def _inwards(bounds: tuple[float, ...], direction: float) -> Single:

@@ -46,7 +46,7 @@ class Inference:
         version = served.version(number)
         batch = version.observations.one(observation)
         before = time.perf_counter()
-        wanted = version.policy(batch)
+        wanted = version.policy.run(batch)
         seconds = time.perf_counter() - before
         action, limited = version.actions.limit(wanted, history.previous)
         answer = Answer(action, version.number, limited, seconds)
@@ -65,7 +65,7 @@ class Inference:
         if not 1 <= len(batch) <= most:
             raise Rejected("too_large", f"{len(batch)} observations in one request; allowed: 1 to {most}")
         before = time.perf_counter()
-        wanted = version.policy(batch)
+        wanted = version.policy.run(batch)
         seconds = time.perf_counter() - before
         action, limited = version.actions.limit(wanted, None)
         answer = Answer(action, version.number, limited, seconds)

@@ -1,0 +1,110 @@
+"""A client's WebSocket connection for a control loop: blocking, without threads, and with a deadline on every call."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import time
+
+from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidHandshake, InvalidURI, ProtocolError
+from websockets.frames import Frame, Opcode
+from websockets.protocol import State
+from websockets.uri import parse_uri
+
+LARGEST_MESSAGE = 1 << 20  # bytes
+
+
+class WebSocketConnection:
+    """Connection to a URL ws://... or wss://...; deadlines are of time.monotonic(), in seconds.
+
+    Raises ValueError for what is no URL, ConnectionError where nobody listens or the server refuses, TimeoutError at
+    the deadline.
+    """
+
+    def __init__(
+        self, url: str, headers: dict[str, str], deadline: float, context: ssl.SSLContext | None = None
+    ) -> None:
+        try:
+            uri = parse_uri(url)
+        except InvalidURI as error:
+            raise ValueError(f"{url!r} is no address of a WebSocket; expected ws://HOST:PORT/") from error
+        self._protocol = ClientProtocol(uri, max_size=LARGEST_MESSAGE)
+        self._frames: list[Frame] = []
+        self._socket = socket.create_connection((uri.host, uri.port), timeout=_left(deadline))
+        try:
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if uri.secure:
+                context = context or ssl.create_default_context()
+                self._socket = context.wrap_socket(self._socket, server_hostname=uri.host)
+            self._shake_hands(headers, deadline)
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def send(self, data: bytes, deadline: float) -> None:
+        """Send one binary message; raises ConnectionError, TimeoutError."""
+        if self._protocol.state is not State.OPEN:
+            raise ConnectionResetError("the connection has ended; make another one")
+        self._protocol.send_binary(data)
+        self._flush(deadline)
+
+    def receive(self, deadline: float) -> tuple[bytes, bool]:
+        """The next message, and whether it is a text; raises ConnectionError, TimeoutError.
+
+        A message that is not whole at the deadline is not lost: a later call returns it.
+        """
+        while True:
+            while self._frames:
+                frame = self._frames.pop(0)
+                if frame.opcode in (Opcode.BINARY, Opcode.TEXT) and frame.fin:
+                    return bytes(frame.data), frame.opcode is Opcode.TEXT
+                if frame.opcode is Opcode.CONT or not frame.fin:
+                    raise ConnectionAbortedError("the server sends messages in parts, which it was not asked to")
+            if self._protocol.state is not State.OPEN:
+                raise ConnectionResetError(f"the server has ended the connection: {self._protocol.close_exc}")
+            self._read(deadline)
+            self._frames += [event for event in self._protocol.events_received() if isinstance(event, Frame)]
+            self._flush(deadline)  # answers to pings
+
+    def close(self, deadline: float) -> None:
+        """Say goodbye and end the connection; again does nothing."""
+        if self._protocol.state is State.OPEN:
+            self._protocol.send_close()
+            with contextlib.suppress(OSError):  # the other side has gone already
+                self._flush(deadline)
+        self._socket.close()
+
+    def _shake_hands(self, headers: dict[str, str], deadline: float) -> None:
+        request = self._protocol.connect()
+        for name, value in headers.items():
+            request.headers[name] = value
+        self._protocol.send_request(request)
+        self._flush(deadline)
+        while self._protocol.state is State.CONNECTING and self._protocol.handshake_exc is None:
+            self._read(deadline)
+        if isinstance(self._protocol.handshake_exc, (InvalidHandshake, ProtocolError, EOFError)):
+            raise ConnectionRefusedError(f"the server refuses: {self._protocol.handshake_exc}")
+        self._frames = [event for event in self._protocol.events_received() if isinstance(event, Frame)]
+
+    def _read(self, deadline: float) -> None:
+        self._socket.settimeout(_left(deadline))
+        data = self._socket.recv(65536)
+        if data:
+            self._protocol.receive_data(data)
+        else:
+            self._protocol.receive_eof()
+
+    def _flush(self, deadline: float) -> None:
+        for data in self._protocol.data_to_send():
+            if data:
+                self._socket.settimeout(_left(deadline))
+                self._socket.sendall(data)
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0.0:
+        raise TimeoutError("no answer in time")
+    return left
