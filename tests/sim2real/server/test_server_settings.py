@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from served import Server
 
 from hgrpo_control.cli import main
 from sim2real.server.settings import ServerSettings
@@ -53,7 +54,7 @@ def test_numbers_out_of_range_are_refused(fields: dict[str, object]) -> None:
 
 
 def test_the_command_line_says_what_is_wrong_in_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], policy_files: tuple[Path, Path]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], policy_files: tuple[Path, Path], server: Server
 ) -> None:
     (tmp_path / "broken.onnx").write_bytes(b"broken")
     one = str(policy_files[0])
@@ -63,6 +64,8 @@ def test_the_command_line_says_what_is_wrong_in_one_line(
         ((str(tmp_path / "broken.onnx"),), "damaged"),
         ((one, one), "two policies are named 'one'"),
         ((f"a/b={one}",), "policy name 'a/b'"),
+        ((one, "--port", str(server.port)), "address already in use"),
+        ((one, "--token-file", str(tmp_path / "no token")), "No such file"),
         ((), "no policy to serve"),
     ):
         assert main(["serve", *words]) == 2
