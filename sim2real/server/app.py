@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import ssl
@@ -101,6 +102,8 @@ class _Server:
                 ssl_handshake_timeout=settings.request_timeout if context else None,
             )
             stop = self._handle_signals(loop)
+            gc.collect()
+            gc.freeze()  # what lives as long as the server is not looked at again in the middle of a request
             self._announce(listening.sockets[0].getsockname()[1], context is not None)
             await stop.wait()
             listening.close()
