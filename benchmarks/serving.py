@@ -86,7 +86,7 @@ def measure_all(policy: Path, clients: list[int], seconds: float) -> list[dict[s
 
 
 def bare_call(what: str, policy: Path, seconds: float, pause: float) -> dict[str, Any]:
-    """onnxruntime alone, called by one thread in a loop, with a pause in seconds before each call that is not counted."""
+    """onnxruntime alone, called in a loop by one thread after a pause in seconds, which is not counted."""
     observation = observation_for(policy)[np.newaxis]
     session = open_session(policy.read_bytes())
     durations = repeat(lambda: session.run(["action"], {"observation": observation}), seconds, pause)
