@@ -25,9 +25,9 @@ COMMANDS: dict[str, Command] = {
         "DIR --to PHYSICS [--video ...]", "fly a policy in another physics: mujoco, gym-pybullet-drones"
     ),
     "export": Command("DIR [--onnx] [--c NAME ...]", "write a trained policy as ONNX, as C, for a Crazyflie"),
-    "serve": Command("POLICY.onnx ... [--port P ...]", "answer observations over WebSocket and HTTP"),
     "inspect": Command("FILE", "what an exported ONNX file takes, gives and was measured at"),
     "fly": Command("FILE --target TARGET [...]", "fly an exported file: simulated, mavlink, crazyflie"),
+    "serve": Command("POLICY.onnx ... [--port P ...]", "answer observations over WebSocket and HTTP"),
     "check": Command("ENV [--states K ...]", "branch and replay an environment: is it exact?"),
     "compare": Command("DIR DIR ...", "learning curves and a table of several runs"),
     "diagnose": Command("DIR [--roots E ...]", "variance and bias of every estimator's policy gradient"),

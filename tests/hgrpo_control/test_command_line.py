@@ -175,8 +175,8 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         (("trian",), "unknown command 'trian'; did you mean 'train'?"),
         (
             ("fly",),
-            "unknown command 'fly'; allowed: tasks, train, evaluate, transfer, export, inspect, check, compare, "
-            "diagnose",
+            "unknown command 'fly'; allowed: tasks, train, evaluate, transfer, export, inspect, serve, check, "
+            "compare, diagnose",
         ),
         (("tasks", "all"), "hgrpo tasks takes no arguments; given all"),
         (("train", "hybrid", "quadrotor-hover"), "unknown algorithm 'hybrid'; did you mean 'hybrid-grpo'?"),
