@@ -188,7 +188,7 @@ ASKING = {"echo": ask_echo, "websocket": ask_websocket, "client": ask_client, "h
 
 
 def observation_for(policy: Path) -> NDArray[np.float32]:
-    """An observation (O,) of the policy's own golden vectors."""
+    """An observation (O,) of the policy's own golden pairs."""
     pairs = json.loads(OnnxPolicy(policy).metadata["golden_pairs"])
     return np.array(pairs[-1]["observation"], np.float32)
 

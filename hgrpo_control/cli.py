@@ -15,6 +15,8 @@ class Command(NamedTuple):
 
     usage: str
     purpose: str
+    extra: str = "train"
+    """What to install for it: pip install 'hgrpo-control[EXTRA]'."""
 
 
 COMMANDS: dict[str, Command] = {
@@ -25,9 +27,9 @@ COMMANDS: dict[str, Command] = {
         "DIR --to PHYSICS [--video ...]", "fly a policy in another physics: mujoco, gym-pybullet-drones"
     ),
     "export": Command("DIR [--onnx] [--c NAME ...]", "write a trained policy as ONNX, as C, for a Crazyflie"),
-    "inspect": Command("FILE", "what an exported ONNX file takes, gives and was measured at"),
-    "fly": Command("FILE --target TARGET [...]", "fly an exported file: simulated, mavlink, crazyflie"),
-    "serve": Command("POLICY.onnx ... [--port P ...]", "answer observations over WebSocket and HTTP"),
+    "inspect": Command("FILE", "what an exported ONNX file takes, gives and was measured at", "deploy"),
+    "fly": Command("FILE --target TARGET [...]", "fly an exported file: simulated, mavlink, crazyflie", "deploy"),
+    "serve": Command("POLICY.onnx ... [--port P ...]", "answer observations over WebSocket and HTTP", "serve"),
     "check": Command("ENV [--states K ...]", "branch and replay an environment: is it exact?"),
     "compare": Command("DIR DIR ...", "learning curves and a table of several runs"),
     "diagnose": Command("DIR [--roots E ...]", "variance and bias of every estimator's policy gradient"),
@@ -50,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"hgrpo: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
-        print(f"hgrpo: {words[0]} needs {error.name}: pip install 'hgrpo-control[train]'", file=sys.stderr)
+        extra = COMMANDS[words[0]].extra
+        print(f"hgrpo: {words[0]} needs {error.name}: pip install 'hgrpo-control[{extra}]'", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

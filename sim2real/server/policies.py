@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from policies.spec import PolicySpec
+from sim2real import metadata
 from sim2real.onnx_policy import OnnxPolicy, OnnxPolicyError
 from sim2real.server.guards import ActionGuard, ObservationGuard, observation_range
 from sim2real.server.rejection import Rejected
@@ -20,7 +21,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 class Version(NamedTuple):
-    """One loaded file that has passed its golden vectors, with its guards."""
+    """One loaded file that has passed its golden pairs, with its guards."""
 
     number: str
     policy: OnnxPolicy
@@ -64,7 +65,7 @@ class ServedPolicy:
         raise Rejected("unknown_version", f"policy {self.name!r} has no version {number[:20]!r}; {self.numbers}")
 
     def read(self) -> OnnxPolicy:
-        """The file as it is now, once it reproduces its golden vectors; slow, and changes nothing.
+        """The file as it is now, once it reproduces its golden pairs; slow, and changes nothing.
 
         Raises OnnxPolicyError for a broken file and one whose interface is another than the active version's.
         """
@@ -135,8 +136,9 @@ def describe(served: ServedPolicy, settings: ServerSettings) -> dict[str, Any]:
         "version": version.number,
         "versions": served.numbers,
         **{name: spec[name] for name in interface},
-        "checkpoint_sha256": version.policy.metadata["checkpoint_sha256"],
-        "producer_version": version.policy.metadata["producer_version"],
+        "action_type": metadata.action_type(version.policy.spec),
+        "action_history": version.policy.spec.action_history,
+        **{name: version.policy.metadata[name] for name in ("precision", "checkpoint_sha256", "producer_version")},
         "observation_range": None if allowed is None else [bound.tolist() for bound in allowed],
         "slew": settings.slew,
     }

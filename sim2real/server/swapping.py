@@ -22,7 +22,7 @@ class Swapper:
     async def load(self, served: ServedPolicy) -> str:
         """Serve the policy's file as it is now; returns the new version's number.
 
-        Raises ValueError, and what was served stays, unless the file passes its golden vectors with the same interface.
+        Raises ValueError, and what was served stays, unless the file passes its golden pairs with the same interface.
         """
         async with self._one_at_a_time:
             try:

@@ -277,6 +277,21 @@ def test_the_shell_sees_the_status_and_one_line() -> None:
     assert done.stderr == "hgrpo: unknown command 'trian'; did you mean 'train'?\n"
 
 
+@pytest.mark.parametrize(
+    ("command", "missing", "extra"),
+    [("serve", "aiohttp", "serve"), ("inspect", "onnxruntime", "deploy"), ("tasks", "torch", "train")],
+)
+def test_a_command_names_the_extra_that_it_needs(command: str, missing: str, extra: str) -> None:
+    words = [command] if command == "tasks" else [command, "policy.onnx"]
+    program = (
+        f"import sys; sys.modules[{missing!r}] = None; from hgrpo_control.cli import main; sys.exit(main({words}))"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    done = subprocess.run((sys.executable, "-c", program), env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"hgrpo: {command} needs {missing}: pip install 'hgrpo-control[{extra}]'\n"
+
+
 def test_a_film_that_cannot_be_drawn_is_refused_before_any_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

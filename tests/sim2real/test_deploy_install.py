@@ -62,8 +62,11 @@ def test_flies_and_inspects_without_torch(python: Path, tmp_path: Path) -> None:
     assert "drone preset" in shown.stdout
 
 
-def test_training_says_what_it_needs(python: Path, tmp_path: Path) -> None:
-    refused = run(python.with_name("hgrpo"), "train", "ppo", "quadrotor-hover", cwd=tmp_path)
+@pytest.mark.parametrize(
+    ("words", "extra"), [(("train", "ppo", "quadrotor-hover"), "train"), (("serve", "policy.onnx"), "serve")]
+)
+def test_other_commands_say_what_they_need(python: Path, tmp_path: Path, words: tuple[str, ...], extra: str) -> None:
+    refused = run(python.with_name("hgrpo"), *words, cwd=tmp_path)
     assert refused.returncode == 2
-    assert refused.stderr.strip().endswith("pip install 'hgrpo-control[train]'")
+    assert refused.stderr.strip().endswith(f"pip install 'hgrpo-control[{extra}]'")
     assert refused.stderr.count("\n") == 1

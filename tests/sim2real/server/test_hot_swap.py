@@ -86,7 +86,7 @@ def break_weights(path: Path) -> None:
     onnx.save(model, path)
 
 
-@pytest.mark.parametrize("fault", ["garbage", "truncated", "missing", "golden vectors", "other interface"])
+@pytest.mark.parametrize("fault", ["garbage", "truncated", "missing", "golden pairs", "other interface"])
 def test_a_broken_file_changes_nothing(
     flight: Flight, policy_files: tuple[Path, Path], one: OnnxPolicy, fault: str
 ) -> None:
@@ -101,7 +101,7 @@ def test_a_broken_file_changes_nothing(
                 flight.path.write_bytes(policy_files[1].read_bytes()[:-100])
             case "missing":
                 flight.path.unlink()
-            case "golden vectors":
+            case "golden pairs":
                 break_weights(flight.path)
             case "other interface":
                 write_policy(flight.path, spec=replace(SPEC, observation=(*SPEC.observation[:2], Entry("p", "rad/s"))))
