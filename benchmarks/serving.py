@@ -1,6 +1,7 @@
 """Latency and throughput of the policy server at batch 1, beside a bare onnxruntime call and a bare WebSocket echo.
 
     python benchmarks/serving.py [--policy POLICY.onnx] [--clients 1 4 16] [--seconds 5] [--out FOLDER]
+    python benchmarks/serving.py --soak 600 [--policy POLICY.onnx]
 
 Every client is a process of its own that asks again as soon as it is answered. The echo is a WebSocket server in the
 same library that sends a request's bytes back, asked by the same client code as `websocket`, with bytes that are packed
@@ -9,7 +10,8 @@ already: they differ in what the server does. `client` is our own client as a wh
 echo plus twice the bare call.
 Prints a Markdown table, and writes `serving.md` and `serving.json` with --out. Without --policy one with two hidden
 layers of 64 units is made. A call after a pause of 0.2 ms is what a call costs a process that has just been woken, as a
-server is; the target is judged by the call without one.
+server is; the target is judged by the call without one. --soak measures something else instead: four clients that ask
+at 100 Hz.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from serving_soak import soak
 
 from sim2real.client import PolicyClient
 from sim2real.onnx_policy import OnnxPolicy, open_session
@@ -55,9 +58,15 @@ def main() -> None:
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 4, 16])
     parser.add_argument("--seconds", type=float, default=5.0, help="per figure")
     parser.add_argument("--out", type=Path, help="folder of the results")
+    parser.add_argument("--soak", type=float, help="instead: seconds of control at 100 Hz by four clients")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         policy = given.policy or make_policy(Path(folder) / "policy.onnx")
+        if given.soak:
+            with Process("serve", str(policy)) as server:
+                for name, value in soak(server.port, server.pid, observation_for(policy), given.soak).items():
+                    print(f"{name:>24}  {value:.6g}")
+            return
         results = measure_all(policy, given.clients, given.seconds)
     origin = {
         "command": " ".join(["python", "benchmarks/serving.py", *sys.argv[1:]]),
@@ -221,6 +230,7 @@ class Process:
     def __init__(self, *words: str) -> None:
         self._process = subprocess.Popen([sys.executable, __file__, *words], stdout=subprocess.PIPE, text=True)
         assert self._process.stdout
+        self.pid = self._process.pid
         for line in self._process.stdout:
             if match := re.search(r"serving at http://127.0.0.1:(\d+)/", line):
                 self.port = int(match[1])
