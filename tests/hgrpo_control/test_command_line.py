@@ -174,8 +174,8 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     [
         (("trian",), "unknown command 'trian'; did you mean 'train'?"),
         (
-            ("fly",),
-            "unknown command 'fly'; allowed: tasks, train, evaluate, transfer, export, inspect, serve, check, "
+            ("swim",),
+            "unknown command 'swim'; allowed: tasks, train, evaluate, transfer, export, inspect, fly, serve, check, "
             "compare, diagnose",
         ),
         (("tasks", "all"), "hgrpo tasks takes no arguments; given all"),
