@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.clock import Clock
-from sim2real.target import Policy
+from sim2real.target import NoAction, Policy
 
-NO_ACTION = (TimeoutError, ConnectionError)
+NO_ACTION = (NoAction, TimeoutError, ConnectionError)
 """What means "no action this tick" when a policy raises it."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,16 @@ from policies.spec import PolicySpec
 from sim2real.target import Policy
 
 
+class Connection(Policy, Protocol):
+    """A policy that holds a connection."""
+
+    def close(self) -> None:
+        """End it; again does nothing."""
+        ...
+
+
 class Reconnecting:
-    """The policy that `connect` gives; after a ConnectionError it is connected to anew when it is next asked.
+    """The policy that `connect` gives; after a ConnectionError it is closed, and connected to anew when next asked.
 
     `connect` raises ConnectionError or TimeoutError where there is nobody to connect to, and both pass through: to the
     loop that is "no action this tick". It may block, so such a policy belongs into a Worker. Raises ValueError where
@@ -22,9 +30,9 @@ class Reconnecting:
 
     spec: PolicySpec
 
-    def __init__(self, connect: Callable[[], Policy]) -> None:
+    def __init__(self, connect: Callable[[], Connection]) -> None:
         self._connect = connect
-        self._policy: Policy | None = connect()
+        self._policy: Connection | None = connect()
         self.spec = self._policy.spec
 
     def __call__(self, observation: NDArray[np.float32], /) -> NDArray[Any]:
@@ -32,10 +40,17 @@ class Reconnecting:
         if self._policy is None:
             policy = self._connect()
             if policy.spec != self.spec:
+                policy.close()
                 raise ValueError(f"the policy for {self.spec.task!r} came back as another, for {policy.spec.task!r}")
             self._policy = policy
         try:
             return self._policy(observation)
         except ConnectionError:
-            self._policy = None
+            self.close()
             raise
+
+    def close(self) -> None:
+        """End the connection, if there is one; the next question makes another."""
+        if self._policy is not None:
+            self._policy.close()
+            self._policy = None

@@ -6,8 +6,8 @@ one whose deadline still lies ahead is run late. So there is at most one tick pe
 for by a burst.
 
 These count as "no valid action", a miss (watchdog.py): a skipped slot; no observation, one of another size, one that is
-not finite or older than `max_age`; a policy that raises TimeoutError or ConnectionError; an action that comes after the
-deadline, is not finite or lies outside the bounds. Any other exception ends the flight, after `stop`.
+not finite or older than `max_age`; a policy that raises NoAction, TimeoutError or ConnectionError; an action that
+comes after the deadline, is not finite or lies outside the bounds. Any other exception ends the flight, after `stop`.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from policies.spec import PolicySpec
 class Policy(Protocol):
     """Whatever gives an action (A,) for an observation (O,), both in the units of its spec.
 
-    TimeoutError and ConnectionError mean "no action this tick", which is a miss like any other; the policy is asked
-    again at the next one. Any other exception ends the flight, since nobody knows what it means.
+    NoAction, TimeoutError and ConnectionError mean "no action this tick", which is a miss like any other; the policy is
+    asked again at the next one. Any other exception ends the flight, since nobody knows what it means.
     """
 
     @property
@@ -63,6 +63,10 @@ class Target(Protocol):
         That includes a `start` that failed.
         """
         ...
+
+
+class NoAction(Exception):
+    """Raised by a policy that has no action for this observation; the message says why."""
 
 
 class TargetError(RuntimeError):

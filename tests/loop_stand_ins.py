@@ -24,7 +24,7 @@ class ScriptedPolicy:
     called."""
 
     def __init__(self, script: Callable[[int], Any], spec: PolicySpec = SPEC) -> None:
-        self.spec, self.script, self.calls = spec, script, 0
+        self.spec, self.script, self.calls, self.closings = spec, script, 0, 0
 
     def __call__(self, observation: NDArray[np.float32], /) -> NDArray[Any]:
         outcome = self.script(self.calls)
@@ -34,6 +34,9 @@ class ScriptedPolicy:
         if isinstance(outcome, Exception):
             raise outcome
         return np.array([outcome])
+
+    def close(self) -> None:
+        self.closings += 1
 
 
 class ScriptedTarget:

@@ -70,8 +70,8 @@ def write_policy(path: Path, seed: int = 0, spec: PolicySpec = SPEC) -> Path:
 class Server:
     """`hgrpo serve` in a process that cannot import torch; ready once constructed."""
 
-    def __init__(self, *words: str | Path) -> None:
-        command = [sys.executable, "-c", _WITHOUT_TORCH, *map(str, words), "--port", "0"]
+    def __init__(self, *words: str | Path, port: int = 0) -> None:
+        command = [sys.executable, "-c", _WITHOUT_TORCH, *map(str, words), "--port", str(port)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -16,7 +19,8 @@ from sim2real.watchdog import WatchdogOptions
 if TYPE_CHECKING:
     from policies.spec import PolicySpec
     from sim2real.clock import Clock
-    from sim2real.target import Target
+    from sim2real.reconnecting import Reconnecting
+    from sim2real.target import Policy, Target
 
 EXTRAS = {"simulated": "train", "mavlink": "mavlink", "crazyflie": "crazyflie"}
 
@@ -25,12 +29,16 @@ EXTRAS = {"simulated": "train", "mavlink": "mavlink", "crazyflie": "crazyflie"}
 class FlyOptions:
     """Fly an exported policy at its rate, on a schedule, under a watchdog; docs/flying.md has every target."""
 
-    policy: tyro.conf.Positional[Path]
-    """ONNX file that `hgrpo export` wrote."""
+    policy: tyro.conf.Positional[str]
+    """ONNX file that `hgrpo export` wrote, or ws://HOST:PORT/ or wss://... of a server: `hgrpo serve`."""
     target: Literal["simulated", "mavlink", "crazyflie"]
     """What flies."""
     seconds: float = math.inf
     """When to stop [s]; without it, Ctrl-C does."""
+    token_file: Path | None = None
+    """File with the token that the server asks for."""
+    certificate: Path | None = None
+    """wss: certificate to trust besides the system's, such as the server's own."""
     record: Path | None = None
     """Write time, observation, action and state of the watchdog of every tick into a new .npz file."""
     watchdog: WatchdogOptions = field(default_factory=WatchdogOptions)
@@ -68,6 +76,11 @@ class FlyOptions:
     fast: bool = False
     """simulated: as fast as it goes instead of in real time."""
 
+    @property
+    def served(self) -> bool:
+        """Whether the policy is a server's."""
+        return self.policy.startswith(("ws://", "wss://"))
+
 
 def run(words: list[str]) -> int:
     """`hgrpo fly POLICY.onnx --target TARGET [options]`; returns 0, and 1 if the watchdog ended the flight."""
@@ -78,31 +91,68 @@ def run(words: list[str]) -> int:
         raise UsageError(f"--fast is for --target simulated; a vehicle flies in real time; given {options.target}")
     from sim2real.clock import MonotonicClock, SteppedClock
     from sim2real.flight_record import FlightRecord
-    from sim2real.onnx_policy import OnnxPolicy
     from sim2real.runtime import LoopOptions, fly
 
-    policy = OnnxPolicy(options.policy)
-    clock: Clock = SteppedClock() if options.fast else MonotonicClock(options.spin_seconds)
-    loop = LoopOptions(
-        seconds=options.seconds,
-        max_age=options.max_age,
-        safe_action=options.safe_action,
-        watchdog=options.watchdog,
-    )
-    target = _make_target(options, policy.spec, clock)
-    record = None if options.record is None else FlightRecord(policy.spec)
-    try:
-        flight = fly(policy, target, loop, clock, record)
-    finally:
-        if record is not None and options.record is not None:
-            record.write(options.record)
-            print(f"record: {options.record}")
+    with _opened(options) as policy:
+        clock: Clock = SteppedClock() if options.fast else MonotonicClock(options.spin_seconds)
+        loop = LoopOptions(
+            seconds=options.seconds,
+            max_age=options.max_age,
+            safe_action=options.safe_action,
+            worker=options.served and not options.fast,  # a stepped clock stands still while the server is asked
+            watchdog=options.watchdog,
+        )
+        target = _make_target(options, policy.spec, clock)
+        record = None if options.record is None else FlightRecord(policy.spec)
+        try:
+            flight = fly(policy, target, loop, clock, record)
+        finally:
+            if record is not None and options.record is not None:
+                record.write(options.record)
+                print(f"record: {options.record}")
     print(f"ended: {flight.reason}")
     summary = getattr(target, "summary", None)
     if summary is not None:
         print(summary())
     print(flight.statistics.table())
     return 1 if flight.stopped_by_watchdog else 0
+
+
+@contextmanager
+def _opened(options: FlyOptions) -> Iterator[Policy]:
+    """The policy of a file, or of a server for as long as the context lasts."""
+    if not options.served:
+        yield _load(options)
+        return
+    connection = _connect(options)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _load(options: FlyOptions) -> Policy:
+    """The exported file; raises UsageError for what only a server needs."""
+    from sim2real.onnx_policy import OnnxPolicy
+
+    if options.token_file is not None or options.certificate is not None:
+        raise UsageError(f"--token-file and --certificate are for a server, ws://HOST:PORT/; given {options.policy}")
+    return OnnxPolicy(options.policy)
+
+
+def _connect(options: FlyOptions) -> Reconnecting:
+    """The policy of a server, connected to again whenever it has gone."""
+    try:
+        from sim2real.reconnecting import Reconnecting
+        from sim2real.remote_policy import RemotePolicy
+    except ModuleNotFoundError as error:
+        raise UsageError(f"a server needs {error.name}: pip install 'hgrpo-control[serve]'") from error
+    token = None if options.token_file is None else options.token_file.read_text(encoding="utf-8").strip()
+    context = None
+    if options.certificate is not None:
+        context = ssl.create_default_context()
+        context.load_verify_locations(options.certificate)
+    return Reconnecting(lambda: RemotePolicy(options.policy, token, context=context))
 
 
 def _make_target(options: FlyOptions, spec: PolicySpec, clock: Clock) -> Target:
