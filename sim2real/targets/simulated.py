@@ -20,6 +20,8 @@ from sim2real.target import Reading, TargetEnded, TargetError
 MOST_BEHIND = 1.0
 """How far the simulator may fall behind the clock [s] before it gives up what it cannot make up for."""
 
+_TRIALS = 5
+
 
 class Episode(NamedTuple):
     """One that ended."""
@@ -62,9 +64,18 @@ class SimulatedTarget:
         self._start, self._steps = math.nan, 0
 
     def start(self) -> None:
-        """Begin the first episode, after a step on trial: a first step takes longer than those that follow."""
+        """Begin the first episode, after a few steps on trial, of which the first takes longer than those that follow.
+
+        Raises TargetError where the clock is one that runs and a step takes longer than the period.
+        """
         self._begin()
-        advance(self.simulator, self._running, self._action)
+        period = 1.0 / self.simulator.spec.control_hz
+        step = min(self._time_of_a_step() for _ in range(_TRIALS))
+        if step > period:
+            raise TargetError(
+                f"a step of {self.simulator.spec.name} takes {1e3 * step:.1f} ms here, longer than its period of "
+                f"{1e3 * period:.1f} ms, so it cannot be flown in real time; --fast flies it as fast as it goes"
+            )
 
     def read(self) -> Reading:
         """The simulator's own observation, as of the last step; raises TargetEnded after the last episode."""
@@ -79,6 +90,12 @@ class SimulatedTarget:
         for _ in range(behind):
             self._step()
         return Reading(self._observation, now)
+
+    def _time_of_a_step(self) -> float:
+        """Seconds by the loop's clock."""
+        before = self._clock.now()
+        advance(self.simulator, self._running, self._action)
+        return self._clock.now() - before
 
     def apply(self, action: NDArray[np.float64], /) -> None:
         """Fly on under this action."""

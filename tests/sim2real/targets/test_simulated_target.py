@@ -118,6 +118,24 @@ def test_other_tasks_are_refused(policy: ActorCritic, task: str, options: dict[s
         SimulatedTarget(policy.spec, SteppedClock(), task, options)
 
 
+class PassingClock(SteppedClock):
+    """Between two looks at it a time passes."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds, self.time = seconds, 0.0
+
+    def now(self) -> float:
+        self.time += self.seconds
+        return self.time
+
+
+def test_a_simulator_that_is_slower_than_its_period_is_not_flown_in_real_time(policy: ActorCritic) -> None:
+    SimulatedTarget(policy.spec, PassingClock(0.009)).start()
+    with pytest.raises(TargetError, match=r"takes 11\.0 ms here, longer than its period of 10\.0 ms.*--fast"):
+        SimulatedTarget(policy.spec, PassingClock(0.011)).start()
+
+
 @pytest.fixture(scope="module")
 def exported(policy: ActorCritic, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("exported") / "policy.onnx"
