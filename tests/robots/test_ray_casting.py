@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 from torch import Tensor
@@ -155,6 +155,7 @@ def surface_distance(points: Tensor, centre: Tensor, radius: Tensor) -> Tensor:
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 10**6), dimensions=st.sampled_from([2, 3]))
+@example(seed=2510, dimensions=2)
 def test_a_ray_ends_on_the_first_surface_it_meets(seed: int, dimensions: int) -> None:
     """Its end lies on a surface, and no earlier point is inside; one that reaches nothing stays outside for 50 m."""
     origin, direction, centre, radius = scene(seed)
@@ -164,7 +165,7 @@ def test_a_ray_ends_on_the_first_surface_it_meets(seed: int, dimensions: int) ->
     inside = surface_distance(origin[:dimensions].unsqueeze(1), centre, radius) < 0.0
     assert torch.equal(reach == 0.0, inside.expand_as(reach))
     end = origin.unsqueeze(1) + direction * reach.clamp_max(50.0)
-    hits = reach.isfinite() & (reach > 0.0)
+    hits = (reach > 0.0) & (reach < 50.0)  # nearly upright rays meet a column further away than that
     on_surface = surface_distance(end[:dimensions], centre, radius)[hits]
     torch.testing.assert_close(on_surface, torch.zeros_like(on_surface), rtol=0, atol=1e-7)
     for share in np.linspace(0.0, 0.999, 40):
