@@ -16,7 +16,7 @@ import pybullet
 from gym_pybullet_drones import envs
 from gym_pybullet_drones.utils.enums import ActionType, ObservationType
 
-from robots.adapters.drones.state import WorkerRow
+from robots.adapters.drones.row import WorkerRow
 
 _PARKED = 100.0  # m, above the ground
 _MEMORY = ("last_rpy", "last_pos_e", "integral_pos_e", "last_rpy_e", "integral_rpy_e")

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import weakref
+from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -37,12 +38,11 @@ def require_drones() -> None:
 
 
 class Crew:
-    """`workers` processes, each with what the arguments of worker.py ask for; they end with this object or with this
-    process."""
+    """`workers` processes, each with what start_worker.py takes as arguments; they end with this object or process."""
 
     def __init__(self, workers: int, *arguments: str) -> None:
         require_drones()
-        command = (sys.executable, "-m", "robots.adapters.drones.worker", *arguments)
+        command = (sys.executable, str(Path(__file__).with_name("start_worker.py")), *arguments)
         paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
         environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
         self.processes = [

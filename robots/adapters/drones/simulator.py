@@ -14,8 +14,9 @@ from torch import Tensor
 from robots.adapters.drones.crew import Crew
 from robots.adapters.drones.options import DroneOptions, drone_options
 from robots.adapters.drones.picture import Painter
+from robots.adapters.drones.row import CONTROLLER, WorkerRow
 from robots.adapters.drones.specification import SUCCESS_RADIUS, specification
-from robots.adapters.drones.state import CONTROLLER, AviaryState, WorkerRow
+from robots.adapters.drones.state import AviaryState, pack
 from robots.simulator import Step
 
 START_OFFSET = (0.05, 0.05, 0.05)  # m, half width of the box around the environment's own start
@@ -84,7 +85,7 @@ class AviarySimulator:
     def step(self, state: AviaryState, action: Tensor) -> Step:
         """One control step with actions (B, n A), clipped to their bounds; raises WorkerError where a worker fails."""
         command = action.float().reshape(-1, *self.low.shape).clamp(self.low, self.high)
-        answers = self.crew.step(self.row.pack(state, command), self.row.width + 4 * self.drones + 2)
+        answers = self.crew.step(pack(state, command), self.row.width + 4 * self.drones + 2)
         position, quaternion, velocity, spin, link, memory, rpy = (
             torch.from_numpy(part.copy()) for part in self.row.unpack(answers)
         )

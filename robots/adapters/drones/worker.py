@@ -1,7 +1,4 @@
-"""A worker process, which ends when its input does:
-
-    python -m robots.adapters.drones.worker aviary NAME ACTION DRONES
-    python -m robots.adapters.drones.worker vehicle CONTROL_HZ PHYSICS_HZ
+"""What a worker process does until its input ends; start_worker.py starts it.
 
 It speaks by the messages of frames.py. What the environment prints goes nowhere.
 """
@@ -68,7 +65,3 @@ def main() -> None:
         line = " ".join(str(error).split())
         frames.send(sink, frames.FAILED, f"{type(error).__name__}: {line}".encode())
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

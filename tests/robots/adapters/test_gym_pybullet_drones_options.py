@@ -11,8 +11,9 @@ import torch
 import robots
 from robots.adapters.drones import crew, frames
 from robots.adapters.drones.options import drone_options
+from robots.adapters.drones.row import WorkerRow
 from robots.adapters.drones.simulator import _quaternion
-from robots.adapters.drones.state import AviaryState, WorkerRow
+from robots.adapters.drones.state import AviaryState, pack
 from robots.options import OptionError
 from robots.registry import UnknownTaskError
 
@@ -80,7 +81,7 @@ def test_a_row_travels_without_loss(drones: int) -> None:
     fields = [torch.randn(5, drones, size, generator=generator, dtype=torch.float64) for size in sizes]
     state = AviaryState(*fields, torch.randn(5, 15, drones, 4, generator=generator))
     action, row = torch.randn(5, drones * 4, generator=generator), WorkerRow(drones)
-    packed = row.pack(state, action)
+    packed = pack(state, action)
     assert packed.shape == (5, row.width + 4 * drones)
     for field, back in zip(fields[:7], row.unpack(packed), strict=True):
         assert torch.equal(field, torch.from_numpy(back.copy()))

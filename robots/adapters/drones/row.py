@@ -1,0 +1,30 @@
+"""The numbers that travel to a worker process and back; without torch, which no worker needs."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+SHARED = 13 + 4  # position, quaternion, velocity, angular velocity; quaternion of the links
+CONTROLLER = 16  # counter, last rpy, last position error, its integral, last rpy error, its integral
+
+
+class WorkerRow(NamedTuple):
+    """Slices of a row of float64 numbers, as it goes to a worker (physics, then the action) and comes back."""
+
+    drones: int
+
+    @property
+    def width(self) -> int:
+        """Numbers of physics per row: everything that the next step reads."""
+        return self.drones * (SHARED + CONTROLLER + 3)
+
+    def unpack(self, rows: np.ndarray) -> list[np.ndarray]:
+        """Views (..., n, k) of the first seven fields of an AviaryState in rows (..., width + anything)."""
+        views, start = [], 0
+        for size in (3, 4, 3, 3, 4, CONTROLLER, 3):
+            stop = start + self.drones * size
+            views.append(rows[..., start:stop].reshape(*rows.shape[:-1], self.drones, size))
+            start = stop
+        return views
