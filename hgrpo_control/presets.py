@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from hgrpo_control import mujoco_presets
+from hgrpo_control import drones_presets, mujoco_presets
 from hgrpo_control.config import ALGORITHMS, GRPO, PPO, Config, ConfigError, HybridGRPO, Learning, Network
 from robots.catalogue import MUJOCO_TASKS
 from robots.registry import UnknownTaskError, nearest, require
@@ -24,7 +24,7 @@ def preset(algorithm: str, task: str) -> Config:
         raise ConfigError(str(error)) from error
     if (algorithm, task) in _PRESETS:
         return _PRESETS[algorithm, task]
-    if task.startswith("gymnasium/"):  # stepped one by one, so as few at a time as the MuJoCo robots
+    if task.startswith(("gymnasium/", "gpd/")):  # stepped one by one, so as few at a time as the MuJoCo robots
         return dataclasses.replace(mujoco_presets.ON_MUJOCO[algorithm], task=task)
     return Config(task=task, algorithm=ALGORITHMS[algorithm]())
 
@@ -101,4 +101,9 @@ _PRESETS: dict[tuple[str, str], Config] = {
     (algorithm, task): dataclasses.replace(mujoco_presets.SPECIAL.get((algorithm, task), config), task=task)
     for task in MUJOCO_TASKS
     for algorithm, config in mujoco_presets.ON_MUJOCO.items()
+}
+_PRESETS |= {
+    (algorithm, task): dataclasses.replace(config, task=task)
+    for task in drones_presets.HOVER_TASKS
+    for algorithm, config in drones_presets.ON_HOVER_AVIARIES.items()
 }

@@ -60,6 +60,19 @@ def test_environments_that_are_stepped_one_by_one_get_small_batches(algorithm: s
     assert foreign == dataclasses.replace(preset(algorithm, "Walker2d-v5"), task="gymnasium/HalfCheetah-v5")
 
 
+def test_hover_aviaries_have_settings_for_whole_episodes_and_other_aviaries_small_batches() -> None:
+    for task in ("gpd/HoverAviary", "gpd/MultiHoverAviary"):
+        hybrid, ppo = preset("hybrid-grpo", task), preset("ppo", task)
+        assert hybrid.task == ppo.task == task
+        assert hybrid.steps_per_iteration == ppo.steps_per_iteration
+        # 8 s at 30 Hz; the environment compares the time before a step, so that an episode has two steps more.
+        assert hybrid.rollout_steps == ppo.rollout_steps == 8 * 30 + 2
+        assert (hybrid.network, hybrid.learning, hybrid.total_steps) == (ppo.network, ppo.learning, ppo.total_steps)
+    assert preset("ppo", "gpd/VelocityAviary") == dataclasses.replace(
+        preset("ppo", "HalfCheetah-v5"), task="gpd/VelocityAviary"
+    )
+
+
 @pytest.mark.parametrize(
     ("algorithm", "task", "message"),
     [
