@@ -70,7 +70,7 @@ class MavlinkVehicle:
 
     @property
     def boot_ms(self) -> int:
-        """Time since this session began [ms], as setpoints are stamped."""
+        """Time since this vehicle was opened [ms], as setpoints are stamped."""
         return int(1e3 * (self.clock.now() - self._begun)) & 0xFFFFFFFF
 
     def missing(self) -> list[str]:

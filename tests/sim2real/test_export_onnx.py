@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +13,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from exported_policies import make_policy, make_spec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -21,39 +21,12 @@ from torch import Tensor, nn
 
 from policies import checkpoint
 from policies.actor_critic import ActorCritic
-from policies.spec import Entry, PolicySpec
+from policies.spec import PolicySpec
 from sim2real.export_onnx import IR_VERSION, OPSET, export_onnx
 from sim2real.exportable import ExportError, checkpoint_hash
 from sim2real.metadata import KEYS, SCHEMA_VERSION
 
 LOW, HIGH = (-2.0, 0.1), (0.3, 7.7)
-
-
-def make_spec(size: int = 5, low: Sequence[float] = LOW, high: Sequence[float] = HIGH, **fields: object) -> PolicySpec:
-    return PolicySpec(
-        task="hover",
-        robot="cf2x",
-        control_hz=100.0,
-        observation=tuple(Entry(f"observation_{i}", "m/s", "body") for i in range(size)),
-        action=tuple(Entry(f"action_{i}", "N") for i in range(len(low))),
-        action_low=tuple(low),
-        action_high=tuple(high),
-        safe_action=tuple(0.5 * (a + b) for a, b in zip(low, high, strict=True)),
-        **{"hidden_sizes": (16, 8), **fields},  # type: ignore[arg-type]
-    )
-
-
-def make_policy(spec: PolicySpec, seed: int = 0, kind: type[ActorCritic] = ActorCritic) -> ActorCritic:
-    """A policy with the look of a trained one: actions all over their range, statistics far from 0 and 1."""
-    generator = torch.Generator().manual_seed(seed)
-    policy = kind(spec, generator=generator)
-    draw = torch.randn(202, spec.observation_size, generator=generator)
-    policy.normalizer.update(draw[0] * 3.0 + draw[1].exp() * draw[2:])
-    with torch.no_grad():
-        policy.actor[-1].weight.mul_(50.0)
-        for parameter in policy.parameters():
-            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
-    return policy
 
 
 def around_the_mean(policy: ActorCritic, rows: int, seed: int = 1) -> NDArray[np.float32]:
