@@ -172,11 +172,19 @@ def converse(port: int, receive_buffer: int | None = None) -> socket.socket:
     return raw
 
 
-def is_cut(raw: socket.socket) -> bool:
-    """Whether the other side ends the connection, reading on until it does; fails after PATIENCE."""
-    try:
-        while raw.recv(65536):
-            pass
-    except ConnectionError:
-        pass
-    return True
+def is_cut(raw: socket.socket, meanwhile: Callable[[], object] = lambda: None) -> bool:
+    """Whether the other side ends the connection, reading on until it does; fails after PATIENCE.
+
+    `meanwhile` is called again and again: other clients that say nothing for so long would be cut as well.
+    """
+    end = time.monotonic() + PATIENCE
+    raw.settimeout(0.1)
+    while time.monotonic() < end:
+        try:
+            if not raw.recv(65536):
+                return True
+        except TimeoutError:
+            meanwhile()
+        except ConnectionError:
+            return True
+    raise AssertionError("the connection is still open")
