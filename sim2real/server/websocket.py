@@ -10,19 +10,20 @@ import asyncio
 import json
 import logging
 import time
-from collections import deque
 from typing import Any, NamedTuple
 
-from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
+from aiohttp import web
+from websockets.frames import CloseCode
 
 from sim2real.server.history import History, check_sequence
 from sim2real.server.inference import Inference
 from sim2real.server.policies import ServedPolicy, describe, find
 from sim2real.server.rejection import Rejected
+from sim2real.server.websocket_frames import Message
+from sim2real.server.websocket_protocol import WebSocketProtocol
 from sim2real.server.wire import pack, unpack
 
 KEYS = ("observation", "reset", "sequence")
-WAITING_REQUESTS = 64  # of one connection, before no more are read
 
 _PROTOCOL = "websocket"
 _log = logging.getLogger("hgrpo.server")
@@ -41,122 +42,76 @@ class WebSocketEndpoint:
 
     def __init__(self, inference: Inference) -> None:
         self._inference = inference
-        self._sockets: set[web.WebSocketResponse] = set()
+        self._conversations: set[_Conversation] = set()
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        """Speak with one client until either side ends it; 404 for an unknown policy."""
-        settings = self._inference.settings
+        """Speak with one client until either side ends it; raises Rejected for an unknown policy."""
         served = find(self._inference.policies, request.match_info.get("policy"))
-        socket = web.WebSocketResponse(
-            max_msg_size=settings.max_message_bytes,
-            heartbeat=settings.heartbeat,
-            compress=False,
-            timeout=1.0,
-        )
-        await socket.prepare(request)
-        self._sockets.add(socket)
+        handshake = web.WebSocketResponse(compress=False)
+        await handshake.prepare(request)
+        conversation = _Conversation(self._inference, served)
+        conversation.take_over(request)
+        self._conversations.add(conversation)
         self._inference.metrics.conversations += 1
         try:
-            await _Conversation(self._inference, served, socket).run()
-        except ConnectionError:
-            pass  # the client went while it was being answered
-        except Exception:  # the last resort: told here, in full, and to the client without a word of it
-            _log.exception("a conversation about %s broke off", served.name)
-            self._inference.metrics.rejected[served.name, _PROTOCOL, "internal"] += 1
-            await socket.close(code=WSCloseCode.INTERNAL_ERROR, message=b"internal error")
+            conversation.send(pack(describe(served, self._inference.settings)))
+            await conversation.ended
         finally:
             self._inference.metrics.conversations -= 1
-            self._sockets.discard(socket)
-        return socket
+            self._conversations.discard(conversation)
+        return handshake
 
     async def close(self) -> None:
         """Close every connection as a server that goes away does."""
-        closings = [socket.close(code=WSCloseCode.GOING_AWAY, message=b"server stops") for socket in self._sockets]
-        await asyncio.gather(*closings)
+        conversations = tuple(self._conversations)
+        for conversation in conversations:
+            conversation.close(CloseCode.GOING_AWAY, "server stops")
+        await asyncio.gather(*(conversation.ended for conversation in conversations))
 
 
-class _Conversation:
-    """One connection. Reading runs ahead of answering, so that a request is known to be overtaken by a later one."""
+class _Conversation(WebSocketProtocol[Request]):
+    """What the messages of one connection mean."""
 
-    def __init__(self, inference: Inference, served: ServedPolicy, socket: web.WebSocketResponse) -> None:
+    def __init__(self, inference: Inference, served: ServedPolicy) -> None:
+        super().__init__(inference.settings.max_message_bytes, inference.settings.heartbeat)
         self._inference = inference
         self._served = served
-        self._socket = socket
         self._history = History()
-        self._waiting: deque[Request] = deque()
-        self._arrived = asyncio.Event()
-        self._room = asyncio.Event()
-        self._busy = False
-        self._newest = -1
+        self._newest = -1  # sequence number that has arrived: requests before it are overtaken
         self._previous_total: float | None = None
 
-    async def run(self) -> None:
-        """Send the metadata, then answer until the connection ends; raises ConnectionError if it broke."""
-        await self._socket.send_bytes(pack(describe(self._served, self._inference.settings)))
-        answering = asyncio.ensure_future(self._answer_all())
-        reading = asyncio.ensure_future(self._read_all())
-        try:
-            await asyncio.wait((answering, reading), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (answering, reading):
-                task.cancel()
-            results = await asyncio.gather(answering, reading, return_exceptions=True)
-        for result in results:
-            if isinstance(result, Exception):
-                raise result
-
-    async def _read_all(self) -> None:
-        while True:
-            message = await self._socket.receive()
-            if message.type not in (WSMsgType.BINARY, WSMsgType.TEXT):
-                return
-            request = self._parse(message)
-            sequence = request.fields.get("sequence")
-            if sequence is None and not self._waiting and not self._busy:
-                await self._answer(request)  # nothing can overtake it: one turn of the event loop less
-                continue
-            if sequence is not None:
-                self._newest = max(self._newest, sequence)
-            self._waiting.append(request)
-            self._arrived.set()
-            if len(self._waiting) >= WAITING_REQUESTS:
-                self._room.clear()
-                await self._room.wait()
-
-    def _parse(self, message: WSMessage) -> Request:
+    def take(self, message: Message) -> Request:
+        """Unpack and check a message; one that is refused is so in its turn."""
         arrived = time.perf_counter()
         try:
-            if message.type is not WSMsgType.BINARY:
+            if message.is_text:
                 raise Rejected("malformed", "text frame; expected msgpack in a binary one")
             fields = unpack(message.data, self._inference.settings.max_message_bytes)
             check_fields(fields)
         except Rejected as refusal:
             return Request(arrived, {}, refusal)
+        if "sequence" in fields:
+            self._newest = max(self._newest, fields["sequence"])
         return Request(arrived, fields, None)
 
-    async def _answer_all(self) -> None:
-        while True:
-            await self._arrived.wait()
-            self._arrived.clear()
-            while self._waiting:
-                request = self._waiting.popleft()
-                self._room.set()
-                self._busy = True
-                await self._answer(request)
-                self._busy = False
-
-    async def _answer(self, request: Request) -> None:
+    def answer(self, request: Request) -> None:
+        """Send the action or the refusal."""
         metrics, name = self._inference.metrics, self._served.name
         try:
             reply = self._reply(request)
         except Rejected as refusal:
             metrics.rejected[name, _PROTOCOL, refusal.reason] += 1
             answer = {"error": str(refusal), "reason": refusal.reason, "sequence": request.fields.get("sequence")}
-            await self._socket.send_str(json.dumps(answer))
+            self.send(json.dumps(answer))
             return
-        await self._socket.send_bytes(pack(reply))
+        self.send(pack(reply))
         self._previous_total = time.perf_counter() - request.arrived
         metrics.latency[name, _PROTOCOL].observe(self._previous_total)
+
+    def broke(self, error: Exception) -> None:
+        """Tell what nobody foresaw here in full, and the client without a word of it."""
+        _log.error("a conversation about %s broke off", self._served.name, exc_info=error)
+        self._inference.metrics.rejected[self._served.name, _PROTOCOL, "internal"] += 1
 
     def _reply(self, request: Request) -> dict[str, Any]:
         if request.refusal is not None:
