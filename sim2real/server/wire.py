@@ -19,6 +19,7 @@ DTYPES = {
     np.dtype(name).str: np.dtype(name)
     for name in ("bool", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
 }
+_NAMES = {dtype: name for name, dtype in DTYPES.items()}  # numpy makes a dtype's own anew every time
 MAX_DEPTH = 8
 MAX_ENTRIES = 64  # of a map or a list of a request
 MAX_TEXT = 4096  # bytes of a string
@@ -66,16 +67,17 @@ def unpack(data: bytes, max_bytes: int, max_entries: int = MAX_ENTRIES) -> Any:
 
 def _to_map(value: Any) -> dict[bytes, Any]:
     if isinstance(value, np.ndarray):
-        return {_ARRAY: True, b"data": value.tobytes(), b"dtype": _whitelisted(value.dtype), b"shape": value.shape}
+        return {_ARRAY: True, b"data": value.tobytes(), b"dtype": _name(value.dtype), b"shape": value.shape}
     if isinstance(value, np.generic):
-        return {_SCALAR: True, b"data": value.item(), b"dtype": _whitelisted(value.dtype)}
+        return {_SCALAR: True, b"data": value.item(), b"dtype": _name(value.dtype)}
     raise TypeError(f"cannot send {type(value).__name__}; allowed: maps, lists, texts, numbers and numpy arrays")
 
 
-def _whitelisted(dtype: np.dtype[Any]) -> str:
-    if dtype.str not in DTYPES:
+def _name(dtype: np.dtype[Any]) -> str:
+    name = _NAMES.get(dtype)
+    if name is None:
         raise TypeError(f"cannot send dtype {dtype}; allowed: {', '.join(DTYPES)}")
-    return dtype.str
+    return name
 
 
 def _from_map(value: dict[Any, Any]) -> Any:
