@@ -8,13 +8,16 @@ import gc
 import logging
 import signal
 import ssl
+from collections.abc import Coroutine
 from importlib import metadata
+from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from sim2real.server.access import OPEN_PATH, access_control
+from sim2real.server.busy_polling import BusyPollingSelector
 from sim2real.server.connections import Connections
 from sim2real.server.inference import Inference
 from sim2real.server.metrics import Metrics
@@ -46,11 +49,29 @@ def serve(words: tuple[str, ...], settings: ServerSettings) -> None:
         header = {"slew": settings.slew, "policies": [describe(served, settings) for served in policies.values()]}
         recorder = Recorder(settings.record, header, int(settings.record_limit_mb * 2**20), metrics)
     try:
-        asyncio.run(_Server(policies, settings, metrics, recorder, token).run(context))
+        _run(_Server(policies, settings, metrics, recorder, token).run(context), settings.busy_poll)
     finally:
         if recorder is not None:
             recorder.close()
             print(f"recording: {recorder.path}" + (f" ({recorder.failure})" if recorder.failure else ""))
+
+
+def _run(server: Coroutine[None, None, None], busy_poll: float) -> None:
+    """`asyncio.run` with a selector of one's own, which it takes from Python 3.12 on."""
+    loop = asyncio.SelectorEventLoop(BusyPollingSelector(busy_poll) if busy_poll else None)
+    try:
+        loop.run_until_complete(server)
+    finally:
+        loop.run_until_complete(_cancel(asyncio.all_tasks(loop)))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+
+
+async def _cancel(tasks: set[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class _Server:
