@@ -1,17 +1,17 @@
-"""Latency and throughput of the policy server at batch 1, beside a bare onnxruntime call and a bare WebSocket echo.
+"""Latency and throughput of the policy server at batch 1, beside a bare onnxruntime call and bare echoes.
 
     python benchmarks/serving.py [--policy POLICY.onnx] [--clients 1 4 16] [--seconds 5] [--out FOLDER]
     python benchmarks/serving.py --soak 600 [--policy POLICY.onnx]
 
-Every client is a process of its own that asks again as soon as it is answered. The echo is a WebSocket server in the
-same library that sends a request's bytes back, asked by the same client code as `websocket`, with bytes that are packed
-already: they differ in what the server does. `client` is our own client as a whole, with its packing and unpacking;
-`http` is asked with binary tensors over connections that stay open. The server is to stay, at the median, within the
-echo plus twice the bare call.
+Every client is a process of its own that asks again as soon as it is answered. Clients turn to everything that is
+measured in rounds of half a second, so that each sees the same moods of the machine. An echo is a server in aiohttp
+that sends a request's bytes back, asked by the same client code as what it stands beside: `websocket`, with bytes that
+are packed already, and `http`, with binary tensors over connections that stay open. `client` is our own client as a
+whole, with its packing and unpacking. The server is to stay, at the median, within the echo plus twice the bare call.
 Prints a Markdown table, and writes `serving.md` and `serving.json` with --out. Without --policy one with two hidden
 layers of 64 units is made. A call after a pause of 0.2 ms is what a call costs a process that has just been woken, as a
-server is; the target is judged by the call without one. --soak measures something else instead: four clients that ask
-at 100 Hz.
+server is; a server with busy polling, which needs a core to itself, is not. --soak measures something else instead:
+four clients that ask at 100 Hz.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ import json
 import multiprocessing
 import os
 import platform
-import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -34,6 +32,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from serving_processes import Process, make_policy
 from serving_soak import soak
 
 from sim2real.client import PolicyClient
@@ -45,8 +44,11 @@ COLUMNS = ("what", "clients", "p50 [us]", "p99 [us]", "p99.9 [us]", "requests/s"
 PACKAGES = ("aiohttp", "msgpack", "numpy", "onnxruntime", "websockets")
 PAUSE = 2e-4  # s
 PERCENTILES = (50.0, 99.0, 99.9)
-SERVED = ("websocket", "client", "http")
-WARM_UP = 200  # requests of each client that are not counted
+BARE = ("onnxruntime", "onnxruntime after a pause")
+BUSY_POLL = 1e-3  # s
+ECHO_OF = {"websocket": "echo", "websocket, busy polling": "echo", "client": "echo", "http": "echo over http"}
+ROUND = 0.5  # s
+WARM_UP = 20  # requests of each client and round that are not counted
 TIMEOUT = 300.0  # s
 Ask = Callable[[], object]
 
@@ -63,7 +65,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         policy = given.policy or make_policy(Path(folder) / "policy.onnx")
         if given.soak:
-            with Process("serve", str(policy)) as server:
+            with Process("serve", str(policy), "0") as server:
                 for name, value in soak(server.port, server.pid, observation_for(policy), given.soak).items():
                     print(f"{name:>24}  {value:.6g}")
             return
@@ -82,47 +84,49 @@ def main() -> None:
 
 
 def measure_all(policy: Path, clients: list[int], seconds: float) -> list[dict[str, Any]]:
-    """One result per row of the table; the bare call first, then every kind of server in turn for each count."""
-    results = [
-        bare_call("onnxruntime", policy, seconds, 0.0),
-        bare_call("onnxruntime after a pause", policy, seconds, PAUSE),
-    ]
-    with Process("echo") as echo, Process("serve", str(policy)) as server:
+    """One result per row of the table: for each count of clients every kind, the bare call for one client."""
+    results = []
+    with (
+        Process("echo") as echo,
+        Process("serve", str(policy), "0") as server,
+        Process("serve", str(policy), str(BUSY_POLL)) as polling,
+    ):
+        ports = {"echo": echo.port, "echo over http": echo.port, "websocket, busy polling": polling.port}
         for count in clients:
-            for what, port in (("echo", echo.port), *((name, server.port) for name in SERVED)):
-                results.append({"what": what, "clients": count, **fly(what, port, policy, count, seconds)})
+            bare = ("onnxruntime", "onnxruntime after a pause") if count == 1 else ()
+            kinds = {what: ports.get(what, server.port) for what in ASKING if what in bare or what not in BARE}
+            durations = fly(kinds, policy, count, seconds)
+            results += [{"what": what, "clients": count, **summary(durations[what])} for what in kinds]
     return results
 
 
-def bare_call(what: str, policy: Path, seconds: float, pause: float) -> dict[str, Any]:
-    """onnxruntime alone, called in a loop by one thread after a pause in seconds, which is not counted."""
-    observation = observation_for(policy)[np.newaxis]
-    session = open_session(policy.read_bytes())
-    durations = repeat(lambda: session.run(["action"], {"observation": observation}), seconds, pause)
-    return {"what": what, "clients": 1, **summary([durations], durations.sum())}
-
-
-def fly(what: str, port: int, policy: Path, count: int, seconds: float) -> dict[str, float]:
-    """`count` processes that ask at the same time."""
+def fly(kinds: dict[str, int], policy: Path, count: int, seconds: float) -> dict[str, list[NDArray[np.float64]]]:
+    """Durations in seconds that each of `count` processes saw for each kind, which they all ask at the same time."""
     context = multiprocessing.get_context("spawn")
     barrier, answers = context.Barrier(count), context.Queue()
-    words = (what, port, str(policy), seconds, barrier, answers)
-    processes = [context.Process(target=one_client, args=words) for _ in range(count)]
+    processes = [
+        context.Process(target=one_client, args=(kinds, str(policy), seconds, barrier, answers)) for _ in range(count)
+    ]
     for process in processes:
         process.start()
-    durations = [answers.get(timeout=TIMEOUT + 4 * seconds) for _ in processes]
+    durations = [answers.get(timeout=TIMEOUT + 4 * len(kinds) * seconds) for _ in processes]
     for process in processes:
         process.join()
-    return summary(durations, seconds)
+    return {what: [seen[what] for seen in durations] for what in kinds}
 
 
-def one_client(what: str, port: int, policy: str, seconds: float, barrier: Any, answers: Any) -> None:
-    """What a client's process does: warm up, wait for the others, ask, hand over the durations in seconds."""
-    ask = ASKING[what](port, Path(policy))
-    for _ in range(WARM_UP):
-        ask()
-    barrier.wait(TIMEOUT)
-    answers.put(repeat(ask, seconds))
+def one_client(kinds: dict[str, int], policy: str, seconds: float, barrier: Any, answers: Any) -> None:
+    """What a client's process does: warm up, and in every round wait for the others and ask each kind in turn."""
+    asks = {what: ASKING[what](port, Path(policy)) for what, port in kinds.items()}
+    durations: dict[str, list[NDArray[np.float64]]] = {what: [] for what in kinds}
+    rounds = max(1, round(seconds / ROUND))
+    for _ in range(rounds):
+        for what, ask in asks.items():
+            barrier.wait(TIMEOUT)
+            for _ in range(WARM_UP):
+                ask()
+            durations[what].append(repeat(ask, seconds / rounds, PAUSE if what == "onnxruntime after a pause" else 0.0))
+    answers.put({what: np.concatenate(seen) for what, seen in durations.items()})
 
 
 def repeat(ask: Ask, seconds: float, pause: float = 0.0) -> NDArray[np.float64]:
@@ -135,6 +139,13 @@ def repeat(ask: Ask, seconds: float, pause: float = 0.0) -> NDArray[np.float64]:
         ask()
         durations.append(time.perf_counter() - before)
     return np.array(durations)
+
+
+def ask_onnxruntime(port: int, policy: Path) -> Ask:
+    """onnxruntime alone."""
+    observation = observation_for(policy)[np.newaxis]
+    session = open_session(policy.read_bytes())
+    return lambda: session.run(["action"], {"observation": observation})
 
 
 def ask_echo(port: int, policy: Path) -> Ask:
@@ -176,6 +187,23 @@ def ask_client(port: int, policy: Path) -> Ask:
 
 def ask_http(port: int, policy: Path) -> Ask:
     """An action through the Open Inference Protocol, as binary tensors."""
+    post = posting(port, "/v2/models/policy/infer", policy)
+
+    def ask() -> object:
+        headers, body = post()
+        length = int(headers["Inference-Header-Content-Length"])
+        return json.loads(body[:length]), np.frombuffer(body[length:], "<f4")
+
+    return ask
+
+
+def ask_echo_over_http(port: int, policy: Path) -> Ask:
+    """The same request's bytes there and back."""
+    return posting(port, "/", policy)
+
+
+def posting(port: int, path: str, policy: Path) -> Callable[[], tuple[Any, bytes]]:
+    """Post an observation as a binary tensor over a connection that stays open; returns headers and body."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
     observation = observation_for(policy)
     tensor: dict[str, Any] = {"name": "observation", "shape": [1, observation.size], "datatype": "FP32"}
@@ -183,17 +211,24 @@ def ask_http(port: int, policy: Path) -> Ask:
     header = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
     headers = {"Inference-Header-Content-Length": str(len(header))}
 
-    def ask() -> object:
-        connection.request("POST", "/v2/models/policy/infer", header + observation.tobytes(), headers)
+    def post() -> tuple[Any, bytes]:
+        connection.request("POST", path, header + observation.tobytes(), headers)
         response = connection.getresponse()
-        body = response.read()
-        length = int(response.headers["Inference-Header-Content-Length"])
-        return json.loads(body[:length]), np.frombuffer(body[length:], "<f4")
+        return response.headers, response.read()
 
-    return ask
+    return post
 
 
-ASKING = {"echo": ask_echo, "websocket": ask_websocket, "client": ask_client, "http": ask_http}
+ASKING: dict[str, Callable[[int, Path], Ask]] = {
+    "onnxruntime": ask_onnxruntime,
+    "onnxruntime after a pause": ask_onnxruntime,
+    "echo": ask_echo,
+    "websocket": ask_websocket,
+    "websocket, busy polling": ask_websocket,
+    "client": ask_client,
+    "echo over http": ask_echo_over_http,
+    "http": ask_http,
+}
 
 
 def observation_for(policy: Path) -> NDArray[np.float32]:
@@ -202,95 +237,29 @@ def observation_for(policy: Path) -> NDArray[np.float32]:
     return np.array(pairs[-1]["observation"], np.float32)
 
 
-def summary(durations: list[NDArray[np.float64]], seconds: float) -> dict[str, float]:
-    """Percentiles in microseconds over all clients, and requests per second."""
+def summary(durations: list[NDArray[np.float64]]) -> dict[str, float]:
+    """Percentiles in microseconds over all clients, and requests per second of asking."""
     together = np.concatenate(durations)
     values = np.percentile(together, PERCENTILES) * 1e6
-    return {**{f"p{p:g}": float(v) for p, v in zip(PERCENTILES, values, strict=True)}, "rate": len(together) / seconds}
+    rate = len(together) * len(durations) / together.sum()
+    return {**{f"p{p:g}": float(v) for p, v in zip(PERCENTILES, values, strict=True)}, "rate": float(rate)}
 
 
 def report(results: list[dict[str, Any]], origin: dict[str, Any]) -> str:
     """The table, and what produced it."""
-    call = results[0]["p50"]
-    echoes = {result["clients"]: result["p50"] for result in results if result["what"] == "echo"}
+    call = next((result["p50"] for result in results if result["what"] == "onnxruntime"), float("nan"))
+    medians = {(result["what"], result["clients"]): result["p50"] for result in results}
     lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
     for result in results:
-        served = result["what"] in SERVED
-        target = echoes[result["clients"]] + 2.0 * call if served else float("nan")
-        judged = (f"{target:.0f}", "yes" if result["p50"] <= target else "no") if served else ("", "")
+        judged = ("", "")
+        if result["what"] in ECHO_OF:
+            target = medians[ECHO_OF[result["what"]], result["clients"]] + 2.0 * call
+            judged = f"{target:.0f}", "yes" if result["p50"] <= target else "no"
         figures = [f"{result[name]:.0f}" for name in ("p50", "p99", "p99.9", "rate")]
         lines.append("| " + " | ".join((result["what"], str(result["clients"]), *figures, *judged)) + " |")
     versions = ", ".join(f"{name} {version}" for name, version in origin["versions"].items())
     return "\n".join((f"`{origin['command']}`: {origin['machine']}, {versions}.", "", *lines, ""))
 
 
-class Process:
-    """This file as a server in a process of its own, on a free port."""
-
-    def __init__(self, *words: str) -> None:
-        self._process = subprocess.Popen([sys.executable, __file__, *words], stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout
-        self.pid = self._process.pid
-        for line in self._process.stdout:
-            if match := re.search(r"serving at http://127.0.0.1:(\d+)/", line):
-                self.port = int(match[1])
-                return
-        raise RuntimeError(f"the server did not start: {' '.join(words)}")
-
-    def __enter__(self) -> Process:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.wait(TIMEOUT)
-
-
-def serve(path: str) -> None:
-    """The policy server."""
-    from sim2real.server.app import serve as serve_policies
-    from sim2real.server.settings import ServerSettings
-
-    serve_policies((f"policy={path}",), ServerSettings(port=0))
-
-
-def echo() -> None:
-    """A WebSocket server that sends back what comes."""
-    from aiohttp import WSMsgType, web
-
-    async def answer(request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse(compress=False)
-        await socket.prepare(request)
-        while (message := await socket.receive()).type is WSMsgType.BINARY:
-            await socket.send_bytes(message.data)
-        return socket
-
-    app = web.Application()
-    app.router.add_get("/", answer)
-    import socket as sockets
-
-    listening = sockets.create_server(("127.0.0.1", 0))
-    print(f"serving at http://127.0.0.1:{listening.getsockname()[1]}/", flush=True)
-    web.run_app(app, sock=listening, access_log=None, print=lambda _: None)
-
-
-def make_policy(path: Path) -> Path:
-    """Export a policy of 16 observations, two layers of 64 units and 4 actions."""
-    from policies.actor_critic import ActorCritic
-    from policies.spec import Entry, PolicySpec
-    from sim2real.export_onnx import export_onnx
-
-    observation = tuple(Entry(f"observation_{i}") for i in range(16))
-    action = tuple(Entry(f"action_{i}") for i in range(4))
-    spec = PolicySpec("serving", "none", 100.0, observation, action, (-1.0,) * 4, (1.0,) * 4, (0.0,) * 4)
-    export_onnx(ActorCritic(spec), path)
-    return path
-
-
 if __name__ == "__main__":
-    match sys.argv[1:]:
-        case ["echo"]:
-            echo()
-        case ["serve", path]:
-            serve(path)
-        case _:
-            main()
+    main()

@@ -6,6 +6,7 @@ import base64
 import binascii
 import hmac
 import ipaddress
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -27,9 +28,9 @@ def access_control(token: bytes | None, metrics: Metrics) -> Middleware:
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path == OPEN_PATH:
             return await handler(request)
-        host = _host_name(request.host)
         origin = request.headers.get("Origin")
-        if (token is None and not _is_loopback(host)) or (origin is not None and _authority(origin) != request.host):
+        foreign = origin is not None and _authority(origin) != request.host
+        if foreign or (token is None and not _is_loopback(request.host)):
             metrics.turned_away["origin"] += 1
             return web.json_response({"error": "requests on behalf of another site are refused"}, status=403)
         if token is not None and not _has_token(request.headers.get("Authorization", ""), token):
@@ -63,17 +64,11 @@ def _authority(url: str) -> str | None:
         return None
 
 
-def _host_name(host: str) -> str:
+@lru_cache(maxsize=64)  # clients ask again and again under the same few names
+def _is_loopback(host: str) -> bool:
+    """Whether HOST or HOST:PORT is this machine's own."""
     try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
-
-
-def _is_loopback(name: str) -> bool:
-    if name == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
+        name = urlsplit(f"//{host}").hostname or ""
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
