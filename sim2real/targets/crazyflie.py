@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import cflib.crtp
 import numpy as np
@@ -31,11 +31,9 @@ from numpy.typing import NDArray
 
 from policies.spec import PolicySpec
 from sim2real.clock import Clock
-from sim2real.course import Course
-from sim2real.frames import from_heading, rotation
-from sim2real.metadata import action_type
-from sim2real.quadrotor_observation import Motion, QuadrotorObservation
+from sim2real.quadrotor_observation import Motion
 from sim2real.target import Reading, TargetEnded, TargetError
+from sim2real.targets.setpoints import GoalFrom, Setpoints
 
 DEFAULT_URI = "radio://0/80/2M/E7E7E7E7E7"
 MOST_THRUST = 60000  # what the firmware takes of a legacy setpoint
@@ -62,28 +60,20 @@ class CrazyflieTarget:
         clock: Clock,
         uri: str = DEFAULT_URI,
         goal: Sequence[float] = (0.0, 0.0, 1.0),
-        goal_from: Literal["takeoff", "origin"] = "takeoff",
+        goal_from: GoalFrom = "takeoff",
         goal_radius: float = 0.2,
         hover_thrust: float = 0.5,
         arm: bool = False,
         wait_seconds: float = 30.0,
     ) -> None:
-        self._kind = action_type(spec)
-        if self._kind not in ("ctbr", "velocity"):
-            raise TargetError(
-                f"actions of type {self._kind!r} cannot be sent to a Crazyflie by radio; "
-                "motors are flown on board: hgrpo export RUN --crazyflie APP"
-            )
-        if not 0.0 < hover_thrust < 1.0:
-            raise TargetError(f"hover_thrust is a share of full thrust between 0 and 1; given {hover_thrust}")
-        self._observation = QuadrotorObservation(spec, Course(goal, goal_radius))
+        refusal = "to a Crazyflie by radio; motors are flown on board: hgrpo export RUN --crazyflie APP"
+        self._setpoints = Setpoints(spec, goal, goal_from, goal_radius, hover_thrust, refusal)
         self._clock, self._uri, self._arm, self._wait = clock, uri, arm, wait_seconds
-        self._from_takeoff, self._hover_thrust = goal_from == "takeoff", hover_thrust
         self._period_ms = 10 * max(1, round(100.0 / spec.control_hz))
         self._connected, self._lost = threading.Event(), ""
         self._place: tuple[dict[str, float], float] | None = None  # values and arrival; written by cflib's thread
         self._turn: tuple[dict[str, float], float] | None = None
-        self._matrix, self._start_height, self._modes = np.eye(3), 0.0, dict[str, str]()
+        self._start_height, self._modes = 0.0, dict[str, str]()
         self._cf: Any = None
 
     def start(self) -> None:
@@ -101,9 +91,8 @@ class CrazyflieTarget:
         known = self._motion()
         assert known is not None
         self._start_height = float(known[0].position[2])
-        if self._from_takeoff:
-            self._observation.course.shift(known[0].position)
-        if self._kind == "ctbr":
+        self._setpoints.take_off_from(known[0].position)
+        if self._setpoints.kind == "ctbr":
             self._modes = {name: cf.param.get_value(name) for name in _MODES}
             for name in _MODES:
                 cf.param.set_value(name, 0)
@@ -123,21 +112,17 @@ class CrazyflieTarget:
         for bit, word in _FALLEN.items():
             if fallen >> bit & 1:
                 raise TargetEnded(f"the Crazyflie's supervisor says that it has {word}")
-        motion, stamp = known
-        matrix = rotation(motion.quaternion)
-        if np.isfinite(matrix).all():
-            self._matrix = matrix
-        return Reading(self._observation.build(motion), stamp)
+        return self._setpoints.reading(*known)
 
     def apply(self, action: NDArray[np.float64], /) -> None:
         """Send a setpoint, and remember the action."""
-        self._observation.applied(action)
-        if self._kind == "ctbr":
+        self._setpoints.applied(action)
+        if self._setpoints.kind == "ctbr":
             roll, pitch, yaw = np.rad2deg(action[1:]).tolist()
-            thrust = int(np.clip(self._hover_thrust * action[0] * 65535.0, 0.0, MOST_THRUST))
+            thrust = int(min(max(65535.0 * self._setpoints.thrust(action), 0.0), MOST_THRUST))
             self._cf.commander.send_setpoint(roll, pitch, yaw, thrust)
         else:
-            velocity = from_heading(self._matrix, action[:3])
+            velocity = self._setpoints.velocity(action)
             self._cf.commander.send_velocity_world_setpoint(*velocity.tolist(), math.degrees(action[3]))
 
     def stop(self) -> None:

@@ -24,12 +24,10 @@ from pymavlink.dialects.v20 import common
 
 from policies.spec import PolicySpec
 from sim2real.clock import Clock
-from sim2real.course import Course
-from sim2real.frames import flip, from_heading, rotation
-from sim2real.metadata import action_type
-from sim2real.quadrotor_observation import QuadrotorObservation
+from sim2real.frames import flip
 from sim2real.target import Reading, TargetEnded, TargetError
 from sim2real.targets.mavlink_vehicle import LOST_AFTER, MavlinkVehicle
+from sim2real.targets.setpoints import GoalFrom, Setpoints
 
 DEFAULT_CONNECTION = "udpin:0.0.0.0:14540"
 _RATES_AND_THRUST = common.ATTITUDE_TARGET_TYPEMASK_ATTITUDE_IGNORE
@@ -51,8 +49,8 @@ class MavlinkTarget:
     `goal` are one or more points x y z [m] in our world (x north, y west, z up), relative to where the vehicle is when
     the flight starts (`goal_from` "takeoff") or to the origin of its estimate ("origin"); one is left for the next
     within `goal_radius` [m]. `on_stop` is "land" or "hold". Setpoints stream for `stream_seconds` before the mode is
-    asked for. Raises TargetError for a policy that commands motors or
-    reads what the vehicle does not say, and for a connection that cannot be opened.
+    asked for. Raises TargetError for a policy that commands motors or reads what the vehicle does not say, and for a
+    connection that cannot be opened.
     """
 
     def __init__(
@@ -61,7 +59,7 @@ class MavlinkTarget:
         clock: Clock,
         connection: str = DEFAULT_CONNECTION,
         goal: Sequence[float] = (0.0, 0.0, 1.0),
-        goal_from: Literal["takeoff", "origin"] = "takeoff",
+        goal_from: GoalFrom = "takeoff",
         goal_radius: float = 0.2,
         hover_thrust: float = 0.5,
         arm: bool = False,
@@ -70,19 +68,11 @@ class MavlinkTarget:
         wait_seconds: float = 10.0,
         stream_seconds: float = 1.0,
     ) -> None:
-        self._kind = action_type(spec)
-        if self._kind not in ("ctbr", "velocity"):
-            raise TargetError(
-                f"actions of type {self._kind!r} cannot be sent over MAVLink, which has no setpoint for them; "
-                "train with interface=ctbr or interface=velocity"
-            )
-        if not 0.0 < hover_thrust < 1.0:
-            raise TargetError(f"hover_thrust is a share of full thrust between 0 and 1; given {hover_thrust}")
+        refusal = "over MAVLink, which has no setpoint for them; train with interface=ctbr or interface=velocity"
+        self._setpoints = Setpoints(spec, goal, goal_from, goal_radius, hover_thrust, refusal)
         self._hz, self._safe = spec.control_hz, np.array(spec.safe_action, np.float64)
-        self._observation = QuadrotorObservation(spec, Course(goal, goal_radius))
-        self._from_takeoff, self._arm, self._on_stop = goal_from == "takeoff", arm, on_stop
-        self._hover_thrust, self._wait, self._stream = hover_thrust, wait_seconds, stream_seconds
-        self._matrix = np.eye(3)
+        self._arm, self._on_stop = arm, on_stop
+        self._wait, self._stream = wait_seconds, stream_seconds
         self.vehicle = MavlinkVehicle(connection, clock, system)
 
     def start(self) -> None:
@@ -94,8 +84,7 @@ class MavlinkTarget:
             raise TargetError("the vehicle is disarmed; --arm lets this program arm it")
         motion = vehicle.motion()
         assert motion is not None  # nothing is missing
-        if self._from_takeoff:
-            self._observation.course.shift(motion[0].position)
+        self._setpoints.take_off_from(motion[0].position)
         vehicle.stream = self._wait_in_place
         vehicle.wait(lambda: False, self._stream)
         vehicle.set_mode(vehicle.autopilot.commanded)
@@ -116,17 +105,11 @@ class MavlinkTarget:
                 "a pilot or a failsafe has it"
             )
         known = vehicle.motion()
-        if known is None:
-            return None
-        motion, stamp = known
-        matrix = rotation(motion.quaternion)
-        if np.isfinite(matrix).all():
-            self._matrix = matrix
-        return Reading(self._observation.build(motion), stamp)
+        return None if known is None else self._setpoints.reading(*known)
 
     def apply(self, action: NDArray[np.float64], /) -> None:
         """Send a setpoint, and remember the action."""
-        self._observation.applied(action)
+        self._setpoints.applied(action)
         self._send(action)
 
     def stop(self) -> None:
@@ -163,15 +146,15 @@ class MavlinkTarget:
     def _send(self, action: NDArray[np.float64]) -> None:
         vehicle = self.vehicle
         encode, target = vehicle.link.encode, (vehicle.link.system, vehicle.link.component)
-        if self._kind == "ctbr":
+        if self._setpoints.kind == "ctbr":
             rates = flip(action[1:])
-            thrust = float(np.clip(self._hover_thrust * action[0], 0.0, 1.0))
+            thrust = min(max(self._setpoints.thrust(action), 0.0), 1.0)
             level = (1.0, 0.0, 0.0, 0.0)  # ignored
             message = encode.set_attitude_target_encode(
                 vehicle.boot_ms, *target, _RATES_AND_THRUST, level, *rates.tolist(), thrust
             )
         else:
-            velocity = flip(from_heading(self._matrix, action[:3]))
+            velocity = flip(self._setpoints.velocity(action))
             message = encode.set_position_target_local_ned_encode(
                 vehicle.boot_ms,
                 *target,

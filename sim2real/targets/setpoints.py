@@ -1,0 +1,71 @@
+"""What autopilots that fly by setpoints have in common: a goal, a share of full thrust, velocities in the world."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policies.spec import PolicySpec
+from sim2real.course import Course
+from sim2real.frames import from_heading, rotation
+from sim2real.metadata import action_type
+from sim2real.quadrotor_observation import Motion, QuadrotorObservation
+from sim2real.target import Reading, TargetError
+
+GoalFrom = Literal["takeoff", "origin"]
+
+
+class Setpoints:
+    """Between a policy that commands ctbr or velocity and an autopilot; `kind` is which.
+
+    `goal` are points x y z [m], one after the other, relative to where the flight starts (`goal_from` "takeoff") or to
+    the origin of the autopilot's estimate ("origin"). Raises TargetError for a policy of another kind, which `refusal`
+    ends the sentence about, and for a `hover_thrust` that is no share of full thrust; ValueError for no goal.
+    """
+
+    def __init__(
+        self,
+        spec: PolicySpec,
+        goal: Sequence[float],
+        goal_from: GoalFrom,
+        goal_radius: float,
+        hover_thrust: float,
+        refusal: str,
+    ) -> None:
+        self.kind = action_type(spec)
+        if self.kind not in ("ctbr", "velocity"):
+            raise TargetError(f"actions of type {self.kind!r} cannot be sent {refusal}")
+        if not 0.0 < hover_thrust < 1.0:
+            raise TargetError(f"hover_thrust is a share of full thrust between 0 and 1; given {hover_thrust}")
+        self._observation = QuadrotorObservation(spec, Course(goal, goal_radius))
+        self._from_takeoff = goal_from == "takeoff"
+        self._hover_thrust = hover_thrust
+        self._attitude = np.eye(3)
+
+    def take_off_from(self, position: NDArray[np.float64]) -> None:
+        """Place the goal, once the flight's first position (3,) [m] is known."""
+        if self._from_takeoff:
+            self._observation.course.shift(position)
+
+    def reading(self, motion: Motion, stamp: float) -> Reading:
+        """The policy's observation of a motion, whose attitude turns velocities until the next; what is not finite
+        turns none."""
+        attitude = rotation(motion.quaternion)
+        if np.isfinite(attitude).all():
+            self._attitude = attitude
+        return Reading(self._observation.build(motion), stamp)
+
+    def applied(self, action: NDArray[np.float64]) -> None:
+        """Remember an action (A,) that was sent."""
+        self._observation.applied(action)
+
+    def thrust(self, action: NDArray[np.float64]) -> float:
+        """Share of full thrust for a collective thrust in g, about linear: hover_thrust times it. Not limited."""
+        return float(self._hover_thrust * action[0])
+
+    def velocity(self, action: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(3,) velocity in the world [m/s], x north, y west, z up, of one in the heading frame."""
+        return from_heading(self._attitude, action[:3])
