@@ -11,6 +11,18 @@ from numpy.typing import NDArray
 from policies.actor_critic import ActorCritic
 from policies.spec import Entry, PolicySpec
 
+SPEC = PolicySpec(
+    task="hover",
+    robot="cf2x",
+    control_hz=100.0,
+    observation=tuple(Entry(name, "m/s", "body") for name in ("u", "v", "w")),
+    action=(Entry("thrust", "N"), Entry("roll_rate", "rad/s")),
+    action_low=(0.0, -3.0),
+    action_high=(0.6, 5.0),
+    safe_action=(0.3, 0.0),
+    hidden_sizes=(16,),
+)
+
 
 def make_spec(
     size: int = 5, low: Sequence[float] = (-2.0, 0.1), high: Sequence[float] = (0.3, 7.7), **fields: object

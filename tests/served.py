@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from exported_policies import SPEC
 
 import sim2real
 from policies.actor_critic import ActorCritic
-from policies.spec import Entry, PolicySpec
+from policies.spec import PolicySpec
 from sim2real.export_onnx import export_onnx
 
 for needed in ("aiohttp", "msgpack", "prometheus_client", "websockets"):
@@ -31,17 +32,6 @@ for needed in ("aiohttp", "msgpack", "prometheus_client", "websockets"):
 
 ROOT = Path(sim2real.__file__).parents[1]
 PATIENCE = 120.0  # seconds, of tests that would otherwise hang
-SPEC = PolicySpec(
-    task="hover",
-    robot="cf2x",
-    control_hz=100.0,
-    observation=tuple(Entry(name, "m/s", "body") for name in ("u", "v", "w")),
-    action=(Entry("thrust", "N"), Entry("roll_rate", "rad/s")),
-    action_low=(0.0, -3.0),
-    action_high=(0.6, 5.0),
-    safe_action=(0.3, 0.0),
-    hidden_sizes=(16,),
-)
 OBSERVATIONS = np.random.default_rng(0).normal(0.5, 2.0, (20, 3)).astype(np.float32)
 
 _WITHOUT_TORCH = """

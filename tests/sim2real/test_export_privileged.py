@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import exported_policies
 import numpy as np
 import onnx
 import pytest
@@ -16,18 +17,7 @@ from sim2real.export_onnx import export_onnx
 from sim2real.exportable import checkpoint_hash
 from sim2real.onnx_policy import OnnxPolicy
 
-SPEC = PolicySpec(
-    task="hover",
-    robot="cf2x",
-    control_hz=100.0,
-    observation=tuple(Entry(name, "m/s", "body") for name in ("u", "v", "w")),
-    action=(Entry("thrust", "N"), Entry("roll_rate", "rad/s")),
-    action_low=(0.0, -3.0),
-    action_high=(0.6, 5.0),
-    safe_action=(0.3, 0.0),
-    hidden_sizes=(16,),
-    privileged=(Entry("mass_factor"), Entry("wind_x", "m/s^2", "body")),
-)
+SPEC = replace(exported_policies.SPEC, privileged=(Entry("mass_factor"), Entry("wind_x", "m/s^2", "body")))
 SEEN = np.random.default_rng(0).normal(0.5, 2.0, (40, 5)).astype(np.float32)
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import exported_policies
 import numpy as np
 import onnx
 import pytest
@@ -18,22 +19,11 @@ import torch
 from onnx import numpy_helper
 
 from policies.actor_critic import ActorCritic
-from policies.spec import Entry, PolicySpec
+from policies.spec import Entry
 from sim2real.export_onnx import export_onnx
 from sim2real.onnx_policy import OnnxPolicy, OnnxPolicyError
 
-SPEC = PolicySpec(
-    task="hover",
-    robot="cf2x",
-    control_hz=100.0,
-    observation=tuple(Entry(name, "m/s", "body") for name in ("u", "v", "w")),
-    action=(Entry("thrust", "N"), Entry("roll_rate", "rad/s")),
-    action_low=(0.0, -3.0),
-    action_high=(0.6, 5.0),
-    safe_action=(0.3, 0.0),
-    hidden_sizes=(16,),
-    activation="elu",
-)
+SPEC = replace(exported_policies.SPEC, activation="elu")
 OBSERVATIONS = np.random.default_rng(0).normal(0.5, 2.0, (40, 3)).astype(np.float32)
 
 
