@@ -71,14 +71,17 @@ def fly(
     options: LoopOptions = LoopOptions(),
     clock: Clock | None = None,
     record: FlightRecord | None = None,
+    statistics: LoopStatistics | None = None,
 ) -> Flight:
     """Start the target, fly it until something ends the flight, and stop it exactly once, whatever happens.
+
+    `record` and `statistics` are filled as it flies, so that they are there even if it ends in an exception.
 
     Ctrl-C and SIGTERM end it at the next tick, the second one at once. Raises ValueError for a safe action that the
     policy's bounds do not allow, and whatever the target's `start` or the policy raises.
     """
     clock = MonotonicClock() if clock is None else clock
-    loop = _Loop(policy, target, options, clock, record)
+    loop = _Loop(policy, target, options, clock, record, LoopStatistics() if statistics is None else statistics)
     with StopSignals() as signals:
         try:
             target.start()
@@ -97,7 +100,13 @@ class _Miss(Exception):
 
 class _Loop:
     def __init__(
-        self, policy: Policy, target: Target, options: LoopOptions, clock: Clock, record: FlightRecord | None
+        self,
+        policy: Policy,
+        target: Target,
+        options: LoopOptions,
+        clock: Clock,
+        record: FlightRecord | None,
+        statistics: LoopStatistics,
     ) -> None:
         spec = policy.spec
         self.spec, self.target, self.options, self.clock, self.record = spec, target, options, clock, record
@@ -106,7 +115,7 @@ class _Loop:
         self.safe = _safe_action(spec, options.safe_action)
         self.last = self.safe  # until the policy has given one
         self.period = 1.0 / spec.control_hz
-        self.watchdog, self.statistics = Watchdog(options.watchdog), LoopStatistics()
+        self.watchdog, self.statistics = Watchdog(options.watchdog), statistics
         self.source: ActionSource = Worker(policy, clock) if options.worker else Direct(policy)
 
     def run(self, signals: StopSignals) -> str:

@@ -91,6 +91,7 @@ def run(words: list[str]) -> int:
         raise UsageError(f"--fast is for --target simulated; a vehicle flies in real time; given {options.target}")
     from sim2real.clock import MonotonicClock, SteppedClock
     from sim2real.flight_record import FlightRecord
+    from sim2real.loop_statistics import LoopStatistics
     from sim2real.runtime import LoopOptions, fly
 
     with _opened(options) as policy:
@@ -104,9 +105,12 @@ def run(words: list[str]) -> int:
         )
         target = _make_target(options, policy.spec, clock)
         record = None if options.record is None else FlightRecord(policy.spec)
+        statistics, flight = LoopStatistics(), None
         try:
-            flight = fly(policy, target, loop, clock, record)
+            flight = fly(policy, target, loop, clock, record, statistics)
         finally:
+            if flight is None and statistics.ticks:  # it flew, whatever failed in the end
+                print(statistics.table())
             if record is not None and options.record is not None:
                 record.write(options.record)
                 print(f"record: {options.record}")
@@ -114,7 +118,7 @@ def run(words: list[str]) -> int:
     summary = getattr(target, "summary", None)
     if summary is not None:
         print(summary())
-    print(flight.statistics.table())
+    print(statistics.table())
     return 1 if flight.stopped_by_watchdog else 0
 
 

@@ -174,6 +174,20 @@ def test_a_watchdog_that_ended_the_flight_shows_in_the_status(exported: Path) ->
     assert main(["fly", str(exported), "--target", "simulated", "--seconds", "60", *impatient]) == 1
 
 
+def test_a_target_that_cannot_be_stopped_costs_no_statistics(
+    exported: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(target: SimulatedTarget) -> None:
+        raise TargetError("landing was not confirmed")
+
+    monkeypatch.setattr(SimulatedTarget, "stop", stop)
+    words = ["fly", str(exported), "--target", "simulated", "--fast", "--seconds", "0.2"]
+    assert main([*words, "--task-options", "difficulty=0.05"]) == 2
+    captured = capsys.readouterr()
+    assert "ticks 20 (flying 20), missed 0" in captured.out
+    assert "landing was not confirmed" in captured.err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
