@@ -6,11 +6,12 @@ The world's z is up, and its x and y are those of the estimator; the body is x f
 
 interface=ctbr goes out as the legacy roll-pitch-yaw-thrust setpoint, in degrees per second: the parameters
 flightmode.stabModeRoll, stabModePitch and stabModeYaw are set to 0, rate, and set back in the end. Its pitch turns the
-other way round than ours, once in cflib and once in the firmware, so the signs of all three rates are those of the
-action. Thrust is `hover_thrust` times the collective thrust in g, of 65535, and 60000 at most, which is the firmware's
-own bound; `hover_thrust` is weight over 4 THRUST_MAX of the platform. The firmware keeps thrust locked until it has
-seen a setpoint without, which is sent first. interface=velocity goes out as a velocity in the world, turned there from
-the heading frame by the last attitude, and a yaw rate in degrees per second.
+other way round than ours, once in cflib and once in the firmware, which cancels; its yaw does so in the firmware alone
+(crtp_commander_rpyt.c: "legacy rate input is inverted"), so that the sign of the yaw rate is changed here. Thrust is
+`hover_thrust` times the collective thrust in g, of 65535, and 60000 at most, which is the firmware's own bound;
+`hover_thrust` is weight over 4 THRUST_MAX of the platform. The firmware keeps thrust locked until it has seen a
+setpoint without, which is sent first. interface=velocity goes out as a velocity in the world, turned there from the
+heading frame by the last attitude, and a yaw rate in degrees per second.
 
 Stopping hands over to the high-level commander and lands at the height of the start. Where the link is lost, the
 firmware levels out 500 ms after the last setpoint and stops the motors after 2 s.
@@ -120,7 +121,7 @@ class CrazyflieTarget:
         if self._setpoints.kind == "ctbr":
             roll, pitch, yaw = np.rad2deg(action[1:]).tolist()
             thrust = int(min(max(65535.0 * self._setpoints.thrust(action), 0.0), MOST_THRUST))
-            self._cf.commander.send_setpoint(roll, pitch, yaw, thrust)
+            self._cf.commander.send_setpoint(roll, pitch, -yaw, thrust)
         else:
             velocity = self._setpoints.velocity(action)
             self._cf.commander.send_velocity_world_setpoint(*velocity.tolist(), math.degrees(action[3]))

@@ -104,9 +104,9 @@ def test_rates_and_thrust_as_the_firmware_reads_them(start: Starter) -> None:
     target.apply(np.array([2.0, 0.0, 0.0, 0.0]))
     setpoints = [struct.unpack("<fffH", data) for port, _, data in crazyflie.sent if port == RPYT]
     assert setpoints[0] == (0.0, -0.0, 0.0, 0)  # unlocks the thrust
-    # 1 rad/s is 57.2958 deg/s; on the wire pitch is turned round, as the firmware's legacy setpoints have it;
-    # 0.5 x 1.2 of 65535 is 39321
-    np.testing.assert_allclose(setpoints[1], [57.2958, -28.6479, -14.3239, 39321], rtol=1e-5)
+    # 1 rad/s is 57.2958 deg/s; on the wire pitch and yaw are turned round, as the firmware's legacy setpoints have it:
+    # attitudeRate.pitch is held against -gyro.y, and attitudeRate.yaw = -values->yaw; 0.5 x 1.2 of 65535 is 39321
+    np.testing.assert_allclose(setpoints[1], [57.2958, -28.6479, 14.3239, 39321], rtol=1e-5)
     assert setpoints[2][3] == 60000  # 0.5 x 2 would be all of it
     assert [data for port, _, data in crazyflie.sent if port == SUPERVISOR] == [bytes((0x01, 1))]
     reading = target.read()
