@@ -6,6 +6,7 @@ import contextlib
 import socket
 import ssl
 import time
+from collections.abc import Iterator
 
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidHandshake, InvalidURI, ProtocolError
@@ -19,8 +20,8 @@ LARGEST_MESSAGE = 1 << 20  # bytes
 class WebSocketConnection:
     """Connection to a URL ws://... or wss://...; deadlines are of time.monotonic(), in seconds.
 
-    Raises ValueError for what is no URL, ConnectionError where nobody listens or the server refuses, TimeoutError at
-    the deadline.
+    Raises ValueError for what is no URL, ConnectionError where nobody listens, the network fails or the server refuses,
+    TimeoutError at the deadline; the last two of every call name the URL.
     """
 
     def __init__(
@@ -30,25 +31,33 @@ class WebSocketConnection:
             uri = parse_uri(url)
         except InvalidURI as error:
             raise ValueError(f"{url!r} is no address of a WebSocket; expected ws://HOST:PORT/") from error
+        self._url = url
         self._protocol = ClientProtocol(uri, max_size=LARGEST_MESSAGE)
         self._frames: list[Frame] = []
-        self._socket = socket.create_connection((uri.host, uri.port), timeout=_left(deadline))
-        try:
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if uri.secure:
-                context = context or ssl.create_default_context()
-                self._socket = context.wrap_socket(self._socket, server_hostname=uri.host)
-            self._shake_hands(headers, deadline)
-        except BaseException:
-            self._socket.close()
-            raise
+        self._unsent = bytearray()  # what a call had no time for
+        with self._told():
+            self._socket = socket.create_connection((uri.host, uri.port), timeout=_left(deadline))
+            try:
+                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if uri.secure:
+                    context = context or ssl.create_default_context()
+                    self._socket = context.wrap_socket(self._socket, server_hostname=uri.host)
+                self._shake_hands(headers, deadline)
+            except BaseException:
+                self._socket.close()
+                raise
 
     def send(self, data: bytes, deadline: float) -> None:
-        """Send one binary message; raises ConnectionError, TimeoutError."""
+        """Send one binary message; raises ConnectionError, TimeoutError.
+
+        What was on its way at the deadline goes out first in a later call, so that frames stay whole.
+        """
         if self._protocol.state is not State.OPEN:
-            raise ConnectionResetError("the connection has ended; make another one")
-        self._protocol.send_binary(data)
-        self._flush(deadline)
+            raise ConnectionResetError(f"the connection to {self._url} has ended; make another one")
+        with self._told():
+            self._flush(deadline)
+            self._protocol.send_binary(data)
+            self._flush(deadline)
 
     def receive(self, deadline: float) -> tuple[bytes, bool]:
         """The next message, and whether it is a text; raises ConnectionError, TimeoutError.
@@ -63,10 +72,12 @@ class WebSocketConnection:
                 if frame.opcode is Opcode.CONT or not frame.fin:
                     raise ConnectionAbortedError("the server sends messages in parts, which it was not asked to")
             if self._protocol.state is not State.OPEN:
-                raise ConnectionResetError(f"the server has ended the connection: {self._protocol.close_exc}")
-            self._read(deadline)
-            self._frames += [event for event in self._protocol.events_received() if isinstance(event, Frame)]
-            self._flush(deadline)  # answers to pings
+                why = self._protocol.close_rcvd or "without a word"
+                raise ConnectionResetError(f"{self._url} has ended the connection: {why}")
+            with self._told():
+                self._read(deadline)
+                self._frames += [event for event in self._protocol.events_received() if isinstance(event, Frame)]
+                self._flush(deadline)  # answers to pings
 
     def close(self, deadline: float) -> None:
         """Say goodbye and end the connection; again does nothing."""
@@ -97,14 +108,27 @@ class WebSocketConnection:
             self._protocol.receive_eof()
 
     def _flush(self, deadline: float) -> None:
-        for data in self._protocol.data_to_send():
-            if data:
-                self._socket.settimeout(_left(deadline))
-                self._socket.sendall(data)
+        self._unsent += b"".join(self._protocol.data_to_send())
+        while self._unsent:
+            self._socket.settimeout(_left(deadline))
+            del self._unsent[: self._socket.send(self._unsent)]
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Name the URL in what the network raises, and make it a ConnectionError or a TimeoutError."""
+        try:
+            yield
+        except TimeoutError as error:
+            raise TimeoutError(f"no answer in time from {self._url}") from error
+        except ConnectionRefusedError as error:
+            why = error if error.errno is None else "connection refused: nobody listens there"
+            raise ConnectionRefusedError(f"{self._url}: {why}") from error
+        except OSError as error:  # no way to it, no such name, TLS
+            raise ConnectionError(f"{self._url}: {error.strerror or error}") from error
 
 
 def _left(deadline: float) -> float:
     left = deadline - time.monotonic()
     if left <= 0.0:
-        raise TimeoutError("no answer in time")
+        raise TimeoutError
     return left

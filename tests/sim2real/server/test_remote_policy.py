@@ -50,10 +50,11 @@ def test_an_observation_that_is_refused_has_no_action_and_a_wrong_question_is_an
 
 
 class OutageTarget:
-    """Kills the server once it has flown, starts it again once the safe action has come, ends once it flies again."""
+    """Ends the server by a signal once it has flown, starts it again once the safe action has come, ends once it flies
+    again."""
 
-    def __init__(self, server: Server, restart: threading.Thread, clock: MonotonicClock) -> None:
-        self.server, self.restart, self.clock = server, restart, clock
+    def __init__(self, server: Server, end: int, restart: threading.Thread, clock: MonotonicClock) -> None:
+        self.server, self.end, self.restart, self.clock = server, end, restart, clock
         self.phase, self.in_a_row = "flying", 0
         self.applied: dict[str, list[NDArray[np.float64]]] = {"flying": [], "outage": [], "recovered": []}
         self.stops = 0
@@ -74,7 +75,7 @@ class OutageTarget:
         if self.in_a_row < 10:
             return
         if self.phase == "flying":
-            self.server.process.send_signal(signal.SIGKILL)
+            self.server.process.send_signal(self.end)
             self.phase, self.in_a_row = "outage", 0
         elif self.phase == "outage":
             self.restart.start()
@@ -84,13 +85,14 @@ class OutageTarget:
         self.stops += 1
 
 
-def test_a_server_that_is_killed_and_comes_back_costs_a_flight_its_policy_for_that_long(tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+def test_a_server_that_ends_and_comes_back_costs_a_flight_its_policy_for_that_long(tmp_path: Path, end: int) -> None:
     file = write_policy(tmp_path / "policy.onnx")
     expected = OnnxPolicy(file)(OBSERVATIONS[0])
     first, servers = Server(file), []
     restart = threading.Thread(target=lambda: servers.append(Server(file, port=first.port)))
     clock = MonotonicClock()
-    target = OutageTarget(first, restart, clock)
+    target = OutageTarget(first, end, restart, clock)
     policy = Reconnecting(lambda: RemotePolicy(first.url(), timeout=5.0))
     watchdog = WatchdogOptions(hold_seconds=0.05, safe_seconds=math.inf, recovery_ticks=3)
     try:
