@@ -15,8 +15,8 @@ from torch import nn
 from policies.actor_critic import ActorCritic
 from policies.normalizer import CLIP
 from policies.spec import Entry, PolicySpec
-from sim2real.exportable import ExportError, array, bounds_within, checkpoint_hash, producer_version
-from sim2real.metadata import TOLERANCE, GoldenPairs, action_type
+from sim2real.exportable import ExportError, array, checkpoint_hash
+from sim2real.metadata import TOLERANCE, GoldenPairs, action_type, bounds_within, producer_version
 
 TANH_ERROR = 3e-7
 """Largest |error| of the own approximation of tanh in single precision, rounding and -ffast-math included."""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.actor_critic import ActorCritic
+from policies.normalizer import CLIP
 from policies.spec import PolicySpec
 from sim2real.c_footprint import Footprint, footprints
 from sim2real.c_policy import CompilerError, CPolicy, compile_library
@@ -84,7 +85,7 @@ def export_c(policy: ActorCritic, path: Path, checks: int = 1000, tanh: str = "l
 def _refuse_wide_normalizer(policy: ActorCritic) -> None:
     """Raise ExportError where clipping raw observations to +-1e18 could change what the normaliser makes of them."""
     mean, scale = (array(tensor).astype(np.float64) for tensor in policy.normalizer.shift_and_scale())
-    reach = np.abs(mean) + 10.0 / scale
+    reach = np.abs(mean) + CLIP / scale
     if reach.max() > _FURTHEST:
         name = policy.spec.observation[int(np.argmax(reach))].name
         raise ExportError(f"observation entry {name!r} is clipped at {reach.max():.3g} only; C code ends at 1e18")

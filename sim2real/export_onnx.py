@@ -17,7 +17,6 @@ from policies.actor_critic import ActorCritic
 from policies.spec import PolicySpec
 from sim2real import metadata
 from sim2real.exportable import (
-    DISTRIBUTION,
     FEWEST_CHECKS,
     GOLDEN_ROWS,
     SINGLE_MAX,
@@ -25,7 +24,6 @@ from sim2real.exportable import (
     actions_of,
     check_observations,
     checkpoint_hash,
-    producer_version,
     refuse_non_finite,
     refuse_overflow,
 )
@@ -126,7 +124,7 @@ def _model(policy: ActorCritic, precision: str, batch: int | None, calibration: 
     model = helper.make_model(content, opset_imports=[opset], ir_version=IR_VERSION)
     if precision == "int8":
         model = quantized(model, calibration)
-    model.producer_name, model.producer_version = DISTRIBUTION, producer_version()
+    model.producer_name, model.producer_version = metadata.DISTRIBUTION, metadata.producer_version()
     model.doc_string = describe(policy.spec)
     return model
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from importlib import metadata
 
 import numpy as np
 import torch
@@ -12,9 +11,7 @@ from torch import Tensor, nn
 
 from policies.actor_critic import ActorCritic
 from policies.normalizer import CLIP, ObservationNormalizer
-from policies.spec import PolicySpec
 
-DISTRIBUTION = "hgrpo-control"
 SINGLE_MAX = float(np.finfo(np.float32).max)
 EXTREMES = (0.0, 1e3, -1e3, 1e6, -1e6)
 GOLDEN_ROWS = (0, 1, 2, 5, 6, 7, 8, 9)  # of the check observations: three extremes and five drawn ones
@@ -70,15 +67,6 @@ def actions_of(policy: ActorCritic, observation: NDArray[np.float32]) -> NDArray
     return action
 
 
-def bounds_within(spec: PolicySpec) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Bounds (A,) rounded inwards to single precision: what respects them respects the spec's, which are double."""
-    exact_low, exact_high = np.array(spec.action_low), np.array(spec.action_high)
-    low, high = exact_low.astype(np.float32), exact_high.astype(np.float32)
-    low = np.where(low < exact_low, np.nextafter(low, np.float32(np.inf)), low)
-    high = np.where(high > exact_high, np.nextafter(high, np.float32(-np.inf)), high)
-    return low, high
-
-
 def checkpoint_hash(policy: ActorCritic) -> str:
     """SHA-256, in hexadecimal, of the state_dict: for each name, in sorted order, a header and the values.
 
@@ -90,14 +78,6 @@ def checkpoint_hash(policy: ActorCritic) -> str:
         digest.update(f"{name} {values.dtype.name} {list(values.shape)}\n".encode())
         digest.update(values.astype(values.dtype.newbyteorder("<")).tobytes())
     return digest.hexdigest()
-
-
-def producer_version() -> str:
-    """Version of this package, as installed."""
-    try:
-        return metadata.version(DISTRIBUTION)
-    except metadata.PackageNotFoundError:
-        return "0+uninstalled"
 
 
 def array(tensor: Tensor) -> NDArray[np.float32]:

@@ -5,6 +5,7 @@ Numbers are JSON with as many digits as tell a float32 from its neighbours. Impo
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from policies.spec import PolicySpec
 
+DISTRIBUTION = "hgrpo-control"
 SCHEMA_VERSION = "2"
 ALREADY_IN_GRAPH = ("observation normalising", "action squashing", "action scaling", "action clipping")
 KEYS = (
@@ -54,6 +56,23 @@ class GoldenPairs(NamedTuple):
 def action_type(spec: PolicySpec) -> str:
     """motors, ctbr (collective thrust and body rates) or velocity by the names of the actions; otherwise "other"."""
     return _ACTION_TYPES.get(tuple(entry.name for entry in spec.action), "other")
+
+
+def bounds_within(spec: PolicySpec) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Bounds (A,) rounded inwards to single precision: what respects them respects the spec's, which are double."""
+    exact_low, exact_high = np.array(spec.action_low), np.array(spec.action_high)
+    low, high = exact_low.astype(np.float32), exact_high.astype(np.float32)
+    low = np.where(low < exact_low, np.nextafter(low, np.float32(np.inf)), low)
+    high = np.where(high > exact_high, np.nextafter(high, np.float32(-np.inf)), high)
+    return low, high
+
+
+def producer_version() -> str:
+    """Version of this package, as installed."""
+    try:
+        return importlib.metadata.version(DISTRIBUTION)
+    except importlib.metadata.PackageNotFoundError:
+        return "0+uninstalled"
 
 
 def write(

@@ -11,7 +11,8 @@ from torch import nn
 from policies.actor_critic import ActorCritic
 from policies.normalizer import CLIP
 from policies.spec import Entry, PolicySpec
-from sim2real.exportable import ExportError, array, bounds_within
+from sim2real.exportable import ExportError, array
+from sim2real.metadata import bounds_within
 from sim2real.onnx_policy import INPUT_NAME, OUTPUT_NAME
 
 Constants = dict[str, NDArray[np.generic]]

@@ -9,13 +9,13 @@ import logging
 import signal
 import ssl
 from collections.abc import Coroutine
-from importlib import metadata
 from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from sim2real.metadata import producer_version
 from sim2real.server.access import OPEN_PATH, access_control
 from sim2real.server.busy_polling import BusyPollingSelector
 from sim2real.server.connections import Connections
@@ -108,7 +108,9 @@ class _Server:
             shutdown_timeout=settings.shutdown_timeout,
             keepalive_timeout=_KEEP_ALIVE,
         )
-        connections = Connections(runner, settings.max_connections, settings.request_timeout, self._metrics)
+        connections = Connections(
+            runner, settings.max_connections, settings.request_timeout, self._metrics, context is not None
+        )
         app.middlewares.extend([connections.heard, _last_resort, access_control(self._token, self._metrics)])
         app.add_routes(self._routes(connections))
         app.on_shutdown.append(lambda _: self._websocket.close())
@@ -140,17 +142,26 @@ class _Server:
             web.get(OPEN_PATH, self._health),
             web.get("/metrics", self._prometheus),
             web.get("/status.json", self._status),
-            web.get("/policies/{policy}", self._root),
-            *OpenInferenceEndpoint(self._inference, connections, self._swapper, _release()).routes(),
+            web.get("/policies/{policy}", self._policy),
+            *OpenInferenceEndpoint(self._inference, connections, self._swapper, producer_version()).routes(),
         ]
 
     async def _root(self, request: web.Request) -> web.StreamResponse:
         """A conversation for who asks for one, the status page for who does not."""
-        if request.headers.get("Upgrade", "").lower() != "websocket":
-            return status_page()
+        return await self._converse(request) if _asks_for_conversation(request) else status_page()
+
+    async def _policy(self, request: web.Request) -> web.StreamResponse:
+        """A conversation about one policy, and nothing else."""
+        if _asks_for_conversation(request) or request.match_info["policy"] not in self._policies:
+            return await self._converse(request)
+        error = {"error": "this address speaks WebSocket; what the server does is shown at /"}
+        return web.json_response(error, status=426, headers={"Upgrade": "websocket", "Connection": "Upgrade"})
+
+    async def _converse(self, request: web.Request) -> web.StreamResponse:
         try:
             return await self._websocket.serve(request)
         except Rejected as refusal:
+            self._metrics.rejected["", "websocket", refusal.reason] += 1
             return web.json_response({"error": str(refusal)}, status=404)
 
     async def _health(self, request: web.Request) -> web.Response:
@@ -211,11 +222,8 @@ async def _last_resort(request: web.Request, handler: Handler) -> web.StreamResp
         return web.json_response({"error": "internal error"}, status=500)
 
 
-def _release() -> str:
-    try:
-        return metadata.version("hgrpo-control")
-    except metadata.PackageNotFoundError:
-        return "0+uninstalled"
+def _asks_for_conversation(request: web.Request) -> bool:
+    return request.headers.get("Upgrade", "").lower() == "websocket"
 
 
 def _tls(settings: ServerSettings) -> ssl.SSLContext | None:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from weakref import WeakKeyDictionary
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -18,41 +19,42 @@ _PERIOD = 0.25  # seconds between two looks at the connections
 class Connections:
     """Makes protocols for accepted connections, at most `most`, and cuts those that take longer than `timeout` seconds
     to send a request or to take a reply. The cost of a request is two entries in a dictionary.
+
+    `encrypted` connections open only after a handshake, for which there are `timeout` seconds too.
     """
 
-    def __init__(self, runner: web.AppRunner, most: int, timeout: float, metrics: Metrics) -> None:
+    def __init__(self, runner: web.AppRunner, most: int, timeout: float, metrics: Metrics, encrypted: bool) -> None:
         self._runner = runner
         self._most = most
         self._timeout = timeout
         self._metrics = metrics
-        self._opening = 0  # accepted, but not yet among the server's connections
+        self._encrypted = encrypted
+        self._opening: WeakKeyDictionary[_Opening, float] = WeakKeyDictionary()  # until when
         self._heard: set[web.RequestHandler] = set()  # have sent a request
         self._silent: dict[web.RequestHandler, float] = {}  # have not: since when
         self._sending: dict[asyncio.BaseTransport, float] = {}  # in the middle of a request's body: since when
         self._full: dict[asyncio.Transport, float] = {}  # a reply has not been taken: since when
 
     def accept(self) -> asyncio.Protocol:
-        """The protocol of a new connection."""
-        server = self._runner.server
-        if server is None or len(server.connections) + self._opening >= self._most:
-            self._metrics.turned_away["connections"] += 1
-            return _Refusal()
-        self._opening += 1
-        loop = asyncio.get_running_loop()
-        loop.call_soon(loop.call_soon, self._opened)  # one turn after the transport has told the protocol
-        return server()
+        """The protocol of a new connection.
 
-    def _opened(self) -> None:
-        self._opening -= 1
+        Raises ConnectionRefusedError where there is no room for an encrypted one, which asyncio then closes.
+        """
+        server, now = self._runner.server, time.monotonic()
+        opening = sum(now < until for until in self._opening.values())
+        if server is None or len(server.connections) + opening >= self._most:
+            self._metrics.turned_away["connections"] += 1
+            if self._encrypted:
+                raise ConnectionRefusedError("too many connections")
+            return _Refusal()
+        protocol = _Opening(server(), self._opening)
+        self._opening[protocol] = now + self._timeout
+        return protocol
 
     @web.middleware
     async def heard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Middleware that notes that a connection has sent a request's head."""
         self._heard.add(request.protocol)
-        server = self._runner.server
-        if server is not None and len(server.connections) > self._most:  # TLS opens later than it is accepted
-            self._metrics.turned_away["connections"] += 1
-            return web.json_response({"error": "too many connections"}, status=503, headers={"Connection": "close"})
         return await handler(request)
 
     @contextmanager
@@ -98,6 +100,19 @@ class Connections:
         if not transport.is_closing() or why == "slow_reader":
             self._metrics.turned_away[why] += 1
             transport.abort()
+
+
+class _Opening(asyncio.Protocol):
+    """Stands in for a handler until its connection is open; asyncio lets go of it where a handshake fails."""
+
+    def __init__(self, handler: web.RequestHandler, opening: WeakKeyDictionary[_Opening, float]) -> None:
+        self._handler, self._all = handler, opening
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Make way for the handler."""
+        del self._all[self]
+        transport.set_protocol(self._handler)
+        self._handler.connection_made(transport)
 
 
 class _Refusal(asyncio.Protocol):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.spec import PolicySpec
+from sim2real.metadata import bounds_within
 from sim2real.server.rejection import Rejected
 
 RANGE_KEY = "observation_range"  # optional metadata of a file: JSON [[lowest, highest], ...] in the entries' units
@@ -110,7 +111,7 @@ class ActionGuard:
 
     def __init__(self, spec: PolicySpec, slew: float | None) -> None:
         self._spec = spec
-        self._low, self._high = _inwards(spec.action_low, 1.0), _inwards(spec.action_high, -1.0)
+        self._low, self._high = bounds_within(spec)
         self._bounds = tuple(zip(self._low.tolist(), self._high.tolist(), strict=True))
         widths = np.array(spec.action_high) - np.array(spec.action_low)
         self._step = None if slew is None else (slew * widths / spec.control_hz).astype(np.float32)
@@ -142,11 +143,3 @@ class ActionGuard:
             if not low <= value <= high:  # true for NaN
                 return False
         return True
-
-
-def _inwards(bounds: tuple[float, ...], direction: float) -> Single:
-    """Bounds (A,) in single precision, rounded so that what respects them respects the exact ones."""
-    exact = np.array(bounds)
-    single = exact.astype(np.float32)
-    beyond = direction * single.astype(np.float64) < direction * exact
-    return np.where(beyond, np.nextafter(single, np.float32(direction * np.inf)), single)

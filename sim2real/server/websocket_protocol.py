@@ -36,7 +36,7 @@ class WebSocketProtocol(asyncio.BufferedProtocol, ABC, Generic[Request]):
         self._loop = asyncio.get_running_loop()
         self.ended = self._loop.create_future()
         self._frames = WebSocketFrames(max_message_bytes)
-        self._buffer = bytearray(READ_BYTES)
+        self._buffer = memoryview(bytearray(READ_BYTES))  # of a bytearray TLS would fill a copy of what is behind
         self._waiting: deque[Request] = deque()
         self._full = False  # the client does not take its replies
         self._turn: asyncio.Handle | None = None  # in which the next request is answered
@@ -85,7 +85,7 @@ class WebSocketProtocol(asyncio.BufferedProtocol, ABC, Generic[Request]):
 
     # called by the transport
 
-    def get_buffer(self, sizehint: int) -> bytearray:
+    def get_buffer(self, sizehint: int) -> memoryview:
         """Where to put what is read."""
         return self._buffer
 

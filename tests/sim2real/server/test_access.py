@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import shutil
 import socket
 import ssl
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,19 +21,6 @@ PATHS = ("/", "/metrics", "/status.json", "/v2", "/v2/models/one", "/nowhere")
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 that vouches for itself, and its key."""
-    if shutil.which("openssl") is None:
-        pytest.skip("the Debian package openssl is not installed")
-    folder = tmp_path_factory.mktemp("tls")
-    paths = folder / "certificate.pem", folder / "key.pem"
-    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost -addext"
-    command = ["openssl", *words.split(), "subjectAltName=IP:127.0.0.1", "-out", paths[0], "-keyout", paths[1]]
-    subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE)
-    return paths
-
-
-@pytest.fixture(scope="module")
 def guarded(
     policy_files: tuple[Path, Path], certificate: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
@@ -46,11 +31,6 @@ def guarded(
     running = Server(policy_files[0], *options, "--private-key", certificate[1])
     yield running
     assert running.stop() == 0
-
-
-@pytest.fixture(scope="module")
-def trust(certificate: tuple[Path, Path]) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=str(certificate[0]))
 
 
 def basic(password: str) -> str:
