@@ -24,9 +24,7 @@ _PPO = Config(
 )
 _HYBRID = dataclasses.replace(
     _PPO,
-    algorithm=HybridGRPO(
-        num_samples=2, gamma=0.97, gae_lambda=1.0, estimator="group_shrunk", reward_transform="scale"
-    ),
+    algorithm=HybridGRPO(num_samples=2, gamma=0.97, gae_lambda=1.0, estimator="group_shrunk", reward_transform="scale"),
     num_envs=16,
 )
 

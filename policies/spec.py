@@ -26,8 +26,8 @@ class PolicySpec:
     """The interface of a policy and the shape of its networks.
 
     `safe_action` is what to send when the policy has nothing valid to say. `critic` is false for policies trained
-    without V. Raises ValueError where sizes disagree, a range is empty or not finite, the safe action lies outside the
-    bounds, the rate is not positive or the activation is unknown.
+    without V. Raises ValueError without an observation or an action, where sizes disagree, a range is empty or not
+    finite, the safe action lies outside the bounds, the rate is not positive or the activation is unknown.
     """
 
     task: str
@@ -45,6 +45,9 @@ class PolicySpec:
     privileged: tuple[Entry, ...] = ()
 
     def __post_init__(self) -> None:
+        for name in ("observation", "action"):
+            if not getattr(self, name):
+                raise ValueError(f"{name} has no entries; expected one or more")
         for name in ("action_low", "action_high", "safe_action"):
             if len(getattr(self, name)) != len(self.action):
                 raise ValueError(f"{name} has {len(getattr(self, name))} entries for {len(self.action)} actions")

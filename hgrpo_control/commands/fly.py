@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import ssl
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from sim2real.watchdog import WatchdogOptions
 if TYPE_CHECKING:
     from policies.spec import PolicySpec
     from sim2real.clock import Clock
+    from sim2real.flight_record import FlightRecord
     from sim2real.reconnecting import Reconnecting
     from sim2real.target import Policy, Target
 
@@ -83,10 +85,15 @@ class FlyOptions:
 
 
 def run(words: list[str]) -> int:
-    """`hgrpo fly POLICY.onnx --target TARGET [options]`; returns 0, and 1 if the watchdog ended the flight."""
+    """`hgrpo fly POLICY.onnx --target TARGET [options]`.
+
+    Returns 0, and 1 if the watchdog ended the flight or the record could not be written.
+    """
     options = parse(FlyOptions, words, "hgrpo fly")
     if options.record is not None and options.record.exists():
         raise UsageError(f"{options.record} exists already; choose another file")
+    if options.record is not None and not options.record.parent.is_dir():
+        raise UsageError(f"there is no folder {options.record.parent} to write {options.record.name} into")
     if options.fast and options.target != "simulated":
         raise UsageError(f"--fast is for --target simulated; a vehicle flies in real time; given {options.target}")
     from sim2real.clock import MonotonicClock, SteppedClock
@@ -111,15 +118,24 @@ def run(words: list[str]) -> int:
         finally:
             if flight is None and statistics.ticks:  # it flew, whatever failed in the end
                 print(statistics.table())
-            if record is not None and options.record is not None:
-                record.write(options.record)
-                print(f"record: {options.record}")
+            written = record is None or options.record is None or _write(record, options.record)
     print(f"ended: {flight.reason}")
     summary = getattr(target, "summary", None)
     if summary is not None:
         print(summary())
     print(statistics.table())
-    return 1 if flight.stopped_by_watchdog else 0
+    return 1 if flight.stopped_by_watchdog or not written else 0
+
+
+def _write(record: FlightRecord, path: Path) -> bool:
+    """Write what was flown; a disk that is full is told, and hides nothing else that there is to tell."""
+    try:
+        record.write(path)
+    except OSError as error:
+        print(f"the record cannot be written: {path}: {error.strerror or error}", file=sys.stderr)
+        return False
+    print(f"record: {path}")
+    return True
 
 
 @contextmanager
@@ -152,6 +168,8 @@ def _connect(options: FlyOptions) -> Reconnecting:
     except ModuleNotFoundError as error:
         raise UsageError(f"a server needs {error.name}: pip install 'hgrpo-control[serve]'") from error
     token = None if options.token_file is None else options.token_file.read_text(encoding="utf-8").strip()
+    if options.certificate is not None and not options.policy.startswith("wss://"):
+        raise UsageError(f"--certificate is for a server behind TLS, wss://HOST:PORT/; given {options.policy}")
     context = None
     if options.certificate is not None:
         context = ssl.create_default_context()

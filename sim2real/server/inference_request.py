@@ -18,6 +18,7 @@ DATATYPES: dict[str, np.dtype[Any]] = {"FP32": np.dtype("<f4"), "FP64": np.dtype
 PARAMETERS = ("binary_data_output", "sequence_end", "sequence_id", "sequence_number", "sequence_start")
 
 _MOST_DIMENSIONS = 2
+_LARGEST_SIZE = 2**31
 
 
 class InferenceRequest(NamedTuple):
@@ -107,8 +108,9 @@ def _tensor(tensor: dict[str, Any], binary: bytes) -> NDArray[Any]:
     if not isinstance(datatype, str) or datatype not in DATATYPES:
         raise Rejected("dtype", f"datatype is none of {', '.join(DATATYPES)}")
     sizes = shape if isinstance(shape, list) else [None]
-    if not 1 <= len(sizes) <= _MOST_DIMENSIONS or any(type(size) is not int or size < 0 for size in sizes):
-        raise Rejected("shape", f"shape is not one or {_MOST_DIMENSIONS} sizes of 0 or more")
+    plausible = (type(size) is int and 0 <= size < _LARGEST_SIZE for size in sizes)
+    if not 1 <= len(sizes) <= _MOST_DIMENSIONS or not all(plausible):
+        raise Rejected("shape", f"shape is not one or {_MOST_DIMENSIONS} sizes of 0 or more, below 2^31")
     dtype, count = DATATYPES[datatype], math.prod(sizes)
     parameters = tensor.get("parameters", {})
     if not isinstance(parameters, dict) or any(name != "binary_data_size" for name in parameters):

@@ -45,7 +45,7 @@ class OpenInferenceEndpoint:
             web.get("/v2/health/live", self._ready),
             web.get("/v2/health/ready", self._ready),
             web.post("/v2/repository/index", self._index),
-            web.post("/v2/repository/models/{policy}/load", self._load),
+            web.post("/v2/repository/models/{policy}/load", self._answering(self._load)),
             web.post("/v2/repository/models/{policy}/rollback", self._rollback),
         ]
         for model in ("/v2/models/{policy}", "/v2/models/{policy}/versions/{version}"):
@@ -79,8 +79,7 @@ class OpenInferenceEndpoint:
     async def _infer(self, request: web.Request) -> web.Response:
         began = time.perf_counter()
         served, number = self._find(request)
-        with self._connections.receiving(request):
-            body = await request.read()
+        body = await self._body(request)
         inference_request = parse(body, request.headers.get(HEADER_LENGTH))
         answer = self._answer(served, number, inference_request)
         fields: dict[str, Any] = {
@@ -120,8 +119,7 @@ class OpenInferenceEndpoint:
         return web.json_response(states)
 
     async def _load(self, request: web.Request) -> web.Response:
-        with self._connections.receiving(request):
-            body = await request.read()
+        body = await self._body(request)
         if body.strip() not in (b"", b"{}"):
             return _error(400, "load takes no configuration and no files: it reads the file that the server was given")
         return await self._swap(request, self._swapper.load)
@@ -138,6 +136,13 @@ class OpenInferenceEndpoint:
         except ValueError as error:
             return _error(400, str(error))
         return web.json_response({"name": name, "version": number})
+
+    async def _body(self, request: web.Request) -> bytes:
+        with self._connections.receiving(request):
+            try:
+                return await request.read()
+            except web.RequestPayloadError as error:
+                raise Rejected("malformed", "the body is not encoded as its headers say") from error
 
     def _find(self, request: web.Request) -> tuple[ServedPolicy, str | None]:
         """The policy of the path, and the number of its version, None where the path asks for none."""

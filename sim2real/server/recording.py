@@ -60,6 +60,7 @@ class Recorder:
         self._size = self._file.write(pack({"schema_version": SCHEMA_VERSION, **header}))
         self._limit = limit_bytes
         self._metrics = metrics
+        self._counting = threading.Lock()
         self._steps: SimpleQueue[Step | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._write_all, name="recorder", daemon=True)
         self._thread.start()
@@ -69,13 +70,16 @@ class Recorder:
         if self._steps.qsize() < WAITING_STEPS:
             self._steps.put(step)
         else:
-            self._metrics.unrecorded += 1
+            self._drop()
 
     def close(self) -> None:
         """Write what is waiting and close the file."""
         self._steps.put(None)
         self._thread.join()
-        self._file.close()
+        try:
+            self._file.close()
+        except OSError as error:  # what a failed write has left behind is tried again
+            self.failure = self.failure or _cannot_write(error)
 
     def _write_all(self) -> None:
         while (step := self._steps.get()) is not None:
@@ -88,11 +92,19 @@ class Recorder:
                     if self._steps.empty():
                         self._file.flush()
                 except OSError as error:
-                    self.failure = f"the recording cannot be written: {error.strerror}"
+                    self.failure = _cannot_write(error)
             if self.failure is None:
                 self._metrics.recorded += 1
             else:
-                self._metrics.unrecorded += 1
+                self._drop()
+
+    def _drop(self) -> None:
+        with self._counting:
+            self._metrics.unrecorded += 1
+
+
+def _cannot_write(error: OSError) -> str:
+    return f"the recording cannot be written: {error.strerror}"
 
 
 def read(path: Path) -> tuple[dict[str, Any], Iterator[Step]]:
@@ -131,18 +143,19 @@ def replay(path: Path, policy: OnnxPolicy, name: str, version: str | None = None
 
 def _records(path: Path) -> Iterator[Any]:
     """Messages of the file; the framing is found first, then each is decoded with the caps of the wire."""
-    content = path.read_bytes()
-    unpacker = msgpack.Unpacker(max_buffer_size=0)
-    unpacker.feed(content)
-    start = 0
-    while start < len(content):
-        try:
-            unpacker.skip()
-        except msgpack.OutOfData:
-            return
-        end = unpacker.tell()
-        yield unpack(content[start:end], _LARGEST_RECORD, _MOST_ENTRIES)
-        start = end
+    with path.open("rb") as file, path.open("rb") as again:
+        unpacker = msgpack.Unpacker(file, max_buffer_size=_LARGEST_RECORD)
+        start = 0
+        while True:
+            try:
+                unpacker.skip()
+            except msgpack.OutOfData:
+                return
+            except msgpack.BufferFull as error:
+                raise ValueError(f"{path} holds a record of more than {_LARGEST_RECORD} bytes") from error
+            end = unpacker.tell()
+            yield unpack(again.read(end - start), _LARGEST_RECORD, _MOST_ENTRIES)
+            start = end
 
 
 def _step(record: Any, path: Path) -> Step:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -65,20 +67,28 @@ class SerialLink:
         try:
             import serial
         except ModuleNotFoundError as error:
-            raise TargetError("a serial line needs pyserial: pip install pyserial") from error
+            raise TargetError("a serial line needs pyserial: pip install 'hgrpo-control[mavlink]'") from error
         try:
             self._port = serial.Serial(device, baud, timeout=0, write_timeout=0.0)
         except serial.SerialException as error:
             raise TargetError(f"cannot open {device}: {error}") from error
 
     def receive(self) -> Iterator[tuple[Address | None, bytes]]:
-        """What has come."""
-        if data := self._port.read(self._port.in_waiting):
+        """What has come; nothing once the line is gone."""
+        try:
+            data = self._port.read(self._port.in_waiting)
+        except OSError:
+            return
+        if data:
             yield None, data
 
     def send(self, data: bytes) -> None:
-        """Hand over to the operating system."""
-        self._port.write(data)
+        """Hand over to the operating system; what it has no room for is lost, as everything is once the line is gone.
+
+        Not by the port's own `write`, which waits for room however long that takes, and the loop with it.
+        """
+        with contextlib.suppress(OSError):  # the vehicle's silence will tell
+            os.write(self._port.fileno(), data)
 
     def close(self) -> None:
         """Free the device."""

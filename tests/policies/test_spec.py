@@ -80,6 +80,12 @@ def test_sizes_follow_from_the_entries() -> None:
     assert spec(privileged=(Entry("mass"), Entry("wind"))).privileged_size == 2
 
 
+@pytest.mark.parametrize("name", ["observation", "action"])
+def test_a_policy_sees_and_does_something(name: str) -> None:
+    with pytest.raises(ValueError, match=f"^{name} has no entries; expected one or more$"):
+        spec(**{name: (), "action_low": (), "action_high": (), "safe_action": ()} if name == "action" else {name: ()})
+
+
 @pytest.mark.parametrize("name", ["action_low", "action_high", "safe_action"])
 def test_a_missing_number_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} has 1 entries for 2 actions"):

@@ -121,7 +121,8 @@ def test_plain_json(server: Server, one: OnnxPolicy) -> None:
         ({"inputs": [{**TENSOR, "name": "x"}]}, 400, "not named 'observation'"),
         ({"inputs": [{**TENSOR, "datatype": "BYTES"}]}, 400, "datatype is none of FP32, FP64"),
         ({"inputs": [{**TENSOR, "datatype": ["FP32"]}]}, 400, "datatype is none of"),
-        ({"inputs": [{**TENSOR, "shape": [2**62, 3]}]}, 400, "do not fill the shape"),
+        ({"inputs": [{**TENSOR, "shape": [2**30, 3]}]}, 400, "do not fill the shape"),
+        ({"inputs": [{**TENSOR, "shape": [0, 10**30], "data": []}]}, 400, "sizes of 0 or more, below 2^31"),
         ({"inputs": [{**TENSOR, "shape": [True, 3]}]}, 400, "shape is not one or 2 sizes"),
         ({"inputs": [{**TENSOR, "shape": [1, 4], "data": [0, 0, 0, 0]}]}, 400, "observation has shape (1, 4)"),
         ({"inputs": [{**TENSOR, "shape": [0, 3], "data": []}]}, 413, "0 observations"),
@@ -150,6 +151,12 @@ def test_bodies_beyond_the_limit_are_refused(server: Server) -> None:
     import gzip
 
     assert post(server, gzip.compress(b" " * (1 << 24)), Content_Encoding="gzip")[0] == 413
+
+
+@pytest.mark.parametrize("path", [INFER, "/v2/repository/models/one/load"])
+def test_bodies_that_are_not_encoded_as_they_say_are_refused(server: Server, path: str) -> None:
+    status, answer = post(server, b"abcde", path, Content_Encoding="gzip")
+    assert (status, answer) == (400, {"error": "the body is not encoded as its headers say"})
 
 
 def test_unknown_names_and_paths(server: Server) -> None:

@@ -58,6 +58,27 @@ def test_recording_stops_at_its_limit_and_counts_what_it_drops(tmp_path: Path) -
     assert len(list(read(recorder.path)[1])) == metrics.recorded
 
 
+def test_a_full_disk_stops_the_recording_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("this system has no /dev/full")
+    open_file = Path.open
+    monkeypatch.setattr(Path, "open", lambda path, mode: open_file(full, "wb"))
+    recorder, metrics = record(tmp_path, 50)
+    assert recorder.failure == "the recording cannot be written: No space left on device"
+    assert metrics.unrecorded > 0
+
+
+def test_records_are_read_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = record(tmp_path, 2000)[0].path
+    assert path.stat().st_size > 4 * (1 << 16)
+    monkeypatch.setattr("sim2real.server.recording._LARGEST_RECORD", 1 << 16)  # what may be in memory
+    assert len(list(read(path)[1])) == 2000
+    monkeypatch.setattr("sim2real.server.recording._LARGEST_RECORD", 64)
+    with pytest.raises(ValueError, match=r"more than 64 bytes|allowed: 64"):
+        list(read(path)[1])
+
+
 def test_a_server_s_recording_replays_to_the_bit_and_it_stops_without_losing_any(
     tmp_path: Path, policy_files: tuple[Path, Path], one: OnnxPolicy, two: OnnxPolicy
 ) -> None:

@@ -132,3 +132,5 @@ def test_the_command_flies_what_a_server_serves(tmp_path: Path, capsys: pytest.C
     assert "refused" in capsys.readouterr().err.lower()
     assert main(["fly", str(tmp_path / "hover.onnx"), *words[2:], "--token-file", str(token)]) == 2
     assert "--token-file and --certificate are for a server" in capsys.readouterr().err
+    assert main([*words, "--certificate", str(token)]) == 2
+    assert "--certificate is for a server behind TLS, wss://HOST:PORT/" in capsys.readouterr().err

@@ -43,6 +43,12 @@ def test_an_unmodified_openpi_client_flies(server: Server, one: OnnxPolicy, two:
         client._ws.close()
 
 
+def test_a_policy_s_address_speaks_websocket_only(server: Server) -> None:
+    assert server.ask("GET", "/policies/two")[0] == 426
+    status, body = server.ask("GET", "/policies/three")
+    assert (status, b"no policy 'three'" in body) == (404, True)
+
+
 def test_health(server: Server) -> None:
     assert server.ask("GET", "/healthz") == (200, b"OK\n")
 

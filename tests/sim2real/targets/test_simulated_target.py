@@ -18,6 +18,7 @@ from robots.episodes import advance, begin
 from robots.quadrotor.flight import QuadrotorFlight
 from sim2real.clock import SteppedClock
 from sim2real.export_onnx import export_onnx
+from sim2real.flight_record import FlightRecord
 from sim2real.runtime import LoopOptions, fly
 from sim2real.target import TargetError
 from sim2real.targets.simulated import SimulatedTarget
@@ -157,6 +158,22 @@ def test_the_command_flies_and_records(exported: Path, tmp_path: Path, capsys: p
         assert not file["state"].any()
     assert main(words) == 2
     assert "flight.npz exists already" in capsys.readouterr().err
+    assert main([*words[:-3], str(tmp_path / "nowhere" / "flight.npz")]) == 2
+    assert "nowhere to write flight.npz into" in capsys.readouterr().err
+
+
+def test_a_record_that_cannot_be_written_is_told_after_the_flight(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def write(record: FlightRecord, path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(FlightRecord, "write", write)
+    words = ["fly", str(exported), "--target", "simulated", "--fast", "--seconds", "0.2"]
+    assert main([*words, "--record", str(tmp_path / "flight.npz"), "--task-options", "difficulty=0.05"]) == 1
+    captured = capsys.readouterr()
+    assert "ticks 20 (flying 20), missed 0" in captured.out
+    assert "flight.npz: No space left on device" in captured.err
 
 
 def test_the_command_flies_in_real_time(exported: Path, capsys: pytest.CaptureFixture[str]) -> None:
