@@ -25,6 +25,8 @@ class Crossing(NamedTuple):
     """bool, crossed either way where the frame is."""
     share: Tensor
     """Of the segment flown when the plane was met, in [0, 1]; 1 where it was not."""
+    off_centre: Tensor
+    """r [m]; where the plane was not met, that of the segment's end."""
 
 
 def crossing(start: Tensor, end: Tensor, half: Tensor, bar: float, clearance: float) -> Crossing:
@@ -43,4 +45,4 @@ def crossing(start: Tensor, end: Tensor, half: Tensor, bar: float, clearance: fl
     off_centre = torch.maximum(met[0].abs(), met[1].abs())
     inside = crossed & (off_centre <= half - clearance)
     struck = crossed & ~inside & (off_centre <= half + (bar + clearance))
-    return Crossing(crossed & behind, inside, struck, share)
+    return Crossing(crossed & behind, inside, struck, share, off_centre)

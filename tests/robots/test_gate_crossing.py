@@ -25,7 +25,8 @@ def cross(start: Point, end: Point, clearance: float = CLEARANCE) -> Crossing:
 
 def verdict(start: Point, end: Point) -> str:
     """Direction and place of a crossing, in words."""
-    forward, inside, struck, share = (x.item() for x in cross(start, end))
+    forward, inside, struck, share, off_centre = (x.item() for x in cross(start, end))
+    assert not inside or off_centre <= HALF - CLEARANCE
     assert not (inside and struck)
     assert 0.0 <= share <= 1.0
     if (start[0] < 0.0) == (end[0] < 0.0):
@@ -70,6 +71,12 @@ def verdict(start: Point, end: Point) -> str:
 )
 def test_by_hand(start: Point, end: Point, expected: str) -> None:
     assert verdict(start, end) == expected
+
+
+def test_how_far_off_the_middle() -> None:
+    # a quarter of the way at the plane: y = 0.1 - 0.25 * 0.8 = -0.1, z = 0.3 - 0.25 * 0.4 = 0.2
+    assert cross((-0.1, 0.1, 0.3), (0.3, -0.7, -0.1)).off_centre.item() == pytest.approx(0.2)
+    assert cross((0.1, 0.1, 0.3), (0.3, -0.7, -0.1)).off_centre.item() == pytest.approx(0.7)  # of the end
 
 
 def test_the_edges_belong_to_the_inner_side() -> None:

@@ -76,6 +76,21 @@ def test_the_first_gate(start: object, end: object, passed: int, ending: int) ->
     assert outcome.terminated.item() == outcome.terms["failed"].item() == (ending != FLYING)
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "off_centre"),
+    [
+        ((-0.1, 0.0, 2.0), (0.1, 0.0, 2.0), 0.0),
+        # of 0.4 - 0.05 m: 0.2 m up and 0.1 m beside, of which the larger counts, is (4 / 7)^2 of the way
+        ((-0.1, 0.1, 2.2), (0.1, 0.1, 2.2), 16.0 / 49.0),
+        ((-0.1, 0.0, 1.6501), (0.1, 0.0, 1.6501), 0.99943),  # just inside: (0.3499 / 0.35)^2
+        ((-0.1, 0.4, 2.0), (0.1, 0.4, 2.0), 0.0),  # a frame that was struck is paid by `failed` alone
+        ((-0.3, 0.2, 2.2), (-0.1, 0.2, 2.2), 0.0),
+    ],
+)
+def test_gates_are_to_be_passed_in_the_middle(start: object, end: object, off_centre: float) -> None:
+    assert fly(race(), start, end).terms["off_centre"].item() == pytest.approx(off_centre, abs=1e-5)
+
+
 def test_gates_count_in_their_order() -> None:
     """The fourth is passed along -x: from x = 4.1 to 3.9 at y = 2; along x that is nothing."""
     assert fly(race(passed=3), (4.1, 2.0, 2.0), (3.9, 2.0, 2.0)).mission.passed.item() == 4

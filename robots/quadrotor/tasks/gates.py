@@ -8,11 +8,13 @@ Observation, 37 entries by default, all in the body frame:
 | 12-23 | those of the gate after it | m |
 | 24-36 | velocity, direction of world z, angular velocity, previous action | m/s, 1, rad/s, 1 |
 
-Reward per step, with d the distance to the middle of the next gate, before and after the step [m]:
+Reward per step, with d the distance to the middle of the next gate, before and after the step [m], and c, where a gate
+is passed, how far off its middle, from 0 to 1 at the edge of what passes (r over h - 0.05 m in gate_crossing.py):
 
-    10 (d_before - d_after) + 5 passed - 0.0005 |omega|^2 - 10 failed - 0.02 |a - a_previous|^2 / 4
+    10 (d_before - d_after) + 5 passed - 10 c^2 - 0.0005 |omega|^2 - 10 failed - 0.02 |a - a_previous|^2 / 4
 
-The first four terms are `progress`, `passed`, `angular_velocity` and `failed`.
+The first five terms are `progress`, `passed`, `off_centre`, `angular_velocity` and `failed`. Without the third a policy
+flies as near to the frames as it pays, and strikes them.
 
 Passing is geometric, between the drone's centre at two control steps; gate_crossing.py has the formulas. The next gate
 is passed where the segment crosses its plane from behind inside the opening, 5 cm clear of the edge. An episode ends
@@ -135,7 +137,7 @@ class Gates(Mission):
         for corner in CORNERS
         for axis in "xyz"
     )
-    weights = {"progress": 10.0, "passed": 5.0, "angular_velocity": -0.0005, "failed": -10.0}  # noqa: RUF012
+    weights = {"progress": 10.0, "passed": 5.0, "off_centre": -10.0, "angular_velocity": -0.0005, "failed": -10.0}  # noqa: RUF012
     options: GateOptions
 
     def __init__(
@@ -183,7 +185,7 @@ class Gates(Mission):
         half = mission.half.unsqueeze(1)
         met = crossing(self._in_gates(before, mission), self._in_gates(after, mission), half, BAR, CLEARANCE)
         index = self._index(mission).unsqueeze(1)
-        forward, inside, struck, share = (x.gather(1, index).squeeze(1) for x in met)
+        forward, inside, struck, share, off_centre = (x.gather(1, index).squeeze(1) for x in met)
         middle = self._gate(mission)[0]
         d_before, d_after = (dynamics.squared_norm(middle - x.t()).sqrt() for x in (before, after))
         crashed = flown.grounded | (d_after > LOST) | met.struck.any(dim=1)
@@ -197,6 +199,7 @@ class Gates(Mission):
         terms = {
             "progress": d_before - d_after,
             "passed": passed.to(self.dtype),
+            "off_centre": passed * (off_centre / (mission.half - CLEARANCE)).square(),
             "angular_velocity": dynamics.squared_norm(flown.after.angular_velocity.t()),
             "failed": (ending != FLYING).to(self.dtype),
         }
