@@ -1,10 +1,9 @@
 """Settings for the hover tasks of gym-pybullet-drones, where a rollout is one episode of every environment.
 
-Three things about the reward max(0, 2 - d^4), d the distance [m] to the target, decide them. Nearly all of a return is
-the constant 2, so that a critic's error is larger than what a good start gains. The environments are deterministic, so
-that returns are exact: with lambda 1 the critic's error only shifts them. And nothing but full thrust until halfway
-reaches the documented return, so exploration starts as wide as the bounds and many gradient steps are taken on each
-costly simulator step.
+Two things about the reward max(0, 2 - d^4), d the distance [m] to the target, decide them. Nearly all of a return is
+the constant 2, beside which a critic's error is larger than what a good start gains: Hybrid GRPO has lambda 1, with
+which that error shifts advantages and orders none. And nothing but full thrust until halfway reaches the documented
+return, so exploration starts as wide as the bounds and many gradient steps are taken on each costly simulator step.
 """
 
 from __future__ import annotations
