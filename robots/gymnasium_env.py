@@ -1,6 +1,6 @@
 """A task as a `gymnasium.Env`: one row of its simulator.
 
-`gymnasium.make("hgrpo/quadrotor-hover-v0")` wraps it in the task's time limit.
+`gymnasium.make("hgrpo/quadrotor-hover-v0")` builds it inside the time limit of the task with its options.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import gymnasium
 import numpy as np
 from gymnasium.error import ResetNeeded
 from gymnasium.spaces import Box
+from gymnasium.wrappers import TimeLimit
 
 from robots.simulator import Simulator
 from robots.spaces import (
@@ -120,3 +121,12 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self.np_random = generator
         self._starts.seed[0], self._starts.left[0] = snapshot.starts_seed, snapshot.starts_left
         self._state = snapshot.state
+
+
+def make_limited(task: str, render_mode: str | None = None, **options: Any) -> TimeLimit[np.ndarray, np.ndarray]:
+    """A TaskEnv inside the time limit that its task has with these options; raises what TaskEnv raises."""
+    env = TaskEnv(task, render_mode, **options)
+    return TimeLimit(env, env.simulator.spec.max_episode_steps)
+
+
+make_limited.metadata = TaskEnv.metadata  # type: ignore[attr-defined]  # where gymnasium.make looks for render modes

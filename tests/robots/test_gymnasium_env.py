@@ -21,12 +21,13 @@ from ledger import Ledger
 from states import same
 
 import robots
-from robots import gymnasium_spec, registry
+from robots import registry
 from robots.gymnasium_env import TaskEnv
 from robots.gymnasium_spec import environment_id
 from robots.options import OptionError
 from robots.render import MissingGraphicsError, require_gl
 from robots.starts import BLOCK
+from robots.vector import TaskVectorEnv
 
 
 @pytest.fixture(params=robots.names())
@@ -59,7 +60,6 @@ def test_importing_the_package_registers_every_task_and_builds_none() -> None:
         "assert 'mujoco' not in sys.modules, 'mujoco was imported'\n"
         "from robots.gymnasium_spec import environment_id\n"
         "assert all(environment_id(name) in gymnasium.registry for name in robots.names())\n"
-        "assert all(gymnasium.registry[environment_id(n)]._limit is None for n in robots.names()), 'a task was built'\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -81,10 +81,11 @@ def test_a_registered_task_is_an_environment_at_once(monkeypatch: pytest.MonkeyP
 
 def test_a_specification_survives_json() -> None:
     spec = gymnasium.spec("hgrpo/quadrotor-hover-v0")
-    assert isinstance(spec, gymnasium_spec.TaskSpec)
-    assert json.loads(spec.to_json())["max_episode_steps"] == 500  # 5 s at 100 Hz
+    assert json.loads(spec.to_json())["kwargs"] == {"task": "quadrotor-hover"}
     read = EnvSpec.from_json(spec.to_json())
-    assert gymnasium.make(read).unwrapped.spec is not None
+    made = gymnasium.make(read).spec
+    assert made is not None
+    assert made.max_episode_steps == 500  # 5 s at 100 Hz
     assert pickle.loads(pickle.dumps(spec)) == spec
 
 
@@ -134,6 +135,32 @@ def test_the_time_limit_truncates() -> None:
     env = gymnasium.make("hgrpo/quadrotor-hover-v0", max_episode_steps=3)
     env.reset(seed=0)
     assert [env.step(np.zeros(4, np.float32))[2:4] for _ in range(3)] == [(False, False)] * 2 + [(False, True)]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "limit"),
+    [
+        ("quadrotor-waypoints", {"points": 2}, 400),  # 4 s for each of 2 points, at 50 Hz
+        ("quadrotor-waypoints", {"points": 10}, 2000),
+        ("quadrotor-gates", {"laps": 3}, 3200),
+    ],
+)
+def test_the_time_limit_is_that_of_the_task_with_its_options(name: str, options: dict[str, int], limit: int) -> None:
+    assert robots.make(name, **options).spec.max_episode_steps == limit
+    single = gymnasium.make(environment_id(name), **options)
+    assert single.spec is not None
+    assert single.spec.max_episode_steps == limit
+    assert single.get_wrapper_attr("_max_episode_steps") == limit
+    vector = gymnasium.make_vec(environment_id(name), 2, **options)
+    assert isinstance(vector, TaskVectorEnv)
+    assert vector.max_episode_steps == limit
+
+
+def test_pictures_are_collected_where_gymnasium_knows_the_render_modes() -> None:
+    env = gymnasium.make("hgrpo/quadrotor-hover-v0", render_mode="rgb_array_list")
+    assert isinstance(env, gymnasium.wrappers.RenderCollection)
+    with pytest.raises(ValueError, match="unknown render_mode 'ansi'"), pytest.warns(UserWarning, match="possible"):
+        gymnasium.make("hgrpo/quadrotor-hover-v0", render_mode="ansi")
 
 
 def test_success_is_told_by_who_judges_it() -> None:
