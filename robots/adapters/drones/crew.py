@@ -47,7 +47,12 @@ class Crew:
         environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
         self.processes = [
             subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=environment,
+                start_new_session=True,  # Ctrl-C in the terminal is for this process, which may have to save first
             )
             for _ in range(workers)
         ]

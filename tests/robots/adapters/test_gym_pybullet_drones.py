@@ -5,6 +5,11 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
+import os
+import signal
+import subprocess
+import sys
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -188,3 +193,45 @@ def test_a_dead_worker_is_told_in_one_line() -> None:
         with pytest.raises(WorkerError, match=r"^gym-pybullet-drones worker 1 failed: it ended with exit status -9$"):
             simulator.step(state, torch.zeros(2, 4))
         assert all(process.poll() is not None for process in simulator.crew.processes)
+
+
+STEPPING = """
+import signal
+import torch
+import robots
+
+signal.signal(signal.SIGINT, lambda number, frame: None)
+simulator = robots.make("gpd/HoverAviary", workers=2)
+state = simulator.reset(2, 0)
+print(*(process.pid for process in simulator.crew.processes), flush=True)
+while input():
+    state = simulator.step(state, torch.zeros(2, 4)).state
+    print("stepped", flush=True)
+"""
+
+
+def test_ctrl_c_leaves_the_workers_to_their_simulator_and_its_death_ends_them() -> None:
+    """A terminal sends SIGINT to the whole process group; a run steps on until it has finished its iteration."""
+    command = (sys.executable, "-c", STEPPING)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes, text=True, start_new_session=True) as process:  # type: ignore[call-overload]
+        workers = [int(pid) for pid in process.stdout.readline().split()]
+        assert len(workers) == 2
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.2)
+        process.stdin.write("step\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "stepped\n"
+        process.kill()
+    deadline = time.monotonic() + 10.0
+    while any(map(runs, workers)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(runs, workers))
+
+
+def runs(pid: int) -> bool:
+    """Whether a process is there and has not ended; nobody may have collected it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
