@@ -158,8 +158,8 @@ class QuadrotorFlight:
         return torch.cat(parts).t()
 
     def step(self, state: FlightState, action: Tensor) -> Step:
-        """Hold an action (B, A) for one control step; actions beyond the bounds are clipped."""
-        command = action.t().to(self.dtype).clamp(*self._bounds)
+        """Hold an action (B, A), from any device, for one control step; actions beyond the bounds are clipped."""
+        command = action.t().to(self.device, self.dtype).clamp(*self._bounds)
         acting, sent = self.queue.push(state.sent, command.t())
         body, controller, grounded, hidden = self._fly(state, acting.t())
         steps = state.steps + 1
