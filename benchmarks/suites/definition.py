@@ -39,6 +39,8 @@ class Variant:
     """Seeds of this variant; the suite's where empty."""
     learner: str = "hgrpo"
     """Whose implementation of the algorithm trains it: a key of LEARNERS."""
+    reference: str = ""
+    """The variant whose run with the same task and seed is this one's `--reference`, and which is finished first."""
 
     def __post_init__(self) -> None:
         _require_name("variant", self.name)
@@ -89,6 +91,8 @@ class Suite:
         for variant in self.variants:
             for task in variant.tasks:
                 _require_among(f"suite {self.name}: variant {variant.name} names the task", task, self.tasks)
+            if variant.reference:
+                self._require_reference(variant)
         for pair in self.comparisons:
             for name in pair:
                 _require_among(f"suite {self.name}: a comparison names the variant", name, names)
@@ -96,6 +100,24 @@ class Suite:
             _require_among(f"suite {self.name}: a measure is named", measure, tuple(MEASURES))
         if self.episodes < 1:
             raise SuiteError(f"suite {self.name}: episodes must be at least 1; given {self.episodes}")
+
+    def _require_reference(self, variant: Variant) -> None:
+        """Raise SuiteError unless the variant's reference is run with its tasks and seeds, and has none itself."""
+        label = f"suite {self.name}: variant {variant.name}"
+        _require_among(f"{label} names the reference", variant.reference, [v.name for v in self.variants])
+        reference = self.variant(variant.reference)
+        if reference.reference:
+            raise SuiteError(f"{label} names the reference {reference.name!r}, which has a reference of its own")
+        for of, needed in ((self.tasks_of, "task"), (self.seeds_of, "seed")):
+            lacking = [one for one in of(variant) if one not in of(reference)]
+            if lacking:
+                raise SuiteError(
+                    f"{label} needs {needed} {lacking[0]!r} of its reference, which {reference.name} lacks"
+                )
+
+    def variant(self, name: str) -> Variant:
+        """The variant of a name; raises StopIteration if there is none."""
+        return next(variant for variant in self.variants if variant.name == name)
 
     @property
     def words(self) -> str:

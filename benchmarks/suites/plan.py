@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import shutil
 from collections.abc import Sequence
@@ -31,6 +32,8 @@ class Run:
     config: Settings
     """What the suite asks for now."""
     path: Path
+    reference: Run | None = None
+    """The run whose policy it is held near to, and which has to be trained first."""
 
     @property
     def label(self) -> str:
@@ -65,7 +68,7 @@ class Run:
     def words(self, step: Step) -> list[str]:
         """What follows the learner's name on the command line of a step."""
         if step == "train":
-            options = [*self.variant.options, "--seed", str(self.seed), "--out", str(self.path)]
+            options = [*_options(self.variant, self.reference), "--seed", str(self.seed), "--out", str(self.path)]
             return ["train", self.variant.algorithm, self.task, *options]
         if step == "resume":
             return ["train", "--resume", str(self.path)]
@@ -90,13 +93,25 @@ def planned_runs(suite: Suite, root: Path, only: Sequence[str] = (), seeds: Sequ
         if seed not in suite.all_seeds:
             raise SuiteError(f"seed {seed} is not in suite {suite.name}; its seeds: {suite.all_seeds}")
     chosen = [pair for pair in pairs if not only or any(_fits(*pair, pattern) for pattern in only)]
-    configs = [(task, v, _config(task, v)) for task, v in chosen]
     return [
-        Run(suite, task, v, seed, _with_seed(config, seed), root / suite.name / task / v.name / f"seed{seed}")
+        _plan(suite, root, task, v, seed)
         for seed in suite.all_seeds
-        for task, v, config in configs
+        for task, v in chosen
         if seed in suite.seeds_of(v) and (not seeds or seed in seeds)
     ]
+
+
+def _plan(suite: Suite, root: Path, task: str, variant: Variant, seed: int) -> Run:
+    """One run, and the one that it refers to."""
+    reference = _plan(suite, root, task, suite.variant(variant.reference), seed) if variant.reference else None
+    config = _config(task, variant, _options(variant, reference))
+    path = root / suite.name / task / variant.name / f"seed{seed}"
+    return Run(suite, task, variant, seed, _with_seed(config, seed), path, reference)
+
+
+def _options(variant: Variant, reference: Run | None) -> tuple[str, ...]:
+    """Words of a run's command line, but for its seed and folder."""
+    return variant.options if reference is None else (*variant.options, "--reference", str(reference.path))
 
 
 def next_step(run: Run) -> Step | None:
@@ -110,6 +125,11 @@ def next_step(run: Run) -> Step | None:
     # The last row is written before the last checkpoint, so a run killed in between has all rows but an older policy.
     saved = run.learner.saved_iteration(run.checkpoint)
     return "evaluate" if saved is None or saved >= run.config.num_iterations else "resume"
+
+
+def is_trained(run: Run) -> bool:
+    """Whether a run has nothing left to learn, so that its policy is the final one."""
+    return next_step(run) in ("evaluate", None)
 
 
 def share_done(run: Run) -> float:
@@ -137,16 +157,19 @@ def clear_unstarted(run: Run) -> None:
 
 
 def require_agreement(runs: Sequence[Run]) -> None:
-    """Raise SuiteError if a run folder was made with other settings than the suite asks for now."""
-    complaints = [complaint for run in runs if (complaint := _disagreement(run))]
+    """Raise SuiteError if the folder of a run or of its reference was made with other settings than asked for now."""
+    concerned = {run.path: run for each in runs for run in (each.reference, each) if run is not None}
+    complaints = [complaint for run in concerned.values() if (complaint := _disagreement(run))]
     if complaints:
         others = f" (and {len(complaints) - 1} more runs differ)" if len(complaints) > 1 else ""
         raise SuiteError(f"{complaints[0]}; move it away or give the variant another name{others}")
 
 
-def _config(task: str, variant: Variant) -> Settings:
+@functools.cache
+def _config(task: str, variant: Variant, options: tuple[str, ...]) -> Settings:
+    """Settings of a variant's run; the same for every seed, and not parsed again for each."""
     try:
-        return LEARNERS[variant.learner].parse(variant.algorithm, task, variant.options)
+        return LEARNERS[variant.learner].parse(variant.algorithm, task, options)
     except (UsageError, ConfigError) as error:
         raise SuiteError(f"variant {variant.name} on {task}: {error}") from error
 

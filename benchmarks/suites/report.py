@@ -159,9 +159,10 @@ def _improvements(results: Results, estimates: Estimates) -> str:
 
 
 def _variants(results: Results) -> str:
-    rows = [
-        [v.name, f"`{v.learner} train {' '.join((v.algorithm, 'TASK', *v.options))}`"] for v in results.suite.variants
-    ]
+    rows = []
+    for v in results.suite.variants:
+        reference = ("--reference", f"{results.suite.name}/TASK/{v.reference}/SEED") if v.reference else ()
+        rows.append([v.name, f"`{v.learner} train {' '.join((v.algorithm, 'TASK', *v.options, *reference))}`"])
     return markdown_table(("variant", "command"), rows)
 
 

@@ -18,9 +18,10 @@ from types import FrameType
 from typing import IO, NamedTuple
 
 import hgrpo_control
+from suites.definition import SuiteError
 from suites.learners import LEARNERS
 from suites.origin import describe_origin
-from suites.plan import Run, Step, clear_unstarted, next_step
+from suites.plan import Run, Step, clear_unstarted, is_trained, next_step
 
 COMMANDS = {name: (sys.executable, "-m", learner.module) for name, learner in LEARNERS.items()}
 """What runs a learner's command line."""
@@ -80,12 +81,19 @@ class _Schedule:
             if process.handle.poll() is not None:
                 self.running.remove(process)
                 self._take_in(process)
-        while self.queue and len(self.running) < self.jobs:
-            self._start(self.queue.popleft())
-        if not self.queue and not self.running and self.elsewhere:
+        while len(self.running) < self.jobs and (run := self._next_ready()) is not None:
+            self.queue.remove(run)
+            self._start(run)
+        if not self.running and self.elsewhere:
             time.sleep(1.0)
-            self.queue, self.elsewhere = self.elsewhere, deque()
+            self.queue.extend(self.elsewhere)
+            self.elsewhere.clear()
         return bool(self.queue or self.running)
+
+    def _next_ready(self) -> Run | None:
+        """The first run in the queue whose reference is not still to be finished here."""
+        coming = {run.path for run in (*self.queue, *self.elsewhere, *(process.run for process in self.running))}
+        return next((run for run in self.queue if run.reference is None or run.reference.path not in coming), None)
 
     def _start(self, run: Run, after: Step | None = None) -> None:
         """Start the next step of a run; `after` is the step that has just ended well."""
@@ -98,6 +106,7 @@ class _Schedule:
             try:
                 step = next_step(run)
                 if step == "train":
+                    _require_reference(run)
                     clear_unstarted(run)
             except ValueError as error:
                 self._end(run, f"failed: {error}", failed=True)
@@ -142,6 +151,12 @@ class _Schedule:
                 process.handle.kill()
                 process.handle.wait()
             raise
+
+
+def _require_reference(run: Run) -> None:
+    """Raise SuiteError if a run refers to one that is not trained to its end."""
+    if run.reference is not None and not is_trained(run.reference):
+        raise SuiteError(f"it needs {run.reference.label}, which is not trained to its end")
 
 
 def _launch(run: Run, step: Step, log: IO[bytes]) -> _Process:

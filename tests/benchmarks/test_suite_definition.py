@@ -59,6 +59,18 @@ def test_a_variant_refuses(fields: dict[str, Any], message: str) -> None:
         ({"variants": (Variant("a", "ppo", tasks=("quadrotor-hovr",)),)}, "did you mean 'quadrotor-hover'"),
         ({"comparisons": (("a", "c"),)}, "comparison names the variant 'c'"),
         ({"episodes": 0}, "episodes must be at least 1; given 0"),
+        (
+            {"variants": (Variant("a", "ppo"), Variant("b", "ppo", reference="c"))},
+            "variant b names the reference 'c'; allowed: a, b",
+        ),
+        (
+            {"variants": (Variant("a", "ppo"), Variant("b", "ppo", reference="b"))},
+            "names the reference 'b', which has a reference of its own",
+        ),
+        (
+            {"variants": (Variant("a", "ppo", seeds=(0,)), Variant("b", "ppo", reference="a"))},
+            "variant b needs seed 1 of its reference, which a lacks",
+        ),
     ],
 )
 def test_a_suite_refuses(fields: dict[str, Any], message: str) -> None:
@@ -97,6 +109,19 @@ def test_a_run_asks_for_the_options_of_its_variant_and_its_own_seed(tmp_path: Pa
     assert (run.config.seed, run.config.algorithm.gae_lambda, run.path) == (1, 0.5, folder)  # type: ignore[union-attr]
     assert run.words("train") == ["train", "ppo", HOVER, "--gae-lambda", "0.5", "--seed", "1", "--out", str(folder)]
     assert run.words("evaluate") == ["evaluate", str(folder), "--episodes", "200", "--seed", "1"]
+
+
+def test_a_reference_is_the_run_of_this_very_suite(tmp_path: Path) -> None:
+    held = Variant("b", "ppo", ("--kl-coef", "0.1"), reference="a")
+    suite = a_suite(variants=(Variant("a", "ppo"), held)).with_total_steps(1_000_000).with_device("cpu")
+    runs = {run.label: run for run in planned_runs(suite, tmp_path)}
+    for seed in (0, 1):
+        run, folder = runs[f"{HOVER}/b/seed{seed}"], tmp_path / "trial-1000000" / HOVER / "a" / f"seed{seed}"
+        assert run.reference == runs[f"{HOVER}/a/seed{seed}"]
+        assert run.config.learning.reference == str(folder)  # type: ignore[attr-defined]
+        words = run.words("train")
+        assert words[words.index("--reference") + 1] == str(folder)
+        assert "--reference" not in runs[f"{HOVER}/a/seed{seed}"].words("train")
 
 
 @pytest.mark.parametrize(

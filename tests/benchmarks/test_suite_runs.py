@@ -123,6 +123,36 @@ def test_a_run_that_another_process_works_on_is_left_to_it(tmp_path: Path) -> No
     assert begun[1] < begun[0]
 
 
+def with_reference(*names: str, root: Path) -> list[Run]:
+    """Runs of the suite of `held`, whose reference is `a`, and of others, as listed."""
+    options = (*OPTIONS.split(), "32")
+    held = Variant("held", "ppo", (*options, "--kl-coef", "0.1"), reference="a")
+    others = a_suite("a", "b").variants
+    variants = tuple(held if name == "held" else next(v for v in others if v.name == name) for name in names)
+    return planned_runs(Suite("trial", "Trial", ("quadrotor-hover",), variants, (0,), episodes=5), root)
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_run_waits_for_its_reference_to_be_finished(tmp_path: Path) -> None:
+    held, b, a = with_reference("held", "b", "a", root=tmp_path)
+    assert runner.run_missing([held, b, a], jobs=3) == []
+    assert processes(b) == processes(a) == processes(held) == ["train", "evaluate"]
+    assert a.folder.evaluation.stat().st_mtime_ns < held.folder.config.stat().st_ctime_ns
+    words = json.loads(held.origin.read_text(encoding="utf-8").splitlines()[0])["command"]
+    assert words[words.index("--reference") + 1] == str(a.path)
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_run_without_a_trained_reference_is_told_and_not_begun(tmp_path: Path, trained: Path) -> None:
+    held, a = with_reference("held", "a", root=tmp_path)
+    shutil.copytree(trained / "seed0", a.path)
+    a.folder.drop_metrics_after(1)  # half of it
+    (failure,) = runner.run_missing([held], jobs=1)
+    assert failure.reason == "failed: it needs quadrotor-hover/a/seed0, which is not trained to its end"
+    assert not held.path.exists()
+    assert not held.origin.exists()
+
+
 @pytest.mark.usefixtures("stand_in")
 def test_an_interrupt_ends_the_children(tmp_path: Path) -> None:
     (run,) = planned_runs(a_suite("waits"), tmp_path)
