@@ -16,7 +16,7 @@ import pybullet
 from gym_pybullet_drones import envs
 from gym_pybullet_drones.utils.enums import ActionType, ObservationType
 
-from robots.adapters.drones.row import WorkerRow
+from robots.adapters.drones.row import ENDED, FAILED, GOES_ON, WorkerRow
 
 _PARKED = 100.0  # m, above the ground
 _MEMORY = ("last_rpy", "last_pos_e", "integral_pos_e", "last_rpy_e", "integral_rpy_e")
@@ -65,14 +65,15 @@ class Aviary:
         }
 
     def step(self, row: np.ndarray) -> np.ndarray:
-        """(width + 4 n + 2,) new physics, rotor speeds, reward, terminated of a packed row with its action (n, A)."""
+        """(width + 4 n + 2,) new physics, rotor speeds, reward, outcome of a packed row with its action (n, A)."""
         env, action = self.env, row[self.row.width :].reshape(self.action_shape)
         if not np.isfinite(row).all():  # PyBullet never returns from such a step
-            return np.concatenate((row[: self.row.width], np.zeros(4 * len(self.bodies)), (0.0, 1.0)))
+            return np.concatenate((row[: self.row.width], np.zeros(4 * len(self.bodies)), (0.0, FAILED)))
         self.restore(row)
         _, reward, terminated, gone, _ = env.step(action.astype(np.float32))
         # the step counter stands at 0, so that `gone` never means the time limit
-        return np.concatenate((self.save(), env.last_clipped_action.reshape(-1), (reward, float(terminated or gone))))
+        outcome = FAILED if gone else ENDED if terminated else GOES_ON
+        return np.concatenate((self.save(), env.last_clipped_action.reshape(-1), (reward, outcome)))
 
     def restore(self, row: np.ndarray) -> None:
         """Put the world and all that Python remembers into a packed state."""

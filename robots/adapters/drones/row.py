@@ -9,6 +9,12 @@ import numpy as np
 SHARED = 13 + 4  # position, quaternion, velocity, angular velocity; quaternion of the links
 CONTROLLER = 16  # counter, last rpy, last position error, its integral, last rpy error, its integral
 
+GOES_ON, ENDED, FAILED = (
+    0.0,
+    1.0,
+    2.0,
+)  # outcomes of a step: an episode ends at its target, or by flying away or tilting
+
 
 class WorkerRow(NamedTuple):
     """Slices of a row of float64 numbers, as it goes to a worker (physics, then the action) and comes back."""

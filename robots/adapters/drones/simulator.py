@@ -14,7 +14,7 @@ from torch import Tensor
 from robots.adapters.drones.crew import Crew
 from robots.adapters.drones.options import DroneOptions, drone_options
 from robots.adapters.drones.picture import Painter
-from robots.adapters.drones.row import CONTROLLER, WorkerRow
+from robots.adapters.drones.row import CONTROLLER, FAILED, GOES_ON, WorkerRow
 from robots.adapters.drones.specification import SUCCESS_RADIUS, specification
 from robots.adapters.drones.state import AviaryState, pack
 from robots.simulator import Step
@@ -63,6 +63,7 @@ class AviarySimulator:
             rpy=angle,
             rpm=torch.zeros(num, self.drones, 4, dtype=torch.float64),
             actions=torch.zeros(num, self.history, *self.low.shape),
+            failed=torch.zeros(num, dtype=torch.bool),
         )
 
     def observe(self, state: AviaryState) -> Tensor:
@@ -91,15 +92,16 @@ class AviarySimulator:
         )
         rpm = torch.from_numpy(answers[:, self.row.width : -2].reshape(-1, self.drones, 4).copy())
         actions = torch.cat((state.actions[:, 1:], command.unsqueeze(1)), dim=1) if self.history else state.actions
-        new = AviaryState(position, quaternion, velocity, spin, link, memory, rpy, rpm, actions)
+        outcome = torch.from_numpy(answers[:, -1].copy())
+        new = AviaryState(position, quaternion, velocity, spin, link, memory, rpy, rpm, actions, outcome == FAILED)
         reward = torch.from_numpy(answers[:, -2].astype(np.float32))
-        return Step(new, self.observe(new), reward, torch.from_numpy(answers[:, -1] != 0.0) | self.diverged(new))
+        return Step(new, self.observe(new), reward, (outcome != GOES_ON) | self.diverged(new))
 
     def success(self, state: AviaryState) -> Tensor:
-        """(B,) bool: every drone is within 0.1 m of its target; never without one."""
+        """(B,) bool: every drone is within 0.1 m of its target and the step was no failure; never without a target."""
         if not len(self.target):
             return torch.zeros(len(state.position), dtype=torch.bool)
-        return ((state.position - self.target).norm(dim=2) <= SUCCESS_RADIUS).all(dim=1)
+        return ((state.position - self.target).norm(dim=2) <= SUCCESS_RADIUS).all(dim=1) & ~state.failed
 
     def diverged(self, state: AviaryState) -> Tensor:
         """(B,) bool: a pose or velocity is not finite."""

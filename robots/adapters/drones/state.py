@@ -30,6 +30,8 @@ class AviaryState(NamedTuple):
     """(B, n, 4) rotor speeds of the previous step [1/min]."""
     actions: Tensor
     """(B, K, n, A) float32, the last K actions, oldest first; K = 0 where no observation shows them."""
+    failed: Tensor
+    """(B,) bool, whether the step that led here ended the episode because a drone flew away or tilted too far."""
 
 
 def pack(state: AviaryState, action: Tensor) -> np.ndarray:

@@ -160,6 +160,21 @@ def test_flying_away_or_tilting_too_far_ends_the_episode_for_good() -> None:
         assert simulator.step(state, torch.zeros(3, 4)).terminated.tolist() == [False, True, True]
 
 
+@pytest.mark.parametrize("name", ["HoverAviary", "MultiHoverAviary"])
+def test_a_drone_that_tilts_too_far_beside_its_target_has_failed(name: str) -> None:
+    """5 cm from the target, level or tilted by 0.6 rad, beyond the 0.4 rad at which the environment gives up."""
+    with made(name, start="fixed") as simulator:
+        state = simulator.reset(2, 0)
+        state.position[:] = simulator.target + torch.tensor((0.0, 0.0, 0.05))
+        state.quaternion[1, 0] = torch.tensor((np.sin(0.3), 0.0, 0.0, np.cos(0.3)))
+        assert simulator.success(state).tolist() == [True, True]
+        step = simulator.step(state, torch.zeros(2, simulator.spec.action_size))
+        assert step.terminated.tolist() == [False, True]
+        assert simulator.success(step.state).tolist() == [True, False]
+        near = (step.state.position - simulator.target).norm(dim=2)
+        assert (near < 0.1).all()
+
+
 def test_seeds_draw_the_start_and_fixed_starts_are_alike() -> None:
     with made("HoverAviary") as drawn, made("HoverAviary", start="fixed") as fixed:
         a, b = drawn.reset(8, 1), drawn.reset(8, 2)

@@ -79,7 +79,8 @@ def test_a_row_travels_without_loss(drones: int) -> None:
     generator = torch.Generator().manual_seed(0)
     sizes = (3, 4, 3, 3, 4, 16, 3, 4)
     fields = [torch.randn(5, drones, size, generator=generator, dtype=torch.float64) for size in sizes]
-    state = AviaryState(*fields, torch.randn(5, 15, drones, 4, generator=generator))
+    actions, failed = torch.randn(5, 15, drones, 4, generator=generator), torch.zeros(5, dtype=torch.bool)
+    state = AviaryState(*fields, actions, failed)
     action, row = torch.randn(5, drones * 4, generator=generator), WorkerRow(drones)
     packed = pack(state, action)
     assert packed.shape == (5, row.width + 4 * drones)
