@@ -92,7 +92,7 @@ class GymnasiumSimulator:
     def step(self, state: GymnasiumState, action: Tensor) -> Step:
         """One control step with actions (B, A), clipped to the bounds; rows that have ended stay as they are.
 
-        A row in which MuJoCo gives up ends there: reward 0, and the state before the step but for `diverged`.
+        A row in which MuJoCo gives up ends there: reward 0, no success, and else the state before the step.
         Raises BranchingError without snapshots for a state that is gone, EnvironmentFailedError for an environment that
         raises, or truncates with the option truncation=refuse.
         """
@@ -111,7 +111,7 @@ class GymnasiumSimulator:
             outcome = instance.step(actions[row])
             if instance.diverged():
                 rows.keep(row, state)
-                rows.diverged[row] = rows.ended[row] = True
+                rows.success[row], rows.diverged[row], rows.ended[row] = False, True, True
             else:
                 rows.write(row, instance, self._judged(outcome))
                 if self._pool is None:

@@ -27,9 +27,9 @@ class GymnasiumState(NamedTuple):
     position: Tensor
     """(B, 3) float64 of the torso [m]."""
     success: Tensor
-    """(B,) bool, info["is_success"]."""
+    """(B,) bool, info["is_success"]; false where MuJoCo gave up."""
     diverged: Tensor
-    """(B,) bool, MuJoCo gave up in the step that led here; the rest is the state before it."""
+    """(B,) bool, MuJoCo gave up in the step that led here; what else it holds is of the state before."""
     ended: Tensor
     """(B,) bool, the environment has ended the episode: a further step changes nothing and is paid nothing."""
 

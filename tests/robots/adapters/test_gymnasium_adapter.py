@@ -232,14 +232,17 @@ def test_a_row_in_which_mujoco_gives_up_ends_where_it_was() -> None:
         def step(self, action: np.ndarray) -> object:  # type: ignore[override]
             if action[0] > 0.9:
                 self.data.qvel[0] = np.nan
-            return super().step(action)
+            *outcome, info = super().step(action)
+            return (*outcome, info | {"is_success": True})
 
     simulator = GymnasiumSimulator(Bolting, **CART)
-    state = simulator.reset(2, 0)
+    state = simulator.step(simulator.reset(2, 0), torch.zeros(2, 6)).state
+    assert simulator.success(state).all()
     action = torch.zeros(2, 6)
     action[1, 0] = 1.0
     step = simulator.step(state, action)
     assert simulator.diverged(step.state).tolist() == step.terminated.tolist() == [False, True]
+    assert simulator.success(step.state).tolist() == [True, False]
     assert step.reward[1] == 0.0
     assert torch.equal(step.observation[1], state.observation[1])
     assert torch.equal(simulator.step(state, action[:1].repeat(2, 1)).observation[0], step.observation[0])
