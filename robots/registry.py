@@ -74,16 +74,25 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(_FACTORIES))
 
 
-def make(name: str, **options: Any) -> Simulator:
+def make(name: str, /, **options: Any) -> Simulator:
     """Build the simulator of a task; `options` go to its constructor.
 
-    Raises UnknownTaskError for a name that is not registered and belongs to no family.
+    Raises UnknownTaskError for a name that is not registered and belongs to no family, and OptionError for options that
+    its constructor cannot be called with.
     """
+    from robots.options import OptionError  # which needs this module
+
     require(name)
     family = _family(name)
-    if name in _FACTORIES or family is None:
-        return _FACTORIES[name](**options)
-    return family.factory(name.partition("/")[2], **options)
+    try:
+        if name in _FACTORIES or family is None:
+            return _FACTORIES[name](**options)
+        return family.factory(name.partition("/")[2], **options)
+    except (TypeError, AssertionError) as error:  # the latter is how torch refuses a device that it was not built for
+        if not options:
+            raise
+        given = ", ".join(f"{key}={value}" for key, value in options.items())
+        raise OptionError(f"{name} cannot be made with {given}: {' '.join(str(error).split())}") from error
 
 
 def takes_device(name: str) -> bool:

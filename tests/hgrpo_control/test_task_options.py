@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -83,6 +84,24 @@ def test_an_option_that_a_task_does_not_take_is_one_line(
     task: str, words: tuple[str, ...], message: str, refused: Refused
 ) -> None:
     assert refused("hybrid-grpo", task, "--task-options", *words) == message
+
+
+@pytest.mark.parametrize("task", ["quadrotor-hover", "Hopper-v5", "gymnasium/Pendulum-v1"])
+def test_a_checked_task_that_is_given_another_name_is_one_line(task: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", task, "--task-options", "name=foo"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("hgrpo: ")
+    assert err.count("\n") == 1
+    assert "name='foo'" in err or "name=foo" in err
+
+
+@pytest.mark.skipif(torch.backends.cuda.is_built(), reason="torch refuses a device that it was not built for")
+def test_a_checked_task_on_a_gpu_that_torch_does_not_know_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "quadrotor-hover", "--task-options", "device=cuda"]) == 2
+    assert capsys.readouterr().err == (
+        "hgrpo: quadrotor-hover cannot be made with device=cuda: Torch not compiled with CUDA enabled\n"
+    )
 
 
 @pytest.mark.parametrize("words", [("mass", "0.3"), ("mass=0.1", "mass=0.2")])

@@ -6,6 +6,7 @@ import pytest
 
 import robots
 from robots import registry
+from robots.options import OptionError
 from robots.quadrotor.tasks.hover import QuadrotorHover
 from robots.registry import UnknownTaskError
 
@@ -37,6 +38,21 @@ def test_a_registered_factory_receives_the_options(monkeypatch: pytest.MonkeyPat
     assert "new-task" in robots.names()
     assert robots.make("new-task", speed=3) is built
     assert received == [{"speed": 3}]
+
+
+@pytest.mark.parametrize("options", [{"name": "foo"}, {"dtype": "float64"}, {"defaults": 1}])
+def test_options_that_a_constructor_cannot_be_called_with_are_one_line(options: dict[str, object]) -> None:
+    ((key, value),) = options.items()
+    with pytest.raises(OptionError, match=f"^quadrotor-hover cannot be made with {key}={value}: .*'{key}'") as caught:
+        robots.make("quadrotor-hover", **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_mistake_in_a_constructor_is_no_mistake_in_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_FACTORIES", dict(registry._FACTORIES))
+    robots.register("broken-task", lambda: len(3))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="has no len"):
+        robots.make("broken-task")
 
 
 def test_an_unknown_name_names_the_nearest_one() -> None:
