@@ -212,14 +212,19 @@ class Config:
         for label, value in (positive | {"clip_high": clip_high, "min_sigma": n.min_sigma}).items():
             if not value > 0.0:
                 raise ConfigError(f"{label} must be above 0; given {value}")
-        if not 0.0 <= p.kl_coef < math.inf:
-            raise ConfigError(f"kl_coef must be at least 0 and finite; given {p.kl_coef}")
+        if not p.learning_rate < math.inf:
+            raise ConfigError(f"learning_rate must be finite; given {p.learning_rate}")
+        if p.target_kl is not None and not p.target_kl > 0.0:
+            raise ConfigError(f"target_kl must be above 0, or left out; given {p.target_kl}")
+        for label, weight in {"vf_coef": p.vf_coef, "ent_coef": p.ent_coef, "kl_coef": p.kl_coef}.items():
+            if not 0.0 <= weight < math.inf:
+                raise ConfigError(f"{label} must be at least 0 and finite; given {weight}")
         if p.kl_coef > 0.0 and p.reference is None:
             raise ConfigError(f"kl_coef {p.kl_coef} needs a reference policy: name its run folder with --reference")
         if p.kl_coef == 0.0 and p.reference is not None:
             raise ConfigError(f"the reference {p.reference} does nothing with kl_coef 0; allowed: a kl_coef above 0")
-        if not n.init_sigma > n.min_sigma:
-            raise ConfigError(f"init_sigma must be above min_sigma {n.min_sigma}; given {n.init_sigma}")
+        if not n.min_sigma < n.init_sigma < math.inf:
+            raise ConfigError(f"init_sigma must be above min_sigma {n.min_sigma} and finite; given {n.init_sigma}")
 
     @property
     def algorithm_name(self) -> str:

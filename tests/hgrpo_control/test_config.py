@@ -153,13 +153,37 @@ def test_the_upper_clip_bound_is_positive(value: float) -> None:
     assert refusal(learning=Learning(clip_high=value)) == f"clip_high must be above 0; given {value}"
 
 
+@pytest.mark.parametrize("name", ["vf_coef", "ent_coef"])
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
+def test_the_weights_of_the_loss_are_finite_and_not_negative(name: str, value: float) -> None:
+    assert refusal(learning=Learning(**{name: value})) == f"{name} must be at least 0 and finite; given {value}"
+
+
+@pytest.mark.parametrize("value", [-1.0, 0.0, float("nan")])
+def test_no_update_stays_within_a_divergence_of_nothing(value: float) -> None:
+    assert refusal(learning=Learning(target_kl=value)) == f"target_kl must be above 0, or left out; given {value}"
+
+
+def test_a_first_policy_and_its_steps_are_finite() -> None:
+    infinite = float("inf")
+    assert refusal(learning=Learning(learning_rate=infinite)) == "learning_rate must be finite; given inf"
+    assert (
+        refusal(network=Network(init_sigma=infinite)) == "init_sigma must be above min_sigma 0.01 and finite; given inf"
+    )
+
+
+def test_an_infinite_bound_is_none() -> None:
+    """A gradient is never longer, a ratio never farther from 1."""
+    config(learning=Learning(max_grad_norm=float("inf"), clip_coef=float("inf")))
+
+
 @pytest.mark.parametrize("name", ["learning_rate", "clip_coef", "max_grad_norm"])
 def test_step_sizes_are_positive(name: str) -> None:
     assert refusal(learning=Learning(**{name: 0.0})) == f"{name} must be above 0; given 0.0"
 
 
 def test_sigma_starts_above_its_floor() -> None:
-    assert "init_sigma must be above min_sigma 0.5; given 0.4" in refusal(
+    assert "init_sigma must be above min_sigma 0.5 and finite; given 0.4" in refusal(
         network=Network(init_sigma=0.4, min_sigma=0.5)
     )
 
