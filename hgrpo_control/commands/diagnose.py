@@ -27,6 +27,7 @@ def run(words: list[str]) -> None:
     from rich.console import Console
 
     from hgrpo_control import diagnose_report, rewards
+    from hgrpo_control.config import ConfigError
     from hgrpo_control.diagnose import diagnose as measure
     from hgrpo_control.diagnose_plot import picture
     from hgrpo_control.run_folder import RunFolder
@@ -38,6 +39,11 @@ def run(words: list[str]) -> None:
     policy, training = restore(folder.checkpoint)
     transform = rewards.make(config.algorithm, config.num_envs)
     transform.load_state_dict(training.get("reward_transform", {}))
+    if not transform.ready:
+        raise ConfigError(
+            f"{folder.path} has rewards transformed by those before them ({config.algorithm.reward_transform}), and "
+            "has seen none yet; train it for an iteration first"
+        )
     with diagnose_report.StepsBar(f"diagnose {folder.path.resolve().name}") as bar:
         diagnosis = measure(policy, training_simulator(config), config, options.settings, bar, transform)
     title = f"Policy gradients of {folder.path.resolve().name}"

@@ -15,14 +15,18 @@ import pytest
 import torch
 from rich.console import Console
 
+import policies
 from hgrpo_control import diagnose_report
 from hgrpo_control.cli import main
+from hgrpo_control.commands.train import parse_train_options
 from hgrpo_control.config import PPO
 from hgrpo_control.diagnose import Diagnosis, Reference, Row
 from hgrpo_control.diagnose_estimators import estimators
 from hgrpo_control.diagnose_plot import picture
 from hgrpo_control.diagnose_settings import DiagnoseSettings
 from hgrpo_control.gradient_statistics import Estimate, Measurement
+from hgrpo_control.run_folder import RunFolder
+from hgrpo_control.training import Trainer
 
 TRAIN = ("--num-envs", "16", "--rollout-steps", "8", "--hidden-sizes", "8", "--update-epochs", "1")
 TRAIN += ("--num-minibatches", "2", "--total-steps", "256")
@@ -176,6 +180,25 @@ def test_a_run_without_critic_says_so(
     assert "This policy has no critic: estimators that need V are left out." in capsys.readouterr().out
     with (run / "diagnosis.csv").open(newline="") as file:
         assert {row["estimator"] for row in csv.DictReader(file)} == {"GRPO", "GRPO unscaled"}
+
+
+@pytest.mark.parametrize("transform", ["rolling", "rolling-std"])
+def test_a_run_whose_rewards_have_no_statistics_yet_is_one_line(
+    transform: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The checkpoint before the first iteration, that of a run that was stopped at once."""
+    words = ["ppo", "quadrotor-hover", *TRAIN, "--reward-transform", transform]
+    trainer = Trainer(parse_train_options(words).config)
+    folder = RunFolder.create(tmp_path / "run", trainer.config)
+    policies.save(folder.checkpoint, trainer.policy, trainer.state_dict())
+    assert main(["diagnose", str(folder.path), *TINY]) == 2
+    assert capsys.readouterr().err == (
+        f"hgrpo: {folder.path} has rewards transformed by those before them ({transform}), and has seen none yet; "
+        "train it for an iteration first\n"
+    )
+    trainer.iterate()
+    policies.save(folder.checkpoint, trainer.policy, trainer.state_dict())
+    assert main(["diagnose", str(folder.path), *TINY]) == 0
 
 
 @pytest.mark.parametrize(
