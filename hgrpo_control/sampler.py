@@ -89,11 +89,12 @@ class Sampler:
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Go on exactly where the sampler that gave this `state_dict` stood; where the simulator cannot restore states,
-        every root begins a new episode instead."""
+        every root is at the beginning of a new episode instead."""
         for name, generator in self.generators.items():
             generator.set_state(saved["generators"][name])
         if self.simulator.spec.branching_obstacle:
-            self._begin_anew()
+            if self.roots.elapsed.any():  # else they have only just begun, and each new one takes an environment more
+                self._begin_anew()
             return
         self.roots = _from_lists(self.roots, saved["roots"])
         self.root_observation = self.simulator.observe(self.roots.state)

@@ -70,6 +70,22 @@ def test_ppo_trains_without_snapshots_and_says_what_resuming_cannot(capsys: pyte
     assert main(["evaluate", "half", "--episodes", "3"]) == 0
 
 
+def test_a_resumed_run_without_snapshots_has_one_environment_per_row() -> None:
+    assert main(["train", "ppo", SAVED[1], *TINY, "--total-steps", "128", "--out", "run"]) == 0
+    trainer, folder = Trainer(config("run")), RunFolder.create("half", config("run"))
+    trainer.iterate()
+    policies.save(folder.checkpoint, trainer.policy, trainer.state_dict())
+    trainer = restore_trainer(folder)
+    sampler = trainer.sampler
+    pool = sampler.simulator._pool  # type: ignore[attr-defined]
+    assert len(pool.instances) == 4
+    trainer.iterate()
+    assert sampler.roots.elapsed.any()
+    sampler.load_state_dict(sampler.state_dict())  # of rows that have moved, what is left cannot come back
+    assert not sampler.roots.elapsed.any()
+    trainer.iterate()
+
+
 @pytest.mark.parametrize("algorithm", ["hybrid-grpo", "grpo"])
 def test_branching_without_snapshots_is_refused_before_anything_is_written(
     algorithm: str, capsys: pytest.CaptureFixture[str], at_home: Path
