@@ -10,17 +10,20 @@ given again; the table and the curves are drawn from the run folders.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from suites.definition import Suite, SuiteError, Variant
+from suites.plan import Run, clear_unstarted, next_step, planned_runs, require_agreement
 
 from hgrpo_control.compare import compare
-from hgrpo_control.run_folder import RunFolder
 
 ALGORITHMS = ("ppo", "hybrid-grpo", "grpo")
 
@@ -32,8 +35,11 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/hover"))
     parser.add_argument("--out", type=Path, default=Path("docs/results/hover"))
     given = parser.parse_args()
-    folders = [run(algorithm, seed, given.runs) for algorithm in ALGORITHMS for seed in given.seeds]
-    _, table = compare(folders, given.out)
+    runs = planned(given.seeds, given.runs)
+    require_agreement(runs)
+    for run in runs:
+        finish(run)
+    _, table = compare([run.path for run in runs], given.out)
     seeds = " ".join(map(str, given.seeds))
     versions = {"Python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
     origin = (
@@ -45,18 +51,26 @@ def main() -> None:
     print(table.read_text(encoding="utf-8"))
 
 
-def run(algorithm: str, seed: int, runs: Path) -> Path:
-    """The folder of a finished, evaluated run; whatever part of it is missing is done first."""
-    folder = RunFolder(runs / f"{algorithm}-seed{seed}")
-    if folder.config.exists():
-        metrics = folder.read_metrics()
-        if not metrics or metrics[-1].iteration < folder.read_config().num_iterations:
-            hgrpo("train", "--resume", str(folder.path))
-    else:
-        hgrpo("train", algorithm, "quadrotor-hover", "--seed", str(seed), "--out", str(folder.path))
-    if not folder.evaluation.exists():
-        hgrpo("evaluate", str(folder.path), "--episodes", "200", "--seed", "1")
-    return folder.path
+def planned(seeds: Sequence[int], root: Path) -> list[Run]:
+    """Runs of every algorithm and seed in folders root/ALGORITHM-seedSEED."""
+    suite = Suite(
+        "hover", "Hover", ("quadrotor-hover",), tuple(Variant(name, name) for name in ALGORITHMS), tuple(seeds)
+    )
+    order = {name: place for place, name in enumerate(ALGORITHMS)}
+    runs = sorted(planned_runs(suite, root), key=lambda run: order[run.variant.name])
+    return [dataclasses.replace(run, path=root / f"{run.variant.name}-seed{run.seed}") for run in runs]
+
+
+def finish(run: Run) -> None:
+    """Do whatever a run lacks until it is trained and evaluated; raises SuiteError if a step ends well to no effect."""
+    done = None
+    while (step := next_step(run)) is not None:
+        if step == done:
+            raise SuiteError(f"{run.path}: {step} ended well, but the run still needs it")
+        if step == "train":
+            clear_unstarted(run)
+        hgrpo(*run.words(step))
+        done = step
 
 
 def hgrpo(*words: str) -> None:
