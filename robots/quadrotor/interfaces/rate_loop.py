@@ -4,7 +4,8 @@
 
 is the wanted angular acceleration. With the nominal moments and gyroscopic terms it becomes four thrusts, and these,
 through the nominal thrust curve, four motor commands. Where they do not fit between idle and full thrust, thrust in
-all gives way to turning, and turning about z, which costs most, is bounded by a quarter of the weight.
+all gives way to turning first, and what still does not fit is clipped rotor by rotor. Turning about z, which costs
+most, is bounded by a quarter of the weight beforehand.
 """
 
 from __future__ import annotations
