@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NamedTuple
 
-from hgrpo_control.command_line import UsageError, nearest
+from hgrpo_control.command_line import UsageError
+from hgrpo_control.spelling import nearest
 
 
 class Command(NamedTuple):

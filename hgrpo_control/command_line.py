@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import io
 import re
 from collections.abc import Sequence
@@ -40,12 +39,6 @@ def parse(kind: type[Options], words: Sequence[str], program: str, default: Opti
         if stopped.code in (0, None):
             raise
         raise UsageError(_one_line(complaint.getvalue())) from None
-
-
-def nearest(given: str, allowed: Sequence[str]) -> str:
-    """Second half of an error message: the closest allowed word, or all of them where none is close."""
-    close = difflib.get_close_matches(given, allowed, n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else f"allowed: {', '.join(allowed)}"
 
 
 def _one_line(text: str) -> str:

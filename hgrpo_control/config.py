@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import math
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from hgrpo_control.entropy_settings import EntropySettings
 from hgrpo_control.group_settings import GroupSettings
 from hgrpo_control.guidance_settings import GuidanceSettings
 from hgrpo_control.reward_settings import RewardSettings
+from hgrpo_control.spelling import unknown
 from hgrpo_control.task_options import TASK_OPTIONS
 
 
@@ -285,10 +285,7 @@ def _require_choices(settings: object) -> None:
     for name, kind in get_type_hints(type(settings)).items():
         value = getattr(settings, name)
         if get_origin(kind) is Literal and value not in get_args(kind):
-            allowed = get_args(kind)
-            close = difflib.get_close_matches(str(value), allowed, n=1)
-            hint = f"did you mean {close[0]!r}? " if close else ""
-            raise ConfigError(f"unknown {name} {value!r}; {hint}allowed: {', '.join(allowed)}")
+            raise ConfigError(unknown(name, value, get_args(kind)))
 
 
 def _divisors(number: int) -> list[int]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import TYPE_CHECKING
+
+from hgrpo_control.spelling import unknown
 
 if TYPE_CHECKING:
     import torch
@@ -20,9 +21,7 @@ def device_problem(word: str) -> str | None:
     """What is wrong with a word that is to name a device; None for cpu, cuda and cuda:0, cuda:1, ..."""
     if _WORD.fullmatch(word):
         return None
-    close = difflib.get_close_matches(word, ("cpu", "cuda", "cuda:0"), n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"unknown device {word!r}; {hint}allowed: cpu, cuda, or cuda:N for the GPU with number N"
+    return unknown("device", word, ("cpu", "cuda", "cuda:0"), "cpu, cuda, or cuda:N for the GPU with number N")
 
 
 def find_device(word: str) -> torch.device:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
+
+from hgrpo_control.spelling import unknown
 
 TRANSFORMS = ("identity", "tanh", "clip", "scale", "rolling", "rolling-std")
 
@@ -28,9 +29,7 @@ class RewardSettings:
             if len([part for part in name.split(":") if part]) != 2 or name.count(":") != 1:
                 return f"reward_transform {name!r} is not of the form MODULE:FUNCTION"
         elif name not in TRANSFORMS:
-            close = difflib.get_close_matches(name, TRANSFORMS, n=1)
-            hint = f"did you mean {close[0]!r}? " if close else ""
-            return f"unknown reward_transform {name!r}; {hint}allowed: {', '.join(TRANSFORMS)}, MODULE:FUNCTION"
+            return unknown("reward_transform", name, TRANSFORMS, ", ".join((*TRANSFORMS, "MODULE:FUNCTION")))
         if not self.reward_low < self.reward_high:
             return f"reward_low must be below reward_high; given {self.reward_low} and {self.reward_high}"
         if self.reward_window < 2:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hgrpo_control.command_line import nearest
 from hgrpo_control.device import device_problem
+from hgrpo_control.spelling import nearest
 from suites.learners import LEARNERS
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,79}")

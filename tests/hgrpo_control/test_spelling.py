@@ -1,0 +1,19 @@
+"""What is said of a word that is not among those allowed."""
+
+from __future__ import annotations
+
+from hgrpo_control.spelling import nearest, unknown
+
+ALLOWED = ("balance", "valance", "hover")
+
+
+def test_the_closest_word_or_all_of_them() -> None:
+    assert nearest("balanse", ALLOWED) == "did you mean 'balance'?"
+    assert nearest("q", ALLOWED) == "allowed: balance, valance, hover"
+
+
+def test_a_whole_message_names_both() -> None:
+    assert unknown("task", "hovre", ALLOWED) == (
+        "unknown task 'hovre'; did you mean 'hover'? allowed: balance, valance, hover"
+    )
+    assert unknown("task", 3, ALLOWED, "anything of ours") == "unknown task 3; allowed: anything of ours"
