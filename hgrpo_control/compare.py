@@ -84,7 +84,7 @@ def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str
 
 def _labels(runs: Sequence[RunFolder]) -> list[str]:
     """Algorithm names, with what differs between the configs of one algorithm behind them."""
-    configs = [_flat(json.loads(run.read_config().to_json())) for run in runs]
+    configs = [flatten(json.loads(run.read_config().to_json())) for run in runs]
     for config in configs:
         config.pop("seed")
     labels = []
@@ -97,10 +97,11 @@ def _labels(runs: Sequence[RunFolder]) -> list[str]:
     return labels
 
 
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Leaves of nested dictionaries by their path: {"a": {"b": 1}} becomes {"a.b": 1}."""
     flat: dict[str, Any] = {}
     for key, value in tree.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hgrpo_control.command_line import UsageError
+from hgrpo_control.compare import flatten
 from hgrpo_control.config import ConfigError
 from hgrpo_control.run_folder import RunFolder, RunFolderError
 from suites.definition import Suite, SuiteError, Variant
@@ -206,16 +207,9 @@ def _disagreement(run: Run) -> str | None:
         found = run.learner.read(run.folder)
     except (RunFolderError, OSError) as error:
         return f"{run.path} cannot be used: {error}"
-    asked, made = _flat(json.loads(run.config.to_json())), _flat(json.loads(found.to_json()))
+    asked, made = flatten(json.loads(run.config.to_json())), flatten(json.loads(found.to_json()))
     differing = [key for key in dict.fromkeys([*asked, *made]) if asked.get(key) != made.get(key)]
     if not differing:
         return None
     key = differing[0]
     return f"{run.path} was made with {key} = {made.get(key)}, suite {run.suite.name} asks for {asked.get(key)}"
-
-
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat

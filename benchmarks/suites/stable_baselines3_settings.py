@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from hgrpo_control.command_line import parse
-from hgrpo_control.spelling import nearest
 from hgrpo_control.config import ConfigError
 from hgrpo_control.run_folder import RunFolder, RunFolderError
+from hgrpo_control.spelling import nearest
 
 
 @dataclass(frozen=True)

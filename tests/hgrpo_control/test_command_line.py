@@ -15,10 +15,11 @@ import pytest
 import tyro
 
 from hgrpo_control.cli import main
-from hgrpo_control.command_line import UsageError, nearest, parse
+from hgrpo_control.command_line import UsageError, parse
 from hgrpo_control.commands.train import TrainOptions, parse_train_options
 from hgrpo_control.config import GRPO, PPO, Config
 from hgrpo_control.presets import preset
+from hgrpo_control.spelling import nearest
 
 
 @dataclass(frozen=True)
