@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from robots.simulator import Simulator, replace
+from robots.simulator import Simulator, first_array, replace
 
 
 class Episodes(NamedTuple):
@@ -36,7 +36,7 @@ class Transition(NamedTuple):
 def begin(simulator: Simulator, num: int, seed: int | torch.Generator) -> Episodes:
     """Start `num` episodes."""
     state = simulator.reset(num, seed)
-    return Episodes(state, torch.zeros(num, dtype=torch.int64, device=_device(state)))
+    return Episodes(state, torch.zeros(num, dtype=torch.int64, device=first_array(state).device))
 
 
 def advance(simulator: Simulator, episodes: Episodes, action: Tensor) -> Transition:
@@ -53,9 +53,3 @@ def restart(
     """Begin new episodes in `rows` (k,) int64; the other rows of episodes and observation (B, O) stay as they are."""
     fresh = begin(simulator, int(rows.numel()), generator)
     return replace(episodes, rows, fresh), observation.index_copy(0, rows, simulator.observe(fresh.state))
-
-
-def _device(state: Any) -> torch.device:
-    while isinstance(state, tuple):
-        state = state[0]
-    return state.device

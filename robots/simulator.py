@@ -177,10 +177,15 @@ def map_state(function: Callable[..., Tensor], *states: State) -> State:
 
 def num_rows(state: State) -> int:
     """Number of rows B of a state."""
+    return int(first_array(state).shape[0])
+
+
+def first_array(state: State) -> Tensor:
+    """The first array of a state, nested NamedTuples included; its rows and its device are those of all."""
     first: Any = state
     while isinstance(first, tuple):
         first = first[0]
-    return int(first.shape[0])
+    return first
 
 
 def repeat(state: State, num_samples: int) -> State:

@@ -19,7 +19,7 @@ from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
 from robots.registry import nearest
-from robots.simulator import Simulator, replace
+from robots.simulator import Simulator, first_array, replace
 from robots.spaces import (
     RENDER_MODES,
     action_space,
@@ -187,10 +187,7 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     def _index(self, rows: np.ndarray) -> Tensor:
         """(k,) int64 rows on the device of the state."""
-        leaf = self._state
-        while isinstance(leaf, tuple):
-            leaf = leaf[0]
-        return torch.from_numpy(rows).to(leaf.device)
+        return torch.from_numpy(rows).to(first_array(self._state).device)
 
 
 def _successes(success: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
