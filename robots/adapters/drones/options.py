@@ -19,9 +19,9 @@ class DroneOptions:
 
     action: str = "rpm"
     """rpm, one_d_rpm, pid, vel or one_d_pid; VelocityAviary has vel alone."""
-    drones: float = 1.0
+    drones: int = 1
     """Number of drones; HoverAviary has one."""
-    workers: float = 1.0
+    workers: int = 1
     """Processes that the rows are spread over; the results do not depend on it."""
     start: str = "drawn"
     """drawn (a pose per seed) or fixed (the environment's own start in every episode)."""
@@ -32,7 +32,7 @@ def drone_options(aviary: str, given: dict[str, Any]) -> DroneOptions:
     if aviary not in AVIARIES:
         raise UnknownTaskError(f"gpd/{aviary}", nearest(f"gpd/{aviary}", tuple(f"gpd/{name}" for name in AVIARIES)))
     defaults = DroneOptions(
-        action="vel" if aviary == "VelocityAviary" else "rpm", drones=2.0 if aviary == "MultiHoverAviary" else 1.0
+        action="vel" if aviary == "VelocityAviary" else "rpm", drones=2 if aviary == "MultiHoverAviary" else 1
     )
     options = read_options(defaults, given)
     actions = ("vel",) if aviary == "VelocityAviary" else ACTIONS
@@ -40,10 +40,10 @@ def drone_options(aviary: str, given: dict[str, Any]) -> DroneOptions:
         if value not in allowed:
             raise OptionError(f"gpd/{aviary} has no {name}={value!r}; {nearest(value, allowed)}")
     for name, number in (("drones", options.drones), ("workers", options.workers)):
-        if number < 1 or number != int(number):
-            raise OptionError(f"task option {name} must be a whole number from 1; given {number:g}")
+        if number < 1:
+            raise OptionError(f"task option {name} must be a whole number from 1; given {number}")
     if aviary == "HoverAviary" and options.drones != 1:
         raise OptionError(
-            f"gpd/HoverAviary has one drone; given {options.drones:g}; did you mean 'gpd/MultiHoverAviary'?"
+            f"gpd/HoverAviary has one drone; given {options.drones}; did you mean 'gpd/MultiHoverAviary'?"
         )
     return options

@@ -32,8 +32,8 @@ class AviarySimulator:
     """A Simulator over one aviary; raises MissingDronesError where its packages are not installed."""
 
     def __init__(self, aviary: str, options: DroneOptions) -> None:
-        self.options, self.drones = options, int(options.drones)
-        self.crew = Crew(int(options.workers), "aviary", aviary, options.action, str(self.drones))
+        self.options, self.drones = options, options.drones
+        self.crew = Crew(options.workers, "aviary", aviary, options.action, str(self.drones))
         facts = self.crew.facts
         self.row = WorkerRow(self.drones)
         self.start = torch.tensor(facts["start"], dtype=torch.float64)
