@@ -20,6 +20,11 @@ from robots.quadrotor.tasks.gates import CRASHED, FLYING, MISSED
 # --- starts -----------------------------------------------------------------------------------------------------------
 
 
+def test_no_two_entries_of_a_fresh_state_share_memory() -> None:
+    mission = SIM.reset(2, 0).mission
+    assert len({entry.data_ptr() for entry in mission}) == len(mission)
+
+
 @pytest.mark.parametrize("difficulty", [0.0, 0.5, 1.0])
 def test_races_begin_behind_a_gate_of_a_perturbed_course(difficulty: float) -> None:
     simulator = robots.make("quadrotor-gates", difficulty=difficulty, dtype=torch.float64)

@@ -166,8 +166,8 @@ class Gates(Mission):
         velocity = draw.uniform(1, 0.0, START_ADVANCE * difficulty) * passing + draw.uniform(3, -speed, speed)
         body = self.body(position, velocity, draw.attitude(START_TILT * difficulty), draw.uniform(3, -rate, rate))
         half = 0.5 * self.options.gate_size * (EASY_SIZE + (1.0 - EASY_SIZE) * difficulty.squeeze(1))
-        none = torch.zeros_like(first)
-        return body, GateState(centre, axes, half, first, none, torch.zeros_like(half), torch.zeros_like(half), none)
+        passed, began, lapped, ending = (torch.zeros_like(x) for x in (first, half, half, first))
+        return body, GateState(centre, axes, half, first, passed, began, lapped, ending)
 
     def observe(self, pose: Pose, mission: GateState) -> Tensor:
         """(24, B) corners of the next two gates minus position, in the body frame [m]."""
