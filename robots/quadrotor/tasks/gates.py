@@ -11,7 +11,7 @@ Observation, 37 entries by default, all in the body frame:
 Reward per step, with d the distance to the middle of the next gate, before and after the step [m], and c, where a gate
 is passed, how far off its middle, from 0 to 1 at the edge of what passes (r over h - 0.05 m in gate_crossing.py):
 
-    10 (d_before - d_after) + 5 passed - 10 c^2 - 0.0005 |omega|^2 - 10 failed - 0.02 |a - a_previous|^2 / 4
+    10 (d_before - d_after) + 5 passed - 20 c^2 - 0.0005 |omega|^2 - 10 failed - 0.02 |a - a_previous|^2 / 4
 
 The first five terms are `progress`, `passed`, `off_centre`, `angular_velocity` and `failed`. Without the third a policy
 flies as near to the frames as it pays, and strikes them.
@@ -137,7 +137,7 @@ class Gates(Mission):
         for corner in CORNERS
         for axis in "xyz"
     )
-    weights = {"progress": 10.0, "passed": 5.0, "off_centre": -10.0, "angular_velocity": -0.0005, "failed": -10.0}  # noqa: RUF012
+    weights = {"progress": 10.0, "passed": 5.0, "off_centre": -20.0, "angular_velocity": -0.0005, "failed": -10.0}  # noqa: RUF012
     options: GateOptions
 
     def __init__(
