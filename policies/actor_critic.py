@@ -87,6 +87,10 @@ class ActorCritic(nn.Module):
             self.privileged_normalizer.update(self._hidden(observation))
         self.normalizer.update(self._seen(observation))
 
+    def log_prob(self, observation: Tensor, action: Tensor) -> Tensor:
+        """log pi(a|s) (...) of unclipped actions (..., A) in normalised units."""
+        return gaussian.log_density(action, self.mean(observation), self.sigma)
+
     def entropy(self) -> Tensor:
         """() entropy of pi, the same in every state."""
         return gaussian.entropy(self.sigma)

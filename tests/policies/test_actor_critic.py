@@ -142,9 +142,8 @@ def test_an_action_beyond_the_bounds_keeps_its_own_density_and_flies_clipped() -
     observation = some_observations(1)
     action = torch.tensor([[3.0, -5.0, 0.5]])
     expected = torch.distributions.Normal(policy.mean(observation), policy.sigma).log_prob(action).sum(-1)
-    mean = policy.mean(observation)
-    torch.testing.assert_close(gaussian.log_density(action, mean, policy.sigma), expected)
-    clipped = gaussian.log_density(action.clamp(-1.0, 1.0), mean, policy.sigma)
+    torch.testing.assert_close(policy.log_prob(observation, action), expected)
+    clipped = policy.log_prob(observation, action.clamp(-1.0, 1.0))
     assert (clipped - expected).abs().item() > 1.0
     assert policy.to_environment(action)[0].tolist() == pytest.approx([HIGH[0], LOW[1], -4.0], abs=1e-6)
 
@@ -178,6 +177,7 @@ def test_any_leading_shape_is_kept(leading: tuple[int, ...]) -> None:
     policy, observation = fresh(), torch.zeros(*leading, 4)
     assert policy(observation).shape == (*leading, 3)
     assert policy.value(observation).shape == leading
+    assert policy.log_prob(observation, torch.zeros(*leading, 3)).shape == leading
 
 
 def test_entropy_is_that_of_its_sigma() -> None:

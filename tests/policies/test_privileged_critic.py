@@ -84,10 +84,12 @@ def test_the_value_by_hand() -> None:
     assert policy.value(torch.tensor([6.0, 9.0, 9.0, 9.0, 2.0, 2.0, 2.0])).item() == -1976.5
 
 
-def test_no_hidden_entry_reaches_the_mean() -> None:
+def test_no_hidden_entry_reaches_the_mean_or_its_density() -> None:
     policy, x = trained(), observations()
+    action = torch.randn(40, A, generator=torch.Generator().manual_seed(2))
     for seen in (other_hidden(x), x[:, :O], x[:, :O].contiguous()):
         assert torch.equal(policy.mean(seen), policy.mean(x))
+        assert torch.equal(policy.log_prob(seen, action), policy.log_prob(x, action))
     assert torch.equal(policy(x[:, :O]), policy.to_environment(policy.mean(x)))
 
 
