@@ -25,12 +25,13 @@ from robots.simulator import Step, select
 
 def test_reward_is_the_documented_formula() -> None:
     """The formula is read from the module's docstring, so that the two cannot part."""
-    block = re.search(r"Reward per step.*?\n\n((?: {4}.*\n)+)", gates.__doc__ or "")
+    block = re.search(r"Reward per step(?s:.*?)\n\n((?: {4}.*\n)+)", gates.__doc__ or "")
     assert block is not None
     formula = block[1].replace("|a - a_previous|", "change").replace("|omega|", "omega").replace("^", "**")
     formula = re.sub(r"(?<=[\d)]) +(?=[a-z(])", " * ", " ".join(formula.split()))
     start, row = SIM.reset(400, 1), torch.arange(400)
-    middle, forward = (x[row, start.mission.first] for x in (start.mission.centre, start.mission.axes[:, :, 0]))
+    middle, axes = (x[row, start.mission.first] for x in (start.mission.centre, start.mission.axes))
+    forward = axes[:, 0]
     start.body.position[:] = middle - 0.01 * forward
     start.body.position[::2, 2] += torch.linspace(-1.0, 1.0, 200, dtype=torch.float64)  # some hit, some miss
     start.body.velocity[:] = 4.0 * forward
@@ -38,7 +39,15 @@ def test_reward_is_the_documented_formula() -> None:
     step = SIM.step(start, action)
     passed, ending = step.state.mission.passed, step.state.mission.ending
     assert torch.bincount(ending, minlength=3).min() > 20
+    before, after = (
+        torch.einsum("bij,bj->bi", axes, x - middle) for x in (start.body.position, step.state.body.position)
+    )
+    share = before[:, :1] / (before[:, :1] - after[:, :1])
+    in_plane = (before + share * (after - before))[:, 1:].abs().amax(dim=1)
+    c = torch.where(passed > 0, in_plane / (start.mission.half - 0.05), 0.0)
+    assert c.max() > 0.5
     names = {
+        "c": c.numpy(),
         "d_before": (middle - start.body.position).norm(dim=1).numpy(),
         "d_after": (middle - step.state.body.position).norm(dim=1).numpy(),
         "passed": passed.numpy(),
