@@ -33,18 +33,19 @@ class Message(NamedTuple):
 class WebSocketFrames:
     """Turns bytes into messages and messages into bytes, from after the handshake on; `most` bytes to a message."""
 
+    is_open: bool
+    """Whether neither side has said goodbye."""
+    has_pending: bool
+    """Whether `pending` has something to send."""
+
     def __init__(self, most: int) -> None:
         self._most = most
         self._library = ServerProtocol(state=State.OPEN, max_size=most)
         self._rest = b""  # of a frame that is not whole yet
         self._broken = False  # the library has to say what is wrong, and hears everything from then on
+        self.is_open, self.has_pending = True, False
         self._parts: bytearray | None = None  # of a message in fragments
         self._parts_are_text = False
-
-    @property
-    def is_open(self) -> bool:
-        """Whether neither side has said goodbye."""
-        return self._library.state is State.OPEN
 
     def read(self, data: bytes) -> Iterator[Message]:
         """Messages that `data` completes, in order; what is to be sent in answer to other frames is in `pending`."""
@@ -85,27 +86,37 @@ class WebSocketFrames:
     def text(self, message: str) -> None:
         """Put a text among what is pending."""
         self._library.send_text(message.encode())
+        self._look()
 
     def ping(self) -> None:
         """Put a ping among what is pending."""
         self._library.send_ping(b"")
+        self._look()
 
     def say_goodbye(self, code: CloseCode, reason: str) -> None:
         """Put a close frame among what is pending, unless there was one."""
         if self.is_open:
             self._library.send_close(code, reason)
+            self._look()
 
     def fail(self, code: CloseCode, reason: str) -> None:
         """Say goodbye to who is not listened to any longer."""
         self._broken = True
         self._library.fail(code, reason)
+        self._look()
 
     def pending(self) -> list[bytes]:
         """Bytes to be sent; b"" means that nothing comes after it."""
+        self.has_pending = False
         return self._library.data_to_send()
+
+    def _look(self) -> None:
+        """At what the library was made to do; asking it about every message would cost more than the message."""
+        self.is_open, self.has_pending = self._library.state is State.OPEN, True
 
     def _through_library(self, data: bytes) -> Iterator[Message]:
         self._library.receive_data(data)
+        self._look()
         self._broken = self._broken or not self.is_open  # what comes after a goodbye is discarded there
         for frame in self._library.events_received():
             if isinstance(frame, Frame) and frame.opcode in (Opcode.BINARY, Opcode.TEXT, Opcode.CONT):

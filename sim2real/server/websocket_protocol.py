@@ -39,6 +39,7 @@ class WebSocketProtocol(asyncio.BufferedProtocol, ABC, Generic[Request]):
         self._buffer = memoryview(bytearray(READ_BYTES))  # of a bytearray TLS would fill a copy of what is behind
         self._waiting: deque[Request] = deque()
         self._full = False  # the client does not take its replies
+        self._reading = True
         self._turn: asyncio.Handle | None = None  # in which the next request is answered
         self._heartbeat = heartbeat
         self._heard = self._loop.time()
@@ -156,12 +157,17 @@ class WebSocketProtocol(asyncio.BufferedProtocol, ABC, Generic[Request]):
 
     def _regulate(self) -> None:
         """Read as long as all that was read is answered."""
-        if self._waiting or self._full:
-            self._transport.pause_reading()
-        else:
-            self._transport.resume_reading()
+        wanted = not self._waiting and not self._full
+        if wanted is not self._reading:
+            self._reading = wanted
+            if wanted:
+                self._transport.resume_reading()
+            else:
+                self._transport.pause_reading()
 
     def _flush(self) -> None:
+        if not self._frames.has_pending:
+            return
         for data in self._frames.pending():
             if data:
                 self._transport.write(data)
