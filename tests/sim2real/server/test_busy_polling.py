@@ -17,7 +17,7 @@ from sim2real.client import PolicyClient
 from sim2real.onnx_policy import OnnxPolicy
 from sim2real.server.busy_polling import BusyPollingSelector
 
-SECONDS = 0.05
+SECONDS = 0.5
 
 
 class Sleeps(selectors.DefaultSelector):

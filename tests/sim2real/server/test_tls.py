@@ -23,7 +23,7 @@ MOST = 3  # connections
 @pytest.fixture(scope="module")
 def encrypted(policy_files: tuple[Path, Path], certificate: tuple[Path, Path]) -> Iterator[Server]:
     options = ("--certificate", certificate[0], "--private-key", certificate[1])
-    running = Server(policy_files[0], *options, "--max-connections", str(MOST), "--request-timeout", "2")
+    running = Server(policy_files[0], *options, "--max-connections", str(MOST), "--request-timeout", "5")
     yield running
     assert running.stop() == 0
     assert "Traceback" not in running.output, running.output
