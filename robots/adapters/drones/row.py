@@ -9,11 +9,8 @@ import numpy as np
 SHARED = 13 + 4  # position, quaternion, velocity, angular velocity; quaternion of the links
 CONTROLLER = 16  # counter, last rpy, last position error, its integral, last rpy error, its integral
 
-GOES_ON, ENDED, FAILED = (
-    0.0,
-    1.0,
-    2.0,
-)  # outcomes of a step: an episode ends at its target, or by flying away or tilting
+# outcomes of a step: an episode ends at its target, and fails by flying away or tilting
+GOES_ON, ENDED, FAILED = 0.0, 1.0, 2.0
 
 
 class WorkerRow(NamedTuple):
