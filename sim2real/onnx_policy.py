@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
 from policies.spec import PolicySpec
+from sim2real.bound_call import BoundCall
 from sim2real.metadata import GoldenPairs, disagreement, read_golden_pairs, read_spec
 
 INPUT_NAME = "observation"
@@ -60,6 +61,7 @@ class OnnxPolicy:
             self.spec = read_spec(self.metadata)
             self._size = self.spec.observation_size
             self.takes_one_row = _has_fixed_batch(self._session, self.spec)
+            self._one = BoundCall(self._session, self._size, self.spec.action_size)
             golden, tolerance = read_golden_pairs(self.metadata, self.spec)
         except ValueError as error:
             raise OnnxPolicyError(f"{path} {first_line(error)}") from error
@@ -90,8 +92,10 @@ class OnnxPolicy:
         if self.takes_one_row and len(batch) != 1:
             rows = [self.run(row) for row in np.split(batch, len(batch))] if len(batch) else []
             return np.concatenate(rows) if rows else np.zeros((0, self.spec.action_size), np.float32)
-        action: NDArray[np.float32] = self._session.run(_OUTPUTS, {INPUT_NAME: batch})[0]
-        return action
+        if len(batch) == 1 and (action := self._one(batch)) is not None:
+            return action
+        actions: NDArray[np.float32] = self._session.run(_OUTPUTS, {INPUT_NAME: batch})[0]
+        return actions
 
     def _refuse_non_finite(self, given: NDArray[np.generic], array: NDArray[np.float32]) -> None:
         index = tuple(np.argwhere(~np.isfinite(array))[0])
