@@ -19,12 +19,15 @@ from sim2real.server.history import History, check_sequence
 from sim2real.server.inference import Inference
 from sim2real.server.policies import ServedPolicy, describe, find
 from sim2real.server.rejection import Rejected
+from sim2real.server.reply_form import reply_form
+from sim2real.server.request_form import RequestForm
 from sim2real.server.websocket_frames import Message
 from sim2real.server.websocket_protocol import WebSocketProtocol
 from sim2real.server.wire import pack, unpack
 
 KEYS = ("observation", "reset", "sequence")
 
+_MOST_FORMS = 8  # of one client, which are looked for as long as its messages do not repeat one
 _PROTOCOL = "websocket"
 _log = logging.getLogger("hgrpo.server")
 
@@ -79,6 +82,8 @@ class _Conversation(WebSocketProtocol[Request]):
         self._history = History()
         self._newest = -1  # sequence number that has arrived: requests before it are overtaken
         self._previous_total: float | None = None
+        self._form: RequestForm | None = None
+        self._forms_wanted = _MOST_FORMS
 
     def take(self, message: Message) -> Request:
         """Unpack and check a message; one that is refused is so in its turn."""
@@ -86,13 +91,23 @@ class _Conversation(WebSocketProtocol[Request]):
         try:
             if message.is_text:
                 raise Rejected("malformed", "text frame; expected msgpack in a binary one")
-            fields = unpack(message.data, self._inference.settings.max_message_bytes)
-            check_fields(fields)
+            fields = self._read(message.data)
         except Rejected as refusal:
             return Request(arrived, {}, refusal)
         if "sequence" in fields:
             self._newest = max(self._newest, fields["sequence"])
         return Request(arrived, fields, None)
+
+    def _read(self, data: bytes) -> dict[str, Any]:
+        """What a message holds; raises Rejected."""
+        if self._form is not None and (fields := self._form.read(data)) is not None:
+            return fields
+        fields = unpack(data, self._inference.settings.max_message_bytes)
+        check_fields(fields)
+        if self._forms_wanted:
+            self._forms_wanted -= 1
+            self._form = RequestForm.of(data, fields)
+        return fields
 
     def answer(self, request: Request) -> None:
         """Send the action or the refusal."""
@@ -104,7 +119,7 @@ class _Conversation(WebSocketProtocol[Request]):
             answer = {"error": str(refusal), "reason": refusal.reason, "sequence": request.fields.get("sequence")}
             self.send(json.dumps(answer))
             return
-        self.send(pack(reply))
+        self.send(reply)
         self._previous_total = time.perf_counter() - request.arrived
         metrics.latency[name, _PROTOCOL].observe(self._previous_total)
 
@@ -113,27 +128,27 @@ class _Conversation(WebSocketProtocol[Request]):
         _log.error("a conversation about %s broke off", self._served.name, exc_info=error)
         self._inference.metrics.rejected[self._served.name, _PROTOCOL, "internal"] += 1
 
-    def _reply(self, request: Request) -> dict[str, Any]:
+    def _reply(self, request: Request) -> bytes:
         if request.refusal is not None:
             raise request.refusal
-        fields, history = request.fields, self._history
-        timing = {} if self._previous_total is None else {"prev_total_ms": 1e3 * self._previous_total}
-        reply: dict[str, Any] = {"policy": self._served.name, "server_timing": timing}
-        if "sequence" in fields:
-            if fields["sequence"] < self._newest:
-                raise Rejected("stale", f"sequence {fields['sequence']} was overtaken by {self._newest}; dropped")
-            history.take(fields["sequence"])
-            reply["sequence"] = fields["sequence"]
-        if fields.get("reset", False):
+        fields, history, served = request.fields, self._history, self._served
+        sequence, reset = fields.get("sequence"), fields.get("reset", False)
+        if sequence is not None:
+            if sequence < self._newest:
+                raise Rejected("stale", f"sequence {sequence} was overtaken by {self._newest}; dropped")
+            history.take(sequence)
+        if reset:
             history.reset()
-            reply["reset"] = True
-        if "observation" in fields:
-            answer = self._inference.one(self._served, fields["observation"], history)
-            reply["actions"], reply["version"], reply["limited"] = answer.action, answer.version, answer.limited
-            timing["infer_ms"] = 1e3 * answer.seconds
-        else:
-            reply["version"] = self._served.active.number
-        return reply
+        previous = () if self._previous_total is None else (1e3 * self._previous_total,)
+        if "observation" not in fields:
+            fixed = {"policy": served.name, "version": served.active.number, "reset": True}
+            timing = {"prev_total_ms": previous[0]} if previous else {}
+            return pack({**fixed, "server_timing": timing, **({} if sequence is None else {"sequence": sequence})})
+        answer = self._inference.one(served, fields["observation"], history)
+        action = answer.action
+        said = (served.name, answer.version, answer.limited, reset)
+        form = reply_form(*said, action.shape[1], len(previous) == 1, sequence is not None)
+        return form.fill(action, (1e3 * answer.seconds, *previous), sequence)
 
 
 def check_fields(fields: Any) -> None:
