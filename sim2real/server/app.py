@@ -19,6 +19,7 @@ from sim2real.metadata import producer_version
 from sim2real.server.access import OPEN_PATH, access_control
 from sim2real.server.busy_polling import BusyPollingSelector
 from sim2real.server.connections import Connections
+from sim2real.server.http_connection import RENEWAL
 from sim2real.server.inference import Inference
 from sim2real.server.metrics import Metrics
 from sim2real.server.open_inference import OpenInferenceEndpoint
@@ -106,7 +107,7 @@ class _Server:
             logger=quiet,
             handle_signals=False,
             shutdown_timeout=settings.shutdown_timeout,
-            keepalive_timeout=_KEEP_ALIVE,
+            keepalive_timeout=_KEEP_ALIVE + RENEWAL + settings.request_timeout,
         )
         connections = Connections(
             runner, settings.max_connections, settings.request_timeout, self._metrics, context is not None
@@ -130,6 +131,7 @@ class _Server:
             self._announce(listening.sockets[0].getsockname()[1], context is not None)
             await stop.wait()
             listening.close()
+            await connections.arrived(settings.shutdown_timeout)
         finally:
             watching.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -11,9 +11,14 @@ from weakref import WeakKeyDictionary
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from sim2real.server.http_connection import HttpConnection
 from sim2real.server.metrics import Metrics
 
+REPETITIONS = "repetitions"
+"""Key of a request under which its handler leaves what answers others that differ in nothing but their bodies."""
+
 _PERIOD = 0.25  # seconds between two looks at the connections
+_MOMENT = 0.005  # seconds between two looks at what is arriving
 
 
 class Connections:
@@ -32,7 +37,7 @@ class Connections:
         self._opening: WeakKeyDictionary[_Opening, float] = WeakKeyDictionary()  # until when
         self._heard: set[web.RequestHandler] = set()  # have sent a request
         self._silent: dict[web.RequestHandler, float] = {}  # have not: since when
-        self._sending: dict[asyncio.BaseTransport, float] = {}  # in the middle of a request's body: since when
+        self._arriving: dict[asyncio.BaseTransport, float] = {}  # in the middle of a request's body: since when
         self._full: dict[asyncio.Transport, float] = {}  # a reply has not been taken: since when
 
     def accept(self) -> asyncio.Protocol:
@@ -47,15 +52,21 @@ class Connections:
             if self._encrypted:
                 raise ConnectionRefusedError("too many connections")
             return _Refusal()
-        protocol = _Opening(server(), self._opening)
+        protocol = _Opening(HttpConnection(server(), self._arriving), self._opening)
         self._opening[protocol] = now + self._timeout
         return protocol
 
     @web.middleware
     async def heard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Middleware that notes that a connection has sent a request's head."""
+        """Middleware that notes that a connection has sent a request's head, and that it is answered."""
         self._heard.add(request.protocol)
-        return await handler(request)
+        response = await handler(request)
+        connection = request.transport.get_protocol() if isinstance(request.transport, asyncio.Transport) else None
+        if isinstance(connection, HttpConnection) and isinstance(response, web.Response):
+            await response.prepare(request)
+            await response.write_eof()
+            connection.finished(request, request.get(REPETITIONS))
+        return response
 
     @contextmanager
     def receiving(self, request: web.Request) -> Iterator[None]:
@@ -63,11 +74,17 @@ class Connections:
         transport = request.transport
         if transport is None:
             raise ConnectionResetError("the client has gone")
-        self._sending[transport] = time.monotonic()
+        self._arriving[transport] = time.monotonic()
         try:
             yield
         finally:
-            self._sending.pop(transport, None)
+            self._arriving.pop(transport, None)
+
+    async def arrived(self, seconds: float) -> None:
+        """Wait, at most for so long, until the requests that are arriving now are there in full."""
+        awaited, end = dict(self._arriving), time.monotonic() + seconds
+        while awaited.items() & self._arriving.items() and time.monotonic() < end:
+            await asyncio.sleep(_MOMENT)
 
     async def watch(self) -> None:
         """Cut what is too slow, until cancelled."""
@@ -89,7 +106,7 @@ class Connections:
         for handler, since in self._silent.items():
             if since <= late and isinstance(handler.transport, asyncio.Transport):
                 self._cut(handler.transport, "timeout")
-        for transport, since in self._sending.items():
+        for transport, since in self._arriving.items():
             if since <= late and isinstance(transport, asyncio.Transport):
                 self._cut(transport, "timeout")
         for transport, since in self._full.items():
@@ -103,16 +120,16 @@ class Connections:
 
 
 class _Opening(asyncio.Protocol):
-    """Stands in for a handler until its connection is open; asyncio lets go of it where a handshake fails."""
+    """Stands in for a connection until it is open; asyncio lets go of it where a handshake fails."""
 
-    def __init__(self, handler: web.RequestHandler, opening: WeakKeyDictionary[_Opening, float]) -> None:
-        self._handler, self._all = handler, opening
+    def __init__(self, connection: HttpConnection, opening: WeakKeyDictionary[_Opening, float]) -> None:
+        self._connection, self._all = connection, opening
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Make way for the handler."""
+        """Make way for the connection."""
         del self._all[self]
-        transport.set_protocol(self._handler)
-        self._handler.connection_made(transport)
+        transport.set_protocol(self._connection)
+        self._connection.connection_made(transport)
 
 
 class _Refusal(asyncio.Protocol):

@@ -49,9 +49,16 @@ class ObservationGuard:
         self._size = spec.observation_size
         self._allowed = allowed
         self._is_plain = allowed is None and self._size <= _FEW
+        self._shapes = ((self._size,), (1, self._size))  # of a single observation
 
     def one(self, given: Any) -> Single:
-        """(1, O) float32 of one observation (O,); raises Rejected with the offending entry's name.
+        """(1, O) float32 of one observation (O,); raises Rejected with the offending entry's name."""
+        if type(given) is np.ndarray and given.shape != (self._size,):
+            raise Rejected("shape", f"observation has shape {given.shape}; expected ({self._size},)")
+        return self.batch(given)
+
+    def batch(self, given: Any) -> Single:
+        """(B, O) float32 of observations (B, O) or one (O,); raises Rejected with the offending entry's name.
 
         A sum in double precision of few single-precision numbers is finite if and only if each of them is.
         """
@@ -59,16 +66,10 @@ class ObservationGuard:
             self._is_plain
             and type(given) is np.ndarray
             and given.dtype == np.float32
-            and given.shape == (self._size,)
-            and math.isfinite(sum(given.tolist()))
+            and given.shape in self._shapes
+            and math.isfinite(sum(given.ravel().tolist()))
         ):
             return given.reshape(1, -1)
-        if type(given) is np.ndarray and given.shape != (self._size,):
-            raise Rejected("shape", f"observation has shape {given.shape}; expected ({self._size},)")
-        return self.batch(given)
-
-    def batch(self, given: Any) -> Single:
-        """(B, O) float32 of observations (B, O) or one (O,); raises Rejected with the offending entry's name."""
         if type(given) is not np.ndarray:
             raise Rejected("malformed", f"observation is {type(given).__name__}; expected an array of numbers")
         if given.dtype == np.float32:

@@ -1,10 +1,12 @@
-"""The body of a request of the Open Inference Protocol v2, JSON with or without binary tensors behind it, and of its
-reply."""
+"""The body of an inference's request in the Open Inference Protocol v2, JSON with or without a binary tensor behind
+it."""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +21,8 @@ PARAMETERS = ("binary_data_output", "sequence_end", "sequence_id", "sequence_num
 
 _MOST_DIMENSIONS = 2
 _LARGEST_SIZE = 2**31
+_SHORT = 1024  # bytes of JSON that are worth remembering
+_WRONG_SIZE = "binary_data_size is not the number of bytes behind the JSON"
 
 
 class InferenceRequest(NamedTuple):
@@ -27,7 +31,19 @@ class InferenceRequest(NamedTuple):
     observation: NDArray[Any]
     id: str | None
     binary: bool
-    parameters: dict[str, Any]
+    parameters: Mapping[str, Any]
+
+
+class _Envelope(NamedTuple):
+    """What the JSON of a request says of it; `binary_size` bytes of data come behind it, unless that is None."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    binary_size: int | None
+    data: Any
+    id: str | None
+    binary: bool
+    parameters: Mapping[str, Any]
 
 
 def parse(body: bytes, header_length: str | None) -> InferenceRequest:
@@ -36,8 +52,15 @@ def parse(body: bytes, header_length: str | None) -> InferenceRequest:
     Raises Rejected for anything but one input `observation` of DATATYPES, and outputs other than `action`.
     """
     length = _length(header_length, len(body))
+    read = _read_again if length < len(body) and length <= _SHORT else _read
+    envelope = read(body[:length])
+    observation = _observation(envelope, body[length:])
+    return InferenceRequest(observation, envelope.id, envelope.binary, envelope.parameters)
+
+
+def _read(text: bytes) -> _Envelope:
     try:
-        request = json.loads(body[:length])
+        request = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise Rejected("malformed", "the body is no JSON") from error
     if not isinstance(request, dict):
@@ -49,29 +72,12 @@ def parse(body: bytes, header_length: str | None) -> InferenceRequest:
     inputs = request.get("inputs")
     if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
         raise Rejected("malformed", f"inputs are not one tensor named {INPUT_NAME!r}")
-    return InferenceRequest(
-        _tensor(inputs[0], body[length:]),
-        identity,
-        _wants_binary(request.get("outputs"), parameters["binary_data_output"]),
-        parameters,
-    )
+    binary = _wants_binary(request.get("outputs"), parameters["binary_data_output"])
+    return _Envelope(*_tensor(inputs[0]), identity, binary, parameters)
 
 
-def reply(action: NDArray[np.float32], request: InferenceRequest, fields: dict[str, Any]) -> tuple[bytes, int | None]:
-    """Body of a reply with `fields` and the output `action` (A,) or (B, A), and the length of its JSON before binary
-    data, None where there are none."""
-    shape = list(action.shape if request.observation.ndim == 2 else action.shape[1:])
-    output: dict[str, Any] = {"name": OUTPUT_NAME, "datatype": "FP32", "shape": shape}
-    if request.id is not None:
-        fields["id"] = request.id
-    fields["outputs"] = [output]
-    if not request.binary:
-        output["data"] = action.ravel().tolist()
-        return json.dumps(fields).encode(), None
-    data = action.astype("<f4", copy=False).tobytes()
-    output["parameters"] = {"binary_data_size": len(data)}
-    header = json.dumps(fields).encode()
-    return header + data, len(header)
+# where data come behind the JSON, a client's requests differ in nothing else
+_read_again = lru_cache(maxsize=64)(_read)
 
 
 def _length(given: str | None, size: int) -> int:
@@ -101,7 +107,8 @@ def _parameters(given: Any) -> dict[str, Any]:
     return values
 
 
-def _tensor(tensor: dict[str, Any], binary: bytes) -> NDArray[Any]:
+def _tensor(tensor: dict[str, Any]) -> tuple[np.dtype[Any], tuple[int, ...], int | None, Any]:
+    """An input's dtype, shape, bytes behind the JSON, None for none, and data in it."""
     if tensor.get("name") != INPUT_NAME:
         raise Rejected("malformed", f"the input is not named {INPUT_NAME!r}")
     datatype, shape = tensor.get("datatype"), tensor.get("shape")
@@ -111,20 +118,26 @@ def _tensor(tensor: dict[str, Any], binary: bytes) -> NDArray[Any]:
     plausible = (type(size) is int and 0 <= size < _LARGEST_SIZE for size in sizes)
     if not 1 <= len(sizes) <= _MOST_DIMENSIONS or not all(plausible):
         raise Rejected("shape", f"shape is not one or {_MOST_DIMENSIONS} sizes of 0 or more, below 2^31")
-    dtype, count = DATATYPES[datatype], math.prod(sizes)
     parameters = tensor.get("parameters", {})
     if not isinstance(parameters, dict) or any(name != "binary_data_size" for name in parameters):
         raise Rejected("malformed", "an input's only parameter is binary_data_size; shared memory is not served")
-    if "binary_data_size" in parameters:
-        size = parameters["binary_data_size"]
-        if type(size) is not int or size != len(binary) or "data" in tensor:
-            raise Rejected("malformed", "binary_data_size is not the number of bytes behind the JSON")
-        if size != count * dtype.itemsize:
-            raise Rejected("shape", f"{size} bytes do not fill shape and datatype")
-        return np.frombuffer(binary, dtype).reshape(sizes)
-    if binary:
-        raise Rejected("malformed", "bytes behind the JSON that no binary_data_size speaks of")
-    return _numbers(tensor.get("data"), count, dtype).reshape(sizes)
+    size = parameters.get("binary_data_size")
+    if "binary_data_size" in parameters and (type(size) is not int or "data" in tensor):
+        raise Rejected("malformed", _WRONG_SIZE)
+    return DATATYPES[datatype], tuple(sizes), size, tensor.get("data")
+
+
+def _observation(envelope: _Envelope, binary: bytes) -> NDArray[Any]:
+    dtype, shape = envelope.dtype, envelope.shape
+    if envelope.binary_size is None:
+        if binary:
+            raise Rejected("malformed", "bytes behind the JSON that no binary_data_size speaks of")
+        return _numbers(envelope.data, math.prod(shape), dtype).reshape(shape)
+    if envelope.binary_size != len(binary):
+        raise Rejected("malformed", _WRONG_SIZE)
+    if len(binary) != math.prod(shape) * dtype.itemsize:
+        raise Rejected("shape", f"{len(binary)} bytes do not fill shape and datatype")
+    return np.frombuffer(binary, dtype).reshape(shape)
 
 
 def _numbers(data: Any, count: int, dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -6,17 +6,20 @@ A stream with a history is named by the parameter `sequence_id`, begun by `seque
 
 from __future__ import annotations
 
-import json
+import logging
 import time
+from functools import partial
 from typing import Any
 
 from aiohttp import web
 
 from sim2real.onnx_policy import INPUT_NAME, OUTPUT_NAME
-from sim2real.server.connections import Connections
+from sim2real.server.connections import REPETITIONS, Connections
 from sim2real.server.history import Histories
+from sim2real.server.http_reply import HttpReply, refusal
 from sim2real.server.inference import Answer, Inference
-from sim2real.server.inference_request import HEADER_LENGTH, InferenceRequest, parse, reply
+from sim2real.server.inference_reply import inference_reply
+from sim2real.server.inference_request import HEADER_LENGTH, InferenceRequest, parse
 from sim2real.server.policies import ServedPolicy, find
 from sim2real.server.rejection import Rejected
 from sim2real.server.swapping import Swapper
@@ -26,6 +29,7 @@ MOST_STREAMS = 1024
 
 _PROTOCOL = "http"
 _STATUS = {"unknown_policy": 404, "unknown_version": 404, "too_large": 413, "stale": 409, "action": 500}
+_log = logging.getLogger("hgrpo.server")
 
 
 class OpenInferenceEndpoint:
@@ -77,22 +81,32 @@ class OpenInferenceEndpoint:
         return web.json_response(metadata)
 
     async def _infer(self, request: web.Request) -> web.Response:
+        """Answer this request, and leave what answers those that differ in nothing but their bodies."""
         began = time.perf_counter()
         served, number = self._find(request)
         body = await self._body(request)
-        inference_request = parse(body, request.headers.get(HEADER_LENGTH))
-        answer = self._answer(served, number, inference_request)
-        fields: dict[str, Any] = {
-            "model_name": served.name,
-            "model_version": answer.version,
-            "parameters": {"limited": answer.limited, "infer_ms": 1e3 * answer.seconds},
-        }
-        content, length = reply(answer.action, inference_request, fields)
-        headers = {"Content-Type": "application/json"}
-        if length is not None:
-            headers = {"Content-Type": "application/octet-stream", HEADER_LENGTH: str(length)}
+        header_length = request.headers.get(HEADER_LENGTH)
+        request[REPETITIONS] = partial(self._repeat, served, number, header_length)
+        return self._reply(began, served, number, header_length, body).to_response()
+
+    def _repeat(self, served: ServedPolicy, number: str | None, header_length: str | None, body: bytes) -> bytes:
+        try:
+            reply = self._reply(time.perf_counter(), served, number, header_length, body)
+        except Rejected as refused:
+            reply = self._refused(served.name, refused.reason, str(refused))
+        except Exception:  # the last resort: told here in full, and the client without a word of it
+            _log.exception("an inference of %s failed", served.name)
+            reply = refusal(500, "internal error")
+        return reply.to_bytes()
+
+    def _reply(
+        self, began: float, served: ServedPolicy, number: str | None, header_length: str | None, body: bytes
+    ) -> HttpReply:
+        """The reply to a body that has arrived at a time.perf_counter(); raises Rejected."""
+        request = parse(body, header_length)
+        reply = inference_reply(served.name, self._answer(served, number, request), request)
         self._inference.metrics.latency[served.name, _PROTOCOL].observe(time.perf_counter() - began)
-        return web.Response(body=content, headers=headers)
+        return reply
 
     def _answer(self, served: ServedPolicy, number: str | None, request: InferenceRequest) -> Answer:
         parameters = request.parameters
@@ -158,17 +172,19 @@ class OpenInferenceEndpoint:
             try:
                 response: web.Response = await handler(request)
                 return response
-            except Rejected as refusal:
-                reason, text = refusal.reason, str(refusal)
+            except Rejected as refused:
+                reason, text = refused.reason, str(refused)
             except web.HTTPRequestEntityTooLarge:
                 reason, text = "too_large", f"body; allowed: {self._inference.settings.max_message_bytes} bytes"
-            name = request.match_info["policy"]
-            known = name if name in self._inference.policies else ""
-            self._inference.metrics.rejected[known, _PROTOCOL, reason] += 1
-            return _error(_STATUS.get(reason, 400), text)
+            return self._refused(request.match_info["policy"], reason, text).to_response()
 
         return answer
 
+    def _refused(self, name: str, reason: str, text: str) -> HttpReply:
+        known = name if name in self._inference.policies else ""
+        self._inference.metrics.rejected[known, _PROTOCOL, reason] += 1
+        return refusal(_STATUS.get(reason, 400), text)
+
 
 def _error(status: int, text: str) -> web.Response:
-    return web.Response(body=json.dumps({"error": text}).encode(), status=status, content_type="application/json")
+    return refusal(status, text).to_response()

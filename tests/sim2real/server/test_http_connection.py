@@ -1,0 +1,341 @@
+"""Requests whose head was answered before: the same answers sooner, and everything else as aiohttp has it.
+
+A reply with a Server header is aiohttp's; one without was given in the turn that brought the request.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from served import OBSERVATIONS, PATIENCE, Server, is_cut, wait_until, write_policy
+
+from sim2real.onnx_policy import OnnxPolicy
+from sim2real.server import http_connection
+from sim2real.server.http_connection import HttpConnection
+
+
+class Reply(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def sooner(self) -> bool:
+        return "server" not in self.headers
+
+    @property
+    def action(self) -> np.ndarray:
+        return np.frombuffer(self.body[int(self.headers["inference-header-content-length"]) :], "<f4")
+
+    @property
+    def envelope(self) -> Any:
+        return json.loads(self.body[: int(self.headers.get("inference-header-content-length", len(self.body)))])
+
+
+class Client:
+    """Speaks HTTP over a socket by hand."""
+
+    def __init__(self, server: Server) -> None:
+        self.raw = socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
+        self._received = b""
+
+    def reply(self) -> Reply:
+        while b"\r\n\r\n" not in self._received:
+            self._more()
+        head, _, rest = self._received.partition(b"\r\n\r\n")
+        status, *lines = head.decode().split("\r\n")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        size = int(headers["content-length"])
+        while len(rest) < size:
+            self._more()
+            rest = self._received.partition(b"\r\n\r\n")[2]
+        self._received = rest[size:]
+        return Reply(int(status.split()[1]), headers, rest[:size])
+
+    def ask(self, *parts: bytes) -> Reply:
+        for part in parts:
+            self.raw.sendall(part)
+        return self.reply()
+
+    def _more(self) -> None:
+        data = self.raw.recv(65536)
+        assert data, "the server has hung up"
+        self._received += data
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[Client]:
+    client = Client(server)
+    yield client
+    client.raw.close()
+
+
+def parts(
+    observation: np.ndarray, head: str = "", identity: str = "", path: str = "/v2/models/one/infer"
+) -> tuple[bytes, bytes]:
+    """Head and body of an inference, as http.client sends them: one after the other."""
+    tensor = {"name": "observation", "shape": [3], "datatype": "FP32", "parameters": {"binary_data_size": 12}}
+    named = {"id": identity} if identity else {}
+    text = json.dumps({**named, "inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
+    body = text + observation.astype("<f4").tobytes()
+    lines = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nInference-Header-Content-Length: {len(text)}\r\n{head}"
+    return f"{lines}Content-Length: {len(body)}\r\n\r\n".encode(), body
+
+
+def test_repetitions_are_answered_sooner_with_the_same_actions(client: Client, one: OnnxPolicy) -> None:
+    replies = [client.ask(*parts(observation)) for observation in OBSERVATIONS]
+    assert [reply.sooner for reply in replies] == [False] + [True] * (len(OBSERVATIONS) - 1)
+    for reply, observation in zip(replies, OBSERVATIONS, strict=True):
+        np.testing.assert_array_equal(reply.action, one(observation))
+        assert {**reply.envelope, "parameters": None} == {**replies[0].envelope, "parameters": None}
+        assert set(reply.envelope["parameters"]) == {"limited", "infer_ms"}
+        assert reply.status == 200
+    first, later = replies[0].headers, replies[-1].headers
+    ours = {"content-type", "content-length", "date", "inference-header-content-length"}
+    assert set(later) == ours
+    assert set(first) == ours | {"server"}
+    assert first["content-type"] == later["content-type"]
+
+
+def test_in_one_piece_or_byte_by_byte(client: Client, one: OnnxPolicy) -> None:
+    client.ask(*parts(OBSERVATIONS[0]))
+    whole = b"".join(parts(OBSERVATIONS[1]))
+    reply = client.ask(whole)
+    assert reply.sooner
+    np.testing.assert_array_equal(reply.action, one(OBSERVATIONS[1]))
+    head, body = parts(OBSERVATIONS[2])
+    reply = client.ask(head, *(bytes([byte]) for byte in body))
+    np.testing.assert_array_equal(reply.action, one(OBSERVATIONS[2]))
+    reply = client.ask(*(bytes([byte]) for byte in whole))  # of a head in pieces aiohttp makes something
+    np.testing.assert_array_equal(reply.action, one(OBSERVATIONS[1]))
+    assert client.ask(whole).status == 200
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_requests_cut_anywhere_and_run_together_are_answered_in_their_order(
+    client: Client, one: OnnxPolicy, seed: int
+) -> None:
+    generator = random.Random(seed)
+    sooner = 0
+    for _ in range(60):
+        batch = [generator.randrange(len(OBSERVATIONS)) for _ in range(generator.choice((1, 1, 1, 3)))]
+        stream = b"".join(b"".join(parts(OBSERVATIONS[index], identity=str(index))) for index in batch)
+        cuts = sorted(generator.randrange(len(stream)) for _ in range(generator.randrange(3)))
+        for begin, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
+            client.raw.sendall(stream[begin:end])
+        for index in batch:
+            reply = client.reply()
+            sooner += reply.sooner
+            assert reply.envelope["id"] == str(index)
+            np.testing.assert_array_equal(reply.action, one(OBSERVATIONS[index]))
+    assert sooner > 0
+
+
+def test_several_heads_are_remembered_and_many_forgotten(client: Client, server: Server) -> None:
+    heads = [parts(OBSERVATIONS[0], f"X-Number: {number}\r\n") for number in range(40)]
+    assert not any(client.ask(*heads[number]).sooner for number in range(4))
+    assert all(client.ask(*heads[number % 4]).sooner for number in range(12))
+    assert not any(client.ask(*request).sooner for request in heads[4:])
+    assert client.ask(*heads[39]).sooner
+    assert not client.ask(*heads[0]).sooner
+    client.raw.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert client.reply().status == 200
+    assert client.ask(*heads[39]).sooner
+
+
+def test_a_refusal_is_the_same_and_counted(client: Client, server: Server, one: OnnxPolicy) -> None:
+    def refusals() -> int:
+        counts = server.status()["metrics"]["rejected"]
+        return sum(c["count"] for c in counts if (c["protocol"], c["reason"]) == ("http", "not_finite"))
+
+    bad = np.array([0.0, np.nan, 0.0])
+    before, first = refusals(), client.ask(*parts(bad))
+    client.ask(*parts(OBSERVATIONS[0]))
+    again = client.ask(*parts(bad))
+    assert (again.sooner, again.status, again.body) == (True, first.status, first.body)
+    assert again.headers["content-type"] == first.headers["content-type"]
+    assert "observation 'v' is nan m/s" in again.envelope["error"]
+    assert refusals() == before + 2
+    np.testing.assert_array_equal(client.ask(*parts(OBSERVATIONS[1])).action, one(OBSERVATIONS[1]))
+
+
+CHUNKED = b"%x\r\n%s\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        "Connection: close\r\n",
+        "Content-Encoding: identity\r\n",
+        "Expect: 100-continue\r\n",
+        "Transfer-Encoding: chunked\r\n",
+    ],
+)
+def test_what_is_more_than_a_head_and_a_body_stays_with_aiohttp(
+    server: Server, one: OnnxPolicy, request_line: str
+) -> None:
+    client = Client(server)
+    for observation in OBSERVATIONS[:3]:
+        head, body = parts(observation, request_line)
+        if "chunked" in request_line:
+            head = b"".join(
+                line + b"\r\n"
+                for line in head.split(b"\r\n")
+                if (line and b"Content-Length: " not in line) or b"Inf" in line
+            )
+            head, body = head + b"\r\n", CHUNKED % (len(body), body)
+        client.raw.sendall(head)
+        if "Expect" in request_line:
+            assert client.raw.recv(25) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        reply = client.ask(body)
+        assert not reply.sooner
+        np.testing.assert_array_equal(reply.action, one(observation))
+        if "close" in request_line:
+            assert client.raw.recv(1) == b""
+            client.raw.close()
+            client = Client(server)
+    client.raw.close()
+
+
+def test_a_head_that_was_refused_is_refused_again(server: Server) -> None:
+    client = Client(server)
+    for _ in range(3):
+        reply = client.ask(*parts(OBSERVATIONS[0], "Origin: http://elsewhere.example\r\n"))
+        assert (reply.status, reply.sooner) == (403, False)
+    for _ in range(3):
+        reply = client.ask(*parts(OBSERVATIONS[0], path="/v2/models/three/infer"))
+        assert (reply.status, reply.sooner) == (404, False)
+    client.raw.close()
+
+
+def test_a_repetition_that_never_ends_is_cut(client: Client, server: Server) -> None:
+    client.ask(*parts(OBSERVATIONS[0]))
+    head, body = parts(OBSERVATIONS[0])
+    assert client.ask(head, body).sooner
+    client.raw.sendall(head + body[:5])
+    assert is_cut(client.raw)
+
+
+def test_a_client_that_never_reads_is_cut(server: Server) -> None:
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    raw.connect(("127.0.0.1", server.port))
+    before = server.status()["metrics"]["turned_away"].get("slow_reader", 0)
+    raw.settimeout(0.5)
+    request = b"".join(parts(OBSERVATIONS[0]))
+    with contextlib.suppress(TimeoutError, ConnectionError):
+        while True:  # until the server takes no more
+            raw.sendall(request)
+    wait_until(lambda: server.status()["metrics"]["turned_away"].get("slow_reader", 0) > before)
+    assert is_cut(raw)
+    raw.close()
+
+
+def test_another_version_answers_repetitions_once_it_is_served(tmp_path: Path) -> None:
+    running = Server(write_policy(tmp_path / "one.onnx", 0))
+    client = Client(running)
+    assert [client.ask(*parts(OBSERVATIONS[0])).envelope["model_version"] for _ in range(2)] == ["1", "1"]
+    write_policy(tmp_path / "one.onnx", 1)
+    assert running.ask("POST", "/v2/repository/models/one/load")[0] == 200
+    reply = client.ask(*parts(OBSERVATIONS[0]))
+    assert (reply.sooner, reply.envelope["model_version"]) == (True, "2")
+    np.testing.assert_array_equal(reply.action, OnnxPolicy(tmp_path / "one.onnx")(OBSERVATIONS[0]))
+    client.raw.close()
+    assert running.stop() == 0
+
+
+@pytest.mark.parametrize("repetitions", [0, 2])
+def test_a_request_in_flight_is_answered_before_the_server_stops(
+    policy_files: tuple[Path, Path], repetitions: int
+) -> None:
+    running = Server(policy_files[0], "--shutdown-timeout", "60")
+    client, idle = Client(running), Client(running)
+    for _ in range(repetitions):
+        client.ask(*parts(OBSERVATIONS[0]))
+    idle.ask(*parts(OBSERVATIONS[0]))
+    head, body = parts(OBSERVATIONS[1])
+    client.raw.sendall(head)
+    assert running.ask("GET", "/healthz")[0] == 200  # the head has arrived, then
+    running.process.terminate()
+    wait_until(lambda: not accepts(running))
+    reply = client.ask(body)
+    assert reply.sooner is (repetitions > 0)
+    np.testing.assert_array_equal(reply.action, OnnxPolicy(policy_files[0])(OBSERVATIONS[1]))
+    for asking in (client, idle):
+        assert is_cut(asking.raw)
+        asking.raw.close()
+    assert running.process.wait(PATIENCE) == 0
+    running.stop()
+
+
+def accepts(server: Server) -> bool:
+    """Whether it still listens."""
+    try:
+        socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE).close()
+    except ConnectionError:
+        return False
+    return True
+
+
+class Handler:
+    """Stands in for aiohttp's handler, and remembers what it was given."""
+
+    def __init__(self) -> None:
+        self.given = b""
+
+    def connection_made(self, transport: object) -> None: ...
+
+    def data_received(self, data: bytes) -> None:
+        self.given += data
+
+
+class Transport:
+    """Remembers what was written."""
+
+    def __init__(self) -> None:
+        self.written = b""
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+
+def test_a_head_is_aiohttp_s_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    import asyncio
+
+    from aiohttp import HttpVersion11
+    from aiohttp.test_utils import make_mocked_request
+
+    class Writing(Transport, asyncio.Transport): ...
+
+    now = 100.0
+    monkeypatch.setattr(http_connection.time, "monotonic", lambda: now)
+    handler, transport = Handler(), Writing()
+    connection = HttpConnection(handler, {})  # type: ignore[arg-type]
+    connection.connection_made(transport)
+    message = b"POST /x HTTP/1.1\r\nContent-Length: 2\r\n\r\nab"
+    request = make_mocked_request("POST", "/x", {"Content-Length": "2"}, version=HttpVersion11)
+
+    def receive() -> None:
+        connection.get_buffer(-1)[: len(message)] = message
+        connection.buffer_updated(len(message))
+
+    receive()
+    assert handler.given == message
+    connection.finished(request, lambda body: b"<" + body + b">")
+    receive()
+    now += http_connection.RENEWAL
+    receive()
+    assert (handler.given, transport.written) == (message, b"<ab><ab>")
+    now += 0.1
+    receive()
+    assert handler.given == 2 * message
+    receive()  # aiohttp has not answered yet
+    assert handler.given == 3 * message
