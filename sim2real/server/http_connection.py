@@ -30,6 +30,7 @@ class _Repetition(NamedTuple):
     """What a head that has been answered is good for: whole requests of `size` bytes, until a time.monotonic()."""
 
     answer: Answer
+    head_size: int
     size: int
     until: float
 
@@ -47,6 +48,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._heads: dict[bytes, _Repetition] = {}
         self._given: bytearray | None = bytearray()  # to the handler, which has not answered that; None: lost track
         self._held = b""  # of a repetition that is incomplete
+        self._arrived: _Repetition | None = None  # its head
         self._full = False  # the client does not take its replies
 
     def finished(self, request: web.Request, answer: Answer | None) -> None:
@@ -63,12 +65,13 @@ class HttpConnection(asyncio.BufferedProtocol):
         if answer is not None and request.keep_alive and request.version == HttpVersion11:
             if len(self._heads) == _MOST_HEADS:
                 del self._heads[next(iter(self._heads))]
-            self._heads[bytes(given[:end])] = _Repetition(answer, size, time.monotonic() + RENEWAL)
+            self._heads[bytes(given[:end])] = _Repetition(answer, end, size, time.monotonic() + RENEWAL)
 
     # called by the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Tell the handler."""
+        assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._handler.connection_made(transport)
 
@@ -78,24 +81,18 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Answer a repetition; give everything else to the handler."""
-        data = bytes(self._buffer[:nbytes])
-        if self._given is None or self._given or self._full:
-            self._give(data)
+        data = self._held + bytes(self._buffer[:nbytes])
+        known = self._arrived or self._repetition(data)
+        if known is not None and len(data) < known.size:
+            self._hold(data, known)
             return
-        data = self._held + data
-        end = data.find(_HEAD_END) + len(_HEAD_END)
-        known = self._heads.get(data[:end])
-        if known is None or len(data) > known.size or time.monotonic() > known.until:
-            self._release()
+        if self._held:
+            self._held, self._arrived = b"", None
+            del self._arriving[self._transport]
+        if known is None or len(data) > known.size:
             self._give(data)
-        elif len(data) < known.size:
-            if not self._held:
-                self._arriving[self._transport] = time.monotonic()
-            self._held = data
         else:
-            self._release()
-            assert isinstance(self._transport, asyncio.WriteTransport)
-            self._transport.write(known.answer(data[end:]))
+            self._transport.write(known.answer(data[known.head_size :]))
 
     def eof_received(self) -> None:
         """Tell the handler; the transport closes itself once everything is sent."""
@@ -116,14 +113,21 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._arriving.pop(self._transport, None)
         self._handler.connection_lost(exc)
 
+    def _repetition(self, data: bytes) -> _Repetition | None:
+        """What is known of the head at the beginning of `data`, unless it is the handler's turn."""
+        if self._given is None or self._given or self._full:
+            return None
+        known = self._heads.get(data[: data.find(_HEAD_END) + len(_HEAD_END)])
+        return known if known is not None and time.monotonic() <= known.until else None
+
+    def _hold(self, data: bytes, known: _Repetition) -> None:
+        if not self._held:
+            self._arriving[self._transport] = time.monotonic()
+        self._held, self._arrived = data, known
+
     def _give(self, data: bytes) -> None:
         if self._given is not None:
             self._given += data
             if len(self._given) > _LARGEST_REQUEST:
                 self._given = None
         self._handler.data_received(data)
-
-    def _release(self) -> None:
-        if self._held:
-            self._held = b""
-            del self._arriving[self._transport]

@@ -26,9 +26,7 @@ class HttpReply(NamedTuple):
 
     def to_bytes(self) -> bytes:
         """The whole message, RFC 9112, 2.1."""
-        headers = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
-        head = f"{_status_line(self.status)}{headers}Content-Length: {len(self.body)}\r\n{_date(int(time.time()))}\r\n"
-        return head.encode("ascii") + self.body
+        return _head(self.status, tuple(self.headers.items()), len(self.body), int(time.time())) + self.body
 
 
 def refusal(status: int, text: str) -> HttpReply:
@@ -36,11 +34,8 @@ def refusal(status: int, text: str) -> HttpReply:
     return HttpReply(status, {"Content-Type": "application/json"}, json.dumps({"error": text}).encode())
 
 
-@lru_cache(maxsize=32)
-def _status_line(status: int) -> str:
-    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
-
-
-@lru_cache(maxsize=1)
-def _date(second: int) -> str:
-    return f"Date: {formatdate(second, usegmt=True)}\r\n"
+@lru_cache(maxsize=64)  # replies to one client differ in their heads when a second has passed
+def _head(status: int, headers: tuple[tuple[str, str], ...], size: int, second: int) -> bytes:
+    all_headers = (*headers, ("Content-Length", str(size)), ("Date", formatdate(second, usegmt=True)))
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {value}" for name, value in all_headers)]
+    return "\r\n".join((*lines, "", "")).encode("ascii")

@@ -23,7 +23,7 @@ def inference_reply(model: str, answer: Answer, request: InferenceRequest) -> Ht
         fields["parameters"]["infer_ms"] = milliseconds
         return HttpReply(200, {"Content-Type": "application/json"}, json.dumps(fields).encode())
     text = _before_binary(model, answer.version, answer.limited, request.id, shape)
-    header = f'{text[: -len("}}")]}, "infer_ms": {milliseconds}}}}}'.encode()
+    header = f'{text[: -len("}}")]}, "infer_ms": {milliseconds:.6f}}}}}'.encode()
     headers = {"Content-Type": "application/octet-stream", HEADER_LENGTH: str(len(header))}
     return HttpReply(200, headers, header + action.astype("<f4", copy=False).tobytes())
 
