@@ -4,10 +4,11 @@
     python benchmarks/serving.py --soak 600 [--policy POLICY.onnx]
 
 Every client is a process of its own that asks again as soon as it is answered. Clients turn to everything that is
-measured in rounds of half a second, so that each sees the same moods of the machine. An echo is a server in aiohttp
-that sends a request's bytes back, asked by the same client code as what it stands beside: `websocket`, with bytes that
-are packed already, and `http`, with binary tensors over connections that stay open. `client` is our own client as a
-whole, with its packing and unpacking. The server is to stay, at the median, within the echo plus twice the bare call.
+measured in rounds of half a second, so that each sees the same moods of the machine. An echo is a server that sends a
+request's bytes back, in aiohttp, whose frames are read by C, or in `websockets`, asked by the same client code as what
+it stands beside: `websocket`, with bytes that are packed already, and `http`, with binary tensors over connections that
+stay open. `client` is our own client as a whole, with its packing and unpacking. The server is to stay, at the median,
+within the echo plus twice the bare call; where there are two echoes there are two such targets.
 Prints a Markdown table, and writes `serving.md` and `serving.json` with --out. Without --policy one with two hidden
 layers of 64 units is made. A call after a pause of 0.2 ms is what a call costs a process that has just been woken, as a
 server is; a server with busy polling, which needs a core to itself, is not. --soak measures something else instead:
@@ -46,7 +47,8 @@ PAUSE = 2e-4  # s
 PERCENTILES = (50.0, 99.0, 99.9)
 BARE = ("onnxruntime", "onnxruntime after a pause")
 BUSY_POLL = 1e-3  # s
-ECHO_OF = {"websocket": "echo", "websocket, busy polling": "echo", "client": "echo", "http": "echo over http"}
+BOTH = ("echo in aiohttp", "echo in websockets")
+ECHOES_OF = {"websocket": BOTH, "websocket, busy polling": BOTH, "client": BOTH, "http": ("echo over http",)}
 ROUND = 0.5  # s
 WARM_UP = 20  # requests of each client and round that are not counted
 TIMEOUT = 300.0  # s
@@ -88,10 +90,16 @@ def measure_all(policy: Path, clients: list[int], seconds: float) -> list[dict[s
     results = []
     with (
         Process("echo") as echo,
+        Process("websockets-echo") as websockets_echo,
         Process("serve", str(policy), "0") as server,
         Process("serve", str(policy), str(BUSY_POLL)) as polling,
     ):
-        ports = {"echo": echo.port, "echo over http": echo.port, "websocket, busy polling": polling.port}
+        ports = {
+            "echo in aiohttp": echo.port,
+            "echo in websockets": websockets_echo.port,
+            "echo over http": echo.port,
+            "websocket, busy polling": polling.port,
+        }
         for count in clients:
             bare = ("onnxruntime", "onnxruntime after a pause") if count == 1 else ()
             kinds = {what: ports.get(what, server.port) for what in ASKING if what in bare or what not in BARE}
@@ -222,7 +230,8 @@ def posting(port: int, path: str, policy: Path) -> Callable[[], tuple[Any, bytes
 ASKING: dict[str, Callable[[int, Path], Ask]] = {
     "onnxruntime": ask_onnxruntime,
     "onnxruntime after a pause": ask_onnxruntime,
-    "echo": ask_echo,
+    "echo in aiohttp": ask_echo,
+    "echo in websockets": ask_echo,
     "websocket": ask_websocket,
     "websocket, busy polling": ask_websocket,
     "client": ask_client,
@@ -252,9 +261,10 @@ def report(results: list[dict[str, Any]], origin: dict[str, Any]) -> str:
     lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
     for result in results:
         judged = ("", "")
-        if result["what"] in ECHO_OF:
-            target = medians[ECHO_OF[result["what"]], result["clients"]] + 2.0 * call
-            judged = f"{target:.0f}", "yes" if result["p50"] <= target else "no"
+        if result["what"] in ECHOES_OF:
+            targets = [medians[echo, result["clients"]] + 2.0 * call for echo in ECHOES_OF[result["what"]]]
+            met = ["yes" if result["p50"] <= target else "no" for target in targets]
+            judged = " / ".join(f"{target:.0f}" for target in targets), " / ".join(met)
         figures = [f"{result[name]:.0f}" for name in ("p50", "p99", "p99.9", "rate")]
         lines.append("| " + " | ".join((result["what"], str(result["clients"]), *figures, *judged)) + " |")
     versions = ", ".join(f"{name} {version}" for name, version in origin["versions"].items())

@@ -1,11 +1,14 @@
 """The servers that benchmarks/serving.py asks, each in a process of its own.
 
 python benchmarks/serving_processes.py echo
+python benchmarks/serving_processes.py websockets-echo
 python benchmarks/serving_processes.py serve POLICY.onnx SECONDS_OF_BUSY_POLLING
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
 import socket
 import subprocess
@@ -63,6 +66,25 @@ def echo() -> None:
     web.run_app(app, sock=listening, access_log=None, print=lambda _: None)
 
 
+def websockets_echo() -> None:
+    """The echo that `websockets` shows as its first example."""
+    from websockets.asyncio.server import ServerConnection
+    from websockets.asyncio.server import serve as serve_websockets
+    from websockets.exceptions import ConnectionClosedError
+
+    async def over_websocket(connection: ServerConnection) -> None:
+        with contextlib.suppress(ConnectionClosedError):
+            async for message in connection:
+                await connection.send(message)
+
+    async def run() -> None:
+        async with serve_websockets(over_websocket, "127.0.0.1", 0, compression=None) as server:
+            print(f"serving at http://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/", flush=True)
+            await server.serve_forever()
+
+    asyncio.run(run())
+
+
 def make_policy(path: Path) -> Path:
     """Export a policy of 16 observations, two layers of 64 units and 4 actions."""
     from policies.actor_critic import ActorCritic
@@ -80,5 +102,7 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["echo"]:
             echo()
+        case ["websockets-echo"]:
+            websockets_echo()
         case ["serve", path, seconds]:
             serve(path, float(seconds))
