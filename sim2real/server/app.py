@@ -107,7 +107,7 @@ class _Server:
             logger=quiet,
             handle_signals=False,
             shutdown_timeout=settings.shutdown_timeout,
-            keepalive_timeout=_KEEP_ALIVE + RENEWAL + settings.request_timeout,
+            keepalive_timeout=max(_KEEP_ALIVE, 2.0 * RENEWAL + settings.request_timeout),
         )
         connections = Connections(
             runner, settings.max_connections, settings.request_timeout, self._metrics, context is not None
