@@ -92,7 +92,8 @@ class OnnxPolicy:
         if self.takes_one_row and len(batch) != 1:
             rows = [self.run(row) for row in np.split(batch, len(batch))] if len(batch) else []
             return np.concatenate(rows) if rows else np.zeros((0, self.spec.action_size), np.float32)
-        if len(batch) == 1 and (action := self._one(batch)) is not None:
+        is_row = batch.shape == (1, self._size) and batch.dtype == np.float32  # the rest is onnxruntime's to refuse
+        if is_row and (action := self._one(batch)) is not None:
             return action
         actions: NDArray[np.float32] = self._session.run(_OUTPUTS, {INPUT_NAME: batch})[0]
         return actions
@@ -107,7 +108,11 @@ class OnnxPolicy:
 
     def _check_golden_pairs(self, golden: GoldenPairs, tolerance: float, path: Path) -> None:
         try:
-            problem = disagreement(self.spec, self(golden.observation), golden.action, tolerance)
+            together = self(golden.observation)
+            singly = np.stack([self(row) for row in golden.observation])
+            problem = None
+            for action in (together, singly):
+                problem = problem or disagreement(self.spec, action, golden.action, tolerance)
         except _RUN_ERRORS as error:
             raise OnnxPolicyError(f"{path} does not run its golden pairs: {first_line(error)}") from error
         if problem:

@@ -31,7 +31,7 @@ from sim2real.server.status_page import status_page
 from sim2real.server.swapping import Swapper
 from sim2real.server.websocket import WebSocketEndpoint
 
-_KEEP_ALIVE = 30.0  # seconds between two requests over one HTTP connection
+_KEEP_ALIVE = 30.0  # seconds at least between two requests over one HTTP connection
 _log = logging.getLogger("hgrpo.server")
 
 
@@ -107,7 +107,7 @@ class _Server:
             logger=quiet,
             handle_signals=False,
             shutdown_timeout=settings.shutdown_timeout,
-            keepalive_timeout=max(_KEEP_ALIVE, 2.0 * RENEWAL + settings.request_timeout),
+            keepalive_timeout=_KEEP_ALIVE + RENEWAL + settings.request_timeout,  # it does not see every request
         )
         connections = Connections(
             runner, settings.max_connections, settings.request_timeout, self._metrics, context is not None
@@ -131,7 +131,7 @@ class _Server:
             self._announce(listening.sockets[0].getsockname()[1], context is not None)
             await stop.wait()
             listening.close()
-            await connections.arrived(settings.shutdown_timeout)
+            await asyncio.gather(self._websocket.close(), connections.arrived(settings.shutdown_timeout))
         finally:
             watching.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -215,8 +215,8 @@ async def _last_resort(request: web.Request, handler: Handler) -> web.StreamResp
     """Tell what nobody foresaw here in full, and the client without a word of it."""
     try:
         return await handler(request)
-    except web.HTTPException:
-        raise
+    except web.HTTPException as refusal:
+        return web.Response(status=refusal.status, body=refusal.body, headers=refusal.headers)
     except ConnectionError:
         return web.Response(status=400)  # to a client that has gone
     except Exception:

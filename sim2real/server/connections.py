@@ -11,11 +11,8 @@ from weakref import WeakKeyDictionary
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from sim2real.server.http_connection import HttpConnection
+from sim2real.server.http_connection import Answer, HttpConnection
 from sim2real.server.metrics import Metrics
-
-REPETITIONS = "repetitions"
-"""Key of a request under which its handler leaves what answers others that differ in nothing but their bodies."""
 
 _PERIOD = 0.25  # seconds between two looks at the connections
 _MOMENT = 0.005  # seconds between two looks at what is arriving
@@ -23,7 +20,7 @@ _MOMENT = 0.005  # seconds between two looks at what is arriving
 
 class Connections:
     """Makes protocols for accepted connections, at most `most`, and cuts those that take longer than `timeout` seconds
-    to send a request or to take a reply. The cost of a request is two entries in a dictionary.
+    to send a request or to take a reply. The cost of a request is an entry in a dictionary while its body arrives.
 
     `encrypted` connections open only after a handshake, for which there are `timeout` seconds too.
     """
@@ -61,12 +58,18 @@ class Connections:
         """Middleware that notes that a connection has sent a request's head, and that it is answered."""
         self._heard.add(request.protocol)
         response = await handler(request)
-        connection = request.transport.get_protocol() if isinstance(request.transport, asyncio.Transport) else None
-        if isinstance(connection, HttpConnection) and isinstance(response, web.Response):
+        connection = _connection(request)
+        if connection is not None and isinstance(response, web.Response):
             await response.prepare(request)
             await response.write_eof()
-            connection.finished(request, request.get(REPETITIONS))
+            connection.finished(request)
         return response
+
+    def repeat(self, request: web.Request, answer: Answer) -> None:
+        """Let `answer` answer requests of this connection that differ from this one in nothing but their bodies."""
+        connection = _connection(request)
+        if connection is not None:
+            connection.repeat_with(answer)
 
     @contextmanager
     def receiving(self, request: web.Request) -> Iterator[None]:
@@ -81,9 +84,14 @@ class Connections:
             self._arriving.pop(transport, None)
 
     async def arrived(self, seconds: float) -> None:
-        """Wait, at most for so long, until the requests that are arriving now are there in full."""
+        """Wait, at most for so long, until the requests that are arriving now are there in full; cut the others."""
         awaited, end = dict(self._arriving), time.monotonic() + seconds
-        while awaited.items() & self._arriving.items() and time.monotonic() < end:
+        while late := awaited.items() & self._arriving.items():
+            if time.monotonic() >= end:
+                for transport, _ in late:
+                    if isinstance(transport, asyncio.Transport):
+                        self._cut(transport, "timeout")
+                return
             await asyncio.sleep(_MOMENT)
 
     async def watch(self) -> None:
@@ -117,6 +125,12 @@ class Connections:
         if not transport.is_closing() or why == "slow_reader":
             self._metrics.turned_away[why] += 1
             transport.abort()
+
+
+def _connection(request: web.Request) -> HttpConnection | None:
+    """What a request came over, None once the client has gone."""
+    protocol = request.transport.get_protocol() if isinstance(request.transport, asyncio.Transport) else None
+    return protocol if isinstance(protocol, HttpConnection) else None
 
 
 class _Opening(asyncio.Protocol):

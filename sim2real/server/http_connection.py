@@ -20,7 +20,7 @@ RENEWAL = 10.0  # seconds after which a head is aiohttp's again, since it ends c
 _HEAD_END = b"\r\n\r\n"
 _MOST_HEADS = 16  # of one connection
 _LARGEST_REQUEST = 1 << 16  # bytes, beyond which an answer costs more than its head
-_CHANGES_THE_BODY = ("Content-Encoding", "Expect", "Transfer-Encoding", "Upgrade")
+_MORE_TO_IT = ("Content-Encoding", "Expect", "Transfer-Encoding", "Upgrade")
 
 Answer = Callable[[bytes], bytes]
 """A whole response, head and body, to the body of a request."""
@@ -46,26 +46,33 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._arriving = arriving
         self._buffer = memoryview(bytearray(READ_BYTES))
         self._heads: dict[bytes, _Repetition] = {}
+        self._answer: Answer | None = None
         self._given: bytearray | None = bytearray()  # to the handler, which has not answered that; None: lost track
-        self._held = b""  # of a repetition that is incomplete
-        self._arrived: _Repetition | None = None  # its head
+        self._held: tuple[bytes, _Repetition] | None = None  # a repetition that is incomplete
         self._full = False  # the client does not take its replies
 
-    def finished(self, request: web.Request, answer: Answer | None) -> None:
-        """Note that the handler has written its response, and what answers repetitions of that request."""
+    def repeat_with(self, answer: Answer) -> None:
+        """Remember what answers repetitions of the request that the handler is answering now."""
+        self._answer = answer
+
+    def finished(self, request: web.Request) -> None:
+        """Note that the handler has written its response.
+
+        Of what it was given only that head is remembered which is, byte for byte, the one that it has read.
+        """
+        answer, self._answer = self._answer, None
         if self._given is None:
             return
         given, self._given = self._given, None
-        end = given.find(_HEAD_END) + len(_HEAD_END)
-        size = end + (request.content_length or 0)
-        begins = given.startswith(f"{request.method} {request.raw_path} HTTP/1.".encode())
-        if not begins or size > len(given) or any(name in request.headers for name in _CHANGES_THE_BODY):
-            return  # the request's bytes are not what they seem
+        head = _head(request)
+        size = len(head) + (request.content_length or 0)
+        if not given.startswith(head) or size > len(given) or any(name in request.headers for name in _MORE_TO_IT):
+            return
         self._given = given[size:]
         if answer is not None and request.keep_alive and request.version == HttpVersion11:
-            if len(self._heads) == _MOST_HEADS:
+            if len(self._heads) == _MOST_HEADS and head not in self._heads:
                 del self._heads[next(iter(self._heads))]
-            self._heads[bytes(given[:end])] = _Repetition(answer, end, size, time.monotonic() + RENEWAL)
+            self._heads[head] = _Repetition(answer, len(head), size, time.monotonic() + RENEWAL)
 
     # called by the transport
 
@@ -81,13 +88,18 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Answer a repetition; give everything else to the handler."""
-        data = self._held + bytes(self._buffer[:nbytes])
-        known = self._arrived or self._repetition(data)
+        data = bytes(self._buffer[:nbytes])
+        if self._held is None:
+            known = self._repetition(data)
+        else:
+            data, known = self._held[0] + data, self._held[1]
         if known is not None and len(data) < known.size:
-            self._hold(data, known)
+            if self._held is None:
+                self._arriving[self._transport] = time.monotonic()
+            self._held = data, known
             return
-        if self._held:
-            self._held, self._arrived = b"", None
+        if self._held is not None:
+            self._held = None
             del self._arriving[self._transport]
         if known is None or len(data) > known.size:
             self._give(data)
@@ -120,14 +132,16 @@ class HttpConnection(asyncio.BufferedProtocol):
         known = self._heads.get(data[: data.find(_HEAD_END) + len(_HEAD_END)])
         return known if known is not None and time.monotonic() <= known.until else None
 
-    def _hold(self, data: bytes, known: _Repetition) -> None:
-        if not self._held:
-            self._arriving[self._transport] = time.monotonic()
-        self._held, self._arrived = data, known
-
     def _give(self, data: bytes) -> None:
         if self._given is not None:
             self._given += data
             if len(self._given) > _LARGEST_REQUEST:
                 self._given = None
         self._handler.data_received(data)
+
+
+def _head(request: web.Request) -> bytes:
+    """The bytes of a request's head as nearly every client writes it."""
+    line = f"{request.method} {request.raw_path} HTTP/{request.version.major}.{request.version.minor}"
+    lines = (line.encode("utf-8", "surrogateescape"), *(name + b": " + value for name, value in request.raw_headers))
+    return b"\r\n".join((*lines, b"", b""))

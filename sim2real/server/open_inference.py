@@ -14,7 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from sim2real.onnx_policy import INPUT_NAME, OUTPUT_NAME
-from sim2real.server.connections import REPETITIONS, Connections
+from sim2real.server.connections import Connections
 from sim2real.server.history import Histories
 from sim2real.server.http_reply import HttpReply, refusal
 from sim2real.server.inference import Answer, Inference
@@ -86,11 +86,12 @@ class OpenInferenceEndpoint:
         served, number = self._find(request)
         body = await self._body(request)
         header_length = request.headers.get(HEADER_LENGTH)
-        request[REPETITIONS] = partial(self._repeat, served, number, header_length)
+        self._connections.repeat(request, partial(self._repeat, served, number, header_length))
         return self._reply(began, served, number, header_length, body).to_response()
 
     def _repeat(self, served: ServedPolicy, number: str | None, header_length: str | None, body: bytes) -> bytes:
         try:
+            served.version(number)  # refused before anything else changes, as it is where a request is routed
             reply = self._reply(time.perf_counter(), served, number, header_length, body)
         except Rejected as refused:
             reply = self._refused(served.name, refused.reason, str(refused))

@@ -15,19 +15,16 @@ from typing import Any, NamedTuple
 from aiohttp import web
 from websockets.frames import CloseCode
 
-from sim2real.server.history import History, check_sequence
+from sim2real.server.history import History
 from sim2real.server.inference import Inference
 from sim2real.server.policies import ServedPolicy, describe, find
 from sim2real.server.rejection import Rejected
 from sim2real.server.reply_form import reply_form
-from sim2real.server.request_form import RequestForm
+from sim2real.server.request_reader import RequestReader
 from sim2real.server.websocket_frames import Message
 from sim2real.server.websocket_protocol import WebSocketProtocol
-from sim2real.server.wire import pack, unpack
+from sim2real.server.wire import pack
 
-KEYS = ("observation", "reset", "sequence")
-
-_MOST_FORMS = 8  # of one client, which are looked for as long as its messages do not repeat one
 _PROTOCOL = "websocket"
 _log = logging.getLogger("hgrpo.server")
 
@@ -82,8 +79,7 @@ class _Conversation(WebSocketProtocol[Request]):
         self._history = History()
         self._newest = -1  # sequence number that has arrived: requests before it are overtaken
         self._previous_total: float | None = None
-        self._form: RequestForm | None = None
-        self._forms_wanted = _MOST_FORMS
+        self._reader = RequestReader(inference.settings.max_message_bytes)
 
     def take(self, message: Message) -> Request:
         """Unpack and check a message; one that is refused is so in its turn."""
@@ -91,23 +87,12 @@ class _Conversation(WebSocketProtocol[Request]):
         try:
             if message.is_text:
                 raise Rejected("malformed", "text frame; expected msgpack in a binary one")
-            fields = self._read(message.data)
+            fields = self._reader.read(message.data)
         except Rejected as refusal:
             return Request(arrived, {}, refusal)
         if "sequence" in fields:
             self._newest = max(self._newest, fields["sequence"])
         return Request(arrived, fields, None)
-
-    def _read(self, data: bytes) -> dict[str, Any]:
-        """What a message holds; raises Rejected."""
-        if self._form is not None and (fields := self._form.read(data)) is not None:
-            return fields
-        fields = unpack(data, self._inference.settings.max_message_bytes)
-        check_fields(fields)
-        if self._forms_wanted:
-            self._forms_wanted -= 1
-            self._form = RequestForm.of(data, fields)
-        return fields
 
     def answer(self, request: Request) -> None:
         """Send the action or the refusal."""
@@ -149,18 +134,3 @@ class _Conversation(WebSocketProtocol[Request]):
         said = (served.name, answer.version, answer.limited, reset)
         form = reply_form(*said, action.shape[1], len(previous) == 1, sequence is not None)
         return form.fill(action, (1e3 * answer.seconds, *previous), sequence)
-
-
-def check_fields(fields: Any) -> None:
-    """Raise Rejected unless this is a map of KEYS with an observation or a reset in it."""
-    if type(fields) is not dict:
-        raise Rejected("malformed", f"message is {type(fields).__name__}; expected a map")
-    for key in fields:
-        if key not in KEYS:
-            raise Rejected("malformed", f"unknown key {str(key)[:40]!r}; allowed: {', '.join(KEYS)}")
-    if "sequence" in fields:
-        check_sequence(fields["sequence"])
-    if type(fields.get("reset", False)) is not bool:
-        raise Rejected("malformed", "reset is neither true nor false")
-    if "observation" not in fields and not fields.get("reset", False):
-        raise Rejected("malformed", "message without an observation")

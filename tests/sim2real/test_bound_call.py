@@ -14,7 +14,7 @@ from exported_policies import SPEC
 from policies.actor_critic import ActorCritic
 from sim2real.bound_call import BoundCall
 from sim2real.export_onnx import export_onnx
-from sim2real.onnx_policy import OnnxPolicy, open_session
+from sim2real.onnx_policy import SESSION_ERRORS, OnnxPolicy, OnnxPolicyError, open_session
 
 OBSERVATIONS = np.random.default_rng(0).normal(0.0, 3.0, (500, 1, SPEC.observation_size)).astype(np.float32)
 
@@ -59,6 +59,23 @@ def test_there_is_no_action_while_another_thread_has_the_memory(path: Path) -> N
         go_on.set()
         assert other.result(60.0) is not None
     assert call(OBSERVATIONS[1]) is not None
+
+
+@pytest.mark.parametrize("size", [SPEC.observation_size - 1, SPEC.observation_size + 1, 1])
+def test_rows_of_another_size_are_refused_as_ever(path: Path, size: int) -> None:
+    policy = OnnxPolicy(path)
+    for wrong in (np.zeros((1, size), np.float32), np.zeros((1, 1, size), np.float32), np.zeros((1, size))):
+        with pytest.raises(SESSION_ERRORS):
+            policy.run(wrong)
+    with pytest.raises(SESSION_ERRORS):
+        policy.run(np.zeros((1, SPEC.observation_size)))
+
+
+def test_golden_pairs_are_run_as_rows_too(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    call = BoundCall.__call__
+    monkeypatch.setattr(BoundCall, "__call__", lambda self, row: call(self, row) + np.float32(0.5))
+    with pytest.raises(OnnxPolicyError, match="does not reproduce its golden pairs"):
+        OnnxPolicy(path)
 
 
 def test_threads_that_share_a_policy_get_their_own_actions(path: Path) -> None:
