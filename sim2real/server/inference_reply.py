@@ -23,16 +23,16 @@ def inference_reply(model: str, answer: Answer, request: InferenceRequest) -> Ht
         fields["parameters"]["infer_ms"] = milliseconds
         return HttpReply(200, {"Content-Type": "application/json"}, json.dumps(fields).encode())
     text = _before_binary(model, answer.version, answer.limited, request.id, shape)
-    header = f'{text[: -len("}}")]}, "infer_ms": {milliseconds:.6f}}}}}'.encode()
+    header = f'{text}, "infer_ms": {milliseconds:.6f}}}}}'.encode()
     headers = {"Content-Type": "application/octet-stream", HEADER_LENGTH: str(len(header))}
     return HttpReply(200, headers, header + action.astype("<f4", copy=False).tobytes())
 
 
 @lru_cache(maxsize=64)  # a client's replies differ in nothing but the numbers and the time they took
 def _before_binary(model: str, version: str, limited: bool, identity: str | None, shape: tuple[int, ...]) -> str:
-    """JSON that ends with the parameters."""
+    """JSON up to the last parameter, without the two braces that end it."""
     tensor = {"shape": shape, "parameters": {"binary_data_size": 4 * math.prod(shape)}}
-    return json.dumps(_fields(model, version, limited, identity, tensor))
+    return json.dumps(_fields(model, version, limited, identity, tensor))[:-2]
 
 
 def _fields(model: str, version: str, limited: bool, identity: str | None, tensor: dict[str, Any]) -> dict[str, Any]:
