@@ -38,12 +38,12 @@ def test_resets_between_flights_do_not_make_it_forget(unpacked: list[bytes], num
     assert len(unpacked) == 30 + 1
 
 
-def test_a_client_of_many_forms_is_read_all_the_same(unpacked: list[bytes]) -> None:
+def test_a_client_of_many_forms_is_read_all_the_same_but_not_looked_into_for_ever(unpacked: list[bytes]) -> None:
     reader = RequestReader(LIMIT)
     for size in (*range(1, 40), *range(1, 40)):
         request = {"observation": np.arange(float(size))}
         assert pack(reader.read(pack(request))) == pack(request)
-    assert len(unpacked) >= 2 * 39 - 1
+    assert len(unpacked) == 2 * 39 - 1  # all but one, of the last form that was looked for
 
 
 def test_what_is_refused_is_refused_after_good_requests_too() -> None:
