@@ -215,7 +215,7 @@ async def _last_resort(request: web.Request, handler: Handler) -> web.StreamResp
     """Tell what nobody foresaw here in full, and the client without a word of it."""
     try:
         return await handler(request)
-    except web.HTTPException as refusal:
+    except web.HTTPException as refusal:  # returned as any response is, for the connection to see that it is answered
         return web.Response(status=refusal.status, body=refusal.body, headers=refusal.headers)
     except ConnectionError:
         return web.Response(status=400)  # to a client that has gone
