@@ -129,9 +129,9 @@ CHUNKED = b"%x\r\n%s\r\n0\r\n\r\n"
     ],
 )
 def test_what_is_more_than_a_head_and_a_body_stays_with_aiohttp(
-    server: Server, one: OnnxPolicy, request_line: str
+    patient: Server, one: OnnxPolicy, request_line: str
 ) -> None:
-    client = Client(server)
+    client = Client(patient)
     for observation in OBSERVATIONS[:3]:
         head, body = parts(observation, request_line)
         if "chunked" in request_line:
@@ -150,7 +150,7 @@ def test_what_is_more_than_a_head_and_a_body_stays_with_aiohttp(
         if "close" in request_line:
             assert client.raw.recv(1) == b""
             client.raw.close()
-            client = Client(server)
+            client = Client(patient)
     client.raw.close()
 
 
