@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import NamedTuple
 
 from hgrpo_control.command_line import UsageError
-from hgrpo_control.spelling import nearest
+from hgrpo_errors import HgrpoError, nearest
 
 
 class Command(NamedTuple):
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise UsageError(f"unknown command {words[0]!r}; {nearest(words[0], tuple(COMMANDS))}")
         command = import_module(f"hgrpo_control.commands.{words[0]}")
         return command.run(words[1:]) or 0
-    except (ValueError, RuntimeError, OSError) as error:
+    except (HgrpoError, OSError) as error:
         print(f"hgrpo: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:

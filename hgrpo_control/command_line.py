@@ -10,13 +10,15 @@ from typing import TypeVar
 
 import tyro
 
+from hgrpo_errors import HgrpoError
+
 Options = TypeVar("Options")
 
 _RULE = re.compile(r"[│ ]*[─-]{5,}[│ ]*$")
 _PREFIX = re.compile(r"^Error parsing (settings|config|config\.\w+): ")
 
 
-class UsageError(ValueError):
+class UsageError(HgrpoError):
     """Raised for a command line that cannot be understood; the message is one line."""
 
 

@@ -16,11 +16,11 @@ from hgrpo_control.entropy_settings import EntropySettings
 from hgrpo_control.group_settings import GroupSettings
 from hgrpo_control.guidance_settings import GuidanceSettings
 from hgrpo_control.reward_settings import RewardSettings
-from hgrpo_control.spelling import unknown
 from hgrpo_control.task_options import TASK_OPTIONS
+from hgrpo_errors import HgrpoError, unknown
 
 
-class ConfigError(ValueError):
+class ConfigError(HgrpoError):
     """Raised for settings that contradict each other; the message says what was given and what is allowed."""
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from hgrpo_control.config import ConfigError
 from hgrpo_control.curriculum_settings import Schedule, StepSchedule, read_schedule
 from hgrpo_control.rollout import FinishedEpisodes
-from robots.registry import nearest
+from hgrpo_errors import nearest
 from robots.simulator import Adjustable, Simulator
 
 JUDGED_EPISODES = 100

@@ -8,6 +8,8 @@ from typing import Any, Union
 
 import tyro
 
+from hgrpo_errors import HgrpoError
+
 FORMS = "NAME=FROM:TO@steps:BEGIN:END or NAME=FROM:TO@success:RATE:SHARE"
 
 
@@ -59,11 +61,11 @@ def read_schedule(name: str, word: str) -> Schedule:
     except ValueError:
         values = []
     if not at or kind not in _KINDS or len(values) != 4 or not all(map(math.isfinite, values)):
-        raise ValueError(f"a curriculum is written {FORMS}; given {name}={word}")
+        raise HgrpoError(f"a curriculum is written {FORMS}; given {name}={word}")
     schedule = _KINDS[kind](*values)
     problem = schedule.problem()
     if problem is not None:
-        raise ValueError(f"curriculum of {name}: {problem}")
+        raise HgrpoError(f"curriculum of {name}: {problem}")
     return schedule
 
 
@@ -83,9 +85,9 @@ def read_words(words: list[str]) -> dict[str, str]:
     for word in words:
         name, equals, schedule = word.partition("=")
         if not (name and equals):
-            raise ValueError(f"a curriculum is written {FORMS}; given {word!r}")
+            raise HgrpoError(f"a curriculum is written {FORMS}; given {word!r}")
         if name in schedules:
-            raise ValueError(f"curriculum of {name} is given twice: {schedules[name]} and {schedule}")
+            raise HgrpoError(f"curriculum of {name} is given twice: {schedules[name]} and {schedule}")
         schedules[name] = schedule
     return schedules
 

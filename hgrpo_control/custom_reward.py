@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import importlib
 import os
 import sys
@@ -14,9 +13,10 @@ from torch import Tensor
 
 from hgrpo_control.reward_transform import RewardTransform
 from hgrpo_control.rollout import NotFiniteError
+from hgrpo_errors import HgrpoError, closest
 
 
-class RewardTransformError(ValueError):
+class RewardTransformError(HgrpoError):
     """Raised for a MODULE:FUNCTION that cannot be used; the message names it and says what it did."""
 
 
@@ -98,8 +98,8 @@ def _imported(name: str) -> Any:
         ) from error
     if not hasattr(module, attribute):
         callables = [word for word, value in vars(module).items() if callable(value) and not word.startswith("_")]
-        close = difflib.get_close_matches(attribute, callables, n=1)
-        hint = f"did you mean {module_name}:{close[0]}?" if close else f"it has: {', '.join(callables) or 'none'}"
+        close = closest(attribute, callables)
+        hint = f"did you mean {module_name}:{close}?" if close else f"it has: {', '.join(callables) or 'none'}"
         where = getattr(module, "__file__", None) or "built in"
         raise RewardTransformError(f"module {module_name!r} ({where}) has no function {attribute!r}; {hint}")
     return getattr(module, attribute)

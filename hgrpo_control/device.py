@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from hgrpo_control.spelling import unknown
+from hgrpo_errors import HgrpoError, unknown
 
 if TYPE_CHECKING:
     import torch
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _WORD = re.compile(r"cpu|cuda(:(0|[1-9]\d*))?")
 
 
-class DeviceError(ValueError):
+class DeviceError(HgrpoError):
     """Raised for a device that this machine does not have; the message says which there are."""
 
 

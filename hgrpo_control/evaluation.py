@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 
 from hgrpo_control.atomic_text import write_text
+from hgrpo_errors import HgrpoError
 from policies.spec import PolicySpec
 from robots.episodes import Episodes, Transition, advance, begin
 from robots.simulator import Simulator, episode_metrics, map_state, select
 
 
-class PolicyMismatchError(ValueError):
+class PolicyMismatchError(HgrpoError):
     """Raised when a policy is asked to act in a task it was not made for."""
 
 
@@ -113,7 +114,7 @@ def evaluate(
     Raises PolicyMismatchError if the policy was made for another task, ValueError if no episode is asked for.
     """
     if episodes < 1:
-        raise ValueError(f"episodes must be at least 1; given {episodes}")
+        raise HgrpoError(f"episodes must be at least 1; given {episodes}")
     require_same_interface(policy, simulator)
     spec, keep = simulator.spec, slice(0, min(record, episodes))
     running = begin(simulator, episodes, seed)

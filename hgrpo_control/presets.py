@@ -6,8 +6,9 @@ import dataclasses
 
 from hgrpo_control import drones_presets, mujoco_presets
 from hgrpo_control.config import ALGORITHMS, GRPO, PPO, Config, ConfigError, HybridGRPO, Learning, Network
+from hgrpo_errors import nearest
 from robots.catalogue import MUJOCO_TASKS
-from robots.registry import UnknownTaskError, nearest, require
+from robots.registry import UnknownTaskError, require
 
 
 def preset(algorithm: str, task: str) -> Config:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hgrpo_control.spelling import unknown
+from hgrpo_errors import unknown
 
 TRANSFORMS = ("identity", "tanh", "clip", "scale", "rolling", "rolling-std")
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from hgrpo_errors import HgrpoError
 from policies.actor_critic import ActorCritic
 from robots.episodes import Transition
 
@@ -68,7 +69,7 @@ class FinishedEpisodes(NamedTuple):
     """(K,) bool, whether the task's goal was reached."""
 
 
-class NotFiniteError(RuntimeError):
+class NotFiniteError(HgrpoError):
     """Raised when a simulator or a loss produced NaN or infinity; the message says which."""
 
 

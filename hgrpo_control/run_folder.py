@@ -13,12 +13,13 @@ from typing import NamedTuple
 
 from hgrpo_control.atomic_text import write_text
 from hgrpo_control.config import Config, ConfigError
+from hgrpo_errors import HgrpoError
 from policies.checkpoint import CHECKPOINT_NAME
 
 _LONGEST_SUFFIX = 150  # bytes; file systems take names of 255
 
 
-class RunFolderError(ValueError):
+class RunFolderError(HgrpoError):
     """Raised for a run folder that exists where it should not, or does not where it should."""
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from hgrpo_control.proposals import GuidedProposals, guided_count
 from hgrpo_control.rollout import FinishedEpisodes, Rollout, RolloutRecorder
+from hgrpo_errors import HgrpoError
 from policies.actor_critic import ActorCritic
 from policies.gaussian import standard_log_density
 from robots.episodes import Episodes, Transition, advance, begin, restart
@@ -47,7 +48,7 @@ class Sampler:
         proposals: GuidedProposals | None = None,
     ) -> None:
         if rollout_steps % branch_steps:
-            raise ValueError(f"branch_steps {branch_steps} does not divide rollout_steps {rollout_steps}")
+            raise HgrpoError(f"branch_steps {branch_steps} does not divide rollout_steps {rollout_steps}")
         self.simulator, self.policy = simulator, policy
         self.num_envs, self.num_samples = num_envs, num_samples
         self.branch_steps, self.rollout_steps, self.split_noise = branch_steps, rollout_steps, split_noise

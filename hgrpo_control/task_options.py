@@ -6,6 +6,8 @@ from typing import Any
 
 import tyro
 
+from hgrpo_errors import HgrpoError
+
 
 def read_words(words: list[str]) -> dict[str, str]:
     """Options from words NAME=VALUE; raises ValueError for a word of another form and for a name given twice."""
@@ -13,9 +15,9 @@ def read_words(words: list[str]) -> dict[str, str]:
     for word in words:
         name, equals, value = word.partition("=")
         if not (name and equals):
-            raise ValueError(f"task options are words NAME=VALUE, such as mass=0.3; given {word!r}")
+            raise HgrpoError(f"task options are words NAME=VALUE, such as mass=0.3; given {word!r}")
         if name in options:
-            raise ValueError(f"task option {name} is given twice: {options[name]} and {value}")
+            raise HgrpoError(f"task option {name} is given twice: {options[name]} and {value}")
         options[name] = value
     return options
 

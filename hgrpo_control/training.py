@@ -22,11 +22,12 @@ from hgrpo_control.run_folder import Metrics, RunFolder, RunFolderError
 from hgrpo_control.sampler import Sampler
 from hgrpo_control.simulation import policy_spec, training_simulator
 from hgrpo_control.stop_requests import stop_requests
+from hgrpo_errors import HgrpoError
 from policies import checkpoint
 from policies.actor_critic import ActorCritic
 
 
-class TrainingDivergedError(RuntimeError):
+class TrainingDivergedError(HgrpoError):
     """Raised when something stopped being finite; the message says what, when, and which checkpoint is still good."""
 
 

@@ -10,16 +10,16 @@ from typing import Any, NamedTuple
 from hgrpo_control.config import Config
 from hgrpo_control.evaluation import Evaluation, Pilot, Recording, evaluate
 from hgrpo_control.simulation import make_simulator
+from hgrpo_errors import HgrpoError, nearest
 from robots.quadrotor.flight import QuadrotorFlight
 from robots.quadrotor.physics import FOREIGN
 from robots.quadrotor.physics.catalogue import AIRFRAMES
-from robots.registry import nearest
 
 RECORDED = 4
 """Episodes of each place that are kept step by step."""
 
 
-class TransferError(ValueError):
+class TransferError(HgrpoError):
     """Raised where a run cannot be flown in another physics; one line says why."""
 
 

@@ -12,6 +12,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from hgrpo_errors import HgrpoError
 from policies import gaussian
 from policies.normalizer import ObservationNormalizer
 from policies.spec import PolicySpec
@@ -33,7 +34,7 @@ class ActorCritic(nn.Module):
     def __init__(self, spec: PolicySpec, init_sigma: float = 0.5, generator: torch.Generator | None = None) -> None:
         super().__init__()
         if not init_sigma > spec.min_sigma > 0.0:
-            raise ValueError(f"init_sigma {init_sigma} must be above min_sigma {spec.min_sigma}, and that above 0")
+            raise HgrpoError(f"init_sigma {init_sigma} must be above min_sigma {spec.min_sigma}, and that above 0")
         self.spec = spec
         self.normalizer = ObservationNormalizer(spec.observation_size)
         self.privileged_normalizer = ObservationNormalizer(spec.privileged_size) if spec.privileged else None
@@ -118,7 +119,7 @@ class ActorCritic(nn.Module):
         """(..., P) the part of (..., O + P) that only a privileged critic sees; raises ValueError for another width."""
         size, hidden = self.spec.observation_size, self.spec.privileged_size
         if observation.shape[-1] != size + hidden:
-            raise ValueError(
+            raise HgrpoError(
                 f"a privileged critic needs {size} observed and {hidden} hidden entries; given {observation.shape[-1]}"
             )
         return observation[..., size:]
@@ -126,7 +127,7 @@ class ActorCritic(nn.Module):
     def _value(self, normalized: Tensor, observation: Tensor) -> Tensor:
         """V (...) of a normalised observation (..., O), with what `observation` (..., O + P) has beyond it."""
         if self.critic is None:
-            raise ValueError("this policy has no critic: it was trained by an algorithm without a value function")
+            raise HgrpoError("this policy has no critic: it was trained by an algorithm without a value function")
         return self.critic(self._critic_features(normalized, observation)).squeeze(-1)
 
     def _critic_features(self, normalized: Tensor, observation: Tensor) -> Tensor:

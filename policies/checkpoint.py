@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from hgrpo_errors import HgrpoError
 from policies.actor_critic import ActorCritic
 from policies.spec import PolicySpec
 
@@ -33,7 +34,7 @@ _LOADING_ERRORS = (
 )
 
 
-class CheckpointError(ValueError):
+class CheckpointError(HgrpoError):
     """Raised for a checkpoint that is missing, damaged or of another kind; the message says which and where."""
 
 

@@ -8,6 +8,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from hgrpo_errors import HgrpoError
+
 SCHEMA_VERSION = 1
 ACTIVATIONS = ("tanh", "relu", "elu")
 
@@ -47,20 +49,20 @@ class PolicySpec:
     def __post_init__(self) -> None:
         for name in ("observation", "action"):
             if not getattr(self, name):
-                raise ValueError(f"{name} has no entries; expected one or more")
+                raise HgrpoError(f"{name} has no entries; expected one or more")
         for name in ("action_low", "action_high", "safe_action"):
             if len(getattr(self, name)) != len(self.action):
-                raise ValueError(f"{name} has {len(getattr(self, name))} entries for {len(self.action)} actions")
+                raise HgrpoError(f"{name} has {len(getattr(self, name))} entries for {len(self.action)} actions")
         limits = zip(self.action, self.action_low, self.safe_action, self.action_high, strict=True)
         for entry, low, safe, high in limits:
             if not -math.inf < low < high < math.inf:
-                raise ValueError(f"action {entry.name!r} has bounds [{low}, {high}]; allowed: finite, lower one first")
+                raise HgrpoError(f"action {entry.name!r} has bounds [{low}, {high}]; allowed: finite, lower one first")
             if not low <= safe <= high:
-                raise ValueError(f"safe action of {entry.name!r} is {safe}; allowed: [{low}, {high}]")
+                raise HgrpoError(f"safe action of {entry.name!r} is {safe}; allowed: [{low}, {high}]")
         if not 0.0 < self.control_hz < math.inf:
-            raise ValueError(f"control_hz must be above 0; given {self.control_hz}")
+            raise HgrpoError(f"control_hz must be above 0; given {self.control_hz}")
         if self.activation not in ACTIVATIONS:
-            raise ValueError(f"unknown activation {self.activation!r}; allowed: {', '.join(ACTIVATIONS)}")
+            raise HgrpoError(f"unknown activation {self.activation!r}; allowed: {', '.join(ACTIVATIONS)}")
 
     @property
     def observation_size(self) -> int:
@@ -96,10 +98,10 @@ class PolicySpec:
         """Spec from its JSON; raises ValueError if the text is not one, or another schema version's."""
         fields: Any = json.loads(text)
         if not isinstance(fields, dict):
-            raise ValueError(f"not a policy spec: {text[:40]!r}")
+            raise HgrpoError(f"not a policy spec: {text[:40]!r}")
         version = fields.pop("schema_version", None)
         if version != SCHEMA_VERSION:
-            raise ValueError(f"policy spec has schema version {version}; this release reads {SCHEMA_VERSION}")
+            raise HgrpoError(f"policy spec has schema version {version}; this release reads {SCHEMA_VERSION}")
         try:
             fields.setdefault("privileged", ())  # specs of earlier releases have none
             for name in ("observation", "action", "privileged"):
@@ -108,7 +110,7 @@ class PolicySpec:
                 fields[name] = tuple(fields[name])
             return cls(**fields)
         except (KeyError, TypeError) as error:
-            raise ValueError(f"not a policy spec: {error}") from error
+            raise HgrpoError(f"not a policy spec: {error}") from error
 
 
 def past_action(age: int) -> str:

@@ -13,6 +13,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.spaces import Box
 from gymnasium.wrappers import TimeLimit
 
+from hgrpo_errors import HgrpoError
 from robots.simulator import Simulator
 from robots.spaces import (
     RENDER_MODES,
@@ -81,7 +82,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         """
         super().reset(seed=seed)
         if options:
-            raise ValueError(f"a reset takes no options; given {', '.join(map(repr, options))}")
+            raise HgrpoError(f"a reset takes no options; given {', '.join(map(repr, options))}")
         if seed is not None:
             self._starts.forget(0)
         self._state = self._starts.take(_FIRST, (self.np_random,))

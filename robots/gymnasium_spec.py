@@ -8,6 +8,8 @@ from typing import Any
 import gymnasium
 from gymnasium.envs.registration import EnvSpec
 
+from hgrpo_errors import HgrpoError
+
 NAMESPACE = "hgrpo"
 
 
@@ -17,7 +19,7 @@ def environment_id(task: str) -> str:
     Raises ValueError for a name that Gymnasium could not find again.
     """
     if not re.fullmatch(r"[\w.-]+", task):
-        raise ValueError(f"task names consist of letters, digits, '_', '-' and '.'; given {task!r}")
+        raise HgrpoError(f"task names consist of letters, digits, '_', '-' and '.'; given {task!r}")
     return f"{NAMESPACE}/{task}" if re.search(r"-v\d+$", task) else f"{NAMESPACE}/{task}-v0"
 
 
@@ -37,5 +39,5 @@ def register_environment(task: str) -> None:
     )
     taken: Any = gymnasium.registry.get(spec.id)
     if taken is not None and taken.kwargs.get("task") != task:
-        raise ValueError(f"task {task!r} needs the Gymnasium id {spec.id!r}, which {taken.kwargs or 'another'} has")
+        raise HgrpoError(f"task {task!r} needs the Gymnasium id {spec.id!r}, which {taken.kwargs or 'another'} has")
     gymnasium.registry[spec.id] = spec

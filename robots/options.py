@@ -7,12 +7,12 @@ import math
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from robots.registry import nearest
+from hgrpo_errors import HgrpoError, nearest
 
 Options = TypeVar("Options")
 
 
-class OptionError(ValueError):
+class OptionError(HgrpoError):
     """Raised for an option that a task does not have or a value that it does not take; the message says which."""
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hgrpo_errors import HgrpoError
 from robots.simulator import Adjustable, Simulator, Step, episode_metrics
 
 
@@ -21,7 +22,7 @@ class Privileged:
     def __init__(self, simulator: Simulator) -> None:
         hidden = simulator.spec.privileged
         if not hidden:
-            raise ValueError(
+            raise HgrpoError(
                 f"{simulator.spec.name} hides nothing that a privileged critic could see; randomise it, "
                 "for example with --task-options mass=0.3"
             )
@@ -67,7 +68,7 @@ class Privileged:
     def adjust(self, name: str, value: float) -> None:
         """Change a setting of the simulator; raises ValueError for one that it does not have."""
         if not isinstance(self.simulator, Adjustable):
-            raise ValueError(f"{self.spec.name} has no settings to adjust; given {name!r}")
+            raise HgrpoError(f"{self.spec.name} has no settings to adjust; given {name!r}")
         self.simulator.adjust(name, value)
 
     def diverged(self, state: Any) -> Tensor:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from hgrpo_errors import HgrpoError, nearest
 from robots.gymnasium_spec import register_environment
 from robots.simulator import Simulator
 
@@ -24,7 +24,7 @@ _FACTORIES: dict[str, Callable[..., Simulator]] = {}
 _FAMILIES: dict[str, Family] = {}
 
 
-class UnknownTaskError(ValueError):
+class UnknownTaskError(HgrpoError):
     """Raised for a task name that stands for nothing; says which is nearest, or what there is."""
 
     def __init__(self, name: str, hint: str = "") -> None:
@@ -38,7 +38,7 @@ def register(name: str, factory: Callable[..., Simulator]) -> None:
     Raises ValueError if the name is taken or cannot be part of a Gymnasium id.
     """
     if name in _FACTORIES:
-        raise ValueError(f"task {name!r} is registered already")
+        raise HgrpoError(f"task {name!r} is registered already")
     register_environment(name)
     _FACTORIES[name] = factory
 
@@ -49,9 +49,9 @@ def register_family(prefix: str, factory: Callable[..., Simulator], describe: st
     Raises ValueError if the prefix is taken or holds a slash.
     """
     if not prefix or "/" in prefix:
-        raise ValueError(f"the prefix of a family of tasks is a word without a slash; given {prefix!r}")
+        raise HgrpoError(f"the prefix of a family of tasks is a word without a slash; given {prefix!r}")
     if prefix in _FAMILIES:
-        raise ValueError(f"task family {prefix!r} is registered already")
+        raise HgrpoError(f"task family {prefix!r} is registered already")
     _FAMILIES[prefix] = Family(factory, describe)
 
 
@@ -103,9 +103,3 @@ def takes_device(name: str) -> bool:
 def _family(name: str) -> Family | None:
     prefix, slash, member = name.partition("/")
     return _FAMILIES.get(prefix) if slash and member else None
-
-
-def nearest(given: str, allowed: tuple[str, ...]) -> str:
-    """Second half of an error message: the closest allowed name, or all of them where none is close."""
-    close = difflib.get_close_matches(given, allowed, n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else f"allowed: {', '.join(allowed)}"

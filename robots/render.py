@@ -24,7 +24,7 @@ from types import ModuleType
 
 import numpy as np
 
-from robots.registry import nearest
+from hgrpo_errors import HgrpoError, nearest
 
 _OFF = ("disable", "disabled", "off", "false", "0")
 _DEFAULT = ("", "enable", "enabled", "on", "true", "1")
@@ -44,7 +44,7 @@ _REMEDY = {
 _OTHER_REMEDY = "set MUJOCO_GL=egl or MUJOCO_GL=osmesa to draw without a display"
 
 
-class MissingGraphicsError(RuntimeError):
+class MissingGraphicsError(HgrpoError):
     """Raised where no picture can be drawn; one line that says what is missing and how to get it."""
 
 
@@ -80,15 +80,15 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> N
     """
     target = Path(path)
     if target.suffix != ".mp4":
-        raise ValueError(f"a video's name ends in .mp4, {target.name!r} does not")
+        raise HgrpoError(f"a video's name ends in .mp4, {target.name!r} does not")
     if not (math.isfinite(fps) and fps > 0):
-        raise ValueError(f"fps is {fps}; a positive number is needed")
+        raise HgrpoError(f"fps is {fps}; a positive number is needed")
     if not target.parent.is_dir():
         raise FileNotFoundError(f"folder {str(target.parent)!r} of the video does not exist")
     remaining = iter(frames)
     first = next(remaining, None)
     if first is None:
-        raise ValueError(f"no frames to write to {target.name!r}; a video needs at least one")
+        raise HgrpoError(f"no frames to write to {target.name!r}; a video needs at least one")
     partial = target.with_name(f".{target.stem}.{os.getpid()}.mp4")
     try:
         _encode(partial, itertools.chain((first,), remaining), first.shape, fps)
@@ -100,7 +100,7 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> N
 def _encode(path: Path, frames: Iterable[np.ndarray], shape: tuple[int, ...], fps: float) -> None:
     """Feed frames of one shape to an ffmpeg process that writes `path`."""
     if len(shape) != 3 or shape[2] != 3 or 0 in shape or shape[0] % 2 or shape[1] % 2:
-        raise ValueError(f"frames have shape {shape}; (height, width, 3) with even height and width is needed")
+        raise HgrpoError(f"frames have shape {shape}; (height, width, 3) with even height and width is needed")
     rate = str(Fraction(fps).limit_denominator(100_000))
     raw = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{shape[1]}x{shape[0]}", "-r", rate, "-i", "-")
     h264 = ("-an", "-c:v", "libx264", "-crf", "20", "-pix_fmt", "yuv420p", "-movflags", "+faststart")
@@ -110,7 +110,7 @@ def _encode(path: Path, frames: Iterable[np.ndarray], shape: tuple[int, ...], fp
         try:
             for i, frame in enumerate(frames):
                 if frame.shape != shape or frame.dtype != np.uint8:
-                    raise ValueError(
+                    raise HgrpoError(
                         f"frame {i} is {frame.dtype} {frame.shape}; uint8 {shape} like the first is needed"
                     )
                 process.stdin.write(np.ascontiguousarray(frame).data)

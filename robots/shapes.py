@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
+from hgrpo_errors import HgrpoError
+
 if TYPE_CHECKING:
     import mujoco
 
@@ -65,7 +67,7 @@ def add_shape(scene: mujoco.MjvScene, shape: Shape) -> None:
     import mujoco
 
     if scene.ngeom >= scene.maxgeom:
-        raise ValueError(f"a picture holds {scene.maxgeom} shapes at most")
+        raise HgrpoError(f"a picture holds {scene.maxgeom} shapes at most")
     mujoco.mjv_initGeom(
         scene.geoms[scene.ngeom],
         getattr(mujoco.mjtGeom, f"mjGEOM_{shape.kind.upper()}"),

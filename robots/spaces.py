@@ -9,7 +9,8 @@ import torch
 from gymnasium.spaces import Box
 from torch import Tensor
 
-from robots.registry import make, nearest
+from hgrpo_errors import HgrpoError, nearest
+from robots.registry import make
 from robots.simulator import Simulator, SimulatorSpec
 
 RENDER_MODES = ("rgb_array",)
@@ -43,7 +44,7 @@ def metadata(spec: SimulatorSpec) -> dict[str, Any]:
 def check_render_mode(mode: str | None) -> None:
     """Raises ValueError for a mode of rendering that no environment of ours has."""
     if mode is not None and mode not in RENDER_MODES:
-        raise ValueError(f"unknown render_mode {mode!r}; {nearest(str(mode), RENDER_MODES)}")
+        raise HgrpoError(f"unknown render_mode {mode!r}; {nearest(str(mode), RENDER_MODES)}")
 
 
 def read_actions(space: Box, actions: Any) -> Tensor:
@@ -53,9 +54,9 @@ def read_actions(space: Box, actions: Any) -> Tensor:
     """
     array = np.asarray(actions, dtype=np.float32)
     if array.shape != space.shape:
-        raise ValueError(f"actions must have shape {space.shape}; given {array.shape}")
+        raise HgrpoError(f"actions must have shape {space.shape}; given {array.shape}")
     if np.isnan(array).any():
-        raise ValueError(f"actions must be numbers; given NaN in {np.argwhere(np.isnan(array))[0].tolist()}")
+        raise HgrpoError(f"actions must be numbers; given NaN in {np.argwhere(np.isnan(array))[0].tolist()}")
     return torch.from_numpy(np.clip(array, space.low, space.high))
 
 

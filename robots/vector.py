@@ -18,7 +18,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
-from robots.registry import nearest
+from hgrpo_errors import HgrpoError, nearest
 from robots.simulator import Simulator, first_array, replace
 from robots.spaces import (
     RENDER_MODES,
@@ -63,7 +63,7 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     ) -> None:
         check_render_mode(render_mode)
         if num_envs < 1:
-            raise ValueError(f"num_envs must be at least 1; given {num_envs}")
+            raise HgrpoError(f"num_envs must be at least 1; given {num_envs}")
         self.simulator = open_task(task, options)
         spec = self.simulator.spec
         self.num_envs, self.render_mode = num_envs, render_mode
@@ -197,7 +197,7 @@ def _successes(success: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
 
 def _read_mode(mode: str | AutoresetMode) -> AutoresetMode:
     if not isinstance(mode, AutoresetMode) and mode not in _MODES:
-        raise ValueError(f"unknown autoreset_mode {mode!r}; {nearest(str(mode), _MODES)}")
+        raise HgrpoError(f"unknown autoreset_mode {mode!r}; {nearest(str(mode), _MODES)}")
     return AutoresetMode(mode)
 
 
@@ -205,7 +205,7 @@ def _read_limit(steps: int) -> int:
     if steps == -1:
         return int(np.iinfo(np.int64).max)
     if steps < 1:
-        raise ValueError(f"max_episode_steps must be at least 1, or -1 for no limit; given {steps}")
+        raise HgrpoError(f"max_episode_steps must be at least 1, or -1 for no limit; given {steps}")
     return steps
 
 
@@ -215,14 +215,14 @@ def _read_seeds(seed: int | Sequence[int | None] | None, num: int) -> list[int |
     if isinstance(seed, int):
         return [seed + row for row in range(num)]
     if len(seed) != num:
-        raise ValueError(f"a list of seeds has one for each of {num} rows; given {len(seed)}")
+        raise HgrpoError(f"a list of seeds has one for each of {num} rows; given {len(seed)}")
     return list(seed)
 
 
 def _read_mask(options: dict[str, Any] | None, num: int) -> np.ndarray:
     unknown = [name for name in options or {} if name != "reset_mask"]
     if unknown:
-        raise ValueError(f"unknown option {unknown[0]!r} of reset; {nearest(str(unknown[0]), ('reset_mask',))}")
+        raise HgrpoError(f"unknown option {unknown[0]!r} of reset; {nearest(str(unknown[0]), ('reset_mask',))}")
     if not options:
         return np.ones(num, dtype=np.bool_)
     mask = options["reset_mask"]
@@ -230,5 +230,5 @@ def _read_mask(options: dict[str, Any] | None, num: int) -> np.ndarray:
         given = f"{mask.dtype} {mask.shape}" if isinstance(mask, np.ndarray) else type(mask).__name__
         raise TypeError(f"reset_mask must be a numpy array of bool with shape ({num},); given {given}")
     if not mask.any():
-        raise ValueError("reset_mask must be true in at least one row; given false in all of them")
+        raise HgrpoError("reset_mask must be true in at least one row; given false in all of them")
     return mask

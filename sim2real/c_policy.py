@@ -12,13 +12,14 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hgrpo_errors import HgrpoError
 from policies.spec import PolicySpec
 
 WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Werror")
 _FLOATS = ctypes.POINTER(ctypes.c_float)
 
 
-class CompilerError(RuntimeError):
+class CompilerError(HgrpoError):
     """Raised where there is no C compiler, or it refuses a file; the message has its first complaint."""
 
 
@@ -80,12 +81,12 @@ class CPolicy:
         given = np.ascontiguousarray(observation, dtype=np.float32)
         size = self.spec.observation_size
         if given.ndim not in (1, 2) or given.shape[-1] != size:
-            raise ValueError(f"observation has shape {given.shape}; expected ({size},) or (B, {size})")
+            raise HgrpoError(f"observation has shape {given.shape}; expected ({size},) or (B, {size})")
         rows = np.atleast_2d(given)
         action = np.empty((len(rows), self.spec.action_size), np.float32)
         for index, row in enumerate(rows):
             if self._act(row.ctypes.data_as(_FLOATS), action[index].ctypes.data_as(_FLOATS)):
-                raise ValueError(f"row {index} of the observation is not finite: {row.tolist()}")
+                raise HgrpoError(f"row {index} of the observation is not finite: {row.tolist()}")
         return action if given.ndim == 2 else action[0]
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
+from hgrpo_errors import HgrpoError
+
 
 class Clock(Protocol):
     """A clock [s] that never runs backwards; only differences of its readings mean anything."""
@@ -27,7 +29,7 @@ class MonotonicClock:
 
     def __init__(self, spin_seconds: float = 0.0) -> None:
         if not 0.0 <= spin_seconds <= 0.01:
-            raise ValueError(f"spin_seconds must lie in [0, 0.01]; given {spin_seconds}")
+            raise HgrpoError(f"spin_seconds must lie in [0, 0.01]; given {spin_seconds}")
         self._spin = spin_seconds
 
     def now(self) -> float:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hgrpo_errors import HgrpoError
+
 
 class Course:
     """Points (P, 3) in the world [m]; each but the last is left once the way flown comes within `radius` of it.
@@ -18,9 +20,9 @@ class Course:
     def __init__(self, points: Sequence[float] | ArrayLike, radius: float = 0.2) -> None:
         flat = np.asarray(points, np.float64).reshape(-1)
         if not flat.size or flat.size % 3 or not np.isfinite(flat).all():
-            raise ValueError(f"a goal is three finite numbers x y z, several goals three each; given {flat.tolist()}")
+            raise HgrpoError(f"a goal is three finite numbers x y z, several goals three each; given {flat.tolist()}")
         if not radius > 0.0:
-            raise ValueError(f"radius must be above 0; given {radius}")
+            raise HgrpoError(f"radius must be above 0; given {radius}")
         self._points = flat.reshape(-1, 3)
         self._radius = radius
         self._index = 0

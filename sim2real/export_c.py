@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hgrpo_errors import HgrpoError
 from policies.actor_critic import ActorCritic
 from policies.normalizer import CLIP
 from policies.spec import PolicySpec
@@ -58,7 +59,7 @@ def export_c(policy: ActorCritic, path: Path, checks: int = 1000, tanh: str = "l
     if tanh not in TANH:
         raise ExportError(f"unknown tanh {tanh!r}; allowed: {', '.join(TANH)}")
     if checks < FEWEST_CHECKS:
-        raise ValueError(f"checks is {checks}; at least {FEWEST_CHECKS} are needed")
+        raise HgrpoError(f"checks is {checks}; at least {FEWEST_CHECKS} are needed")
     policy = deepcopy(policy).cpu()
     refuse_non_finite(policy)
     refuse_overflow(policy)

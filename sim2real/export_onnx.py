@@ -13,6 +13,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper
 
+from hgrpo_errors import HgrpoError
 from policies.actor_critic import ActorCritic
 from policies.spec import PolicySpec
 from sim2real import metadata
@@ -85,7 +86,7 @@ def export_onnx(
     if precision == "int8" and calibration is not None:
         observation = calibration
     if len(observation) <= max(GOLDEN_ROWS):
-        raise ValueError(f"calibration has {len(observation)} observations; at least {max(GOLDEN_ROWS) + 1} are needed")
+        raise HgrpoError(f"calibration has {len(observation)} observations; at least {max(GOLDEN_ROWS) + 1} are needed")
     expected = actions_of(policy, observation)
     model = _model(policy, precision, batch, observation)
     result, difference = _verify(model, policy.spec, precision, batch, observation, expected)
@@ -110,11 +111,11 @@ def record(path: Path, measured: dict[str, Any]) -> None:
 
 def _refuse_arguments(checks: int, precision: str, batch: int | None) -> None:
     if checks < FEWEST_CHECKS:
-        raise ValueError(f"checks is {checks}; at least {FEWEST_CHECKS} are needed")
+        raise HgrpoError(f"checks is {checks}; at least {FEWEST_CHECKS} are needed")
     if precision not in ALLOWED:
-        raise ValueError(f"unknown precision {precision!r}; allowed: {', '.join(ALLOWED)}")
+        raise HgrpoError(f"unknown precision {precision!r}; allowed: {', '.join(ALLOWED)}")
     if batch not in (None, 1):
-        raise ValueError(f"batch is {batch}; allowed: None, for any, and 1")
+        raise HgrpoError(f"batch is {batch}; allowed: None, for any, and 1")
 
 
 def _model(policy: ActorCritic, precision: str, batch: int | None, calibration: NDArray[np.float32]) -> onnx.ModelProto:

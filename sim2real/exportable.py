@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hgrpo_errors import HgrpoError
 from policies.actor_critic import ActorCritic
 from policies.normalizer import CLIP, ObservationNormalizer
 
@@ -18,7 +19,7 @@ GOLDEN_ROWS = (0, 1, 2, 5, 6, 7, 8, 9)  # of the check observations: three extre
 FEWEST_CHECKS = max(GOLDEN_ROWS) + 1 - len(EXTREMES)
 
 
-class ExportError(ValueError):
+class ExportError(HgrpoError):
     """Raised for a policy that cannot be exported, or whose export does not act like it; one line says why."""
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hgrpo_errors import HgrpoError
 from policies.spec import PolicySpec
 
 DISTRIBUTION = "hgrpo-control"
@@ -102,17 +103,17 @@ def read_spec(metadata: dict[str, str]) -> PolicySpec:
     """The interface in a file's metadata; raises ValueError where a key or the text is not what this release writes."""
     missing = [key for key in KEYS if key not in metadata]
     if missing:
-        raise ValueError(f"lacks the metadata {', '.join(missing)}; it was not written by this release's export")
+        raise HgrpoError(f"lacks the metadata {', '.join(missing)}; it was not written by this release's export")
     version = metadata["schema_version"]
     if version != SCHEMA_VERSION:
-        raise ValueError(f"has schema version {version!r}; this release reads {SCHEMA_VERSION!r}")
+        raise HgrpoError(f"has schema version {version!r}; this release reads {SCHEMA_VERSION!r}")
     try:
         spec = PolicySpec.from_json(metadata["policy_spec"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"has an unreadable policy_spec: {error}") from error
+        raise HgrpoError(f"has an unreadable policy_spec: {error}") from error
     for key, expected in (("action_type", action_type(spec)), ("action_history", str(spec.action_history))):
         if metadata[key] != expected:
-            raise ValueError(f"has {key} {metadata[key]!r}; its policy_spec says {expected!r}")
+            raise HgrpoError(f"has {key} {metadata[key]!r}; its policy_spec says {expected!r}")
     return spec
 
 
@@ -124,13 +125,13 @@ def read_golden_pairs(metadata: dict[str, str], spec: PolicySpec) -> tuple[Golde
         action = np.array([pair["action"] for pair in pairs], dtype=np.float64)
         tolerance = float(json.loads(metadata["golden_tolerance"]))
     except (ValueError, KeyError, TypeError, OverflowError) as error:
-        raise ValueError(f"has unreadable golden pairs: {error}") from error
+        raise HgrpoError(f"has unreadable golden pairs: {error}") from error
     shapes = (observation.shape, action.shape)
     allowed = ((len(pairs), spec.observation_size), (len(pairs), spec.action_size))
     if not len(pairs) or shapes != allowed:
-        raise ValueError(f"has golden pairs of shapes {shapes}; expected at least one pair and {allowed}")
+        raise HgrpoError(f"has golden pairs of shapes {shapes}; expected at least one pair and {allowed}")
     if not 0.0 < tolerance < 0.1:
-        raise ValueError(f"has the golden_tolerance {tolerance}; allowed: a share of the action's range below 0.1")
+        raise HgrpoError(f"has the golden_tolerance {tolerance}; allowed: a share of the action's range below 0.1")
     return GoldenPairs(observation, action), tolerance
 
 

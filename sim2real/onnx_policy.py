@@ -10,6 +10,7 @@ import onnxruntime
 from numpy.typing import ArrayLike, NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
+from hgrpo_errors import HgrpoError
 from policies.spec import PolicySpec
 from sim2real.bound_call import BoundCall
 from sim2real.metadata import GoldenPairs, disagreement, read_golden_pairs, read_spec
@@ -30,7 +31,7 @@ _OUTPUTS = [OUTPUT_NAME]
 _RUN_ERRORS: tuple[type[Exception], ...] = (ValueError, TypeError, *SESSION_ERRORS)
 
 
-class OnnxPolicyError(ValueError):
+class OnnxPolicyError(HgrpoError):
     """Raised for a file that is missing, damaged or not an exported policy; one line says which, and where."""
 
 
@@ -75,12 +76,12 @@ class OnnxPolicy:
         try:
             given = np.asarray(observation)
         except ValueError as error:
-            raise ValueError(
+            raise HgrpoError(
                 f"observation is no array; expected ({self._size},) or (B, {self._size}): {error}"
             ) from error
         array = given if given.dtype == np.float32 else _to_single(given)
         if array.ndim not in (1, 2) or array.shape[-1] != self._size:
-            raise ValueError(f"observation has shape {given.shape}; expected ({self._size},) or (B, {self._size})")
+            raise HgrpoError(f"observation has shape {given.shape}; expected ({self._size},) or (B, {self._size})")
         if np.count_nonzero(np.isfinite(array)) != array.size:
             self._refuse_non_finite(given, array)
         if array.ndim == 2:
@@ -102,7 +103,7 @@ class OnnxPolicy:
         index = tuple(np.argwhere(~np.isfinite(array))[0])
         row = f" in row {index[0]}" if array.ndim == 2 else ""
         name = self.spec.observation[index[-1]].name
-        raise ValueError(
+        raise HgrpoError(
             f"observation entry {name!r}{row} is {given[index]}; expected a finite single-precision number"
         )
 
@@ -132,7 +133,7 @@ def _has_fixed_batch(session: onnxruntime.InferenceSession, spec: PolicySpec) ->
     taken = _batch_of("input", session.get_inputs(), INPUT_NAME, spec.observation_size)
     given = _batch_of("output", session.get_outputs(), OUTPUT_NAME, spec.action_size)
     if taken != given:
-        raise ValueError(f"takes batches of {taken} and gives batches of {given}")
+        raise HgrpoError(f"takes batches of {taken} and gives batches of {given}")
     return taken == 1
 
 
@@ -141,12 +142,12 @@ def _batch_of(kind: str, ports: Sequence[onnxruntime.NodeArg], name: str, size: 
     for batch in ("batch", 1):
         if given == f"{name} tensor(float) {[batch, size]}":
             return batch
-    raise ValueError(f"has the {kind} {given}; its policy_spec asks for {name} tensor(float) ['batch', {size}]")
+    raise HgrpoError(f"has the {kind} {given}; its policy_spec asks for {name} tensor(float) ['batch', {size}]")
 
 
 def _to_single(given: NDArray[np.generic]) -> NDArray[np.float32]:
     if given.dtype.kind not in "fiu":  # numpy would parse text and drop imaginary parts
-        raise ValueError(f"observation has dtype {given.dtype}; expected real numbers, convertible to float32")
+        raise HgrpoError(f"observation has dtype {given.dtype}; expected real numbers, convertible to float32")
     with np.errstate(over="ignore"):  # what overflows is reported by name as a non-finite entry
         return given.astype(np.float32)
 

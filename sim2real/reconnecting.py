@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hgrpo_errors import HgrpoError
 from policies.spec import PolicySpec
 from sim2real.target import Policy
 
@@ -41,7 +42,7 @@ class Reconnecting:
             policy = self._connect()
             if policy.spec != self.spec:
                 policy.close()
-                raise ValueError(f"the policy for {self.spec.task!r} came back as another, for {policy.spec.task!r}")
+                raise HgrpoError(f"the policy for {self.spec.task!r} came back as another, for {policy.spec.task!r}")
             self._policy = policy
         try:
             return self._policy(observation)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hgrpo_errors import HgrpoError
 from policies.spec import Entry, PolicySpec
 from sim2real.client import PolicyClient
 from sim2real.server.rejection import Rejected
@@ -72,4 +73,4 @@ def _spec(metadata: Mapping[str, Any]) -> PolicySpec:
             hidden_sizes=(),
         )
     except (KeyError, TypeError) as error:
-        raise ValueError(f"the server does not describe a policy of ours: {error}") from error
+        raise HgrpoError(f"the server does not describe a policy of ours: {error}") from error

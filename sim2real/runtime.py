@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hgrpo_errors import HgrpoError
 from policies.spec import PolicySpec
 from sim2real.action_source import NO_ACTION, ActionSource, Direct, Worker
 from sim2real.clock import Clock, MonotonicClock
@@ -49,11 +50,11 @@ class LoopOptions:
 
     def __post_init__(self) -> None:
         if not self.seconds > 0.0:
-            raise ValueError(f"seconds must be above 0; given {self.seconds}")
+            raise HgrpoError(f"seconds must be above 0; given {self.seconds}")
         if not 0.0 < self.deadline <= 1.0:
-            raise ValueError(f"deadline is a share of the period above 0 and up to 1; given {self.deadline}")
+            raise HgrpoError(f"deadline is a share of the period above 0 and up to 1; given {self.deadline}")
         if not self.max_age > 0.0:
-            raise ValueError(f"max_age must be above 0; given {self.max_age}")
+            raise HgrpoError(f"max_age must be above 0; given {self.max_age}")
 
 
 class Flight(NamedTuple):
@@ -213,7 +214,7 @@ class _Loop:
         self.statistics.policy.add(after - before)
         action = np.asarray(answer, np.float64)
         if action.shape != self.low.shape:
-            raise ValueError(f"the policy gave an action of shape {action.shape}; its spec says {self.low.shape}")
+            raise HgrpoError(f"the policy gave an action of shape {action.shape}; its spec says {self.low.shape}")
         if not np.isfinite(action).all():
             raise _Miss("action not finite")
         if (action < self.low - self.slack).any() or (action > self.high + self.slack).any():
@@ -228,8 +229,8 @@ def _safe_action(spec: PolicySpec, given: tuple[float, ...] | None) -> NDArray[n
     if given is None:
         return np.array(spec.safe_action, np.float64)
     if len(given) != spec.action_size:
-        raise ValueError(f"safe_action has {len(given)} entries; the policy has {spec.action_size} actions")
+        raise HgrpoError(f"safe_action has {len(given)} entries; the policy has {spec.action_size} actions")
     for entry, low, value, high in zip(spec.action, spec.action_low, given, spec.action_high, strict=True):
         if not low <= value <= high:
-            raise ValueError(f"safe_action of {entry.name!r} is {value}; allowed: [{low:g}, {high:g}]")
+            raise HgrpoError(f"safe_action of {entry.name!r} is {value}; allowed: [{low:g}, {high:g}]")
     return np.array(given, np.float64)

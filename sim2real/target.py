@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hgrpo_errors import HgrpoError
 from policies.spec import PolicySpec
 
 
@@ -69,7 +70,7 @@ class NoAction(Exception):
     """Raised by a policy that has no action for this observation; the message says why."""
 
 
-class TargetError(RuntimeError):
+class TargetError(HgrpoError):
     """Raised where a target cannot be flown; one line says why and what helps."""
 
 

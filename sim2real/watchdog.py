@@ -29,6 +29,8 @@ import enum
 import math
 from dataclasses import dataclass
 
+from hgrpo_errors import HgrpoError
+
 
 class State(enum.Enum):
     """Of the watchdog."""
@@ -52,11 +54,11 @@ class WatchdogOptions:
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.hold_seconds < math.inf:
-            raise ValueError(f"hold_seconds must be finite and not negative; given {self.hold_seconds}")
+            raise HgrpoError(f"hold_seconds must be finite and not negative; given {self.hold_seconds}")
         if not self.safe_seconds >= 0.0:
-            raise ValueError(f"safe_seconds must not be negative; given {self.safe_seconds}")
+            raise HgrpoError(f"safe_seconds must not be negative; given {self.safe_seconds}")
         if self.recovery_ticks < 1:
-            raise ValueError(f"recovery_ticks must be at least 1; given {self.recovery_ticks}")
+            raise HgrpoError(f"recovery_ticks must be at least 1; given {self.recovery_ticks}")
 
 
 class Watchdog:

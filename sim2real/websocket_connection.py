@@ -14,6 +14,8 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
+from hgrpo_errors import HgrpoError
+
 LARGEST_MESSAGE = 1 << 20  # bytes
 
 
@@ -30,7 +32,7 @@ class WebSocketConnection:
         try:
             uri = parse_uri(url)
         except InvalidURI as error:
-            raise ValueError(f"{url!r} is no address of a WebSocket; expected ws://HOST:PORT/") from error
+            raise HgrpoError(f"{url!r} is no address of a WebSocket; expected ws://HOST:PORT/") from error
         self._url = url
         self._protocol = ClientProtocol(uri, max_size=LARGEST_MESSAGE)
         self._frames: list[Frame] = []

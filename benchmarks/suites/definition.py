@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hgrpo_control.device import device_problem
-from hgrpo_control.spelling import nearest
+from hgrpo_errors import HgrpoError, nearest
 from suites.learners import LEARNERS
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,79}")
@@ -19,7 +19,7 @@ MEASURES = {"success_rate": "success", "return_mean": "return"}
 _TAKEN_OPTIONS = ("--seed", "--out", "--resume", "--video", "--help", "-h")
 
 
-class SuiteError(ValueError):
+class SuiteError(HgrpoError):
     """Raised for a suite that cannot be run, collected or drawn as asked; the message is one line."""
 
 

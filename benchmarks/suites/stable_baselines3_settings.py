@@ -15,7 +15,7 @@ from typing import ClassVar, Literal
 from hgrpo_control.command_line import parse
 from hgrpo_control.config import ConfigError
 from hgrpo_control.run_folder import RunFolder, RunFolderError
-from hgrpo_control.spelling import nearest
+from hgrpo_errors import nearest
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hgrpo_errors import HgrpoError
 from suites.definition import Suite, SuiteError, Variant
 
 
@@ -129,7 +130,7 @@ def _read_csv(path: Path, kind: type[Final] | type[CurvePoint]) -> list[list[Any
         rows = csv.reader(file)
         header = next(rows, [])
         if header != list(kind._fields):
-            raise ValueError(f"{path.name} has the columns {', '.join(header)}; expected {', '.join(kind._fields)}")
+            raise HgrpoError(f"{path.name} has the columns {', '.join(header)}; expected {', '.join(kind._fields)}")
         kinds = list(kind.__annotations__.values())
         return [[_value(cell, name) for cell, name in zip(row, kinds, strict=True)] for row in rows]
 

@@ -9,6 +9,7 @@ import mujoco
 import numpy as np
 from gymnasium.envs.mujoco import MujocoEnv
 
+from hgrpo_errors import HgrpoError
 from robots.adapters.options import AdapterOptions, EnvironmentRefusedError
 from robots.adapters.snapshots import NoSnapshotError, SnapshotError, Snapshots
 from robots.adapters.source import Environment, one_line
@@ -20,7 +21,7 @@ _GAVE_UP = [int(getattr(mujoco.mjtWarning, f"mjWARN_{name}")) for name in ("BADQ
 _GRAIN = 1024  # room for the pickled part is a multiple of it
 
 
-class EnvironmentFailedError(RuntimeError):
+class EnvironmentFailedError(HgrpoError):
     """Raised where an environment raises in reset or step, or truncates against the options; one line."""
 
 

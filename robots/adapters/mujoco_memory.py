@@ -14,6 +14,8 @@ from typing import Any
 import mujoco
 import numpy as np
 
+from hgrpo_errors import HgrpoError
+
 # a model without these in its buffer, where it has them at all, is not laid out as expected
 _ESSENTIAL = ("qpos", "qvel", "act", "ctrl", "qacc_warmstart", "xpos", "xipos", "sensordata", "userdata", "eq_active")
 _BESIDE = ("energy", "solver_niter", "solver_nnz", "solver_fwdinv")
@@ -45,7 +47,7 @@ class MujocoMemory:
 
     def __init__(self, data: mujoco.MjData) -> None:
         if data.nplugin:
-            raise ValueError("its model has MuJoCo engine plugins, whose memory cannot be saved")
+            raise HgrpoError("its model has MuJoCo engine plugins, whose memory cannot be saved")
         self.data = data
         self.start, self.end = _buffer_span(data)
         raw = (ctypes.c_uint8 * (self.end - self.start)).from_address(self.start)
@@ -110,5 +112,5 @@ def _buffer_span(data: mujoco.MjData) -> tuple[int, int]:
         if first <= start and start + array.nbytes <= first + data.nbuffer:
             end = max(end, start + array.nbytes)
         elif name in _ESSENTIAL:
-            raise ValueError(f"MuJoCo {mujoco.__version__} keeps {name} outside of mjData's buffer")
+            raise HgrpoError(f"MuJoCo {mujoco.__version__} keeps {name} outside of mjData's buffer")
     return first, end

@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hgrpo_errors import HgrpoError
+
 TRUNCATION = ("refuse", "terminate", "ignore")
 SNAPSHOTS = ("auto", "none")
 
 
-class EnvironmentRefusedError(ValueError):
+class EnvironmentRefusedError(HgrpoError):
     """Raised for an environment that cannot be adapted; one line that says what was found and what is allowed."""
 
 

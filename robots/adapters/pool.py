@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from hgrpo_errors import HgrpoError
 from robots.adapters.instance import Instance
 
 
-class BranchingError(RuntimeError):
+class BranchingError(HgrpoError):
     """Raised where a state is stepped that its instance has left; one line that names the way out."""
 
 

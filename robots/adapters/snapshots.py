@@ -22,6 +22,7 @@ import numpy as np
 from gymnasium.envs.mujoco import MujocoEnv
 from gymnasium.envs.registration import EnvSpec
 
+from hgrpo_errors import HgrpoError
 from robots.adapters.mujoco_memory import MujocoMemory, model_bytes
 from robots.adapters.source import Environment, layers, one_line
 
@@ -34,11 +35,11 @@ _LEFT_OUT |= {"_ezpickle_args", "_ezpickle_kwargs", "_saved_kwargs"}
 _SAVED_ELSEWHERE = (mujoco.MjModel, mujoco.MjData, gymnasium.Space, EnvSpec)
 
 
-class NoSnapshotError(ValueError):
+class NoSnapshotError(HgrpoError):
     """Raised for an environment whose state cannot be saved; says why in half a sentence."""
 
 
-class SnapshotError(RuntimeError):
+class SnapshotError(HgrpoError):
     """Raised for a state that cannot be saved after all; one line that says what is in the way."""
 
 

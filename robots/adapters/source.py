@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import sys
@@ -12,6 +11,7 @@ from typing import Any
 import gymnasium
 from gymnasium.wrappers import TimeLimit
 
+from hgrpo_errors import closest
 from robots.adapters.options import EnvironmentRefusedError
 from robots.registry import UnknownTaskError
 
@@ -120,9 +120,9 @@ def _by_name(name: str) -> Callable[..., Environment]:
 
 
 def _hint(before: str, member: str) -> str:
-    close = difflib.get_close_matches(member, list(gymnasium.registry), n=1, cutoff=0.6)
+    close = closest(member, list(gymnasium.registry))
     if close:
-        return f"did you mean 'gymnasium/{before}{close[0]}'?"
+        return f"did you mean 'gymnasium/{before}{close}'?"
     if before:
         return f"module {before[:-1]!r} neither registers that id with Gymnasium nor has a factory of that name"
     return "Gymnasium has no such id; name the module that registers it too: gymnasium/MODULE:ID"

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hgrpo_errors import HgrpoError
 from robots.mujoco.batch import RowPool, Rows, state_slices, without_warnings
 from robots.mujoco.randomization import ModelFields, Randomization
 from robots.mujoco.readout import Readout
@@ -106,7 +107,7 @@ class MujocoSimulator:
     def state_of(self, data: mujoco.MjData) -> MujocoState:
         """One row that stands where an MjData of the same model stands."""
         if self.fields is not None:
-            raise ValueError(f"{self.spec.name}: an MjData does not tell what was drawn for its model")
+            raise HgrpoError(f"{self.spec.name}: an MjData does not tell what was drawn for its model")
         physics = np.empty((1, self.pool.state_size))
         mujoco.mj_getState(self.model, data, physics[0], mujoco.mjtState.mjSTATE_INTEGRATION)
         derived = {

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from robots.registry import nearest
+from hgrpo_errors import HgrpoError, nearest
 
 
 class GatePose(NamedTuple):
@@ -49,7 +49,7 @@ COURSES: dict[str, tuple[GatePose, ...]] = {
 def course(name: str, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Centres (G, 3) [m], headings and climbs (G,) [rad] of a course; raises ValueError for an unknown one."""
     if name not in COURSES:
-        raise ValueError(f"unknown course {name!r}; {nearest(name, tuple(COURSES))}")
+        raise HgrpoError(f"unknown course {name!r}; {nearest(name, tuple(COURSES))}")
     poses = torch.tensor(COURSES[name], dtype=dtype, device=device)
     return poses[:, :3], torch.deg2rad(poses[:, 3]), torch.deg2rad(poses[:, 4])
 

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hgrpo_errors import nearest
 from robots import noise
 from robots.options import OptionError, read_options
 from robots.quadrotor import dynamics
@@ -32,7 +33,6 @@ from robots.quadrotor.randomization import HiddenParameters
 from robots.quadrotor.scene import QuadrotorScene
 from robots.quadrotor.sensors import Sensors
 from robots.quadrotor.starts import Draw
-from robots.registry import nearest
 from robots.simulator import Quantity, SimulatorSpec, Step
 
 _MOTION = tuple(

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from hgrpo_errors import nearest
 from robots.options import OptionError
 from robots.quadrotor.starts import Draw
-from robots.registry import nearest
 from robots.simulator import Quantity
 
 _KINDS = ("fixed", "drawn")

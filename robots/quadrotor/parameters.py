@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from hgrpo_errors import HgrpoError, nearest
 from robots.quadrotor.gains import ControlGains, tuned
-from robots.registry import nearest
 
 GRAVITY = 9.81  # m/s^2
 _RPM = 2.0 * math.pi / 60.0  # rad/s
@@ -161,5 +161,5 @@ PRESETS: dict[str, QuadrotorParameters] = {
 def preset(name: str) -> QuadrotorParameters:
     """The parameters published under a name; raises ValueError that lists the names there are."""
     if name not in PRESETS:
-        raise ValueError(f"unknown quadrotor preset {name!r}; {nearest(name, tuple(PRESETS))}")
+        raise HgrpoError(f"unknown quadrotor preset {name!r}; {nearest(name, tuple(PRESETS))}")
     return PRESETS[name]

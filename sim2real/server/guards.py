@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hgrpo_errors import HgrpoError
 from policies.spec import PolicySpec
 from sim2real.metadata import bounds_within
 from sim2real.server.rejection import Rejected
@@ -32,9 +33,9 @@ def observation_range(
         try:
             stated = np.array(json.loads(metadata[RANGE_KEY]), dtype=np.float64)
         except (ValueError, TypeError) as error:
-            raise ValueError(f"{RANGE_KEY} is no list of numbers") from error
+            raise HgrpoError(f"{RANGE_KEY} is no list of numbers") from error
         if stated.shape != (spec.observation_size, 2) or not np.all(stated[:, 0] < stated[:, 1]):
-            raise ValueError(f"{RANGE_KEY} is not [lowest, highest] for each of {spec.observation_size} entries")
+            raise HgrpoError(f"{RANGE_KEY} is not [lowest, highest] for each of {spec.observation_size} entries")
         low, high = np.maximum(low, stated[:, 0]), np.minimum(high, stated[:, 1])
     elif largest is None:
         return None

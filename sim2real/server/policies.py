@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hgrpo_errors import HgrpoError
 from policies.spec import PolicySpec
 from sim2real import metadata
 from sim2real.onnx_policy import OnnxPolicy, OnnxPolicyError
@@ -37,7 +38,7 @@ class ServedPolicy:
 
     def __init__(self, name: str, path: Path, settings: ServerSettings) -> None:
         if not _NAME.fullmatch(name):
-            raise ValueError(f"policy name {name!r}; allowed: up to 64 letters, digits, '_', '.' and '-'")
+            raise HgrpoError(f"policy name {name!r}; allowed: up to 64 letters, digits, '_', '.' and '-'")
         self.name = name
         self._path = path
         self._settings = settings
@@ -85,7 +86,7 @@ class ServedPolicy:
     def rollback(self) -> Version:
         """Drop the active version and serve the one before it; raises ValueError if there is none."""
         if len(self._versions) < 2:
-            raise ValueError(f"policy {self.name!r} has no earlier version in memory")
+            raise HgrpoError(f"policy {self.name!r} has no earlier version in memory")
         self._versions = self._versions[:-1]
         return self.active
 
@@ -104,14 +105,14 @@ def load_policies(words: tuple[str, ...], settings: ServerSettings) -> dict[str,
     Raises ValueError without any and for a name given twice, OnnxPolicyError for a file that is no policy.
     """
     if not words:
-        raise ValueError("no policy to serve; expected POLICY.onnx or NAME=POLICY.onnx, once or more")
+        raise HgrpoError("no policy to serve; expected POLICY.onnx or NAME=POLICY.onnx, once or more")
     served: dict[str, ServedPolicy] = {}
     for word in words:
         name, separator, path = word.partition("=")
         if not separator:
             name, path = Path(word).stem, word
         if name in served:
-            raise ValueError(f"two policies are named {name!r}; name them with NAME=POLICY.onnx")
+            raise HgrpoError(f"two policies are named {name!r}; name them with NAME=POLICY.onnx")
         served[name] = ServedPolicy(name, Path(path), settings)
     return served
 

@@ -17,6 +17,7 @@ import msgpack
 import numpy as np
 from numpy.typing import NDArray
 
+from hgrpo_errors import HgrpoError
 from sim2real.onnx_policy import OnnxPolicy
 from sim2real.server.guards import ActionGuard
 from sim2real.server.metrics import Metrics
@@ -115,7 +116,7 @@ def read(path: Path) -> tuple[dict[str, Any], Iterator[Step]]:
     records = _records(path)
     header = next(records, None)
     if not isinstance(header, dict) or header.get("schema_version") != SCHEMA_VERSION:
-        raise ValueError(f"{path} is no recording of schema version {SCHEMA_VERSION}")
+        raise HgrpoError(f"{path} is no recording of schema version {SCHEMA_VERSION}")
     return header, (_step(record, path) for record in records)
 
 
@@ -137,7 +138,7 @@ def replay(path: Path, policy: OnnxPolicy, name: str, version: str | None = None
             worst = max(worst, float(np.abs(action - step.action).max()))
         previous[step.stream] = step.action[-1]
     if worst < 0.0:
-        raise ValueError(f"{path} has no step of policy {name!r}" + (f", version {version}" if version else ""))
+        raise HgrpoError(f"{path} has no step of policy {name!r}" + (f", version {version}" if version else ""))
     return worst
 
 
@@ -152,7 +153,7 @@ def _records(path: Path) -> Iterator[Any]:
             except msgpack.OutOfData:
                 return
             except msgpack.BufferFull as error:
-                raise ValueError(f"{path} holds a record of more than {_LARGEST_RECORD} bytes") from error
+                raise HgrpoError(f"{path} holds a record of more than {_LARGEST_RECORD} bytes") from error
             end = unpacker.tell()
             yield unpack(again.read(end - start), _LARGEST_RECORD, _MOST_ENTRIES)
             start = end

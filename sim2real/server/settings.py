@@ -7,6 +7,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from hgrpo_errors import HgrpoError
+
 SHORTEST_TOKEN = 16
 
 
@@ -56,21 +58,21 @@ class ServerSettings:
         for name in ("max_observation", "slew"):
             value = getattr(self, name)
             if value is not None and not 0.0 < value < math.inf:
-                raise ValueError(f"{name} is {value}; allowed: above 0 and finite")
+                raise HgrpoError(f"{name} is {value}; allowed: above 0 and finite")
         for name in ("request_timeout", "heartbeat", "shutdown_timeout", "record_limit_mb"):
             if not 0.0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is {getattr(self, name)}; allowed: above 0 and finite")
+                raise HgrpoError(f"{name} is {getattr(self, name)}; allowed: above 0 and finite")
         if not 0.0 <= self.busy_poll < math.inf:
-            raise ValueError(f"busy_poll is {self.busy_poll}; allowed: 0 or more and finite")
+            raise HgrpoError(f"busy_poll is {self.busy_poll}; allowed: 0 or more and finite")
         for name in ("max_message_bytes", "max_batch", "max_connections"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; allowed: 1 or more")
+                raise HgrpoError(f"{name} is {getattr(self, name)}; allowed: 1 or more")
         if not 0 <= self.port <= 65535:
-            raise ValueError(f"port is {self.port}; allowed: 0 to 65535")
+            raise HgrpoError(f"port is {self.port}; allowed: 0 to 65535")
         if (self.certificate is None) != (self.private_key is None):
-            raise ValueError("TLS needs both certificate and private_key; one of them is given")
+            raise HgrpoError("TLS needs both certificate and private_key; one of them is given")
         if not self.loopback and self.token_file is None:
-            raise ValueError(
+            raise HgrpoError(
                 f"other machines can reach {self.host}: listening there needs --token-file; without one: 127.0.0.1"
             )
 
@@ -90,5 +92,5 @@ class ServerSettings:
             return None
         token = self.token_file.read_bytes().strip()
         if len(token) < SHORTEST_TOKEN:
-            raise ValueError(f"{self.token_file} holds a token of {len(token)} bytes; at least {SHORTEST_TOKEN}")
+            raise HgrpoError(f"{self.token_file} holds a token of {len(token)} bytes; at least {SHORTEST_TOKEN}")
         return token

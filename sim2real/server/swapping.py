@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from hgrpo_errors import HgrpoError
 from sim2real.onnx_policy import OnnxPolicyError
 from sim2real.server.metrics import Metrics
 from sim2real.server.policies import ServedPolicy
@@ -30,7 +31,7 @@ class Swapper:
             except OnnxPolicyError as error:
                 self._metrics.swaps[served.name, "refused"] += 1
                 _log.warning("%s: version %s stays: %s", served.name, served.active.number, error)
-                raise ValueError(f"policy {served.name!r} keeps version {served.active.number}: {error}") from error
+                raise HgrpoError(f"policy {served.name!r} keeps version {served.active.number}: {error}") from error
             served.activate(policy)
             return self._note(served, "loaded")
 

@@ -19,7 +19,7 @@ from hgrpo_control.command_line import UsageError, parse
 from hgrpo_control.commands.train import TrainOptions, parse_train_options
 from hgrpo_control.config import GRPO, PPO, Config
 from hgrpo_control.presets import preset
-from hgrpo_control.spelling import nearest
+from hgrpo_errors import nearest
 
 
 @dataclass(frozen=True)

@@ -14,16 +14,17 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from hgrpo_errors import HgrpoError
 from robots.adapters.drones import frames
 
 _NEEDED = {"gym_pybullet_drones": "gym-pybullet-drones", "pybullet": "pybullet", "pkg_resources": "setuptools<82"}
 
 
-class MissingDronesError(RuntimeError):
+class MissingDronesError(HgrpoError):
     """Raised where gym-pybullet-drones or what it needs is not installed; one line that says how to get it."""
 
 
-class WorkerError(RuntimeError):
+class WorkerError(HgrpoError):
     """Raised where a worker process failed; one line that says why."""
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from hgrpo_errors import nearest
 from robots.options import OptionError, read_options
-from robots.registry import UnknownTaskError, nearest
+from robots.registry import UnknownTaskError
 
 AVIARIES = ("HoverAviary", "MultiHoverAviary", "VelocityAviary")
 ACTIONS = ("rpm", "one_d_rpm", "pid", "vel", "one_d_pid")

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import torch
 
+from hgrpo_errors import nearest
 from robots.options import OptionError
 from robots.quadrotor.interfaces.body_rates import BodyRates
 from robots.quadrotor.interfaces.interface import Interface
 from robots.quadrotor.interfaces.motors import Motors
 from robots.quadrotor.interfaces.velocity import Velocity
 from robots.quadrotor.parameters import QuadrotorParameters
-from robots.registry import nearest
 
 INTERFACES: dict[str, Callable[[QuadrotorParameters, float, torch.dtype, torch.device], Interface]] = {
     "motors": Motors,

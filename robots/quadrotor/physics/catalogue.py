@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from hgrpo_errors import nearest
 from robots.options import OptionError
 from robots.quadrotor.parameters import QuadrotorParameters
 from robots.quadrotor.physics.physics import Physics
-from robots.registry import nearest
 
 BUILT_IN = "built-in"
 """robots/quadrotor/dynamics.py, which needs no engine."""

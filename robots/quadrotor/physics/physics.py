@@ -6,10 +6,11 @@ from typing import Protocol
 
 from torch import Tensor
 
+from hgrpo_errors import HgrpoError
 from robots.quadrotor.dynamics import QuadrotorState
 
 
-class PhysicsError(RuntimeError):
+class PhysicsError(HgrpoError):
     """Raised where an engine gives up: a pose or a velocity is not finite any more."""
 
 

@@ -39,6 +39,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from hgrpo_errors import nearest
 from robots.options import OptionError
 from robots.quadrotor import courses, dynamics
 from robots.quadrotor.dynamics import QuadrotorState
@@ -50,7 +51,6 @@ from robots.quadrotor.mission import Drawing, Flown, Mission, Outcome, Pose
 from robots.quadrotor.parameters import QuadrotorParameters
 from robots.quadrotor.scene import Camera
 from robots.quadrotor.starts import Draw
-from robots.registry import nearest
 from robots.simulator import Quantity
 
 BAR = 0.1  # m, width of the ring around the opening

@@ -25,6 +25,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from hgrpo_errors import nearest
 from robots.options import OptionError
 from robots.quadrotor import dynamics, trajectories
 from robots.quadrotor.dynamics import QuadrotorState
@@ -35,7 +36,6 @@ from robots.quadrotor.parameters import QuadrotorParameters
 from robots.quadrotor.scene import Camera
 from robots.quadrotor.starts import Draw, tilt_and_heading
 from robots.quadrotor.trajectories import Trajectory
-from robots.registry import nearest
 from robots.shapes import Shape, bar
 from robots.simulator import Quantity
 

@@ -1,5 +1,4 @@
-"""What to say of a word that is not among those allowed; importable without torch, unlike robots.registry, which has
-the same for simulators."""
+"""The error that users are told in one line, and what to say of a word that is not allowed; imports nothing of ours."""
 
 from __future__ import annotations
 
@@ -7,18 +6,27 @@ import difflib
 from collections.abc import Sequence
 
 
+class HgrpoError(ValueError):
+    """Raised for what a user can mend; the message is one line.
+
+    It says what was given, what is allowed and, for a word, the nearest match. The command line prints it without a
+    traceback; any other exception is a bug and keeps its own.
+    """
+
+
 def nearest(given: str, allowed: Sequence[str]) -> str:
     """Second half of an error message: the closest allowed word, or all of them where none is close."""
-    close = _closest(given, allowed)
+    close = closest(given, allowed)
     return f"did you mean {close!r}?" if close else f"allowed: {', '.join(allowed)}"
 
 
 def unknown(what: str, given: object, allowed: Sequence[str], listed: str = "") -> str:
     """A whole error message: the closest allowed word if one is close, and all of them, or what is `listed` instead."""
-    close = _closest(str(given), allowed)
+    close = closest(str(given), allowed)
     hint = f"did you mean {close!r}? " if close else ""
     return f"unknown {what} {given!r}; {hint}allowed: {listed or ', '.join(allowed)}"
 
 
-def _closest(given: str, allowed: Sequence[str]) -> str | None:
+def closest(given: str, allowed: Sequence[str]) -> str | None:
+    """The allowed word that is most like the given one; None where none is like it."""
     return next(iter(difflib.get_close_matches(given, allowed, n=1)), None)

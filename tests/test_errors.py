@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hgrpo_control.spelling import nearest, unknown
+from hgrpo_errors import nearest, unknown
 
 ALLOWED = ("balance", "valance", "hover")
 
