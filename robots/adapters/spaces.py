@@ -41,7 +41,9 @@ class FlatSpaces:
 
     def action_of(self, vector: np.ndarray) -> np.ndarray:
         """The action of a vector (A,), clipped to the bounds, in the space's shape and dtype."""
-        return np.clip(vector, self.low, self.high).reshape(self.action.shape).astype(self.action.dtype)
+        near = np.clip(vector, self.low, self.high).reshape(self.action.shape).astype(self.action.dtype)
+        # a bound of float64 such as 0.1 has no float32: its nearest may lie outside, as may what was rounded to float16
+        return np.clip(near, self.action.low, self.action.high)
 
     @property
     def neutral(self) -> tuple[float, ...]:
@@ -64,10 +66,12 @@ def read_spaces(env: gymnasium.Env[Any, Any], name: str, action_bound: float | N
     if not isinstance(action, spaces.Box) or not np.issubdtype(action.dtype, np.floating) or not action.low.size:
         raise EnvironmentRefusedError(f"{name} acts by {_kind(action)}; allowed: a Box of real numbers")
     low, high = action.low.astype(np.float64).reshape(-1), action.high.astype(np.float64).reshape(-1)
+    # the largest number of a dtype is how some environments write infinity
+    largest = min(float(np.finfo(action.dtype).max), float(np.finfo(np.float32).max))
     if action_bound is not None:
-        low = np.where(np.isfinite(low), low, -action_bound)
-        high = np.where(np.isfinite(high), high, action_bound)
-    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+        low = np.where(np.abs(low) < largest, low, -action_bound)
+        high = np.where(np.abs(high) < largest, high, action_bound)
+    if not ((np.abs(low) < largest).all() and (np.abs(high) < largest).all()):
         raise EnvironmentRefusedError(
             f"{name} leaves its actions unbounded ({_kind(action)}); bound them with --task-options action_bound=1"
         )
