@@ -16,7 +16,8 @@ from policies.actor_critic import ActorCritic
 from policies.normalizer import CLIP
 from policies.spec import Entry, PolicySpec
 from sim2real.exportable import ExportError, array, checkpoint_hash
-from sim2real.metadata import TOLERANCE, GoldenPairs, action_type, bounds_within, producer_version
+from sim2real.metadata import GoldenPairs, action_type, bounds_within, producer_version
+from sim2real.rounding import tolerance
 
 TANH_ERROR = 3e-7
 """Largest |error| of the own approximation of tanh in single precision, rounding and -ffast-math included."""
@@ -79,7 +80,7 @@ def source(policy: ActorCritic, name: str, golden: GoldenPairs, tanh: str) -> st
         "LAST": last,
         "CLIP": literal(CLIP),
         "SAFE_ACTION": _numbers(np.array(spec.safe_action)),
-        "TOLERANCE": literal(2.0 * TOLERANCE),  # of half the range
+        "TOLERANCE": literal(2.0 * float(tolerance(policy, golden.observation).max())),  # of half the range
     }
     return fill("policy.c.in", _names(name, spec, golden) | values)
 

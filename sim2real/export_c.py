@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from hgrpo_errors import HgrpoError
 from policies.actor_critic import ActorCritic
 from policies.normalizer import CLIP
-from policies.spec import PolicySpec
 from sim2real.c_footprint import Footprint, footprints
 from sim2real.c_policy import CompilerError, CPolicy, compile_library
 from sim2real.c_source import header, require_identifier, source
@@ -29,6 +28,7 @@ from sim2real.exportable import (
     refuse_overflow,
 )
 from sim2real.metadata import GoldenPairs, disagreement
+from sim2real.rounding import tolerance
 
 TANH = ("libm", "approximate")
 _FURTHEST = 1e18  # what the generated code clips raw observations to
@@ -73,7 +73,7 @@ def export_c(policy: ActorCritic, path: Path, checks: int = 1000, tanh: str = "l
         made = {ending: Path(folder) / f"{path.name}{ending}" for ending in texts}
         for ending, text in texts.items():
             made[ending].write_text(text, encoding="utf-8")
-        difference = _verify(made[".c"], policy.spec, observation, action) if shutil.which("cc") else None
+        difference = _verify(made[".c"], policy, observation, action) if shutil.which("cc") else None
         sizes = footprints(made[".c"])
     targets = {ending: path.with_name(path.name + ending) for ending in texts}
     for ending, target in targets.items():
@@ -92,13 +92,13 @@ def _refuse_wide_normalizer(policy: ActorCritic) -> None:
         raise ExportError(f"observation entry {name!r} is clipped at {reach.max():.3g} only; C code ends at 1e18")
 
 
-def _verify(path: Path, spec: PolicySpec, observation: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+def _verify(path: Path, policy: ActorCritic, observation: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
     """Largest |difference| of the compiled source's actions from the expected ones (B, A)."""
     try:
         compile_library(path, path.with_suffix(".so"))
-        action = CPolicy(path.with_suffix(".so"), path.stem, spec)(observation)
+        action = CPolicy(path.with_suffix(".so"), path.stem, policy.spec)(observation)
     except CompilerError as error:
         raise ExportError(f"the exported source is not valid: {error}") from error
-    if problem := disagreement(spec, action, expected):
+    if problem := disagreement(policy.spec, action, expected, tolerance(policy, observation)):
         raise ExportError(f"the compiled source does not reproduce the policy: {problem}")
     return float(np.abs(action - expected).max())

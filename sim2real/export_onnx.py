@@ -39,6 +39,7 @@ from sim2real.onnx_policy import (
     open_session,
 )
 from sim2real.quantization import quantized
+from sim2real.rounding import tolerance
 
 # Opset 17 with IR version 8 is what ONNX 1.12 (2022) defined, so that runtimes of that year and all later ones read it.
 # Every operator used here had its present meaning for float32 by opset 14: a later opset would only shut readers out.
@@ -89,10 +90,12 @@ def export_onnx(
         raise HgrpoError(f"calibration has {len(observation)} observations; at least {max(GOLDEN_ROWS) + 1} are needed")
     expected = actions_of(policy, observation)
     model = _model(policy, precision, batch, observation)
-    result, difference = _verify(model, policy.spec, precision, batch, observation, expected)
+    allowed = np.maximum(ALLOWED[precision], tolerance(policy, observation))
+    result, difference = _verify(model, policy.spec, allowed, batch, observation, expected)
     rows = list(GOLDEN_ROWS)
     golden = GoldenPairs(observation[rows], (expected if precision == "float32" else result)[rows].astype(np.float64))
-    texts = metadata.write(policy.spec, precision, checkpoint_hash(policy), model.producer_version, golden)
+    rounding = float(tolerance(policy, golden.observation).max())
+    texts = metadata.write(policy.spec, precision, checkpoint_hash(policy), model.producer_version, golden, rounding)
     helper.set_model_props(model, texts)
     _write(path, model)
     return difference
@@ -133,7 +136,7 @@ def _model(policy: ActorCritic, precision: str, batch: int | None, calibration: 
 def _verify(
     model: onnx.ModelProto,
     spec: PolicySpec,
-    precision: str,
+    allowed: NDArray[np.float64],
     batch: int | None,
     observation: NDArray[np.float32],
     expected: NDArray[np.float32],
@@ -151,7 +154,7 @@ def _verify(
     except _INVALID_FILE_ERRORS as error:
         raise ExportError(f"the exported file is not valid: {first_line(error)}") from error
     for result in results:
-        if problem := disagreement(spec, result, expected, ALLOWED[precision]):
+        if problem := disagreement(spec, result, expected, allowed):
             raise ExportError(f"onnxruntime does not reproduce the policy: {problem}")
     return results[0], float(max(np.abs(result - expected).max() for result in results))
 

@@ -77,9 +77,14 @@ def producer_version() -> str:
 
 
 def write(
-    spec: PolicySpec, precision: str, checkpoint_sha256: str, producer_version: str, golden: GoldenPairs
+    spec: PolicySpec,
+    precision: str,
+    checkpoint_sha256: str,
+    producer_version: str,
+    golden: GoldenPairs,
+    rounding: float = TOLERANCE,
 ) -> dict[str, str]:
-    """Every key with its text."""
+    """Every key with its text; `rounding` is the share of an action's range that golden pairs are allowed at least."""
     pairs = [{"observation": o, "action": a} for o, a in zip(golden.observation.tolist(), golden.action, strict=True)]
     for pair in pairs:
         pair["action"] = pair["action"].tolist()
@@ -93,7 +98,7 @@ def write(
         "checkpoint_sha256": checkpoint_sha256,
         "producer_version": producer_version,
         "golden_pairs": json.dumps(pairs),
-        "golden_tolerance": json.dumps(GOLDEN_TOLERANCE[precision]),
+        "golden_tolerance": json.dumps(max(GOLDEN_TOLERANCE[precision], rounding)),
     }
     assert tuple(texts) == KEYS
     return texts
@@ -142,13 +147,19 @@ def read_measured(metadata: dict[str, str]) -> dict[str, Any]:
 
 
 def disagreement(
-    spec: PolicySpec, action: NDArray[np.floating], expected: NDArray[np.floating], tolerance: float = TOLERANCE
+    spec: PolicySpec,
+    action: NDArray[np.floating],
+    expected: NDArray[np.floating],
+    tolerance: float | NDArray[np.float64] = TOLERANCE,
 ) -> str | None:
-    """Where actions (B, A) are furthest, for their range, from the expected ones; None if all are within the tolerance,
-    a share of it."""
-    allowed = tolerance * (np.array(spec.action_high) - np.array(spec.action_low))
-    largest = np.abs(action.astype(np.float64) - expected).max(axis=0)
-    if np.all(largest <= allowed):  # false for NaN
+    """Where actions (B, A) leave the expected ones by most; None if all are within the tolerance.
+
+    The tolerance is a share of each action's range: one number, or one for each action, (B, A).
+    """
+    allowed = np.broadcast_to(tolerance * (np.array(spec.action_high) - np.array(spec.action_low)), action.shape)
+    difference = np.abs(action.astype(np.float64) - expected)
+    if np.all(difference <= allowed):  # false for NaN
         return None
-    worst = int(np.argmax(largest / allowed))  # the first NaN, where there is one
-    return f"action {spec.action[worst].name!r} differs by {largest[worst]:.3g}, allowed {allowed[worst]:.3g}"
+    row, worst = np.unravel_index(np.argmax(difference / allowed), action.shape)  # the first NaN, where there is one
+    name = spec.action[int(worst)].name
+    return f"action {name!r} differs by {difference[row, worst]:.3g}, allowed {allowed[row, worst]:.3g}"
