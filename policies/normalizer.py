@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 CLIP = 10.0  # standard deviations
-_EPSILON = 1e-8
+_ROUNDING = torch.finfo(torch.float32).eps  # of the mean: observations come in single precision
+_SMALLEST = 1e-18  # below it nothing counts as varying: the reciprocal times 1e18 must stay a single-precision number
+_RAMP = 4.0  # roundings at which a deviation counts in full
 
 
 class ObservationNormalizer(nn.Module):
     """(x - mean) / std, clipped to +-10, with statistics over every observation given to `update`.
 
-    Before the first update it is the identity (but for the clip). An entry that has not varied yet is centred, not
-    scaled.
+    Before the first update it is the identity (but for the clip). An entry that has not varied by more than
+    single-precision rounding of its mean is centred, not scaled.
     """
 
     mean: Tensor
@@ -33,8 +37,15 @@ class ObservationNormalizer(nn.Module):
         return ((observation - shift) * scale).clamp(-CLIP, CLIP)
 
     def shift_and_scale(self) -> tuple[Tensor, Tensor]:
-        """Mean and reciprocal standard deviation (O,), in single precision."""
-        scale = torch.where(self.variance <= _EPSILON, 1.0, self.variance).rsqrt()
+        """Mean and reciprocal standard deviation (O,), in single precision.
+
+        Between one and four roundings the scale goes from 1 to the reciprocal without a jump: std^-w, w from 0 to 1.
+        """
+        rounding = (_ROUNDING * self.mean.abs()).clamp_min(_SMALLEST)
+        # one rounding stands in for an entry that varied by less: its weight is 0, and log 0 is avoided
+        std = self.variance.sqrt().maximum(rounding)
+        weight = ((std / rounding).log() / math.log(_RAMP)).clamp_max(1.0)
+        scale = torch.where(weight < 1.0, std.pow(-weight), self.variance.rsqrt())
         return self.mean.float(), scale.float()
 
     @torch.no_grad()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -71,6 +73,32 @@ def test_a_constant_entry_is_centred_and_not_blown_up() -> None:
     normalizer = fed(torch.full((100, 1), 0.1), torch.full((7, 1), 0.1))
     assert abs(normalizer(torch.tensor([[0.1]])).item()) < 1e-7
     assert normalizer(torch.tensor([[0.6]])).item() == pytest.approx(0.5, abs=1e-6)
+
+
+@pytest.mark.parametrize(("mean", "std"), [(0.0, 5e-5), (0.0, 1e-9), (47.4, 1e-4), (1e-5, 1e-9), (1e6, 10.0)])
+def test_an_entry_that_varies_on_a_small_scale_has_variance_1(mean: float, std: float) -> None:
+    x = (mean + std * observations(1000)[:, 1:2]).float()
+    assert fed(x)(x).std(correction=0).item() == pytest.approx(1.0, abs=0.01)
+
+
+def test_rounding_of_a_large_entry_is_not_taken_for_variation() -> None:
+    # 47.4 and its next neighbour deviate by half of 2^-18, 1.9e-6; one rounding is 47.4 x 2^-23 = 5.7e-6
+    x = torch.tensor([[47.4]])
+    assert fed(x, torch.nextafter(x, torch.tensor(48.0))).shift_and_scale()[1].item() == 1.0
+
+
+@pytest.mark.parametrize("mean", [0.0, 1e-6, 1.0, 47.4])
+def test_the_scale_has_no_jump_where_variation_begins_to_count(mean: float) -> None:
+    # one entry per deviation, each 1 % above the one before, from below every border to far above; over the ramp the
+    # scale goes from 1 to 1 / (4 x 1e-18) at the steepest: by exp(41 x 0.01 x 2 / ln 4) from one to the next, under 2
+    std = 1e-20 * 1.01 ** torch.arange(4700, dtype=torch.float64)
+    normalizer = ObservationNormalizer(len(std))
+    normalizer.mean.fill_(mean)
+    normalizer.variance.copy_(std.square())
+    scale = normalizer.shift_and_scale()[1].double()
+    assert scale[0].item() == 1.0
+    assert scale[-1].item() == pytest.approx(1.0 / std[-1].item(), rel=1e-6)
+    assert scale.log().diff().abs().max().item() < math.log(2.0)
 
 
 def test_extremes_are_clipped_at_ten_standard_deviations() -> None:
