@@ -7,6 +7,8 @@ enough for PPO. The time limit is taken off the environment and applied above th
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +25,7 @@ from robots.adapters.source import Environment, Source
 from robots.adapters.state import GymnasiumState, RowWriter
 from robots.simulator import Quantity, SimulatorSpec, Step
 
+_GOAL = 'info["is_success"]'
 _SHOWN = 4  # observation entries among the signals
 
 
@@ -109,6 +112,8 @@ class GymnasiumSimulator:
             if self._pool is None:
                 instance.restore(state.snapshot[row].numpy())
             outcome = instance.step(actions[row])
+            if instance.reports_success and not self.spec.goal:  # many say it only in the last step of an episode
+                self.spec = dataclasses.replace(self.spec, goal=_GOAL)
             if instance.diverged():
                 rows.keep(row, state)
                 rows.success[row], rows.diverged[row], rows.ended[row] = False, True, True
@@ -193,7 +198,7 @@ def _spec(instance: Instance, time_limit: int | None, options: AdapterOptions) -
         control_hz=_control_hz(instance, options),
         max_episode_steps=limit,
         neutral_action=spaces.neutral,
-        goal='info["is_success"]' if instance.reports_success else "",
+        goal=_GOAL if instance.reports_success else "",
         branching_obstacle=obstacle,
     )
 
@@ -201,13 +206,13 @@ def _spec(instance: Instance, time_limit: int | None, options: AdapterOptions) -
 def _control_hz(instance: Instance, options: AdapterOptions) -> float:
     if options.control_hz is not None:
         return float(options.control_hz)
+    dt = getattr(instance.env.unwrapped, "dt", None)
+    if isinstance(dt, (int, float, np.number)) and math.isfinite(float(dt)) and dt > 0:
+        return 1.0 / float(dt)
     stated = (instance.env.metadata or {}).get("render_fps")
     if stated:
         return float(stated)
-    dt = getattr(instance.env.unwrapped, "dt", None)
-    if dt:
-        return 1.0 / float(dt)
     raise EnvironmentRefusedError(
-        f"{instance.name} does not say how many control steps a second has (metadata['render_fps'] or dt); say it with "
+        f"{instance.name} does not say how many control steps a second has (dt or metadata['render_fps']); say it with "
         "--task-options control_hz=50"
     )

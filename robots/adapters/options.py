@@ -26,7 +26,7 @@ class AdapterOptions:
     max_episode_steps: int | None = None
     """Time limit [control steps]; None is the environment's own."""
     control_hz: float | None = None
-    """Control steps per second; None is metadata["render_fps"], or 1 / dt."""
+    """Control steps per second; None is 1 / dt of the environment, or metadata["render_fps"]."""
     truncation: str = "refuse"
     """What an environment's own truncation means: refuse (an error), terminate (the episode is over for good, nothing
     is bootstrapped) or ignore (the episode goes on)."""

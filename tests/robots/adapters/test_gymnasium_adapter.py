@@ -252,3 +252,35 @@ def test_a_row_in_which_mujoco_gives_up_ends_where_it_was() -> None:
 @pytest.mark.parametrize(("environment", "goal"), [(planted.Cart, 'info["is_success"]'), (planted.CountingCheetah, "")])
 def test_a_goal_is_what_the_environment_reports(environment: type, goal: str) -> None:
     assert GymnasiumSimulator(environment, **CART).spec.goal == goal
+
+
+@pytest.mark.parametrize("snapshots", ["auto", "none"])
+def test_success_said_in_the_last_step_alone_makes_a_goal(snapshots: str) -> None:
+    class Late(planted.SavedCart):
+        steps = 0
+
+        def reset(self, **given: object) -> object:  # type: ignore[override]
+            self.steps = 0
+            return super().reset(**given)[0], {}  # type: ignore[arg-type]
+
+        def get_snapshot(self) -> object:
+            return self.steps, super().get_snapshot()
+
+        def set_snapshot(self, snapshot: object) -> None:
+            self.steps, rest = snapshot  # type: ignore[misc]
+            super().set_snapshot(rest)
+
+        def step(self, action: np.ndarray) -> object:  # type: ignore[override]
+            observation, reward, _, truncated, _ = super().step(action)
+            self.steps += 1
+            done = self.steps == 20
+            return observation, reward, done, truncated, {"is_success": True} if done else {}
+
+    simulator = GymnasiumSimulator(Late, snapshots=snapshots, **CART)
+    state = simulator.reset(2, 0)
+    goals = []
+    for _ in range(20):
+        state = simulator.step(state, torch.zeros(2, 1)).state
+        goals.append(simulator.spec.goal)
+    assert goals == [""] * 19 + ['info["is_success"]']
+    assert simulator.success(state).all()
