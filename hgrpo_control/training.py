@@ -11,8 +11,9 @@ from typing import Any, Protocol
 import torch
 
 from hgrpo_control import algorithms, guidance, instruments, reference, rewards
-from hgrpo_control.config import GRPO, Config
+from hgrpo_control.config import GRPO, Config, ConfigError
 from hgrpo_control.curriculum import Curriculum, difficulty_of
+from hgrpo_control.curriculum_settings import SuccessSchedule
 from hgrpo_control.device import find_device
 from hgrpo_control.guidance import GuidanceStats
 from hgrpo_control.instruments import Instruments
@@ -49,6 +50,14 @@ class Trainer:
         self.config = config
         simulator = training_simulator(config)
         self.curriculum = Curriculum(config.curriculum, simulator)  # before any episode begins
+        fresh = isinstance(config.algorithm, GRPO) and config.algorithm.groups == "initial_states"
+        limit = simulator.spec.max_episode_steps
+        self.cuts_episodes = fresh and config.branch_steps < limit
+        if self.cuts_episodes and any(isinstance(s, SuccessSchedule) for s in self.curriculum.schedules.values()):
+            raise ConfigError(
+                f"groups initial_states with branch_steps {config.branch_steps} cuts episodes of {limit} steps, so no "
+                f"success rate is known for a curriculum; allowed: branch_steps of at least {limit}, or @steps"
+            )
         seeds = torch.randint(2**31, (4,), generator=torch.Generator().manual_seed(config.seed)).tolist()
         spec = policy_spec(simulator.spec, config.network, critic=not isinstance(config.algorithm, GRPO))
         generator = torch.Generator().manual_seed(seeds[0])
@@ -65,7 +74,7 @@ class Trainer:
             config.rollout_steps,
             seeds[1],
             split_noise=config.algorithm.sibling_noise == "split",
-            initial_states=isinstance(config.algorithm, GRPO) and config.algorithm.groups == "initial_states",
+            initial_states=fresh,
             proposals=None if self.guidance is None else self.guidance.proposals,
         )
         self.reward_transform = rewards.make(config.algorithm, config.num_envs, device)
@@ -96,6 +105,8 @@ class Trainer:
         """One iteration: rollout, update, statistics; raises NotFiniteError."""
         began = time.perf_counter()
         rollout, finished = self.sampler.collect()
+        if self.cuts_episodes:  # those that end before the cut are crashes, and speak for no others
+            finished = FinishedEpisodes(*(part[:0] for part in finished))
         sampled = time.perf_counter()
         rollout = rewards.apply(self.reward_transform, rollout, self.config.algorithm)
         batch = algorithms.batch(rollout, self.config.algorithm)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from stopping import assert_same, press_ctrl_c_in
 
 import policies
 from hgrpo_control.cli import main
-from hgrpo_control.config import GRPO, Learning
+from hgrpo_control.config import GRPO, Config, ConfigError, Learning
 from hgrpo_control.run_folder import RunFolder
+from hgrpo_control.training import Trainer
 
 LEARNING = Learning(learning_rate=0.15, update_epochs=3, num_minibatches=1, normalize_advantage=False)
 SCALES, BASELINES, CREDITS = ("group", "batch", "none"), ("mean", "leave_one_out"), ("outcome", "reward_to_go")
@@ -112,3 +114,22 @@ def test_settings_that_make_no_sense_are_one_line(
     assert told in err
     assert err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def cut_config(curriculum: dict[str, str], groups: Any = "initial_states") -> Config:
+    """Hover for 100 of 500 steps, long enough for a fresh policy to crash."""
+    grpo = GRPO(num_samples=2, groups=groups)
+    learning = Learning(update_epochs=1, num_minibatches=1)
+    return Config("quadrotor-hover", grpo, num_envs=8, rollout_steps=100, learning=learning, curriculum=curriculum)
+
+
+def test_crashes_in_cut_episodes_are_not_reported_as_all_episodes() -> None:
+    crashed, cut = (Trainer(cut_config({}, groups)).iterate() for groups in GROUPS)
+    assert math.isfinite(crashed.episode_return)
+    assert all(map(math.isnan, (cut.episode_return, cut.episode_length, cut.success_rate)))
+
+
+def test_a_curriculum_cannot_wait_for_the_success_of_cut_episodes() -> None:
+    with pytest.raises(ConfigError, match=r"branch_steps 100 cuts episodes of 500 steps.*allowed"):
+        Trainer(cut_config({"difficulty": "0.8:1@success:0.5:0.5"}))
+    assert Trainer(cut_config({"difficulty": "0.8:1@steps:0:500"})).cuts_episodes
