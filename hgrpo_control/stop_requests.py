@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish to stop that is granted between two iterations."""
+"""Ctrl-C, SIGTERM and SIGHUP as a wish to stop that is granted between two iterations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from types import FrameType
 
 @contextmanager
 def stop_requests() -> Iterator[threading.Event]:
-    """While active, the first Ctrl-C or SIGTERM sets the event, to be obeyed between iterations; the next interrupts.
+    """While active, the first signal to stop sets the event, obeyed between iterations; the next interrupts.
+
+    SIGHUP, a closed terminal, stays ignored where the process was started so (nohup).
 
     Signals reach the main thread only; elsewhere nothing is installed and the event stays unset.
     """
@@ -25,7 +27,10 @@ def stop_requests() -> Iterator[threading.Event]:
     if threading.current_thread() is not threading.main_thread():
         yield requested
         return
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    previous = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield requested
     finally:

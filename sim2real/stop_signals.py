@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM during a flight: a wish to stop at the next tick, so that no command is cut in two."""
+"""Ctrl-C, SIGTERM and SIGHUP during a flight: a wish to stop at the next tick, so that no command is cut in two."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from types import FrameType, TracebackType
 
 
 class StopSignals:
-    """While active, Ctrl-C and SIGTERM raise KeyboardInterrupt; after `defer` the first only makes `requested` true.
+    """While active, Ctrl-C, SIGTERM and SIGHUP raise KeyboardInterrupt; after `defer` the first only sets `requested`.
 
     What raised, and `ignore`, make them harmless from then on, so that stopping the vehicle is not interrupted.
+    SIGHUP, a closed terminal, stays ignored where the process was started so (nohup).
     Signals reach the main thread only; elsewhere nothing is installed.
     """
 
@@ -22,7 +23,10 @@ class StopSignals:
 
     def __enter__(self) -> StopSignals:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            numbers = [signal.SIGINT, signal.SIGTERM]
+            if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+                numbers.append(signal.SIGHUP)
+            for number in numbers:
                 self._previous[number] = signal.signal(number, self._handle)
         return self
 

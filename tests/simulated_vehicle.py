@@ -27,7 +27,7 @@ from pymavlink.dialects.v20 import common
 
 BEHIND = 0.02  # [s] that are made up for after a stall; on a machine too busy for more, the world runs slower
 OFFBOARD, LAND, LOITER, MANUAL = 6 << 16, 4 << 16 | 6 << 24, 4 << 16 | 3 << 24, 1 << 16
-ARDUPILOT = {4: OFFBOARD, 5: LOITER, 9: LAND, 0: MANUAL}  # what it calls GUIDED, LOITER, LAND, STABILIZE
+ARDUPILOT = {4: OFFBOARD, 17: LOITER, 9: LAND, 0: MANUAL}  # what it calls GUIDED, BRAKE, LAND, STABILIZE
 HOVER_THRUST = 0.42
 
 

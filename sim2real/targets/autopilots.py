@@ -25,6 +25,7 @@ class Autopilot(NamedTuple):
     """In which setpoints are obeyed."""
     land: Mode
     hold: Mode
+    """Stays in place without a pilot: ArduPilot's LOITER would follow the throttle stick."""
     mode_in_word: bool
     """Whether custom_mode holds main mode in byte 2 and sub mode in byte 3, as PX4 has it."""
 
@@ -37,7 +38,7 @@ class Autopilot(NamedTuple):
 
 
 PX4 = Autopilot("PX4", Mode("OFFBOARD", 6), Mode("AUTO.LAND", 4, 6), Mode("AUTO.LOITER", 4, 3), mode_in_word=True)
-ARDUPILOT = Autopilot("ArduPilot", Mode("GUIDED", 4), Mode("LAND", 9), Mode("LOITER", 5), mode_in_word=False)
+ARDUPILOT = Autopilot("ArduPilot", Mode("GUIDED", 4), Mode("LAND", 9), Mode("BRAKE", 17), mode_in_word=False)
 _KNOWN = {common.MAV_AUTOPILOT_PX4: PX4, common.MAV_AUTOPILOT_ARDUPILOTMEGA: ARDUPILOT}
 _ROTARY_WINGS = (
     common.MAV_TYPE_QUADROTOR,
@@ -45,6 +46,9 @@ _ROTARY_WINGS = (
     common.MAV_TYPE_OCTOROTOR,
     common.MAV_TYPE_TRICOPTER,
     common.MAV_TYPE_COAXIAL,
+    common.MAV_TYPE_DODECAROTOR,
+    common.MAV_TYPE_DECAROTOR,
+    common.MAV_TYPE_GENERIC_MULTIROTOR,
 )
 
 

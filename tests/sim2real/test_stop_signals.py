@@ -10,11 +10,12 @@ from loop_stand_ins import ScriptedPolicy, ScriptedTarget
 
 from sim2real.clock import SteppedClock
 from sim2real.runtime import LoopOptions, fly
+from sim2real.stop_signals import StopSignals
 
 OPTIONS = LoopOptions()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_stops_at_the_next_tick(number: int) -> None:
     before = signal.getsignal(number)
     clock = SteppedClock()
@@ -25,6 +26,17 @@ def test_a_signal_stops_at_the_next_tick(number: int) -> None:
     assert flight.reason == "a signal asked for it"
     assert len(target.applied) == 3  # the tick in which it came was finished
     assert signal.getsignal(number) is before
+
+
+def test_a_closed_terminal_is_ignored_where_it_was_before() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopSignals() as signals:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not signals.requested
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_second_signal_does_not_wait_for_the_tick() -> None:

@@ -23,15 +23,17 @@ def test_px4_has_its_modes_in_the_upper_bytes() -> None:
 
 
 def test_ardupilot_has_plain_numbers() -> None:
-    # of ArduCopter: GUIDED 4, LOITER 5, LAND 9
+    # of ArduCopter: GUIDED 4, LOITER 5, LAND 9, BRAKE 17
     assert [ARDUPILOT.is_in(ARDUPILOT.commanded, number) for number in (4, 5, 9)] == [True, False, False]
-    assert ARDUPILOT.is_in(ARDUPILOT.hold, 5)
+    assert [ARDUPILOT.is_in(ARDUPILOT.hold, number) for number in (5, 17)] == [False, True]
     assert ARDUPILOT.is_in(ARDUPILOT.land, 9)
 
 
 def test_who_is_behind_a_heartbeat() -> None:
     assert autopilot_of(SimpleNamespace(autopilot=12, type=2)) is PX4
     assert autopilot_of(SimpleNamespace(autopilot=3, type=13)) is ARDUPILOT
+    for multirotor in (29, 35, 43):  # 12 rotors, 10 rotors, any number
+        assert autopilot_of(SimpleNamespace(autopilot=3, type=multirotor)) is ARDUPILOT
     with pytest.raises(TargetError, match=r"autopilot is number 9; known: PX4 \(12\), ArduPilot \(3\)"):
         autopilot_of(SimpleNamespace(autopilot=9, type=2))
     with pytest.raises(TargetError, match="the vehicle is of type 1; this target flies multicopters"):
