@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import reprlib
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -29,7 +30,8 @@ class PolicySpec:
 
     `safe_action` is what to send when the policy has nothing valid to say. `critic` is false for policies trained
     without V. Raises ValueError without an observation or an action, where sizes disagree, a range is empty or not
-    finite, the safe action lies outside the bounds, the rate is not positive or the activation is unknown.
+    finite, the safe action lies outside the bounds, the rate is not positive or the activation is unknown. Names,
+    units, frames, the task and the robot are printable text without backslashes: they become source code and tables.
     """
 
     task: str
@@ -47,6 +49,7 @@ class PolicySpec:
     privileged: tuple[Entry, ...] = ()
 
     def __post_init__(self) -> None:
+        self._require_texts()
         for name in ("observation", "action"):
             if not getattr(self, name):
                 raise HgrpoError(f"{name} has no entries; expected one or more")
@@ -63,6 +66,14 @@ class PolicySpec:
             raise HgrpoError(f"control_hz must be above 0; given {self.control_hz}")
         if self.activation not in ACTIVATIONS:
             raise HgrpoError(f"unknown activation {self.activation!r}; allowed: {', '.join(ACTIVATIONS)}")
+
+    def _require_texts(self) -> None:
+        _require_text("task", self.task)
+        _require_text("robot", self.robot)
+        for name in ("observation", "action", "privileged"):
+            for index, entry in enumerate(getattr(self, name)):
+                for part, text in asdict(entry).items():
+                    _require_text(f"{part} of {name} entry {index}", text)
 
     @property
     def observation_size(self) -> int:
@@ -111,6 +122,11 @@ class PolicySpec:
             return cls(**fields)
         except (KeyError, TypeError) as error:
             raise HgrpoError(f"not a policy spec: {error}") from error
+
+
+def _require_text(what: str, text: object) -> None:
+    if not isinstance(text, str) or not text.isprintable() or "\\" in text:
+        raise HgrpoError(f"{what} is {reprlib.repr(text)}; allowed: printable text without backslashes")
 
 
 def past_action(age: int) -> str:

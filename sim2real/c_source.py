@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
@@ -15,6 +14,7 @@ from torch import nn
 from policies.actor_critic import ActorCritic
 from policies.normalizer import CLIP
 from policies.spec import Entry, PolicySpec
+from sim2real.c_text import comment, literal, string
 from sim2real.exportable import ExportError, array, checkpoint_hash
 from sim2real.metadata import GoldenPairs, action_type, bounds_within, producer_version
 from sim2real.rounding import tolerance
@@ -91,18 +91,6 @@ def fill(template: str, values: Mapping[str, str]) -> str:
     return re.sub(r"@([A-Z0-9_]+)@", lambda found: values[found[1]], text)
 
 
-def literal(value: float) -> str:
-    """A C constant of type float that is exactly this value, once rounded to single precision."""
-    digits = f"{float(np.float32(value)):.9g}"
-    return (digits if any(mark in digits for mark in ".e") else f"{digits}.0") + "f"
-
-
-def require_identifier(name: str) -> None:
-    """Raise ExportError unless a name can begin the names of C functions and files."""
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise ExportError(f"{name!r} cannot begin the name of a C function; allowed: small letters, digits and _")
-
-
 def _names(name: str, spec: PolicySpec, golden: GoldenPairs) -> dict[str, str]:
     count = len(golden.observation)
     return {
@@ -120,16 +108,16 @@ def _words(policy: ActorCritic) -> dict[str, str]:
     bounds = list(zip(spec.action_low, spec.action_high, spec.safe_action, strict=True))
     actions = [f"{low:g} to {high:g}, safe {safe:g}" for low, high, safe in bounds]
     return {
-        "DESCRIPTION": _in_comment(f"Policy of task {spec.task} for {spec.robot or 'a robot without a name'}."),
+        "DESCRIPTION": comment(f"Policy of task {spec.task} for {spec.robot or 'a robot without a name'}."),
         "OBSERVATION_TABLE": _table(spec.observation),
         "ACTION_TABLE": _table(spec.action, actions),
         "SHA256": checkpoint_hash(policy),
         "VERSION": producer_version(),
         "HISTORY": str(spec.action_history),
         "CONTROL_HZ": literal(spec.control_hz),
-        "TASK": json.dumps(spec.task),
-        "ROBOT": json.dumps(spec.robot),
-        "ACTION_TYPE": json.dumps(action_type(spec)),
+        "TASK": string(spec.task),
+        "ROBOT": string(spec.robot),
+        "ACTION_TYPE": string(action_type(spec)),
     }
 
 
@@ -142,11 +130,7 @@ def _table(entries: tuple[Entry, ...], remarks: Iterable[str] | None = None) -> 
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-    return "\n".join(f" *   {_in_comment(line)}".rstrip() for line in lines)
-
-
-def _in_comment(text: str) -> str:
-    return text.replace("*/", "* /").replace("/*", "/ *")
+    return "\n".join(f" *   {comment(line)}".rstrip() for line in lines)
 
 
 def _arithmetic(spec: PolicySpec, tanh: str) -> tuple[str, str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sim2real.c_source import literal
+from sim2real.c_text import literal
 from sim2real.exportable import ExportError
 
 _SIGNATURE = """static void send(control_t *control, const setpoint_t *setpoint, const sensorData_t *sensors,

@@ -16,7 +16,8 @@ from policies.actor_critic import ActorCritic
 from policies.normalizer import CLIP
 from sim2real.c_footprint import Footprint, footprints
 from sim2real.c_policy import CompilerError, CPolicy, compile_library
-from sim2real.c_source import header, require_identifier, source
+from sim2real.c_source import header, source
+from sim2real.c_text import require_identifier
 from sim2real.exportable import (
     FEWEST_CHECKS,
     GOLDEN_ROWS,

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from policies.actor_critic import ActorCritic
 from policies.spec import PolicySpec, past_action
 from sim2real.c_source import fill
+from sim2real.c_text import comment
 from sim2real.crazyflie_commands import INNER_LOOPS, SENT, Airframe, sending
 from sim2real.export_c import CExport, export_c
 from sim2real.exportable import ExportError
@@ -85,8 +86,8 @@ def _values(spec: PolicySpec, airframe: Airframe) -> dict[str, str]:
     return {
         "NAME": NAME,
         "MACRO": NAME.upper(),
-        "TASK": spec.task,
-        "ROBOT": spec.robot,
+        "TASK": comment(spec.task),
+        "ROBOT": comment(spec.robot).replace("`", "'"),
         "HZ": f"{spec.control_hz:g}",
         "PERIOD": f"{1000.0 / spec.control_hz:g}",
         "INNER_LOOP": INNER_LOOPS[kind],
@@ -113,4 +114,4 @@ def _mapping(spec: PolicySpec, said: list[str], sent: str) -> str:
     rows = [("entry", "unit", "frame", "on the Crazyflie"), ("---", "---", "---", "---")]
     rows += [(e.name, e.unit, e.frame, words) for e, words in zip(spec.observation, said, strict=True)]
     rows += [(f"action {e.name}", e.unit, e.frame, sent) for e in spec.action]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return "\n".join(f"| {' | '.join(comment(cell).replace('|', '/') for cell in row)} |" for row in rows)

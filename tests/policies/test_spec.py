@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from hgrpo_errors import HgrpoError
 from policies.spec import ACTIVATIONS, SCHEMA_VERSION, Entry, PolicySpec
 
 
@@ -84,6 +85,40 @@ def test_sizes_follow_from_the_entries() -> None:
 def test_a_policy_sees_and_does_something(name: str) -> None:
     with pytest.raises(ValueError, match=f"^{name} has no entries; expected one or more$"):
         spec(**{name: (), "action_low": (), "action_high": (), "safe_action": ()} if name == "action" else {name: ()})
+
+
+TEXTS = {  # what says it, and a spec that has it
+    "task": lambda text: {"task": text},
+    "robot": lambda text: {"robot": text},
+    "name of observation entry 1": lambda text: {"observation": (Entry("a"), Entry(text))},
+    "unit of action entry 0": lambda text: {"action": (Entry("shoulder", text), Entry("elbow"))},
+    "frame of privileged entry 0": lambda text: {"privileged": (Entry("mass", "kg", text),)},
+}
+
+
+@pytest.mark.parametrize("where", TEXTS)
+@pytest.mark.parametrize(
+    "text", ["a\nb", "a\\b", "\x1b[2J", "\x00", "\u202e", "\u2028", "\ud800", 3, None, b"a", ["a"]]
+)
+def test_what_could_become_something_else_than_a_name_is_refused(where: str, text: Any) -> None:
+    with pytest.raises(HgrpoError) as raised:
+        spec(**TEXTS[where](text))
+    assert str(raised.value) == f"{where} is {text!r}; allowed: printable text without backslashes"
+
+
+def test_a_refused_text_is_shown_in_one_short_line() -> None:
+    with pytest.raises(HgrpoError) as raised:
+        PolicySpec.from_json(spec().to_json().replace('"arm"', json.dumps("arm\n" * 1000)))
+    assert len(str(raised.value)) < 120
+    assert len(str(raised.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("where", TEXTS)
+@pytest.mark.parametrize(
+    "text", ["", "m/s^2", "°/s", "µ-tesla", "gymnasium/my_module:make", "N m", 'a "b" <c> */ ?', "高度", "x[0, 1]"]
+)
+def test_printable_text_is_taken(where: str, text: str) -> None:
+    assert PolicySpec.from_json(spec(**TEXTS[where](text)).to_json()) == spec(**TEXTS[where](text))
 
 
 @pytest.mark.parametrize("name", ["action_low", "action_high", "safe_action"])

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from policies.actor_critic import ActorCritic
 from sim2real.c_footprint import footprint
 from sim2real.c_policy import CompilerError, CPolicy, compile_library
-from sim2real.c_source import TANH_ERROR, literal
+from sim2real.c_source import TANH_ERROR
 from sim2real.export_c import export_c
 from sim2real.export_onnx import export_onnx
 from sim2real.exportable import ExportError
@@ -160,16 +160,6 @@ def test_header_has_what_a_caller_needs(policy: ActorCritic, tmp_path: Path) -> 
         "int hover_2_self_test(void);",
     ):
         assert piece in text
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    # 0.1 in single precision is 0.100000001490116...; nine digits tell all floats apart
-    [(1.0, "1.0f"), (0.1, "0.100000001f"), (-3.4e38, "-3.39999995e+38f"), (1e-45, "1.40129846e-45f"), (0.0, "0.0f")],
-)
-def test_literals_are_exact(value: float, text: str) -> None:
-    assert literal(value) == text
-    assert np.float32(float(text[:-1])) == np.float32(value)
 
 
 class Offset(ActorCritic):

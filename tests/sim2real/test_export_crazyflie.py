@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -190,6 +191,17 @@ def test_the_app_is_complete_and_says_what_it_reads(tmp_path: Path) -> None:
     assert not [path for path in (tmp_path / "app").rglob("*") if path.is_file() and "@" in path.read_text()]
     with pytest.raises(ExportError, match="app exists already"):
         export_crazyflie(hover_controller(flight()), tmp_path / "app", AIRFRAME)
+
+
+def test_hostile_names_stay_within_comments_and_cells(tmp_path: Path) -> None:
+    policy = hover_controller(flight())
+    policy.spec = replace(policy.spec, task="t */ int leaked; /* ??/", robot="r` | */")
+    policy.spec = replace(policy.spec, action=tuple(replace(e, frame="a | b") for e in policy.spec.action))
+    controller = Controller(policy, tmp_path)
+    assert not hasattr(controller.library, "leaked")
+    readme = (tmp_path / "app/README.md").read_text()
+    assert "trained for `r' | * /` and" in readme
+    assert "| action motor_1 | 1 | a / b | normalised force" in readme
 
 
 @pytest.mark.parametrize(
