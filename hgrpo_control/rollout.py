@@ -73,6 +73,10 @@ class NotFiniteError(HgrpoError):
     """Raised when a simulator or a loss produced NaN or infinity; the message says which."""
 
 
+class RolloutFailedError(HgrpoError):
+    """Raised when a simulator fails in a rollout, as an environment does that raises; the run can go on from before."""
+
+
 class RolloutRecorder:
     """Collects a rollout step by step and evaluates the critic on all of it at once."""
 

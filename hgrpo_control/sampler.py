@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from hgrpo_control.proposals import GuidedProposals, guided_count
-from hgrpo_control.rollout import FinishedEpisodes, Rollout, RolloutRecorder
+from hgrpo_control.rollout import FinishedEpisodes, NotFiniteError, Rollout, RolloutFailedError, RolloutRecorder
 from hgrpo_errors import HgrpoError
 from policies.actor_critic import ActorCritic
 from policies.gaussian import standard_log_density
@@ -65,7 +65,23 @@ class Sampler:
 
     @torch.no_grad()
     def collect(self) -> tuple[Rollout, FinishedEpisodes]:
-        """Run T steps; raises NotFiniteError if an observation, an action or a reward is not finite."""
+        """Run T steps; raises NotFiniteError if an observation, an action or a reward is not finite.
+
+        Raises RolloutFailedError where the simulator fails; the sampler then stands where the rollout began.
+        """
+        roots, observation, saved = self.roots, self.root_observation, self.state_dict()
+        try:
+            return self._collect()
+        except NotFiniteError:
+            raise
+        except HgrpoError as error:
+            self.roots, self.root_observation = roots, observation
+            self.running_return.copy_(saved["running_return"])
+            for name, generator in self.generators.items():
+                generator.set_state(saved["generators"][name])
+            raise RolloutFailedError(str(error)) from error
+
+    def _collect(self) -> tuple[Rollout, FinishedEpisodes]:
         spec = self.simulator.spec
         recorder = RolloutRecorder(
             self.rollout_steps,

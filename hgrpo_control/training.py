@@ -18,9 +18,10 @@ from hgrpo_control.device import find_device
 from hgrpo_control.guidance import GuidanceStats
 from hgrpo_control.instruments import Instruments
 from hgrpo_control.learner import Learner, LearnerStats
-from hgrpo_control.rollout import FinishedEpisodes, NotFiniteError, Rollout
+from hgrpo_control.rollout import FinishedEpisodes, NotFiniteError, Rollout, RolloutFailedError
 from hgrpo_control.run_folder import Metrics, RunFolder, RunFolderError
 from hgrpo_control.sampler import Sampler
+from hgrpo_control.saved_state import fits
 from hgrpo_control.simulation import policy_spec, training_simulator
 from hgrpo_control.stop_requests import stop_requests
 from hgrpo_errors import HgrpoError
@@ -226,7 +227,7 @@ def restore_trainer(folder: RunFolder) -> Trainer:
     policy, saved = checkpoint.restore(folder.checkpoint)
     complete = "sampler" in saved and (saved.get("reference") is None) == (config.learning.reference is None)
     trainer = Trainer(config, saved.get("reference")) if complete else None
-    if trainer is None or not _fits(trainer, saved):
+    if trainer is None or not fits(trainer, saved):
         raise checkpoint.CheckpointError(
             f"{folder.checkpoint} does not hold the training state that config.json asks for"
         )
@@ -245,7 +246,7 @@ def run(trainer: Trainer, folder: RunFolder | None, reporters: tuple[Reporter, .
     """Iterate to the end; save regularly, at the end, and when asked to stop.
 
     The first Ctrl-C or SIGTERM finishes the iteration, saves and raises KeyboardInterrupt. Raises
-    TrainingDivergedError.
+    TrainingDivergedError, and RolloutFailedError where the simulator fails; what was learned before is saved.
     """
     if folder is not None:
         folder.drop_metrics_after(trainer.iteration)
@@ -261,6 +262,10 @@ def run(trainer: Trainer, folder: RunFolder | None, reporters: tuple[Reporter, .
                 metrics = trainer.iterate()
             except NotFiniteError as error:
                 raise TrainingDivergedError(_diverged(trainer, folder, error)) from error
+            except RolloutFailedError as error:
+                save()
+                hint = "" if folder is None else f"; saved, to go on: hgrpo train --resume {folder.path}"
+                raise RolloutFailedError(f"stopped in iteration {trainer.iteration + 1}: {error}{hint}") from error
             if folder is not None:
                 folder.append_metrics(metrics)
             for reporter in reporters:
@@ -271,27 +276,6 @@ def run(trainer: Trainer, folder: RunFolder | None, reporters: tuple[Reporter, .
             if stopping and not trainer.finished:
                 raise KeyboardInterrupt
     return trainer.policy
-
-
-def _fits(trainer: Trainer, saved: dict[str, Any]) -> bool:
-    """Whether a saved state has the parts and the sizes that the trainer's settings ask for; those of a generator
-    differ between a CPU and a GPU."""
-    ours, theirs = trainer.sampler.state_dict(), saved["sampler"]
-    if _layout(theirs["roots"]) != _layout(ours["roots"]):
-        return False
-    if _layout(list(theirs["generators"].values())) != _layout(list(ours["generators"].values())):
-        return False
-    if ("guidance" in saved) != (trainer.guidance is not None):
-        return False
-    if saved.get("curriculum", {}).get("progress", {}).keys() != trainer.config.curriculum.keys():
-        return False
-    parts = ((trainer.learner, saved["learner"]), (trainer.reward_transform, saved.get("reward_transform", {})))
-    return all(part.state_dict().keys() == state.keys() for part, state in parts)
-
-
-def _layout(roots: Any) -> Any:
-    """Shapes of the tensors in a state that a sampler saved, nested as they are."""
-    return [_layout(part) for part in roots] if isinstance(roots, list) else roots.shape
 
 
 def _diverged(trainer: Trainer, folder: RunFolder | None, error: NotFiniteError) -> str:

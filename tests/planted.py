@@ -94,6 +94,17 @@ class EndCounter(RewardCounter):
         return observation, 0.0, self.hidden > 30, False, info
 
 
+class LateFault(SavedCart):
+    """Returns no reward once the process has taken so many steps."""
+
+    sound_steps = [10**9]  # noqa: RUF012  (shared by all instances on purpose)
+
+    def step(self, action: np.ndarray) -> Any:
+        self.sound_steps[0] -= 1
+        observation, reward, *rest = super().step(action)
+        return observation, None if self.sound_steps[0] < 0 else reward, *rest
+
+
 class Deaf(SavedCart):
     """Ignores seeds, and leaves the space it declares."""
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from robots.adapters.comparison import differences
-from robots.adapters.instance import Outcome
+from robots.adapters.returns import Outcome
 from robots.adapters.subject import Subject
 
 _EPISODES = 10  # at least so many begin on the way to all states

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from robots.adapters.instance import Outcome
+from robots.adapters.returns import Outcome
 
 
 def differences(a: Outcome, b: Outcome) -> dict[str, float]:

@@ -16,10 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robots.adapters.instance import EnvironmentFailedError, Instance, Outcome
+from robots.adapters.instance import Instance
 from robots.adapters.options import AdapterOptions, EnvironmentRefusedError, split_options
 from robots.adapters.picture import Painter
 from robots.adapters.pool import Pool
+from robots.adapters.returns import EnvironmentFailedError, Outcome
 from robots.adapters.snapshots import PROTOCOL
 from robots.adapters.source import Environment, Source
 from robots.adapters.state import GymnasiumState, RowWriter

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, NamedTuple
 
 import mujoco
 import numpy as np
 from gymnasium.envs.mujoco import MujocoEnv
 
-from hgrpo_errors import HgrpoError
 from robots.adapters.options import AdapterOptions, EnvironmentRefusedError
+from robots.adapters.returns import EnvironmentFailedError, Outcome, read_reset, read_step
 from robots.adapters.snapshots import NoSnapshotError, SnapshotError, Snapshots
 from robots.adapters.source import Environment, one_line
 from robots.adapters.spaces import FlatSpaces, read_spaces
@@ -19,21 +18,6 @@ _HEADER = 8  # bytes that hold the length of the pickled part
 _TRIAL_STEPS = 8
 _GAVE_UP = [int(getattr(mujoco.mjtWarning, f"mjWARN_{name}")) for name in ("BADQPOS", "BADQVEL", "BADQACC")]
 _GRAIN = 1024  # room for the pickled part is a multiple of it
-
-
-class EnvironmentFailedError(HgrpoError):
-    """Raised where an environment raises in reset or step, or truncates against the options; one line."""
-
-
-class Outcome(NamedTuple):
-    """What a reset or a step came to, in double precision."""
-
-    observation: np.ndarray
-    """(O,) float64."""
-    reward: float
-    terminated: bool
-    truncated: bool
-    info: dict[str, Any]
 
 
 class Instance:
@@ -68,22 +52,24 @@ class Instance:
         return () if self._snapshots is None else self._snapshots.unsaved
 
     def reset(self, seed: int) -> Outcome:
-        """Begin an episode; raises EnvironmentFailedError for whatever the environment raises."""
+        """Begin an episode; raises EnvironmentFailedError for whatever the environment raises or returns wrongly."""
         try:
-            observation, info = self.env.reset(seed=seed)
+            answer = self.env.reset(seed=seed)
         except Exception as error:
             raise EnvironmentFailedError(f"{self.name} failed in reset(seed={seed}): {one_line(error)}") from error
-        self.reports_success |= "is_success" in info
-        return Outcome(self.spaces.flatten(observation), 0.0, False, False, info)
+        return self._noted(read_reset(self.name, self.spaces, answer))
 
     def step(self, action: np.ndarray) -> Outcome:
-        """One control step with an action (A,); raises EnvironmentFailedError for whatever the environment raises."""
+        """One control step with an action (A,); raises EnvironmentFailedError as `reset`."""
         try:
-            observation, reward, terminated, truncated, info = self.env.step(self.spaces.action_of(action))
+            answer = self.env.step(self.spaces.action_of(action))
         except Exception as error:
             raise EnvironmentFailedError(f"{self.name} failed in step: {one_line(error)}") from error
-        self.reports_success |= "is_success" in info
-        return Outcome(self.spaces.flatten(observation), float(reward), bool(terminated), bool(truncated), info)
+        return self._noted(read_step(self.name, self.spaces, answer))
+
+    def _noted(self, outcome: Outcome) -> Outcome:
+        self.reports_success |= "is_success" in outcome.info
+        return outcome
 
     def save(self, out: np.ndarray) -> None:
         """Write the whole state into `out` (K,) uint8; raises SnapshotError."""

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robots.adapters.instance import Instance, Outcome
+from robots.adapters.instance import Instance
+from robots.adapters.returns import Outcome
 
 
 class GymnasiumState(NamedTuple):

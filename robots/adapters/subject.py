@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 import robots
-from robots.adapters.instance import Instance, Outcome
+from robots.adapters.instance import Instance
 from robots.adapters.options import EnvironmentRefusedError, split_options
+from robots.adapters.returns import Outcome
 from robots.adapters.source import Source
 from robots.registry import families
 from robots.simulator import Simulator, map_state

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import planted
 import pytest
 import torch
+from stopping import assert_same
 
 import policies
 from hgrpo_control.cli import main
@@ -84,6 +86,25 @@ def test_a_resumed_run_without_snapshots_has_one_environment_per_row() -> None:
     sampler.load_state_dict(sampler.state_dict())  # of rows that have moved, what is left cannot come back
     assert not sampler.roots.elapsed.any()
     trainer.iterate()
+
+
+def test_a_fault_in_mid_training_is_one_line_and_the_run_goes_on_from_before_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [*TINY, "--total-steps", "512", "--task-options", "max_episode_steps=5", "--out"]
+    monkeypatch.setattr(planted.LateFault, "sound_steps", [10**9])
+    assert main(["train", "hybrid-grpo", "gymnasium/planted:LateFault", *words, "whole"]) == 0
+    # the trial of the constructor takes 16 steps, an iteration 8 x 4 x 2 = 64: this one ends in the third
+    monkeypatch.setattr(planted.LateFault, "sound_steps", [16 + 2 * 64 + 30])
+    capsys.readouterr()
+    assert main(["train", "hybrid-grpo", "gymnasium/planted:LateFault", *words, "broken"]) == 2
+    assert capsys.readouterr().err == (
+        "hgrpo: stopped in iteration 3: planted:LateFault returned from step reward = None; expected one number; "
+        "saved, to go on: hgrpo train --resume broken\n"
+    )
+    monkeypatch.setattr(planted.LateFault, "sound_steps", [10**9])
+    assert main(["train", "--resume", "broken"]) == 0
+    assert_same(Path("whole"), Path("broken"))
 
 
 @pytest.mark.parametrize("algorithm", ["hybrid-grpo", "grpo"])

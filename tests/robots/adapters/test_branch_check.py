@@ -8,8 +8,9 @@ import pytest
 
 from robots.adapters.branch_check import BranchReport, check
 from robots.adapters.comparison import differences
-from robots.adapters.instance import Instance, Outcome
+from robots.adapters.instance import Instance
 from robots.adapters.options import split_options
+from robots.adapters.returns import Outcome
 from robots.adapters.source import Source
 from robots.adapters.subject import InstanceSubject, subjects
 

@@ -11,10 +11,10 @@ from states import leaves, random_actions, same
 
 import robots
 from robots.adapters.gymnasium import GymnasiumSimulator
-from robots.adapters.instance import EnvironmentFailedError
 from robots.adapters.options import EnvironmentRefusedError
 from robots.adapters.picture import fitted
 from robots.adapters.pool import BranchingError
+from robots.adapters.returns import EnvironmentFailedError
 from robots.adapters.snapshots import SnapshotError
 from robots.registry import UnknownTaskError
 from robots.render import MissingGraphicsError, require_gl
