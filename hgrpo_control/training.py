@@ -245,7 +245,7 @@ def restore_trainer(folder: RunFolder) -> Trainer:
 def run(trainer: Trainer, folder: RunFolder | None, reporters: tuple[Reporter, ...] = ()) -> ActorCritic:
     """Iterate to the end; save regularly, at the end, and when asked to stop.
 
-    The first Ctrl-C or SIGTERM finishes the iteration, saves and raises KeyboardInterrupt. Raises
+    The first Ctrl-C, SIGTERM or SIGHUP finishes the iteration, saves and raises KeyboardInterrupt. Raises
     TrainingDivergedError, and RolloutFailedError where the simulator fails; what was learned before is saved.
     """
     if folder is not None:

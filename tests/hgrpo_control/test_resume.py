@@ -26,6 +26,7 @@ from hgrpo_control.training import Trainer, restore_trainer, resume, train
 
 ITERATIONS, ENVS, STEPS = 3, 16, 32
 CLOCKS = {"wall_seconds", "simulator_steps_per_second", "sampling_seconds", "learning_seconds"}
+ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
 EVERY_BRANCHING = [
     PPO(),
     GRPO(num_samples=2),
@@ -199,10 +200,10 @@ def test_wall_clock_time_goes_on_from_where_it_stopped(tmp_path: Path) -> None:
 
 
 def test_signal_handlers_are_put_back(tmp_path: Path) -> None:
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    before = [signal.getsignal(signal.Signals[name]) for name in ENDING]
     with pytest.raises(KeyboardInterrupt):
         train(tiny(PPO()), tmp_path / "run", (StopAt(1),))
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    assert [signal.getsignal(signal.Signals[name]) for name in ENDING] == before
 
 
 # Real processes, stopped from outside.
@@ -249,16 +250,15 @@ def train_and_stop(folder: Path, options: tuple[str, ...], awaited: str, *signal
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Stopped]:
-    """Three training processes side by side: SIGINT, SIGTERM, and SIGINT twice in one iteration."""
+    """Four training processes side by side: SIGINT, SIGTERM, SIGHUP, and SIGINT twice in one iteration."""
     root = tmp_path_factory.mktemp("runs")
     twice = (signal.SIGINT, signal.SIGINT)
     with ThreadPoolExecutor() as pool:
         ends = {
-            "SIGINT": pool.submit(train_and_stop, root / "SIGINT", LONG, "metrics.csv", signal.SIGINT),
-            "SIGTERM": pool.submit(train_and_stop, root / "SIGTERM", LONG, "metrics.csv", signal.SIGTERM),
-            # The first checkpoint is written right before the first iteration begins.
-            "twice": pool.submit(train_and_stop, root / "twice", SLOW, "checkpoint.pt", *twice),
+            name: pool.submit(train_and_stop, root / name, LONG, "metrics.csv", signal.Signals[name]) for name in ENDING
         }
+        # The first checkpoint is written right before the first iteration begins.
+        ends["twice"] = pool.submit(train_and_stop, root / "twice", SLOW, "checkpoint.pt", *twice)
         return {name: end.result() for name, end in ends.items()}
 
 
@@ -270,7 +270,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     return folder
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("name", ENDING)
 def test_a_stopped_process_saves_says_how_to_go_on_and_can(
     stopped: dict[str, Stopped], uninterrupted: RunFolder, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
