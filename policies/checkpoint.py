@@ -17,7 +17,8 @@ from policies.actor_critic import ActorCritic
 from policies.spec import PolicySpec
 
 CHECKPOINT_NAME = "checkpoint.pt"
-
+FORMAT = 2
+"""Of the files written here. Those of format 1 do not say so, and some normalised observations by another rule."""
 
 _LOADING_ERRORS = (
     RuntimeError,
@@ -43,7 +44,8 @@ def save(path: Path, policy: ActorCritic, training: dict[str, Any] | None = None
 
     Tensors are written as those of the CPU, wherever they lie, so that a run on a GPU is read on any machine.
     """
-    content = _on_cpu({"spec": policy.spec.to_json(), "policy": dict(policy.state_dict()), "training": training or {}})
+    parts = {"spec": policy.spec.to_json(), "policy": dict(policy.state_dict()), "training": training or {}}
+    content = _on_cpu({"format": FORMAT, **parts})
     temporary = path.with_name(path.name + ".partial")
     with temporary.open("wb") as file:
         torch.save(content, file)
@@ -66,7 +68,11 @@ def load(folder: str | Path) -> ActorCritic:
 
 
 def restore(folder: str | Path) -> tuple[ActorCritic, dict[str, Any]]:
-    """Policy and training state of a run folder or checkpoint file; raises CheckpointError."""
+    """Policy and training state of a run folder or checkpoint file; raises CheckpointError.
+
+    A file of format 1 is refused where a policy in it, its reference included, would see an observation scaled
+    otherwise than in training.
+    """
     path = Path(folder)
     if path.is_dir():
         path = path / CHECKPOINT_NAME
@@ -77,12 +83,42 @@ def restore(folder: str | Path) -> tuple[ActorCritic, dict[str, Any]]:
         content = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(content, dict):
             raise TypeError(f"it holds a {type(content).__name__}")
-        spec = PolicySpec.from_json(content["spec"])
-        policy = ActorCritic(spec, init_sigma=2.0 * spec.min_sigma)  # overwritten by the next line
-        policy.load_state_dict(content["policy"])
-        return policy, content["training"]
+        policy = _policy(content)
+        training, version = content["training"], int(content.get("format", 1))
+        reference = training.get("reference")
+        others = [] if reference is None or version > 1 else [_policy(reference)]
     except _LOADING_ERRORS as error:
         raise CheckpointError(f"{path} is damaged or not a checkpoint of this package: {_one_line(error)}") from error
+    if version > FORMAT:
+        raise CheckpointError(f"{path} has format {version}, of a later release; this one reads up to {FORMAT}")
+    if version == 1:
+        for each in (policy, *others):
+            _require_same_scale(path, each)
+    return policy, training
+
+
+def _policy(content: dict[str, Any]) -> ActorCritic:
+    spec = PolicySpec.from_json(content["spec"])
+    policy = ActorCritic(spec, init_sigma=2.0 * spec.min_sigma)  # overwritten by the next line
+    policy.load_state_dict(content["policy"])
+    return policy
+
+
+def _require_same_scale(path: Path, policy: ActorCritic) -> None:
+    """Raise CheckpointError for an entry of an older policy that would be scaled otherwise than in training."""
+    spec = policy.spec
+    parts = [(spec.observation, policy.normalizer)]
+    if policy.privileged_normalizer is not None:
+        parts.append((spec.privileged, policy.privileged_normalizer))
+    for entries, normalizer in parts:
+        now = normalizer.shift_and_scale()[1]
+        then = normalizer.scale_of_format_1()
+        for entry, before, after in zip(entries, then.tolist(), now.tolist(), strict=True):
+            if before != after:
+                raise CheckpointError(
+                    f"{path} is of an older release, which scaled the observation {entry.name!r} by {before:.3g} where "
+                    f"this one scales by {after:.3g}, so the policy would act otherwise; train it again"
+                )
 
 
 def _require_intact(path: Path) -> None:

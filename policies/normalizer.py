@@ -48,6 +48,10 @@ class ObservationNormalizer(nn.Module):
         scale = torch.where(weight < 1.0, std.pow(-weight), self.variance.rsqrt())
         return self.mean.float(), scale.float()
 
+    def scale_of_format_1(self) -> Tensor:
+        """(O,) what checkpoints of format 1 were trained with: 1 for a standard deviation of 1e-4 or less."""
+        return torch.where(self.variance <= 1e-8, 1.0, self.variance).rsqrt().float()
+
     @torch.no_grad()
     def update(self, observation: Tensor) -> None:
         """Take in observations (..., O) by the parallel-variance formula of Chan, Golub and LeVeque (1979)."""
