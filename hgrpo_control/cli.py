@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.metadata import version
 from typing import NamedTuple
 
+from hgrpo_control import standard_output
 from hgrpo_control.command_line import UsageError
 from hgrpo_errors import HgrpoError, nearest
 
@@ -19,6 +21,8 @@ class Command(NamedTuple):
     extra: str = "train"
     """What to install for it: pip install 'hgrpo-control[EXTRA]'."""
 
+
+OUTPUT_UNREAD = 128 + 13  # what a shell reports of a process that SIGPIPE ended
 
 COMMANDS: dict[str, Command] = {
     "tasks": Command("", "every task, its spaces and its simulator"),
@@ -38,17 +42,27 @@ COMMANDS: dict[str, Command] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status: 0, 1 for a check that failed, 2 for a user's mistake or a diverged
-    run, 130 when interrupted."""
+    """Run one command and return its exit status.
+
+    0; 1 for a check that failed; 2 for a user's mistake or a diverged run; 130 when interrupted; 141 where nobody reads
+    the output any more, as in `hgrpo tasks | head -n 1`.
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if not words or words[0] in ("-h", "--help"):
-        print(_overview())
-        return 0 if words else 2
     try:
+        if not words or words[0] in ("-h", "--help"):
+            print(_overview())
+            return 0 if words else 2
+        if words == ["--version"]:
+            print(f"hgrpo {version('hgrpo-control')}")
+            return 0
         if words[0] not in COMMANDS:
             raise UsageError(f"unknown command {words[0]!r}; {nearest(words[0], tuple(COMMANDS))}")
         command = import_module(f"hgrpo_control.commands.{words[0]}")
         return command.run(words[1:]) or 0
+    except BrokenPipeError as error:
+        if not standard_output.is_of_output(error):
+            raise
+        return OUTPUT_UNREAD
     except (HgrpoError, OSError) as error:
         print(f"hgrpo: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -61,8 +75,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def entry_point() -> None:
-    """What the installed `hgrpo` script calls."""
-    sys.exit(main())
+    """What the installed `hgrpo` script calls: `main`, and what is told of output that could not be written."""
+    try:
+        status = main()
+    except SystemExit as stopped:  # --help
+        status = stopped.code  # type: ignore[assignment]
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        status = OUTPUT_UNREAD
+        standard_output.give_up()
+    except OSError as error:
+        print(f"hgrpo: the output cannot be written: {error.strerror}", file=sys.stderr)
+        status = 2
+        standard_output.give_up()
+    sys.exit(status)
 
 
 def _overview() -> str:
@@ -73,6 +101,6 @@ def _overview() -> str:
             "",
             *lines,
             "",
-            "hgrpo COMMAND --help has the options of each.",
+            "hgrpo COMMAND --help has the options of each; hgrpo --version says which release this is.",
         )
     )
