@@ -20,7 +20,7 @@ from policies.actor_critic import ActorCritic
 from policies.checkpoint import load
 from policies.spec import PolicySpec
 from robots.quadrotor.parameters import GRAVITY, preset
-from robots.simulator import Simulator
+from robots.simulator import Simulator, closing
 from sim2real.crazyflie_commands import Airframe
 from sim2real.export_c import CExport, export_c
 from sim2real.export_crazyflie import export_crazyflie
@@ -70,10 +70,12 @@ def _onnx_files(policy: ActorCritic, folder: RunFolder, options: ExportOptions) 
         difference = export_onnx(policy, fixed, batch=1)
         yield f"onnx: {fixed} (takes one row; differs from torch by at most {difference:.1e} over 1,000 observations)"
     precisions = [name for name, wanted in (("float16", options.float16), ("int8", options.int8)) if wanted]
-    flown = _fly(policy, folder, options.episodes) if precisions else None
-    for precision in precisions:
-        assert flown is not None
-        yield _variant(policy, path.with_suffix(f".{precision}{path.suffix}"), precision, flown)
+    if not precisions:
+        return
+    with closing(make_simulator(folder.read_config())) as simulator:
+        flown = _fly(policy, simulator, options.episodes)
+        for precision in precisions:
+            yield _variant(policy, path.with_suffix(f".{precision}{path.suffix}"), precision, flown)
 
 
 def _variant(policy: ActorCritic, path: Path, precision: str, flown: Flown) -> str:
@@ -91,8 +93,7 @@ def _variant(policy: ActorCritic, path: Path, precision: str, flown: Flown) -> s
     )
 
 
-def _fly(policy: ActorCritic, folder: RunFolder, episodes: int) -> Flown:
-    simulator = make_simulator(folder.read_config())
+def _fly(policy: ActorCritic, simulator: Simulator, episodes: int) -> Flown:
     pilot = Noting(policy)
     evaluation, _ = evaluate(pilot, simulator, episodes, SEED)
     seen = np.concatenate(pilot.seen)

@@ -12,7 +12,7 @@ from robots.privileged import Privileged
 from robots.quadrotor.flight import QuadrotorFlight
 from robots.quadrotor.physics.catalogue import BUILT_IN
 from robots.registry import takes_device
-from robots.simulator import Quantity, Simulator, SimulatorSpec
+from robots.simulator import Quantity, Simulator, SimulatorSpec, close
 
 
 def make_simulator(config: Config, device: torch.device | None = None) -> Simulator:
@@ -34,6 +34,7 @@ def make_simulator(config: Config, device: torch.device | None = None) -> Simula
     except (ValueError, RuntimeError) as error:
         raise ConfigError(str(error)) from error
     if placed and isinstance(simulator, QuadrotorFlight) and simulator.physics is not None:
+        simulator.close()
         raise ConfigError(
             f"physics={simulator.options.physics} runs on the CPU alone, only {BUILT_IN} runs on a GPU; given device "
             f"{device}, allowed: cpu"
@@ -49,6 +50,7 @@ def training_simulator(config: Config) -> Simulator:
     """
     simulator = make_simulator(config, find_device(config.device))
     if config.algorithm.num_samples > 1 and simulator.spec.branching_obstacle:
+        close(simulator)
         raise ConfigError(
             f"{config.algorithm_name} branches {config.algorithm.num_samples} samples from every state, but "
             f"{simulator.spec.branching_obstacle}; without that it trains with ppo"
@@ -58,6 +60,7 @@ def training_simulator(config: Config) -> Simulator:
     try:
         return Privileged(simulator)
     except ValueError as error:
+        close(simulator)
         raise ConfigError(str(error)) from error
 
 

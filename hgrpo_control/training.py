@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,6 +28,9 @@ from hgrpo_control.stop_requests import stop_requests
 from hgrpo_errors import HgrpoError
 from policies import checkpoint
 from policies.actor_critic import ActorCritic
+from robots.simulator import Simulator, close, closed_on_error
+
+_UNFIT = "{} does not hold the training state that config.json asks for"
 
 
 class TrainingDivergedError(HgrpoError):
@@ -50,6 +54,10 @@ class Trainer:
     def __init__(self, config: Config, saved_reference: dict[str, Any] | None = None) -> None:
         self.config = config
         simulator = training_simulator(config)
+        with closed_on_error(simulator):
+            self._prepare(simulator, config, saved_reference)
+
+    def _prepare(self, simulator: Simulator, config: Config, saved_reference: dict[str, Any] | None) -> None:
         self.curriculum = Curriculum(config.curriculum, simulator)  # before any episode begins
         fresh = isinstance(config.algorithm, GRPO) and config.algorithm.groups == "initial_states"
         limit = simulator.spec.max_episode_steps
@@ -88,6 +96,10 @@ class Trainer:
         self.policy.update_normalizers(self.sampler.root_observation)
         self.iteration = self.executed_steps = self.simulator_steps = 0
         self.wall_seconds = 0.0
+
+    def close(self) -> None:
+        """Close the simulator; nothing can be iterated afterwards."""
+        close(self.sampler.simulator)
 
     @property
     def resume_note(self) -> str:
@@ -204,9 +216,9 @@ def train(config: Config, out: str | Path | None = None, reporters: tuple[Report
     Raises ConfigError for contradictory settings, RunFolderError if `out` exists, TrainingDivergedError if NaN turns
     up.
     """
-    trainer = Trainer(config)
-    folder = None if out is None else RunFolder.create(out, config)
-    return run(trainer, folder, reporters)
+    with closing(Trainer(config)) as trainer:
+        folder = None if out is None else RunFolder.create(out, config)
+        return run(trainer, folder, reporters)
 
 
 def resume(out: str | Path, reporters: tuple[Reporter, ...] = ()) -> ActorCritic:
@@ -215,10 +227,10 @@ def resume(out: str | Path, reporters: tuple[Reporter, ...] = ()) -> ActorCritic
     Raises RunFolderError if there is no run or it is finished, CheckpointError if its checkpoint cannot be used.
     """
     folder = RunFolder.open(out)
-    trainer = restore_trainer(folder)
-    if trainer.resume_note:
-        warnings.warn(trainer.resume_note, stacklevel=2)
-    return run(trainer, folder, reporters)
+    with closing(restore_trainer(folder)) as trainer:
+        if trainer.resume_note:
+            warnings.warn(trainer.resume_note, stacklevel=2)
+        return run(trainer, folder, reporters)
 
 
 def restore_trainer(folder: RunFolder) -> Trainer:
@@ -227,18 +239,19 @@ def restore_trainer(folder: RunFolder) -> Trainer:
     policy, saved = checkpoint.restore(folder.checkpoint)
     complete = "sampler" in saved and (saved.get("reference") is None) == (config.learning.reference is None)
     trainer = Trainer(config, saved.get("reference")) if complete else None
-    if trainer is None or not fits(trainer, saved):
-        raise checkpoint.CheckpointError(
-            f"{folder.checkpoint} does not hold the training state that config.json asks for"
-        )
-    if policy.spec != trainer.policy.spec:
-        raise checkpoint.CheckpointError(
-            f"{folder.checkpoint} holds a policy for {policy.spec.task!r} that does not fit config.json "
-            f"({trainer.config.task!r})"
-        )
-    trainer.load(policy, saved)
-    if trainer.finished:
-        raise RunFolderError(f"{folder.path} is finished: {trainer.simulator_steps:,} simulator steps taken")
+    if trainer is None:
+        raise checkpoint.CheckpointError(_UNFIT.format(folder.checkpoint))
+    with closed_on_error(trainer.sampler.simulator):
+        if not fits(trainer, saved):
+            raise checkpoint.CheckpointError(_UNFIT.format(folder.checkpoint))
+        if policy.spec != trainer.policy.spec:
+            raise checkpoint.CheckpointError(
+                f"{folder.checkpoint} holds a policy for {policy.spec.task!r} that does not fit config.json "
+                f"({trainer.config.task!r})"
+            )
+        trainer.load(policy, saved)
+        if trainer.finished:
+            raise RunFolderError(f"{folder.path} is finished: {trainer.simulator_steps:,} simulator steps taken")
     return trainer
 
 

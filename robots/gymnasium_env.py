@@ -14,7 +14,7 @@ from gymnasium.spaces import Box
 from gymnasium.wrappers import TimeLimit
 
 from hgrpo_errors import HgrpoError
-from robots.simulator import Simulator
+from robots.simulator import Simulator, close
 from robots.spaces import (
     RENDER_MODES,
     action_space,
@@ -57,7 +57,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 
     def __init__(self, task: str | Simulator, render_mode: str | None = None, **options: Any) -> None:
         check_render_mode(render_mode)
-        self.simulator = open_task(task, options)
+        self.simulator, self._made = open_task(task, options), isinstance(task, str)
         spec = self.simulator.spec
         self.metadata = metadata(spec)  # type: ignore[misc]
         self.render_mode = render_mode
@@ -104,6 +104,11 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         Raises robots.render.MissingGraphicsError where no picture can be drawn.
         """
         return None if self.render_mode is None else self.simulator.render(self.state, 0)
+
+    def close(self) -> None:
+        """Close the simulator, unless it was given as one."""
+        if self._made:
+            close(self.simulator)
 
     def get_snapshot(self) -> EnvSnapshot:
         """All that later steps and resets depend on; raises ResetNeeded before the first reset."""

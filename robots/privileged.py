@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hgrpo_errors import HgrpoError
-from robots.simulator import Adjustable, Simulator, Step, episode_metrics
+from robots.simulator import Adjustable, Simulator, Step, close, episode_metrics
 
 
 class Privileged:
@@ -70,6 +70,10 @@ class Privileged:
         if not isinstance(self.simulator, Adjustable):
             raise HgrpoError(f"{self.spec.name} has no settings to adjust; given {name!r}")
         self.simulator.adjust(name, value)
+
+    def close(self) -> None:
+        """Close the simulator."""
+        close(self.simulator)
 
     def diverged(self, state: Any) -> Tensor:
         """(B,) that of the simulator."""

@@ -6,7 +6,8 @@ restore it, pass the state again; to branch N action samples from it, `repeat(st
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
@@ -163,6 +164,32 @@ class Adjustable(Protocol):
 def episode_metrics(simulator: Simulator, state: Any) -> dict[str, Tensor]:
     """The figures of a simulator that is Measured; none of another."""
     return simulator.metrics(state) if isinstance(simulator, Measured) else {}
+
+
+def close(simulator: Simulator) -> None:
+    """End what a simulator runs or holds open, where it has a `close`; it cannot be stepped afterwards."""
+    end = getattr(simulator, "close", None)
+    if end is not None:
+        end()
+
+
+@contextmanager
+def closing(simulator: Simulator) -> Iterator[Simulator]:
+    """The simulator, which is closed at the end, at an error and at Ctrl-C."""
+    try:
+        yield simulator
+    finally:
+        close(simulator)
+
+
+@contextmanager
+def closed_on_error(simulator: Simulator) -> Iterator[Simulator]:
+    """The simulator, which stays open unless something goes wrong."""
+    try:
+        yield simulator
+    except BaseException:
+        close(simulator)
+        raise
 
 
 def map_state(function: Callable[..., Tensor], *states: State) -> State:

@@ -19,7 +19,7 @@ from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
 from hgrpo_errors import HgrpoError, nearest
-from robots.simulator import Simulator, first_array, replace
+from robots.simulator import Simulator, close, first_array, replace
 from robots.spaces import (
     RENDER_MODES,
     action_space,
@@ -64,7 +64,7 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         check_render_mode(render_mode)
         if num_envs < 1:
             raise HgrpoError(f"num_envs must be at least 1; given {num_envs}")
-        self.simulator = open_task(task, options)
+        self.simulator, self._made = open_task(task, options), isinstance(task, str)
         spec = self.simulator.spec
         self.num_envs, self.render_mode = num_envs, render_mode
         self.autoreset_mode = _read_mode(autoreset_mode)
@@ -149,6 +149,11 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._ended = terminated | truncated
         infos = self._restart_at_once(success) if self.autoreset_mode is AutoresetMode.SAME_STEP else None
         return self._observation.copy(), reward, terminated, truncated, infos or _successes(success, stepped)
+
+    def close_extras(self, **given: Any) -> None:
+        """Close the simulator, unless it was given as one."""
+        if self._made:
+            close(self.simulator)
 
     def render(self) -> tuple[np.ndarray, ...] | None:
         """One picture (height, width, 3) uint8 per row, or None without a render mode.

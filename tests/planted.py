@@ -94,6 +94,26 @@ class EndCounter(RewardCounter):
         return observation, 0.0, self.hidden > 30, False, info
 
 
+class OpenCart(SavedCart):
+    """Notes which of its instances have been closed; raises where it is told to."""
+
+    log: dict[int, int] = {}  # noqa: RUF012  (times that each instance was closed)
+    fails_at = 10**9
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        super().__init__(render_mode=render_mode)
+        self.number = len(self.log)
+        self.log[self.number] = 0
+
+    def step(self, action: np.ndarray) -> Any:
+        if self.count >= self.fails_at:
+            raise KeyboardInterrupt if self.fails_at == 2 else RuntimeError("broken")
+        return super().step(action)
+
+    def close(self) -> None:
+        self.log[self.number] += 1
+
+
 class LateFault(SavedCart):
     """Returns no reward once the process has taken so many steps."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -39,7 +40,8 @@ def run(words: list[str]) -> int:
     from robots.adapters.subject import subjects
 
     one, other = subjects(options.environment, dict(options.task_options))
-    report = branch_check(one, other, options.states, options.steps, options.seed)
+    with closing(one), closing(other):
+        report = branch_check(one, other, options.states, options.steps, options.seed)
     if report.differences:
         Console().print(difference_table(report))
     for line in (*(f"problem: {line}" for line in report.problems), *(f"note: {line}" for line in report.notes)):

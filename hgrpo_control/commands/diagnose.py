@@ -33,6 +33,7 @@ def run(words: list[str]) -> None:
     from hgrpo_control.run_folder import RunFolder
     from hgrpo_control.simulation import training_simulator
     from policies.checkpoint import restore
+    from robots.simulator import closing
 
     folder = RunFolder.open(options.folder)
     config = dataclasses.replace(folder.read_config(), device="cpu")  # where policies are loaded
@@ -44,8 +45,9 @@ def run(words: list[str]) -> None:
             f"{folder.path} has rewards transformed by those before them ({config.algorithm.reward_transform}), and "
             "has seen none yet; train it for an iteration first"
         )
-    with diagnose_report.StepsBar(f"diagnose {folder.path.resolve().name}") as bar:
-        diagnosis = measure(policy, training_simulator(config), config, options.settings, bar, transform)
+    title = f"diagnose {folder.path.resolve().name}"
+    with closing(training_simulator(config)) as simulator, diagnose_report.StepsBar(title) as bar:
+        diagnosis = measure(policy, simulator, config, options.settings, bar, transform)
     title = f"Policy gradients of {folder.path.resolve().name}"
     diagnose_report.write_csv(diagnosis, folder.diagnosis_table)
     picture(diagnosis, title, folder.diagnosis_plot)

@@ -5,12 +5,17 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from hgrpo_control.command_line import UsageError, parse
 from hgrpo_control.task_options import TASK_OPTIONS
+
+if TYPE_CHECKING:
+    from hgrpo_control.config import Config
+    from hgrpo_control.run_folder import RunFolder
+    from robots.simulator import Simulator
 
 
 @dataclass(frozen=True)
@@ -41,15 +46,22 @@ def run(words: list[str]) -> None:
         from robots.render import require_gl
 
         require_gl()
-    from hgrpo_control.evaluation import evaluate as fly
     from hgrpo_control.run_folder import RunFolder
     from hgrpo_control.simulation import make_simulator
-    from policies.checkpoint import load
+    from robots.simulator import closing
 
     folder = RunFolder.open(options.folder)
     config = folder.read_config()
     changed = dataclasses.replace(config, task_options=config.task_options | options.task_options)
-    simulator = make_simulator(changed)
+    with closing(make_simulator(changed)) as simulator:
+        _fly(options, folder, changed, simulator)
+
+
+def _fly(options: EvaluateOptions, folder: RunFolder, changed: Config, simulator: Simulator) -> None:
+    """Fly, and write what came of it."""
+    from hgrpo_control.evaluation import evaluate as fly
+    from policies.checkpoint import load
+
     if options.video and simulator.spec.branching_obstacle:
         raise UsageError(f"--video draws earlier states: {simulator.spec.branching_obstacle}")
     record = options.video_episodes if options.video else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,22 +60,22 @@ def run(words: list[str]) -> None:
         if len(words) != 2 or words[0] != "--resume":
             raise UsageError("--resume takes a run folder and nothing else: hgrpo train --resume DIR")
         folder = RunFolder.open(words[1])
-        trainer = restore_trainer(folder)
-        if trainer.resume_note:
-            print(f"hgrpo: {trainer.resume_note}", file=sys.stderr)
-        _train_with_reports(trainer, folder)
+        with closing(restore_trainer(folder)) as trainer:
+            if trainer.resume_note:
+                print(f"hgrpo: {trainer.resume_note}", file=sys.stderr)
+            _train_with_reports(trainer, folder)
         return
     options = parse_train_options(words)
     if options.video:
         from robots.render import require_gl
 
         require_gl()  # before minutes of training, not after
-    trainer = Trainer(options.config)
-    obstacle = trainer.sampler.simulator.spec.branching_obstacle
-    if options.video and obstacle:
-        raise UsageError(f"--video draws earlier states: {obstacle}")
-    folder = RunFolder.create(options.out, options.config)
-    _train_with_reports(trainer, folder)
+    with closing(Trainer(options.config)) as trainer:
+        obstacle = trainer.sampler.simulator.spec.branching_obstacle
+        if options.video and obstacle:
+            raise UsageError(f"--video draws earlier states: {obstacle}")
+        folder = RunFolder.create(options.out, options.config)
+        _train_with_reports(trainer, folder)
     if options.video:
         from hgrpo_control.commands import evaluate
 

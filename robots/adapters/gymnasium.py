@@ -24,7 +24,7 @@ from robots.adapters.returns import EnvironmentFailedError, Outcome
 from robots.adapters.snapshots import PROTOCOL
 from robots.adapters.source import Environment, Source
 from robots.adapters.state import GymnasiumState, RowWriter
-from robots.simulator import Quantity, SimulatorSpec, Step
+from robots.simulator import Quantity, SimulatorSpec, Step, closed_on_error
 
 _GOAL = 'info["is_success"]'
 _SHOWN = 4  # observation entries among the signals
@@ -40,13 +40,14 @@ class GymnasiumSimulator:
     def __init__(self, environment: str | Callable[..., Environment] | Environment, **options: Any) -> None:
         self.options, kwargs = split_options(options)
         self.source = Source(environment, kwargs)
-        self.instance = Instance(self.source.make(), self.source.name, self.options)
-        self.spec = _spec(self.instance, self.source.time_limit, self.options)
+        self.instance = Instance.open(self.source, self.options)
         self._pool: Pool | None = None
+        self._painter = Painter(self.source, self.options)
+        with closed_on_error(self):
+            self.spec = _spec(self.instance, self.source.time_limit, self.options)
         if self.instance.obstacle:
             advice = self.spec.branching_obstacle
             self._pool = Pool(self.another_instance, self.instance, self.spec.max_episode_steps, advice)
-        self._painter = Painter(self.source, self.options)
 
     def another_instance(self) -> Instance:
         """One more instance; raises EnvironmentRefusedError where the environment was given as a finished object."""
@@ -55,7 +56,13 @@ class GymnasiumSimulator:
                 f"{self.source.name} was given as one finished environment, and more are needed; give a function that "
                 "makes it, or its id"
             )
-        return Instance(self.source.make(), self.source.name, self.options)
+        return Instance.open(self.source, self.options)
+
+    def close(self) -> None:
+        """Close every environment that was made; one that was given as a finished object is its owner's to close."""
+        self._painter.close()
+        if self.source.only is None:
+            (self.instance if self._pool is None else self._pool).close()
 
     def reset(self, num: int, seed: int | torch.Generator) -> GymnasiumState:
         """Begin `num` episodes, each from a seed of its own drawn from the generator."""

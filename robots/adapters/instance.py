@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import warnings
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -11,13 +13,21 @@ from gymnasium.envs.mujoco import MujocoEnv
 from robots.adapters.options import AdapterOptions, EnvironmentRefusedError
 from robots.adapters.returns import EnvironmentFailedError, Outcome, read_reset, read_step
 from robots.adapters.snapshots import NoSnapshotError, SnapshotError, Snapshots
-from robots.adapters.source import Environment, one_line
+from robots.adapters.source import Environment, Source, one_line
 from robots.adapters.spaces import FlatSpaces, read_spaces
 
 _HEADER = 8  # bytes that hold the length of the pickled part
 _TRIAL_STEPS = 8
 _GAVE_UP = [int(getattr(mujoco.mjtWarning, f"mjWARN_{name}")) for name in ("BADQPOS", "BADQVEL", "BADQACC")]
 _GRAIN = 1024  # room for the pickled part is a multiple of it
+
+
+def close_environment(env: Environment, name: str) -> None:
+    """Close an environment; where that fails it is a warning, since nothing more is asked of it."""
+    try:
+        env.close()
+    except Exception as error:  # an environment may raise anything
+        warnings.warn(f"{name} failed in close: {one_line(error)}", stacklevel=2)
 
 
 class Instance:
@@ -35,7 +45,7 @@ class Instance:
         self.snapshot_size = self._room = 0
         self._snapshots: Snapshots | None = None
         self.fresh = np.empty(0, dtype=np.uint8)  # snapshot (K,) of the environment as its constructor left it
-        self.reports_success = False
+        self.reports_success = self._closed = False
         try:
             if options.snapshots == "none":
                 raise NoSnapshotError("the option snapshots=none rules them out")
@@ -45,6 +55,23 @@ class Instance:
             self._snapshots, self.obstacle = None, str(error)
             self.reset(0)
             self.step(0.5 * (self.spaces.low + self.spaces.high))
+
+    @classmethod
+    def open(cls, source: Source, options: AdapterOptions, **more: Any) -> Instance:
+        """A new environment of a source, closed again where it cannot be adapted; `more` goes to its constructor."""
+        env = source.make(**more)
+        try:
+            return cls(env, source.name, options)
+        except BaseException:
+            if source.only is None:
+                close_environment(env, source.name)
+            raise
+
+    def close(self) -> None:
+        """Close the environment, once."""
+        if not self._closed:
+            self._closed = True
+            close_environment(self.env, self.name)
 
     @property
     def unsaved(self) -> tuple[str, ...]:

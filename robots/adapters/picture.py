@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from gymnasium.envs.mujoco import MujocoEnv
 
-from robots.adapters.instance import Instance
+from robots.adapters.instance import Instance, close_environment
 from robots.adapters.options import AdapterOptions, EnvironmentRefusedError
 from robots.adapters.source import Source, one_line
 from robots.render import require_gl
@@ -26,6 +24,7 @@ class Painter:
         Raises EnvironmentRefusedError where the environment draws nothing, MissingGraphicsError where MuJoCo cannot.
         """
         if (width, height) not in self._instances:
+            self.close()
             self._instances = {(width, height): self._instance(width, height)}
         instance = self._instances[width, height]
         instance.restore(snapshot)
@@ -33,6 +32,13 @@ class Painter:
         if not isinstance(picture, np.ndarray) or picture.ndim != 3 or picture.shape[2] != 3:
             raise EnvironmentRefusedError(f"{instance.name} draws no picture (h, w, 3) in render mode rgb_array")
         return fitted(picture, width, height)
+
+    def close(self) -> None:
+        """Close what was made to draw with."""
+        if self._source.only is None:
+            for instance in self._instances.values():
+                instance.close()
+        self._instances = {}
 
     def _instance(self, width: int, height: int) -> Instance:
         source = self._source
@@ -42,25 +48,27 @@ class Painter:
                     f"{source.name} was given as one finished environment that was not made with "
                     "render_mode='rgb_array'"
                 )
-            env: Any = source.only
+            instance = Instance(source.only, source.name, self._options)
         else:
             env = source.make()
             is_mujoco = isinstance(env.unwrapped, MujocoEnv)
-            env.close()
+            close_environment(env, source.name)
             if is_mujoco:
                 require_gl()
             size = {"width": width, "height": height} if is_mujoco else {}
             try:
-                env = source.make(render_mode="rgb_array", **size)
+                instance = Instance.open(source, self._options, render_mode="rgb_array", **size)
             except EnvironmentRefusedError:
                 if not size:
                     raise
-                env = source.make(render_mode="rgb_array")  # a constructor need not take a size
-        instance = Instance(env, source.name, self._options)
+                # a constructor need not take a size
+                instance = Instance.open(source, self._options, render_mode="rgb_array")
         try:
             instance.reset(0)
             instance.env.render()
         except Exception as error:
+            if source.only is None:
+                instance.close()
             raise EnvironmentRefusedError(f"{source.name} cannot be drawn: {one_line(error)}") from error
         return instance
 

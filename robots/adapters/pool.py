@@ -38,6 +38,11 @@ class Pool:
             self._issue(slot)
         return free[:num]
 
+    def close(self) -> None:
+        """Close every instance."""
+        for instance in self.instances:
+            instance.close()
+
     def token(self, slot: int) -> int:
         """The state that a slot is in; 0 is none."""
         return self._token[slot]

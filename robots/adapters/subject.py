@@ -14,7 +14,7 @@ from robots.adapters.options import EnvironmentRefusedError, split_options
 from robots.adapters.returns import Outcome
 from robots.adapters.source import Source
 from robots.registry import families
-from robots.simulator import Simulator, map_state
+from robots.simulator import Simulator, close, closed_on_error, map_state
 
 
 class Subject(Protocol):
@@ -48,6 +48,10 @@ class Subject(Protocol):
         """Whether an observation (O,) lies in the space that the environment declares."""
         ...
 
+    def close(self) -> None:
+        """Close the environment."""
+        ...
+
 
 class InstanceSubject:
     """A Gymnasium environment."""
@@ -77,6 +81,10 @@ class InstanceSubject:
     def restore(self, saved: np.ndarray) -> None:
         """Go back to a snapshot (K,)."""
         self.instance.restore(saved)
+
+    def close(self) -> None:
+        """Close the environment."""
+        self.instance.close()
 
     def is_inside(self, observation: np.ndarray) -> bool:
         """Whether every entry lies within the bounds of its space."""
@@ -113,6 +121,10 @@ class SimulatorSubject:
         """Go on from a copy of a saved state."""
         self._state = map_state(torch.clone, saved)
 
+    def close(self) -> None:
+        """Close the simulator."""
+        close(self.simulator)
+
     def is_inside(self, observation: np.ndarray) -> bool:
         """True: a simulator declares no bounds."""
         return True
@@ -133,10 +145,17 @@ def subjects(name: str, options: dict[str, Any]) -> tuple[Subject, Subject]:
     """
     prefix, slash, member = name.partition("/")
     if name in robots.names() or (slash and prefix in families() and prefix != "gymnasium"):
-        return SimulatorSubject(robots.make(name, **options)), SimulatorSubject(robots.make(name, **options))
+        first_of_two = robots.make(name, **options)
+        with closed_on_error(first_of_two):
+            return SimulatorSubject(first_of_two), SimulatorSubject(robots.make(name, **options))
     own, kwargs = split_options(options)
     source = Source(member if slash and prefix == "gymnasium" else name, kwargs)
-    first, second = (InstanceSubject(Instance(source.make(), source.name, own)) for _ in range(2))
-    if first.instance.env is second.instance.env:
-        raise EnvironmentRefusedError(f"{name} makes one and the same environment every time; wanted a new one")
-    return first, second
+    first = Instance.open(source, own)
+    try:
+        second = Instance.open(source, own)
+        if first.env is second.env:
+            raise EnvironmentRefusedError(f"{name} makes one and the same environment every time; wanted a new one")
+    except BaseException:
+        first.close()
+        raise
+    return InstanceSubject(first), InstanceSubject(second)
