@@ -10,8 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+import robots
 from hgrpo_control.command_line import UsageError
 from hgrpo_control.commands.export import ExportOptions
+from hgrpo_control.config import Config
 from hgrpo_control.evaluation import Evaluation, evaluate
 from hgrpo_control.exported import Exported, Noting
 from hgrpo_control.run_folder import RunFolder
@@ -19,13 +21,14 @@ from hgrpo_control.simulation import make_simulator
 from policies.actor_critic import ActorCritic
 from policies.checkpoint import load
 from policies.spec import PolicySpec
-from robots.quadrotor.parameters import GRAVITY, preset
+from robots.quadrotor.parameters import GRAVITY, PRESETS, preset
 from robots.simulator import Simulator, closing
 from sim2real.crazyflie_commands import Airframe
 from sim2real.export_c import CExport, export_c
 from sim2real.export_crazyflie import export_crazyflie
 from sim2real.export_onnx import export_onnx, record
 from sim2real.onnx_policy import OnnxPolicy
+from sim2real.trained_on import TrainedOn
 
 SEED = 1
 """Of the episodes flown with policy and variant; training never sees it."""
@@ -49,25 +52,32 @@ def export(options: ExportOptions) -> Iterator[str]:
         raise UsageError(f"episodes must be at least 1; given {options.episodes}")
     folder = RunFolder.open(options.folder)
     policy = load(folder.checkpoint)
+    trained = trained_on(folder.read_config(), policy.spec.robot)
     others = options.c is not None or options.crazyflie is not None
     if not others or options.onnx is not None or options.wants_variants:
-        yield from _onnx_files(policy, folder, options)
+        yield from _onnx_files(policy, folder, options, trained)
     if options.c is not None:
-        written = export_c(policy, options.c, tanh=options.tanh)
+        written = export_c(policy, options.c, tanh=options.tanh, trained=trained)
         yield from _c_lines(written)
     if options.crazyflie is not None:
-        written = export_crazyflie(policy, options.crazyflie, _airframe(policy.spec), options.tanh)
+        written = export_crazyflie(policy, options.crazyflie, _airframe(policy.spec), options.tanh, trained)
         yield f"crazyflie: {options.crazyflie} (see README.md in it)"
         yield from _c_lines(written)
 
 
-def _onnx_files(policy: ActorCritic, folder: RunFolder, options: ExportOptions) -> Iterator[str]:
+def trained_on(config: Config, robot: str) -> TrainedOn:
+    """What a run was trained on: the options that it was given, and the numbers of its drone, if that is a preset."""
+    is_preset = config.task in robots.names() and robot in PRESETS
+    return TrainedOn(dict(config.task_options), preset(robot).numbers() if is_preset else {})
+
+
+def _onnx_files(policy: ActorCritic, folder: RunFolder, options: ExportOptions, trained: TrainedOn) -> Iterator[str]:
     path = options.onnx or folder.onnx
-    difference = export_onnx(policy, path)
+    difference = export_onnx(policy, path, trained=trained)
     yield f"onnx: {path} (differs from torch by at most {difference:.1e} over 1,000 observations)"
     if options.batch_1:
         fixed = path.with_suffix(f".batch1{path.suffix}")
-        difference = export_onnx(policy, fixed, batch=1)
+        difference = export_onnx(policy, fixed, batch=1, trained=trained)
         yield f"onnx: {fixed} (takes one row; differs from torch by at most {difference:.1e} over 1,000 observations)"
     precisions = [name for name, wanted in (("float16", options.float16), ("int8", options.int8)) if wanted]
     if not precisions:
@@ -75,12 +85,12 @@ def _onnx_files(policy: ActorCritic, folder: RunFolder, options: ExportOptions) 
     with closing(make_simulator(folder.read_config())) as simulator:
         flown = _fly(policy, simulator, options.episodes)
         for precision in precisions:
-            yield _variant(policy, path.with_suffix(f".{precision}{path.suffix}"), precision, flown)
+            yield _variant(policy, path.with_suffix(f".{precision}{path.suffix}"), precision, flown, trained)
 
 
-def _variant(policy: ActorCritic, path: Path, precision: str, flown: Flown) -> str:
+def _variant(policy: ActorCritic, path: Path, precision: str, flown: Flown, trained: TrainedOn) -> str:
     """Write a variant, fly it, and put into it what was measured."""
-    export_onnx(policy, path, precision=precision, calibration=flown.calibration)
+    export_onnx(policy, path, precision=precision, calibration=flown.calibration, trained=trained)
     measured = _measure(policy, OnnxPolicy(path), flown)
     record(path, measured)
     success = measured["success_rate"], measured["policy_success_rate"]

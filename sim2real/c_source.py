@@ -18,6 +18,7 @@ from sim2real.c_text import comment, literal, string
 from sim2real.exportable import ExportError, array, checkpoint_hash
 from sim2real.metadata import GoldenPairs, action_type, bounds_within, producer_version
 from sim2real.rounding import tolerance
+from sim2real.trained_on import TrainedOn, airframe_in_words, options_in_words
 
 TANH_ERROR = 3e-7
 """Largest |error| of the own approximation of tanh in single precision, rounding and -ffast-math included."""
@@ -58,10 +59,10 @@ _EXPRESSIONS = {
 }
 
 
-def header(policy: ActorCritic, name: str, golden: GoldenPairs) -> str:
+def header(policy: ActorCritic, name: str, golden: GoldenPairs, trained: TrainedOn | None = None) -> str:
     """NAME.h: sizes, rate, what every entry is, and two functions."""
     spec = policy.spec
-    return fill("policy.h.in", _names(name, spec, golden) | _words(policy))
+    return fill("policy.h.in", _names(name, spec, golden) | _words(policy) | _origin(trained))
 
 
 def source(policy: ActorCritic, name: str, golden: GoldenPairs, tanh: str) -> str:
@@ -118,6 +119,15 @@ def _words(policy: ActorCritic) -> dict[str, str]:
         "TASK": string(spec.task),
         "ROBOT": string(spec.robot),
         "ACTION_TYPE": string(action_type(spec)),
+    }
+
+
+def _origin(trained: TrainedOn | None) -> dict[str, str]:
+    options = options_in_words(trained)
+    return {
+        "TASK_OPTIONS_TEXT": comment(options),
+        "TASK_OPTIONS": string(options),
+        "AIRFRAME": comment(airframe_in_words(trained)),
     }
 
 

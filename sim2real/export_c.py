@@ -30,6 +30,7 @@ from sim2real.exportable import (
 )
 from sim2real.metadata import GoldenPairs, disagreement
 from sim2real.rounding import tolerance
+from sim2real.trained_on import TrainedOn
 
 TANH = ("libm", "approximate")
 _FURTHEST = 1e18  # what the generated code clips raw observations to
@@ -45,13 +46,16 @@ class CExport(NamedTuple):
     footprints: list[Footprint]
 
 
-def export_c(policy: ActorCritic, path: Path, checks: int = 1000, tanh: str = "libm") -> CExport:
+def export_c(
+    policy: ActorCritic, path: Path, checks: int = 1000, tanh: str = "libm", trained: TrainedOn | None = None
+) -> CExport:
     """Write the deterministic policy to PATH.c and PATH.h; the last part of the path begins the names in them.
 
     `tanh` says whose: libm's tanhf, or an own approximation with an error of at most 3e-7, which needs no libm. Where
     there is a C compiler, the files take their places only once it has compiled them without a warning, their self-test
     has passed, and their actions are the policy's to 1e-5 of their range on the observations that an ONNX file is
-    checked on. Raises ExportError, and leaves both paths as they were, if not.
+    checked on. Raises ExportError, and leaves both paths as they were, if not. The header says what the policy was
+    `trained` on.
     """
     path = Path(path)
     require_identifier(path.name)
@@ -69,7 +73,7 @@ def export_c(policy: ActorCritic, path: Path, checks: int = 1000, tanh: str = "l
     action = actions_of(policy, observation)
     rows = list(GOLDEN_ROWS)
     golden = GoldenPairs(observation[rows], action[rows].astype(np.float64))
-    texts = {".h": header(policy, path.name, golden), ".c": source(policy, path.name, golden, tanh)}
+    texts = {".h": header(policy, path.name, golden, trained), ".c": source(policy, path.name, golden, tanh)}
     with TemporaryDirectory() as folder:
         made = {ending: Path(folder) / f"{path.name}{ending}" for ending in texts}
         for ending, text in texts.items():

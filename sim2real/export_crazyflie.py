@@ -13,6 +13,7 @@ from sim2real.crazyflie_commands import INNER_LOOPS, SENT, Airframe, sending
 from sim2real.export_c import CExport, export_c
 from sim2real.exportable import ExportError
 from sim2real.metadata import action_type
+from sim2real.trained_on import TrainedOn
 
 NAME = "policy"
 RATES = (1000, 500, 250, 100, 50, 25)  # [Hz], that the stabilizer's 1 kHz divides into
@@ -29,7 +30,9 @@ _SENSED = {
 }
 
 
-def export_crazyflie(policy: ActorCritic, folder: Path, airframe: Airframe, tanh: str = "libm") -> CExport:
+def export_crazyflie(
+    policy: ActorCritic, folder: Path, airframe: Airframe, tanh: str = "libm", trained: TrainedOn | None = None
+) -> CExport:
     """Write an app for crazyflie-firmware into a new folder: controller, policy in C, build files and README.
 
     Every entry of the observation is mapped by its name, unit and frame. Raises ExportError for an entry that a
@@ -44,7 +47,7 @@ def export_crazyflie(policy: ActorCritic, folder: Path, airframe: Airframe, tanh
     with TemporaryDirectory(dir=folder.parent) as temporary:
         app = Path(temporary) / "app"
         (app / "src").mkdir(parents=True)
-        exported = export_c(policy, app / "src" / NAME, tanh=tanh)
+        exported = export_c(policy, app / "src" / NAME, tanh=tanh, trained=trained)
         for name in _FILES:
             (app / name).write_text(fill(f"crazyflie/{name}.in", values), encoding="utf-8")
         app.rename(folder)

@@ -40,6 +40,8 @@ from sim2real.onnx_policy import (
 )
 from sim2real.quantization import quantized
 from sim2real.rounding import tolerance
+from sim2real.trained_on import KEY as TRAINED_ON
+from sim2real.trained_on import TrainedOn
 
 # Opset 17 with IR version 8 is what ONNX 1.12 (2022) defined, so that runtimes of that year and all later ones read it.
 # Every operator used here had its present meaning for float32 by opset 14: a later opset would only shut readers out.
@@ -66,6 +68,7 @@ def export_onnx(
     precision: str = "float32",
     batch: int | None = None,
     calibration: NDArray[np.float32] | None = None,
+    trained: TrainedOn | None = None,
 ) -> float:
     """Write the deterministic policy to `path` as ONNX; returns the largest |action difference| found, in action units.
 
@@ -74,6 +77,7 @@ def export_onnx(
     takes its place only once onnxruntime, in one batch and row by row, has given the policy's own actions to 1e-5 of
     their range (other precisions: ALLOWED) on `checks` observations drawn around the normaliser's mean, on 0, +-1e3 and
     +-1e6. With `calibration` (N, O) int8 is calibrated and checked on those observations instead, and knows no others.
+    `trained` is what the policy was trained on, which the file then says; None leaves that out.
     Raises ExportError, and leaves `path` as it was, if that fails, a parameter is not finite or a layer could overflow.
     """
     _refuse_arguments(checks, precision, batch)
@@ -96,6 +100,7 @@ def export_onnx(
     golden = GoldenPairs(observation[rows], (expected if precision == "float32" else result)[rows].astype(np.float64))
     rounding = float(tolerance(policy, golden.observation).max())
     texts = metadata.write(policy.spec, precision, checkpoint_hash(policy), model.producer_version, golden, rounding)
+    texts |= {} if trained is None else {TRAINED_ON: trained.to_json()}
     helper.set_model_props(model, texts)
     _write(path, model)
     return difference

@@ -9,6 +9,7 @@ from typing import Any
 
 from sim2real.metadata import read_golden_pairs, read_measured
 from sim2real.onnx_policy import OnnxPolicy
+from sim2real.trained_on import airframe_in_words, options_in_words
 
 _SHOWN_PAIRS = 3
 
@@ -35,7 +36,9 @@ def _facts(policy: OnnxPolicy, path: Path) -> str:
             ("written by", f"hgrpo-control {texts['producer_version']}"),
             ("checkpoint SHA-256", texts["checkpoint_sha256"]),
             ("task", spec.task),
+            ("task options", options_in_words(policy.trained_on)),
             ("drone preset", spec.robot or "none"),
+            ("airframe", airframe_in_words(policy.trained_on)),
             ("control rate", f"{spec.control_hz:g} Hz"),
             ("action type", texts["action_type"]),
             ("past actions in the observation", texts["action_history"]),

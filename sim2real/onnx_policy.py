@@ -12,8 +12,10 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
 from hgrpo_errors import HgrpoError
 from policies.spec import PolicySpec
+from sim2real import trained_on
 from sim2real.bound_call import BoundCall
 from sim2real.metadata import GoldenPairs, disagreement, read_golden_pairs, read_spec
+from sim2real.trained_on import TrainedOn
 
 INPUT_NAME = "observation"
 OUTPUT_NAME = "action"
@@ -46,6 +48,8 @@ class OnnxPolicy:
 
     spec: PolicySpec
     metadata: dict[str, str]
+    trained_on: TrainedOn | None
+    """None for a file that does not say."""
     takes_one_row: bool
     """Whether the batch of the file is fixed to 1."""
 
@@ -60,6 +64,7 @@ class OnnxPolicy:
         self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
         try:
             self.spec = read_spec(self.metadata)
+            self.trained_on = trained_on.from_json(self.metadata.get(trained_on.KEY))
             self._size = self.spec.observation_size
             self.takes_one_row = _has_fixed_batch(self._session, self.spec)
             self._one = BoundCall(self._session, self._size, self.spec.action_size)

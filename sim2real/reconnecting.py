@@ -11,10 +11,16 @@ from numpy.typing import NDArray
 from hgrpo_errors import HgrpoError
 from policies.spec import PolicySpec
 from sim2real.target import Policy
+from sim2real.trained_on import TrainedOn
 
 
 class Connection(Policy, Protocol):
     """A policy that holds a connection."""
+
+    @property
+    def trained_on(self) -> TrainedOn | None:
+        """What it was trained on, where that is known."""
+        ...
 
     def close(self) -> None:
         """End it; again does nothing."""
@@ -30,11 +36,12 @@ class Reconnecting:
     """
 
     spec: PolicySpec
+    trained_on: TrainedOn | None
 
     def __init__(self, connect: Callable[[], Connection]) -> None:
         self._connect = connect
         self._policy: Connection | None = connect()
-        self.spec = self._policy.spec
+        self.spec, self.trained_on = self._policy.spec, self._policy.trained_on
 
     def __call__(self, observation: NDArray[np.float32], /) -> NDArray[Any]:
         """Action (A,) of an observation (O,)."""

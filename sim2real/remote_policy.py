@@ -14,6 +14,7 @@ from policies.spec import Entry, PolicySpec
 from sim2real.client import PolicyClient
 from sim2real.server.rejection import Rejected
 from sim2real.target import NoAction
+from sim2real.trained_on import TrainedOn, from_fields
 
 TIMEOUT = 0.25
 """Seconds that a connection or an answer may take; the loop itself waits no longer than its deadline."""
@@ -29,6 +30,8 @@ class RemotePolicy:
     """
 
     spec: PolicySpec
+    trained_on: TrainedOn | None
+    """None where the server does not say."""
 
     def __init__(
         self, url: str, token: str | None = None, timeout: float = TIMEOUT, context: ssl.SSLContext | None = None
@@ -36,6 +39,7 @@ class RemotePolicy:
         self._client = PolicyClient(url, token, timeout, context)
         try:
             self.spec = _spec(self._client.metadata)
+            self.trained_on = from_fields(self._client.metadata.get("trained_on"))
         except BaseException:
             self._client.close()
             raise

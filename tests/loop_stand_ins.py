@@ -23,6 +23,8 @@ class ScriptedPolicy:
     """At its call number n (from 0) does script(n): a float is the action, an exception is raised, a function is
     called."""
 
+    trained_on = None
+
     def __init__(self, script: Callable[[int], Any], spec: PolicySpec = SPEC) -> None:
         self.spec, self.script, self.calls, self.closings = spec, script, 0, 0
 

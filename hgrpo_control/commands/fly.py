@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from policies.spec import PolicySpec
     from sim2real.clock import Clock
     from sim2real.flight_record import FlightRecord
+    from sim2real.onnx_policy import OnnxPolicy
     from sim2real.reconnecting import Reconnecting
-    from sim2real.target import Policy, Target
+    from sim2real.target import Target
 
 EXTRAS = {"simulated": "train", "mavlink": "mavlink", "crazyflie": "crazyflie"}
 
@@ -100,6 +101,7 @@ def run(words: list[str]) -> int:
     from sim2real.flight_record import FlightRecord
     from sim2real.loop_statistics import LoopStatistics
     from sim2real.runtime import LoopOptions, fly
+    from sim2real.trained_on import airframe_in_words, options_in_words
 
     with _opened(options) as policy:
         clock: Clock = SteppedClock() if options.fast else MonotonicClock(options.spin_seconds)
@@ -110,7 +112,11 @@ def run(words: list[str]) -> int:
             worker=options.served and not options.fast,  # a stepped clock stands still while the server is asked
             watchdog=options.watchdog,
         )
-        target = _make_target(options, policy.spec, clock)
+        target = _make_target(options, policy, clock)
+        print(f"trained for {policy.spec.task}; task options: {options_in_words(policy.trained_on)}")
+        print(f"airframe {policy.spec.robot or 'without a name'}: {airframe_in_words(policy.trained_on)}")
+        if difference := getattr(target, "differences", ""):
+            print(f"flown otherwise than trained: {difference}")
         record = None if options.record is None else FlightRecord(policy.spec)
         statistics, flight = LoopStatistics(), None
         try:
@@ -139,7 +145,7 @@ def _write(record: FlightRecord, path: Path) -> bool:
 
 
 @contextmanager
-def _opened(options: FlyOptions) -> Iterator[Policy]:
+def _opened(options: FlyOptions) -> Iterator[OnnxPolicy | Reconnecting]:
     """The policy of a file, or of a server for as long as the context lasts."""
     if not options.served:
         yield _load(options)
@@ -151,7 +157,7 @@ def _opened(options: FlyOptions) -> Iterator[Policy]:
         connection.close()
 
 
-def _load(options: FlyOptions) -> Policy:
+def _load(options: FlyOptions) -> OnnxPolicy:
     """The exported file; raises UsageError for what only a server needs."""
     from sim2real.onnx_policy import OnnxPolicy
 
@@ -177,13 +183,16 @@ def _connect(options: FlyOptions) -> Reconnecting:
     return Reconnecting(lambda: RemotePolicy(options.policy, token, context=context))
 
 
-def _make_target(options: FlyOptions, spec: PolicySpec, clock: Clock) -> Target:
+def _make_target(options: FlyOptions, policy: OnnxPolicy | Reconnecting, clock: Clock) -> Target:
     """The target that was asked for; raises UsageError where its packages are not there."""
+    spec, task_options = policy.spec, options.task_options
     try:
         if options.target == "simulated":
             from sim2real.targets.simulated import SimulatedTarget
 
-            return SimulatedTarget(spec, clock, options.task, options.task_options, options.seed, options.episodes)
+            return SimulatedTarget(
+                spec, clock, options.task, task_options, options.seed, options.episodes, policy.trained_on
+            )
         if options.target == "crazyflie":
             return _crazyflie(options, spec, clock)
         from sim2real.targets.mavlink import DEFAULT_CONNECTION, MavlinkTarget

@@ -40,6 +40,7 @@ def run(words: list[str]) -> None:
 
     from hgrpo_control import transfer_report
     from hgrpo_control.exported import Exported
+    from hgrpo_control.exporting import trained_on
     from hgrpo_control.run_folder import RunFolder
     from hgrpo_control.transfer import places
     from policies.checkpoint import load
@@ -47,8 +48,10 @@ def run(words: list[str]) -> None:
     from sim2real.onnx_policy import OnnxPolicy
 
     folder = RunFolder.open(options.folder)
-    with places(folder.read_config(), options.to) as there_and_at_home:
-        export_onnx(load(folder.checkpoint), folder.onnx)
+    config = folder.read_config()
+    with places(config, options.to) as there_and_at_home:
+        policy = load(folder.checkpoint)
+        export_onnx(policy, folder.onnx, trained=trained_on(config, policy.spec.robot))
         result = there_and_at_home.fly(Exported(OnnxPolicy(folder.onnx)), options.episodes, options.seed)
         written = transfer_report.write(result, folder, options.video)
     Console().print(transfer_report.table(result))

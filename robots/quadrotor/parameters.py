@@ -6,8 +6,10 @@ several sources: it is what one source flies with. Where a source leaves a numbe
 
 from __future__ import annotations
 
+import json
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from hgrpo_errors import HgrpoError, nearest
 from robots.quadrotor.gains import ControlGains, tuned
@@ -52,6 +54,12 @@ class QuadrotorParameters:
         """Thrust of one rotor [N] at a speed that is a fraction of the maximum."""
         c0, c1, c2 = self.thrust_curve
         return c0 + (c1 + c2 * rotor_speed) * rotor_speed
+
+    def numbers(self) -> dict[str, Any]:
+        """Everything but the source by name, as JSON reads it back: what tells one airframe from another."""
+        fields: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        del fields["source"]
+        return fields
 
     @property
     def thrust_to_weight(self) -> float:

@@ -130,6 +130,7 @@ def describe(served: ServedPolicy, settings: ServerSettings) -> dict[str, Any]:
     """What a client has to know of a policy, in plain lists, texts and numbers."""
     version = served.active
     spec = json.loads(version.policy.spec.to_json())
+    trained = version.policy.trained_on
     interface = ("task", "robot", "control_hz", "observation", "action", "action_low", "action_high", "safe_action")
     allowed = observation_range(version.policy.spec, version.policy.metadata, settings.max_observation)
     return {
@@ -140,6 +141,7 @@ def describe(served: ServedPolicy, settings: ServerSettings) -> dict[str, Any]:
         "action_type": metadata.action_type(version.policy.spec),
         "action_history": version.policy.spec.action_history,
         **{name: version.policy.metadata[name] for name in ("precision", "checkpoint_sha256", "producer_version")},
+        "trained_on": None if trained is None else trained._asdict(),
         "observation_range": None if allowed is None else [bound.tolist() for bound in allowed],
         "slew": settings.slew,
     }

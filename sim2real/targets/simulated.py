@@ -16,6 +16,8 @@ from robots.episodes import Transition, advance, begin
 from robots.simulator import Quantity, Simulator
 from sim2real.clock import Clock
 from sim2real.target import Reading, TargetEnded, TargetError
+from sim2real.targets.as_trained import differences, require_the_same_airframe
+from sim2real.trained_on import TrainedOn
 
 MOST_BEHIND = 1.0
 """How far the simulator may fall behind the clock [s] before it gives up what it cannot make up for."""
@@ -41,8 +43,10 @@ class SimulatedTarget:
     Steps lie at k / control_hz after the first reading, each under the action that was applied last; the number done is
     the time passed over the period, rounded, so jitter below half a period changes nothing. An overrun flies on under
     the old action, as a real vehicle does. Episodes that end are counted and begun anew; `episodes` of them end the
-    flight. Raises TargetError where the task does not show what
-    the policy reads or take what it commands, at its rate.
+    flight. The task that the policy was `trained` for is flown with the options of its training; those that are given
+    replace them, and `differences` says in a line what is other than in training. Raises TargetError where the task
+    does not show what the policy reads or take what it commands, at its rate, and for another airframe than that of
+    training, unless a quadrotor is given.
     """
 
     def __init__(
@@ -53,9 +57,15 @@ class SimulatedTarget:
         task_options: Mapping[str, Any] | None = None,
         seed: int = 0,
         episodes: int | None = None,
+        trained: TrainedOn | None = None,
     ) -> None:
-        self.simulator: Simulator = robots.make(task or spec.task, **(task_options or {}))
+        given, flown = dict(task_options or {}), task or spec.task
+        kept = trained.task_options if trained is not None and flown == spec.task else {}
+        self.simulator: Simulator = robots.make(flown, **(kept | given))
         _require_the_same(spec, self.simulator)
+        if "quadrotor" not in given:
+            require_the_same_airframe(spec, trained, self.simulator)
+        self.differences = differences(spec, trained, self.simulator, given)
         self.finished: list[Episode] = []
         self._clock, self._wanted = clock, episodes
         self._generator = torch.Generator().manual_seed(seed)

@@ -11,6 +11,7 @@ from policies.spec import Entry, PolicySpec
 from sim2real.export_onnx import export_onnx, record
 from sim2real.inspection import inspect
 from sim2real.onnx_policy import OnnxPolicyError
+from sim2real.trained_on import TrainedOn
 
 SPEC = PolicySpec(
     task="quadrotor-hover",
@@ -27,14 +28,17 @@ SPEC = PolicySpec(
 
 def test_every_fact_is_in_the_tables(tmp_path: Path) -> None:
     path = tmp_path / "policy.onnx"
-    export_onnx(make_policy(SPEC), path, batch=1)
+    trained = TrainedOn({"quadrotor": "cf2x", "mass": 0.25}, {"mass": 0.027, "drag": [0.5, 1.0]})
+    export_onnx(make_policy(SPEC), path, batch=1, trained=trained)
     record(path, {"success_rate": 0.98765432, "episodes": 100})
     text = inspect(path)
     lines = [" ".join(line.split()) for line in text.splitlines()]
     for line in (
         "schema version 2",
         "task quadrotor-hover",
+        "task options quadrotor=cf2x mass=0.25",
         "drone preset cf2x",
+        "airframe mass=0.027 drag=[0.5,1]",
         "control rate 50 Hz",
         "action type motors",
         "past actions in the observation 1",
@@ -51,6 +55,13 @@ def test_every_fact_is_in_the_tables(tmp_path: Path) -> None:
         assert line in lines
     assert "golden pairs: 8, reproduced here to 1e-05 of each action's range" in text
     assert text.count("  observation [") == 3
+
+
+def test_a_file_without_a_record_of_its_training_says_so(tmp_path: Path) -> None:
+    export_onnx(make_policy(SPEC), tmp_path / "policy.onnx", checks=20)
+    lines = [" ".join(line.split()) for line in inspect(tmp_path / "policy.onnx").splitlines()]
+    assert "task options unknown, the file does not say" in lines
+    assert "airframe unknown, the file does not say" in lines
 
 
 def test_a_file_that_cannot_be_used_is_not_described(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from served import OBSERVATIONS, PATIENCE, SPEC, Server, write_policy
 
 import robots
 from hgrpo_control.cli import main
+from robots.quadrotor.parameters import preset
 from sim2real.clock import MonotonicClock
 from sim2real.export_onnx import export_onnx
 from sim2real.onnx_policy import OnnxPolicy
@@ -24,6 +25,7 @@ from sim2real.remote_policy import RemotePolicy
 from sim2real.runtime import LoopOptions, fly
 from sim2real.server.rejection import Rejected
 from sim2real.target import NoAction, Reading, TargetEnded
+from sim2real.trained_on import TrainedOn
 from sim2real.watchdog import State, WatchdogOptions
 
 SAFE = np.array(SPEC.safe_action)
@@ -113,12 +115,13 @@ def test_a_server_that_ends_and_comes_back_costs_a_flight_its_policy_for_that_lo
 
 
 def test_the_command_flies_what_a_server_serves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    export_onnx(hover_controller(robots.make("quadrotor-hover")), tmp_path / "hover.onnx", checks=20)  # type: ignore[arg-type]
+    policy = hover_controller(robots.make("quadrotor-hover"))  # type: ignore[arg-type]
+    trained = TrainedOn({"difficulty": "0.05"}, preset("cf21B_500").numbers())
+    export_onnx(policy, tmp_path / "hover.onnx", checks=20, trained=trained)
     token = tmp_path / "token"
     token.write_text("sixteen letters, or more\n")
     server = Server(tmp_path / "hover.onnx", "--token-file", token)
     words = ["fly", server.url(), "--target", "simulated", "--fast", "--episodes", "1"]
-    words += ["--task-options", "difficulty=0.05"]
     try:
         assert main([*words, "--token-file", str(token)]) == 0
         flown = capsys.readouterr().out
@@ -127,6 +130,7 @@ def test_the_command_flies_what_a_server_serves(tmp_path: Path, capsys: pytest.C
     finally:
         assert server.stop() == 0
     assert "success_rate 1.000, length 500" in flown
+    assert "trained for quadrotor-hover; task options: difficulty=0.05\n" in flown
     assert "ticks 500 (flying 500), missed 0" in flown
     assert main([*words, "--token-file", str(token)]) == 2
     assert "refused" in capsys.readouterr().err.lower()
