@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import lzma
 import os
 import pickle
@@ -36,22 +37,30 @@ _LOADING_ERRORS = (
 
 
 class CheckpointError(HgrpoError):
-    """Raised for a checkpoint that is missing, damaged or of another kind; the message says which and where."""
+    """Raised for a checkpoint that is missing, damaged, of another kind or not to be written; says which and where."""
 
 
 def save(path: Path, policy: ActorCritic, training: dict[str, Any] | None = None) -> None:
     """Write policy and training state (tensors, numbers, strings and containers of them) to `path` atomically.
 
-    Tensors are written as those of the CPU, wherever they lie, so that a run on a GPU is read on any machine.
+    Tensors are written as those of the CPU, wherever they lie, so that a run on a GPU is read on any machine. Raises
+    CheckpointError, and leaves what was there, if the file cannot be written.
     """
     parts = {"spec": policy.spec.to_json(), "policy": dict(policy.state_dict()), "training": training or {}}
     content = _on_cpu({"format": FORMAT, **parts})
+    serialised = io.BytesIO()  # torch's own writer turns a full disk into an error about positions in a file
+    torch.save(content, serialised)
     temporary = path.with_name(path.name + ".partial")
-    with temporary.open("wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(serialised.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise CheckpointError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _on_cpu(content: Any) -> Any:
@@ -91,6 +100,7 @@ def restore(folder: str | Path) -> tuple[ActorCritic, dict[str, Any]]:
         raise CheckpointError(f"{path} is damaged or not a checkpoint of this package: {_one_line(error)}") from error
     if version > FORMAT:
         raise CheckpointError(f"{path} has format {version}, of a later release; this one reads up to {FORMAT}")
+    _require_finite(policy, path)
     if version == 1:
         for each in (policy, *others):
             _require_same_scale(path, each)
@@ -119,6 +129,14 @@ def _require_same_scale(path: Path, policy: ActorCritic) -> None:
                     f"{path} is of an older release, which scaled the observation {entry.name!r} by {before:.3g} where "
                     f"this one scales by {after:.3g}, so the policy would act otherwise; train it again"
                 )
+
+
+def _require_finite(policy: ActorCritic, path: Path) -> None:
+    """Raise CheckpointError for weights or statistics that no action could be computed with."""
+    for name, tensor in policy.state_dict().items():
+        bad = tensor.numel() - int(torch.isfinite(tensor).sum())
+        if bad:
+            raise CheckpointError(f"{path} cannot be used: {bad} of {tensor.numel()} numbers in {name} are not finite")
 
 
 def _require_intact(path: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
+import resource
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -128,21 +131,48 @@ def test_a_policy_with_a_high_sigma_floor_comes_back(tmp_path: Path) -> None:
     assert torch.equal(checkpoint.load(path).sigma, policy.sigma)
 
 
-def test_a_save_that_fails_leaves_the_old_file(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_save_that_fails_leaves_the_old_file_and_no_other(saved: Path) -> None:
     before = saved.read_bytes()
-
-    def disk_full(content: Any, file: Any) -> None:
-        file.write(b"half of it")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(torch, "save", disk_full)
-    with pytest.raises(OSError, match="No space left"):
-        checkpoint.save(saved, trained_policy(), {"iteration": 4})
+    training = {"moments": torch.zeros(len(before))}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writing on fails as it does on a full disk
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    try:
+        with pytest.raises(CheckpointError) as raised:
+            checkpoint.save(saved, trained_policy(), training)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert str(raised.value) == f"cannot write {saved}: File too large"
     assert saved.read_bytes() == before
-    monkeypatch.undo()
+    assert [path.name for path in saved.parent.iterdir()] == [CHECKPOINT_NAME]
     checkpoint.save(saved, trained_policy(), {"iteration": 5})
     assert checkpoint.restore(saved)[1]["iteration"] == 5
-    assert [path.name for path in saved.parent.iterdir()] == [CHECKPOINT_NAME]
+
+
+def test_a_folder_that_is_not_there_is_said_where_nothing_can_be_written(tmp_path: Path) -> None:
+    path = tmp_path / "gone" / CHECKPOINT_NAME
+    with pytest.raises(CheckpointError, match=f"^cannot write {path}: No such file or directory$"):
+        checkpoint.save(path, trained_policy())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("name", ["actor.0.weight", "critic.2.bias", "raw_sigma", "normalizer.mean"])
+def test_weights_that_are_not_finite_are_refused_with_their_name(saved: Path, name: str, value: float) -> None:
+    policy = trained_policy()
+    numbers = policy.state_dict()[name].view(-1)
+    numbers[0] = value
+    checkpoint.save(saved, policy)
+    assert refused(saved) == f"{saved} cannot be used: 1 of {len(numbers)} numbers in {name} are not finite"
+
+
+@pytest.mark.parametrize("field", ["task", "robot"])
+@pytest.mark.parametrize("value", [3, None, "reach\nagain"])
+def test_a_task_that_is_no_text_is_refused_with_the_reason(saved: Path, field: str, value: Any) -> None:
+    content = torch.load(saved, weights_only=True)
+    content["spec"] = json.dumps(json.loads(content["spec"]) | {field: value})
+    torch.save(content, saved)
+    assert f"{field} is {value!r}; allowed: printable text" in refused(saved)
 
 
 def test_a_save_replaces_the_old_file(saved: Path) -> None:
