@@ -92,15 +92,19 @@ class GradientMoments:
         self.squares = self.squares + gradient.square().sum()
         self.count += 1
 
-    def noise_scale(self, samples: int) -> float:
-        """B in samples, for minibatches of `samples` each; NaN where it cannot be told, see `noise_scale`."""
+    def noise_scale(self, samples: float) -> float:
+        """B in samples, for minibatches of `samples` each on average; NaN where it cannot be told, see `noise_scale`.
+
+        Where a share 1 - p of the samples has weight 0, and they are not counted, B comes out 1 - p of a sample too
+        high, since chance has spread the others over the minibatches; any factor common to all gradients cancels.
+        """
         if self.total is None or self.count < 2:
             return math.nan
         square_of_mean = (self.total / self.count).square().sum().item()
         return noise_scale(float(self.squares) / self.count, square_of_mean, samples, self.count * samples)
 
 
-def gradient_variance(mean_square: float, square_of_mean: float, small: int, big: int) -> tuple[float, float]:
+def gradient_variance(mean_square: float, square_of_mean: float, small: float, big: float) -> tuple[float, float]:
     """Unbiased estimates of |G|^2 and tr(Sigma), where a mean over b samples is G plus noise of covariance Sigma / b.
 
     `mean_square` is the mean of |g|^2 over disjoint minibatches of `small` samples, `square_of_mean` is |g|^2 of their
@@ -112,7 +116,7 @@ def gradient_variance(mean_square: float, square_of_mean: float, small: int, big
     return signal, (mean_square - square_of_mean) / (1.0 / small - 1.0 / big)
 
 
-def noise_scale(mean_square: float, square_of_mean: float, small: int, big: int) -> float:
+def noise_scale(mean_square: float, square_of_mean: float, small: float, big: float) -> float:
     """B = tr(Sigma) / |G|^2, the number of samples from which on more of them hardly improve a gradient.
 
     The arguments are those of `gradient_variance`. NaN where the estimate of |G|^2 is not positive: the batch is too

@@ -39,8 +39,8 @@ class LearnerStats(NamedTuple):
     temperature: float
     """alpha of eq. 15 after the update."""
     gradient_noise_scale: float
-    """In samples, from the actor's gradients of the first pass before they are shortened. The policy moves a little
-    from one minibatch to the next, which counts as noise."""
+    """In samples of weight above 0, from the actor's gradients of the first pass before they are shortened. The policy
+    moves a little from one minibatch to the next, which counts as noise."""
 
 
 class Learner:
@@ -113,7 +113,7 @@ class Learner:
             learning_rate,
             epochs,
             self.temperature.value,
-            moments.noise_scale(batch.action.shape[:2].numel() // config.num_minibatches),
+            moments.noise_scale(int((batch.weight > 0.0).sum()) / config.num_minibatches),
         )
 
     def state_dict(self) -> dict[str, Any]:

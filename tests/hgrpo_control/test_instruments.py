@@ -226,6 +226,31 @@ def test_noise_of_a_quadratic_that_is_known() -> None:
     assert many_minibatches.noise_scale(5) == pytest.approx(0.56, rel=0.04)
 
 
+def test_samples_without_weight_do_not_count_towards_the_noise_scale() -> None:
+    # the quadratic above with theta = (0.3, 0.4, 0): B = 14 / 0.25 = 56. Minibatches of 20 samples, each of weight 1
+    # with probability 1/4: 5 of them count, and B comes out 3/4 of a sample above; 300,000 tell |G|^2 to 2 %
+    generator = torch.Generator().manual_seed(2)
+    theta, spread = torch.tensor([0.3, 0.4, 0.0]), torch.tensor([1.0, 2.0, 3.0])
+    samples = theta - spread * torch.randn(300_000, 20, 3, generator=generator)
+    weight = (torch.rand(300_000, 20, 1, generator=generator) < 0.25).float()
+    moments = GradientMoments()
+    moments.total, moments.count = (weight * samples).mean(1).double().sum(0), 300_000
+    moments.squares = (weight * samples).mean(1).double().square().sum()
+    assert moments.noise_scale(weight.sum().item() / 300_000) == pytest.approx(56.75, rel=0.04)
+
+
+def test_the_learner_leaves_samples_without_weight_out_of_the_noise_scale() -> None:
+    policy, batch = drawn(PPO())
+    settings = Learning(update_epochs=1, num_minibatches=2)
+    alone = Learner(policy, settings, seed=5).update(batch, progress=1.0)  # learning rate 0: the policy stays
+    # beside each sample another of weight 0 from the same observation
+    beside = {name: getattr(batch, name) for name in ("action", "old_log_prob", "advantage", "weight")}
+    padded = {name: torch.cat((x, torch.zeros_like(x) if name == "weight" else x), dim=1) for name, x in beside.items()}
+    both = Learner(policy, settings, seed=5).update(batch._replace(**padded), progress=1.0)
+    assert math.isfinite(alone.gradient_noise_scale)
+    assert both.gradient_noise_scale == pytest.approx(alone.gradient_noise_scale, rel=1e-4)
+
+
 def drawn(algorithm: Algorithm) -> tuple[ActorCritic, Batch]:
     """A policy and a batch of 64 samples that it drew itself."""
     ledger = Ledger()
@@ -251,7 +276,7 @@ def test_the_learner_reads_the_actors_gradients_of_the_first_pass_before_they_ar
         log_prob = gaussian.log_density(batch.action[rows], mean, policy.sigma)
         loss = -(batch.weight[rows] * advantage[rows] * log_prob).mean()
         gradients.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, actor)]))
-    expected = moments_of(torch.stack(gradients)).noise_scale(32)
+    expected = moments_of(torch.stack(gradients)).noise_scale(int((batch.weight > 0.0).sum()) / 2)
     stats = Learner(policy, settings, seed=5).update(batch, progress=1.0)  # learning rate 0: the policy stays
     assert stats.gradient_noise_scale == pytest.approx(expected, rel=1e-3, nan_ok=True)
 
