@@ -43,7 +43,9 @@ class Course:
         return self._points[min(self._index + 1, len(self._points) - 1)]
 
     def pass_by(self, position: NDArray[np.float64]) -> None:
-        """Take in a position (3,) [m]."""
+        """Take in a position (3,) [m]; one that is not finite is no part of the way."""
+        if not np.isfinite(position).all():
+            return
         start = position if self._last is None else self._last
         way, to_point = position - start, self.this - start
         length_squared = float(way @ way)

@@ -48,7 +48,7 @@ class FlyOptions:
     safe_action: tuple[float, ...] | None = None
     """Sent when the last action has been held too long; without it, the policy's own."""
     max_age: float = 0.1
-    """Age at which an observation is no longer valid [s]."""
+    """Age at which an observation is no longer valid [s]; a vehicle is neither taken over nor armed by an older one."""
     spin_seconds: float = 0.0
     """How long to look at the clock instead of sleeping before every slot [s]."""
     connection: str = ""
@@ -208,6 +208,7 @@ def _make_target(options: FlyOptions, policy: OnnxPolicy | Reconnecting, clock: 
             options.arm,
             options.on_stop,
             options.system,
+            options.max_age,
         )
     except ModuleNotFoundError as error:
         package, extra = str(error.name).partition(".")[0], EXTRAS[options.target]
@@ -228,4 +229,5 @@ def _crazyflie(options: FlyOptions, spec: PolicySpec, clock: Clock) -> Target:
         options.goal_radius,
         options.hover_thrust,
         options.arm,
+        options.max_age,
     )

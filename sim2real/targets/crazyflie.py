@@ -34,7 +34,7 @@ from policies.spec import PolicySpec
 from sim2real.clock import Clock
 from sim2real.quadrotor_observation import Motion
 from sim2real.target import Reading, TargetEnded, TargetError
-from sim2real.targets.setpoints import GoalFrom, Setpoints
+from sim2real.targets.setpoints import DEFAULT_MAX_AGE, GoalFrom, Setpoints, doubt
 
 DEFAULT_URI = "radio://0/80/2M/E7E7E7E7E7"
 MOST_THRUST = 60000  # what the firmware takes of a legacy setpoint
@@ -51,7 +51,8 @@ class CrazyflieTarget:
     """One Crazyflie behind a cflib URI.
 
     `goal`, `goal_from` and `goal_radius` are as for MAVLink, in the world of the estimator. `arm` sends an arming
-    request, which brushless Crazyflies need. Raises TargetError for a policy that commands motors, which only the
+    request, which brushless Crazyflies need; without a motion that is finite and at most `max_age` [s] old the flight
+    does not begin. Raises TargetError for a policy that commands motors, which only the
     firmware can carry out, and for one that reads what a Crazyflie does not say.
     """
 
@@ -65,16 +66,17 @@ class CrazyflieTarget:
         goal_radius: float = 0.2,
         hover_thrust: float = 0.5,
         arm: bool = False,
+        max_age: float = DEFAULT_MAX_AGE,
         wait_seconds: float = 30.0,
     ) -> None:
         refusal = "to a Crazyflie by radio; motors are flown on board: hgrpo export RUN --crazyflie APP"
         self._setpoints = Setpoints(spec, goal, goal_from, goal_radius, hover_thrust, refusal)
-        self._clock, self._uri, self._arm, self._wait = clock, uri, arm, wait_seconds
+        self._clock, self._uri, self._arm, self._max_age, self._wait = clock, uri, arm, max_age, wait_seconds
         self._period_ms = 10 * max(1, round(100.0 / spec.control_hz))
         self._connected, self._lost = threading.Event(), ""
         self._place: tuple[dict[str, float], float] | None = None  # values and arrival; written by cflib's thread
         self._turn: tuple[dict[str, float], float] | None = None
-        self._start_height, self._modes = 0.0, dict[str, str]()
+        self._start_height, self._modes = math.nan, dict[str, str]()
         self._cf: Any = None
 
     def start(self) -> None:
@@ -89,15 +91,15 @@ class CrazyflieTarget:
         self._wait_for(self._connected.is_set, f"no Crazyflie answers on {self._uri}")
         self._log()
         self._wait_for(lambda: self._place is not None and self._turn is not None, "the Crazyflie sends no state")
-        known = self._motion()
-        assert known is not None
-        self._start_height = float(known[0].position[2])
-        self._setpoints.take_off_from(known[0].position)
+        self._know_the_motion()
         if self._setpoints.kind == "ctbr":
             self._modes = {name: cf.param.get_value(name) for name in _MODES}
             for name in _MODES:
                 cf.param.set_value(name, 0)
             cf.commander.send_setpoint(0.0, 0.0, 0.0, 0)
+        known = self._know_the_motion()
+        self._start_height = float(known.position[2])
+        self._setpoints.take_off_from(known.position)
         if self._arm:
             cf.supervisor.send_arming_request(True)
 
@@ -127,21 +129,24 @@ class CrazyflieTarget:
             self._cf.commander.send_velocity_world_setpoint(*velocity.tolist(), math.degrees(action[3]))
 
     def stop(self) -> None:
-        """Land by the high-level commander if the link is up, then close it."""
+        """Land by the high-level commander if the link is up and a flight had begun, then close it."""
         cf = self._cf
         if cf is None:
             return
         try:
             known = self._motion()
-            if self._connected.is_set() and not self._lost and known is not None:
-                height = float(known[0].position[2]) - self._start_height
-                seconds = max(1.0, height / LANDING_SPEED) if math.isfinite(height) else 2.0
+            if not self._connected.is_set() or self._lost or known is None:
+                return
+            begun = math.isfinite(self._start_height)
+            height = float(known[0].position[2]) - self._start_height
+            seconds = max(1.0, height / LANDING_SPEED) if math.isfinite(height) else 2.0
+            if begun:  # else landing would start the motors
                 cf.commander.send_notify_setpoint_stop()
                 cf.high_level_commander.land(self._start_height, seconds)
-                for name, value in self._modes.items():
-                    cf.param.set_value(name, value)  # goes out while it lands
-                self._clock.sleep_until(self._clock.now() + seconds)
-                cf.commander.send_stop_setpoint()
+            for name, value in self._modes.items():
+                cf.param.set_value(name, value)  # goes out while it lands
+            self._clock.sleep_until(self._clock.now() + (seconds if begun else 0.2))
+            cf.commander.send_stop_setpoint()
         finally:
             cf.close_link()
 
@@ -183,6 +188,20 @@ class CrazyflieTarget:
             angular_velocity=np.deg2rad([turn[0][name] for name in _RATES]),
         )
         return motion, min(place[1], turn[1])
+
+    def _know_the_motion(self) -> Motion:
+        """How it moves, by an estimate to fly by; raises TargetError where none comes for too long."""
+        end = self._clock.now() + self._wait
+        while True:
+            known = self._motion()
+            why_not = doubt(known, self._clock.now(), self._max_age)
+            if known is not None and not why_not:
+                return known[0]
+            if self._lost:
+                raise TargetError(f"the Crazyflie cannot be reached: {self._lost}")
+            if self._clock.now() >= end:
+                raise TargetError(f"the Crazyflie is not flown: {why_not}, after waiting for {self._wait:g} s")
+            self._clock.sleep_until(self._clock.now() + 0.01)
 
     def _fail(self, uri: str, message: str) -> None:
         self._lost = f"{uri}: {message.strip().splitlines()[0]}" if message.strip() else uri

@@ -2,7 +2,8 @@
 
 Starting: find the vehicle's heartbeat, ask for LOCAL_POSITION_NED and ATTITUDE_QUATERNION at the policy's rate, stream
 setpoints for a second, since PX4 takes nobody into OFFBOARD who does not, change to OFFBOARD (ArduPilot: GUIDED), and
-arm if it was asked for. While the vehicle is disarmed the setpoints are no thrust or no velocity, else the safe action.
+arm if it was asked for. Neither is asked for unless the vehicle's motion is finite and young at that moment. While the
+vehicle is disarmed the setpoints are no thrust or no velocity, else the safe action.
 
 Flying: interface=ctbr as SET_ATTITUDE_TARGET, its thrust `hover_thrust` times the collective thrust in g; so
 `hover_thrust` is what the autopilot needs to hover (PX4: MPC_THR_HOVER), and thrust has to be about linear in it.
@@ -27,7 +28,7 @@ from sim2real.clock import Clock
 from sim2real.frames import flip
 from sim2real.target import Reading, TargetEnded, TargetError
 from sim2real.targets.mavlink_vehicle import LOST_AFTER, MavlinkVehicle
-from sim2real.targets.setpoints import GoalFrom, Setpoints
+from sim2real.targets.setpoints import DEFAULT_MAX_AGE, GoalFrom, Setpoints, doubt
 
 DEFAULT_CONNECTION = "udpin:0.0.0.0:14540"
 _RATES_AND_THRUST = common.ATTITUDE_TARGET_TYPEMASK_ATTITUDE_IGNORE
@@ -48,9 +49,10 @@ class MavlinkTarget:
 
     `goal` are one or more points x y z [m] in our world (x north, y west, z up), relative to where the vehicle is when
     the flight starts (`goal_from` "takeoff") or to the origin of its estimate ("origin"); one is left for the next
-    within `goal_radius` [m]. `on_stop` is "land" or "hold". Setpoints stream for `stream_seconds` before the mode is
-    asked for. Raises TargetError for a policy that commands motors or reads what the vehicle does not say, and for a
-    connection that cannot be opened.
+    within `goal_radius` [m]. `on_stop` is "land" or "hold". What the vehicle says of its motion may be `max_age` [s]
+    old where it is taken over or armed. Setpoints stream for `stream_seconds` before the mode is asked for.
+    Raises TargetError for a policy that commands motors or reads what the vehicle does not say, and for a connection
+    that cannot be opened.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class MavlinkTarget:
         arm: bool = False,
         on_stop: Literal["land", "hold"] = "land",
         system: int | None = None,
+        max_age: float = DEFAULT_MAX_AGE,
         wait_seconds: float = 10.0,
         stream_seconds: float = 1.0,
     ) -> None:
@@ -72,7 +75,8 @@ class MavlinkTarget:
         self._setpoints = Setpoints(spec, goal, goal_from, goal_radius, hover_thrust, refusal)
         self._hz, self._safe = spec.control_hz, np.array(spec.safe_action, np.float64)
         self._arm, self._on_stop = arm, on_stop
-        self._wait, self._stream = wait_seconds, stream_seconds
+        self._max_age, self._wait, self._stream = max_age, wait_seconds, stream_seconds
+        self._takeoff = np.full(3, np.nan)
         self.vehicle = MavlinkVehicle(connection, clock, system)
 
     def start(self) -> None:
@@ -82,14 +86,12 @@ class MavlinkTarget:
         self._ask_for_messages()
         if not vehicle.armed and not self._arm:
             raise TargetError("the vehicle is disarmed; --arm lets this program arm it")
-        motion = vehicle.motion()
-        assert motion is not None  # nothing is missing
-        self._setpoints.take_off_from(motion[0].position)
         vehicle.stream = self._wait_in_place
         vehicle.wait(lambda: False, self._stream)
-        vehicle.set_mode(vehicle.autopilot.commanded)
+        vehicle.set_mode(vehicle.autopilot.commanded, ready=self._know_the_motion)
         if not vehicle.armed:
-            vehicle.arm()
+            vehicle.arm(ready=self._know_the_motion)
+        self._setpoints.take_off_from(self._takeoff)
 
     def read(self) -> Reading | None:
         """What the vehicle last said of its motion, with the arrival of the older part as its time."""
@@ -139,6 +141,18 @@ class MavlinkTarget:
         if not vehicle.wait(lambda: not vehicle.missing(), self._wait):
             names = " and ".join(vehicle.missing())
             raise TargetError(f"the vehicle sends no {names}; does it have an estimate of its position?")
+
+    def _know_the_motion(self) -> None:
+        """Remember where the vehicle is; raises TargetError where it says nothing to fly by for too long."""
+        vehicle = self.vehicle
+
+        def why_not() -> str:
+            return doubt(vehicle.motion(), vehicle.clock.now(), self._max_age)
+
+        known = vehicle.motion()
+        if not vehicle.wait(lambda: not why_not(), self._wait) or (known := vehicle.motion()) is None:
+            raise TargetError(f"the vehicle is not flown: {why_not()}, after waiting for {self._wait:g} s")
+        self._takeoff = known[0].position
 
     def _wait_in_place(self) -> None:
         self._send(self._safe if self.vehicle.armed else np.zeros(4))

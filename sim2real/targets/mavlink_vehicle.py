@@ -128,10 +128,17 @@ class MavlinkVehicle:
                 self.stream()
             self.clock.sleep_until(self.clock.now() + _POLL)
 
-    def command(self, number: int, what: str, *parameters: float) -> None:
-        """Send a command until it is acknowledged; raises TargetError where it is refused or nobody answers.
+    def command(self, number: int, what: str, *parameters: float, ready: Callable[[], None] | None = None) -> None:
+        """Send a command until it is acknowledged; a temporary rejection is tried again.
 
-        A temporary rejection is tried again. The message has what the vehicle said in words meanwhile.
+        Args:
+            number: Of the command.
+            what: It does, for messages.
+            parameters: The first ones; the others are 0.
+            ready: Called right before every time that it is sent; may raise to prevent it.
+
+        Raises:
+            TargetError: It is refused or nobody answers; with what the vehicle said in words meanwhile.
         """
         values = np.zeros(7)
         values[: len(parameters)] = parameters
@@ -140,6 +147,8 @@ class MavlinkVehicle:
         for attempt in range(ATTEMPTS):
             self._acks.pop(number, None)
             target = self.link.system, self.link.component
+            if ready is not None:
+                ready()
             self.send(self.link.encode.command_long_encode(*target, number, attempt, *values))
             if not self.wait(lambda: self._answered(number), ACK_SECONDS):
                 continue
@@ -156,16 +165,22 @@ class MavlinkVehicle:
         said = f"; it says: {'; '.join(self._texts)}" if self._texts else ""
         raise TargetError(f"the vehicle refuses to {what}: {refusal}{said}")
 
-    def set_mode(self, mode: Mode, seconds: float = 4.0) -> None:
-        """Ask for a mode and see it in a heartbeat; raises TargetError where it is refused or does not show."""
+    def set_mode(self, mode: Mode, seconds: float = 4.0, ready: Callable[[], None] | None = None) -> None:
+        """Ask for a mode, as `command` does, and see it in a heartbeat.
+
+        Raises TargetError where it is refused or does not show.
+        """
         flag = common.MAV_MODE_FLAG_CUSTOM_MODE_ENABLED
-        self.command(common.MAV_CMD_DO_SET_MODE, f"change to {mode.name}", flag, mode.main, mode.sub)
+        self.command(common.MAV_CMD_DO_SET_MODE, f"change to {mode.name}", flag, mode.main, mode.sub, ready=ready)
         if not self.wait(lambda: self.is_in(mode), seconds):
             raise TargetError(f"the vehicle accepted {mode.name} but is not in it after {seconds:g} s")
 
-    def arm(self, seconds: float = 4.0) -> None:
-        """Arm the motors and see it in a heartbeat; raises TargetError where it is refused or does not show."""
-        self.command(common.MAV_CMD_COMPONENT_ARM_DISARM, "arm", 1.0)
+    def arm(self, seconds: float = 4.0, ready: Callable[[], None] | None = None) -> None:
+        """Arm the motors, as `command` does, and see it in a heartbeat.
+
+        Raises TargetError where it is refused or does not show.
+        """
+        self.command(common.MAV_CMD_COMPONENT_ARM_DISARM, "arm", 1.0, ready=ready)
         if not self.wait(lambda: self.armed, seconds):
             raise TargetError(f"the vehicle accepted arming but is not armed after {seconds:g} s")
 

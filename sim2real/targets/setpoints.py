@@ -16,6 +16,36 @@ from sim2real.quadrotor_observation import Motion, QuadrotorObservation
 from sim2real.target import Reading, TargetError
 
 GoalFrom = Literal["takeoff", "origin"]
+DEFAULT_MAX_AGE = 0.1  # [s], as of the loop's options
+Known = tuple[Motion, float]
+"""A motion, and when its older part came [s]."""
+
+
+def doubt(known: Known | None, now: float, max_age: float) -> str:
+    """Why nobody should take off by what is known of a motion.
+
+    Args:
+        known: The motion and when it came; None where a part of it never did.
+        now: The present [s].
+        max_age: What it may be old [s].
+
+    Returns:
+        The reason, in words; empty where there is none.
+    """
+    if known is None:
+        return "no estimate of its motion has come"
+    motion, stamp = known
+    for name, value, checked in (
+        ("position", motion.position, motion.position),
+        ("velocity", motion.velocity, motion.velocity),
+        ("attitude", motion.quaternion, rotation(motion.quaternion)),
+        ("angular velocity", motion.angular_velocity, motion.angular_velocity),
+    ):
+        if not np.isfinite(checked).all():
+            return f"the {name} that it says is {value.tolist()}"
+    if not now - stamp <= max_age:
+        return f"what it says of its motion is {now - stamp:.2f} s old; allowed: max_age, {max_age:g} s"
+    return ""
 
 
 class Setpoints:
@@ -51,12 +81,17 @@ class Setpoints:
             self._observation.course.shift(position)
 
     def reading(self, motion: Motion, stamp: float) -> Reading:
-        """The policy's observation of a motion, whose attitude turns velocities until the next; what is not finite
-        turns none."""
+        """The policy's observation of a motion, whose attitude turns velocities until the next.
+
+        A motion with a number that is not finite makes all of it so, since the policy may not read that number.
+        """
         attitude = rotation(motion.quaternion)
         if np.isfinite(attitude).all():
             self._attitude = attitude
-        return Reading(self._observation.build(motion), stamp)
+        observation = self._observation.build(motion)
+        if not all(np.isfinite(part).all() for part in motion):
+            observation = np.full_like(observation, np.nan)
+        return Reading(observation, stamp)
 
     def applied(self, action: NDArray[np.float64]) -> None:
         """Remember an action (A,) that was sent."""

@@ -29,7 +29,7 @@ pytest.importorskip("pymavlink", reason="pymavlink is not here: pip install 'hgr
 from sim2real.targets.mavlink import MavlinkTarget
 
 NEVER = WatchdogOptions(hold_seconds=20.0)  # of a busy machine the flights here must not depend
-USUAL = {"hover_thrust": 0.42, "arm": True, "stream_seconds": 0.3}
+USUAL = {"hover_thrust": 0.42, "arm": True, "stream_seconds": 0.3, "max_age": 5.0}
 PATIENT = LoopOptions(seconds=5.0, max_age=5.0, watchdog=NEVER)
 
 

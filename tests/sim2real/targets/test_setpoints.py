@@ -11,9 +11,10 @@ import robots
 from hgrpo_control.config import Network
 from hgrpo_control.simulation import policy_spec
 from policies.spec import PolicySpec
+from sim2real.course import Course
 from sim2real.quadrotor_observation import Motion
 from sim2real.target import TargetError
-from sim2real.targets.setpoints import GoalFrom, Setpoints
+from sim2real.targets.setpoints import GoalFrom, Setpoints, doubt
 
 POSITION = np.array([1.0, 2.0, 3.0])
 LEVEL = np.array([1.0, 0.0, 0.0, 0.0])
@@ -49,6 +50,32 @@ def test_velocities_are_turned_by_the_last_attitude_that_was_finite() -> None:
     np.testing.assert_allclose(flying.velocity(forward), (0.0, 2.0, -1.0), atol=1e-12)
     flying.reading(at(POSITION, np.full(4, np.nan)), 0.1)
     np.testing.assert_allclose(flying.velocity(forward), (0.0, 2.0, -1.0), atol=1e-12)
+
+
+def test_a_number_that_is_not_finite_spoils_the_whole_observation_and_no_later_one() -> None:
+    flying = setpoints()
+    flying.take_off_from(POSITION)
+    before = flying.reading(at(POSITION, LEVEL), 0.0).observation
+    spoilt = Motion(np.array([1.0, np.nan, 3.0]), np.zeros(3), LEVEL, np.zeros(3))
+    assert np.isnan(flying.reading(spoilt, 0.1).observation).all()
+    np.testing.assert_array_equal(flying.reading(at(POSITION, LEVEL), 0.2).observation, before)
+
+
+def test_a_way_with_a_hole_passes_the_points_on_it() -> None:
+    course = Course((1.0, 0.0, 0.0, 2.0, 0.0, 0.0), 0.1)
+    for x in (0.0, math.nan, 1.5):
+        course.pass_by(np.array([x, 0.0, 0.0]))
+    np.testing.assert_array_equal(course.this, [2.0, 0.0, 0.0])
+
+
+def test_what_nobody_takes_off_by() -> None:
+    level = at(POSITION, LEVEL)
+    assert doubt((level, 7.0), 7.1 - 1e-9, 0.1) == ""
+    assert doubt(None, 0.0, 0.1) == "no estimate of its motion has come"
+    assert doubt((level, 7.0), 7.25, 0.1) == "what it says of its motion is 0.25 s old; allowed: max_age, 0.1 s"
+    assert doubt((level._replace(velocity=np.array([0.0, np.inf, 0.0])), 7.0), 7.0, 0.1).startswith("the velocity that")
+    assert doubt((level._replace(angular_velocity=np.full(3, np.nan)), 7.0), 7.0, 0.1).startswith("the angular veloc")
+    assert doubt((at(POSITION, np.zeros(4)), 7.0), 7.0, 0.1).startswith("the attitude that")
 
 
 def test_hover_thrust_is_what_one_g_takes() -> None:
