@@ -16,8 +16,8 @@ demo: $(READY)
 	if ! reason=$$($(BIN)/python -c 'from robots.render import require_gl; require_gl()' 2>&1); then \
 		video=; echo "No film will be made: $$(echo "$$reason" | tail -n 1)"; \
 	fi; \
-	$(BIN)/hgrpo train hybrid-grpo quadrotor-hover --out $(RUN) $$video
-	$(BIN)/hgrpo evaluate $(RUN) --episodes 200 --seed 1
+	$(BIN)/hgrpo train hybrid-grpo quadrotor-hover --out $(RUN) && \
+	$(BIN)/hgrpo evaluate $(RUN) --episodes 200 --seed 1 $$video
 	$(BIN)/hgrpo export $(RUN)
 	$(BIN)/hgrpo compare $(RUN) --out $(RUN)
 	@echo "Everything lies in $(RUN):" && ls $(RUN)

@@ -22,15 +22,17 @@ _COLUMNS = (
     "return (training, last tenth)",
     "success (evaluation)",
     "return (evaluation)",
+    "episodes (evaluation)",
 )
 
 
 def compare(folders: Sequence[Path], out: Path) -> tuple[Path, Path]:
     """Write learning_curves.png and comparison.md into `out`; runs that differ in nothing but the seed share a curve.
 
-    Raises RunFolderError if a folder is no run or has no metrics yet.
+    Raises RunFolderError if a folder is no run or has no metrics yet, and for runs of different tasks.
     """
     runs = [RunFolder.open(folder) for folder in folders]
+    _require_one_task(runs)
     metrics = [run.read_metrics() for run in runs]
     for run, rows in zip(runs, metrics, strict=True):
         if not rows:
@@ -50,9 +52,26 @@ def compare(folders: Sequence[Path], out: Path) -> tuple[Path, Path]:
     return picture, table
 
 
+def _require_one_task(runs: Sequence[RunFolder]) -> None:
+    first: dict[str, RunFolder] = {}
+    for run in runs:
+        first.setdefault(run.read_config().task, run)
+    if len(first) > 1:
+        tasks = ", ".join(f"{task} ({run.path})" for task, run in first.items())
+        raise RunFolderError(
+            f"returns of different tasks have no axis in common: {tasks}; compare the runs of one task"
+        )
+
+
 def _over_seeds(cells: Sequence[Sequence[str]]) -> str:
     """Table with one row per label: mean and range of the figures of its runs, from the cells of the first table."""
-    measures = ("success (evaluation)", "return (evaluation)", "return (training, last tenth)", "steps/s")
+    measures = (
+        "success (evaluation)",
+        "return (evaluation)",
+        "episodes (evaluation)",
+        "return (training, last tenth)",
+        "steps/s",
+    )
     columns = [_COLUMNS.index(measure) for measure in measures]
     groups: dict[str, list[Sequence[str]]] = {}
     for row in cells:
@@ -120,6 +139,7 @@ def _row(run: RunFolder, label: str, history: list[Metrics]) -> list[str]:
         f"{sum(tail) / len(tail):.1f}" if tail else "-",
         _figure(evaluation.get("success_rate"), 3),
         _figure(evaluation.get("return_mean"), 1),
+        _figure(evaluation.get("episodes"), 0),
     ]
 
 

@@ -71,7 +71,11 @@ class Evaluation:
 
     def write(self, path: Path) -> None:
         """Write as JSON."""
-        write_text(path, json.dumps(self.for_json(), indent=2, allow_nan=False) + "\n")
+        write_text(path, self.to_json())
+
+    def to_json(self) -> str:
+        """The text of its file."""
+        return json.dumps(self.for_json(), indent=2, allow_nan=False) + "\n"
 
     def for_json(self) -> dict[str, Any]:
         """The fields; what was not there to be measured is None, since JSON has no NaN."""

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from hgrpo_control.atomic_text import write_text
+from hgrpo_control.former_files import set_aside
 from hgrpo_control.run_folder import RunFolder
 from hgrpo_control.transfer import Flight, Transfer
 from hgrpo_control.transfer_plot import picture
@@ -19,14 +20,18 @@ from hgrpo_control.transfer_plot import picture
 def write(transfer: Transfer, folder: RunFolder, video: bool) -> dict[str, Path]:
     """Write transfer-NAME.json, .png and, if asked for, .mp4 into a run folder; returns the paths by what they are."""
     paths = {kind: folder.transfer(transfer.target, kind) for kind in ("json", "png")}
-    write_text(paths["json"], json.dumps(_fields(transfer), indent=2, allow_nan=False) + "\n")
+    text = json.dumps(_fields(transfer), indent=2, allow_nan=False) + "\n"
+    same = paths["json"].exists() and paths["json"].read_bytes() == text.encode()
+    write_text(paths["json"], text)
     picture(transfer, paths["png"])
     written = {"onnx": folder.onnx, "figures": paths["json"], "trajectories": paths["png"]}
-    if video:
-        from hgrpo_control.video import film
+    path = folder.transfer(transfer.target, "mp4")
+    with set_aside(() if same and not video else (path,)):
+        if video:
+            from hgrpo_control.video import film
 
-        written["video"] = folder.transfer(transfer.target, "mp4")
-        film(transfer.there.simulator, transfer.there.recording, written["video"])
+            film(transfer.there.simulator, transfer.there.recording, path)
+            written["video"] = path
     return written
 
 

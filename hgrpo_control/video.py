@@ -14,12 +14,23 @@ from robots.simulator import Simulator
 
 FRAMES_PER_SECOND = 25.0
 TRAIL_SECONDS = 1.5
+WIDTH, HEIGHT = 640, 480  # pixels
 
 
-def film(simulator: Simulator, recording: Recording, path: Path, width: int = 640, height: int = 480) -> None:
+def film(simulator: Simulator, recording: Recording, path: Path, width: int = WIDTH, height: int = HEIGHT) -> None:
     """Write an mp4 that shows every recorded episode in real time, from its first state on, as long as it runs."""
     rate = simulator.spec.control_hz / _steps_per_frame(simulator)
     write_video(path, frames(simulator, recording, width, height), rate)
+
+
+def require_drawable(simulator: Simulator) -> None:
+    """Draw the beginning of an episode.
+
+    Raises what drawing raises: EnvironmentRefusedError, MissingGraphicsError.
+    """
+    state = simulator.reset(1, 0)
+    trail = simulator.position(state).double().cpu().numpy()
+    simulator.render(state, 0, WIDTH, HEIGHT, trail)
 
 
 def frames(simulator: Simulator, recording: Recording, width: int, height: int) -> Iterator[np.ndarray]:

@@ -53,6 +53,13 @@ class SavedCart(Cart):
         self.x, self.v, self.count = snapshot
 
 
+class Blank(SavedCart):
+    """Has a picture for nobody."""
+
+    def render(self) -> Any:
+        return None
+
+
 class ForgetfulCart(SavedCart):
     """Forgets its velocity."""
 

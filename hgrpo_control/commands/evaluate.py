@@ -14,7 +14,8 @@ from hgrpo_control.task_options import TASK_OPTIONS
 
 if TYPE_CHECKING:
     from hgrpo_control.config import Config
-    from hgrpo_control.run_folder import RunFolder
+    from hgrpo_control.evaluation import Recording
+    from hgrpo_control.run_folder import EvaluationFiles, RunFolder
     from robots.simulator import Simulator
 
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 class EvaluateOptions:
     """Fly a trained policy without exploration in fresh episodes; writes evaluation.json into its folder.
 
-    With changed options of the task the files are named after those, such as evaluation-speed=2.json.
+    With changed options of the task the files are named after those, such as evaluation-speed=2.json. Pictures of other
+    episodes than those of evaluation.json are renamed to former-NAME.
     """
 
     folder: tyro.conf.Positional[Path]
@@ -60,6 +62,7 @@ def run(words: list[str]) -> None:
 def _fly(options: EvaluateOptions, folder: RunFolder, changed: Config, simulator: Simulator) -> None:
     """Fly, and write what came of it."""
     from hgrpo_control.evaluation import evaluate as fly
+    from hgrpo_control.former_files import episodes_replaced, set_aside
     from policies.checkpoint import load
 
     if options.video and simulator.spec.branching_obstacle:
@@ -67,17 +70,28 @@ def _fly(options: EvaluateOptions, folder: RunFolder, changed: Config, simulator
     record = options.video_episodes if options.video else 0
     if options.video and record < 1:
         raise UsageError(f"video_episodes must be at least 1; given {record}")
+    if options.video:
+        from hgrpo_control.video import require_drawable
+
+        require_drawable(simulator)
     evaluation, recording = fly(load(folder.checkpoint), simulator, options.episodes, options.seed, record)
     evaluation = dataclasses.replace(evaluation, task_options=changed.task_options)
     files = folder.evaluation_files(options.task_options)
+    replaced = episodes_replaced(files.figures, evaluation.episodes)
+    same = files.figures.exists() and files.figures.read_bytes() == evaluation.to_json().encode()
     evaluation.write(files.figures)
     print(evaluation.summary())
-    print(f"evaluation: {files.figures}")
-    if options.video:
-        from hgrpo_control.plots import flown_episodes
-        from hgrpo_control.video import film
+    print(f"evaluation: {files.figures}{replaced}")
+    with set_aside(() if same and not options.video else (files.plot, files.video)):
+        if options.video:
+            _film(simulator, recording, files)
 
-        flown_episodes(recording, simulator.spec.control_hz, files.plot)
-        print(f"plots: {files.plot}")
-        film(simulator, recording, files.video)
-        print(f"video: {files.video}")
+
+def _film(simulator: Simulator, recording: Recording, files: EvaluationFiles) -> None:
+    from hgrpo_control.plots import flown_episodes
+    from hgrpo_control.video import film
+
+    flown_episodes(recording, simulator.spec.control_hz, files.plot)
+    print(f"plots: {files.plot}")
+    film(simulator, recording, files.video)
+    print(f"video: {files.video}")

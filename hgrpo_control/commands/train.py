@@ -74,12 +74,24 @@ def run(words: list[str]) -> None:
         obstacle = trainer.sampler.simulator.spec.branching_obstacle
         if options.video and obstacle:
             raise UsageError(f"--video draws earlier states: {obstacle}")
+        if options.video:
+            _require_drawable(options.config)
         folder = RunFolder.create(options.out, options.config)
         _train_with_reports(trainer, folder)
     if options.video:
         from hgrpo_control.commands import evaluate
 
         evaluate.run([str(folder.path), "--video"])
+
+
+def _require_drawable(config: Config) -> None:
+    """Draw with a simulator of its own, so that training begins as it does without a film."""
+    from hgrpo_control.simulation import make_simulator
+    from hgrpo_control.video import require_drawable
+    from robots.simulator import closing as closing_simulator
+
+    with closing_simulator(make_simulator(config)) as simulator:
+        require_drawable(simulator)
 
 
 def _train_with_reports(trainer: Trainer, folder: RunFolder) -> None:

@@ -71,7 +71,7 @@ def test_the_table_holds_the_numbers_of_the_files(tmp_path: Path) -> None:
     # 80,000 simulator steps in 32 s: 2,500 steps/s.
     ppo = make_run(
         tmp_path / "a", dataclasses.replace(PPO_RUN, seed=5), [1.0] * 18 + [30.0, 41.0],
-        {"success_rate": 0.12345, "return_mean": 99.96},
+        {"success_rate": 0.12345, "return_mean": 99.96, "episodes": 200},
     )  # fmt: skip
     grpo = make_run(tmp_path / "b", dataclasses.replace(PPO_RUN, algorithm=GRPO()), [math.nan])
     picture, table = compare([ppo, grpo], tmp_path / "deep" / "out")
@@ -83,9 +83,10 @@ def test_the_table_holds_the_numbers_of_the_files(tmp_path: Path) -> None:
         [
             "run", "algorithm", "seed", "simulator steps", "executed steps", "wall-clock [s]", "steps/s",
             "return (training, last tenth)", "success (evaluation)", "return (evaluation)",
+            "episodes (evaluation)",
         ],
-        ["a", "ppo", "5", "80,000", "20,000", "32", "2,500", "35.5", "0.123", "100.0"],
-        ["b", "grpo", "0", "4,000", "1,000", "2", "2,500", "-", "-", "-"],
+        ["a", "ppo", "5", "80,000", "20,000", "32", "2,500", "35.5", "0.123", "100.0", "200"],
+        ["b", "grpo", "0", "4,000", "1,000", "2", "2,500", "-", "-", "-", "-"],
     ]  # fmt: skip
     assert lines[4:] == ["", "![learning curves](learning_curves.png)"]
     image = imageio.imread(picture)
@@ -94,16 +95,19 @@ def test_the_table_holds_the_numbers_of_the_files(tmp_path: Path) -> None:
 
 
 def test_a_task_without_a_goal_has_no_success_to_show(tmp_path: Path) -> None:
-    evaluation = {"success_rate": None, "return_mean": 100.0}
+    evaluation = {"success_rate": None, "return_mean": 100.0, "episodes": 50}
     runs = [make_run(tmp_path / name, PPO_RUN, [5.0], evaluation) for name in "ab"]
     _, table = compare(runs, tmp_path / "out")
     rows = [[c.strip() for c in line.strip("|").split("|")] for line in table.read_text().splitlines() if "ppo" in line]
-    assert [cells[-2:] for cells in rows[:2]] == [["-", "100.0"]] * 2
+    assert [cells[-3:] for cells in rows[:2]] == [["-", "100.0", "50"]] * 2
     assert rows[2][:4] == ["ppo", "2", "-", "100.0 (100.0 ... 100.0)"]
 
 
 def test_several_seeds_are_summed_up(tmp_path: Path) -> None:
-    evaluations = ({"success_rate": 0.9, "return_mean": 100.0}, {"success_rate": 1.0, "return_mean": 200.0})
+    evaluations = (
+        {"success_rate": 0.9, "return_mean": 100.0, "episodes": 200},
+        {"success_rate": 1.0, "return_mean": 200.0, "episodes": 2},
+    )
     runs = [
         make_run(tmp_path / str(seed), dataclasses.replace(PPO_RUN, seed=seed), [5.0 + seed], evaluation)
         for seed, evaluation in enumerate(evaluations)
@@ -115,6 +119,7 @@ def test_several_seeds_are_summed_up(tmp_path: Path) -> None:
         "2",
         "0.950 (0.900 ... 1.000)",
         "150.0 (100.0 ... 200.0)",
+        "101 (2 ... 200)",
         "5.5 (5.0 ... 6.0)",
         "2,500 (2,500 ... 2,500)",
     ]
@@ -155,6 +160,16 @@ def test_task_options_that_only_one_run_has_tell_them_apart(tmp_path: Path, monk
     other = dataclasses.replace(PPO_RUN, task_options={"quadrotor": "cf2x"})
     runs = [make_run(tmp_path / "1", PPO_RUN, [1.0, 2.0]), make_run(tmp_path / "2", other, [1.0, 2.0])]
     assert labels(runs, tmp_path / "out", monkeypatch) == {"ppo": 1, "ppo (quadrotor cf2x)": 1}
+
+
+def test_different_tasks_are_not_put_on_one_axis(tmp_path: Path) -> None:
+    other = dataclasses.replace(PPO_RUN, task="quadrotor-gates")
+    runs = [make_run(tmp_path / "a", PPO_RUN, [1.0]), make_run(tmp_path / "b", other, [1.0])]
+    with pytest.raises(
+        RunFolderError, match=r"quadrotor-hover \(\S*/a\), quadrotor-gates \(\S*/b\); compare the runs of"
+    ):
+        compare(runs, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_run_without_metrics_is_refused_before_anything_is_written(tmp_path: Path) -> None:

@@ -78,3 +78,71 @@ def test_files_are_named_after_changed_options_whatever_is_in_them() -> None:
     long = [folder.evaluation_files({"reward": "r" * 300 + end}).figures.name for end in "ab"]
     assert long[0] != long[1]
     assert max(map(len, long)) < 200
+
+
+def test_figures_over_other_numbers_of_episodes_are_not_replaced_silently(capsys: pytest.CaptureFixture[str]) -> None:
+    train("quadrotor-hover")
+    evaluate("--episodes", "3")
+    assert "in place" not in capsys.readouterr().out
+    evaluate("--episodes", "2")
+    assert "evaluation: run/evaluation.json (2 episodes in place of the 3 that were there)\n" in capsys.readouterr().out
+    evaluate("--episodes", "2", "--seed", "4")
+    assert "in place" not in capsys.readouterr().out
+    Path("run/evaluation.json").write_text("[]")
+    evaluate("--episodes", "2")
+    assert "(2 episodes in place of figures that could not be read)\n" in capsys.readouterr().out
+
+
+def test_a_film_of_other_episodes_is_named_as_such(capsys: pytest.CaptureFixture[str]) -> None:
+    train("quadrotor-hover")
+    evaluate()
+    film, plot = Path("run/video.mp4"), Path("run/episodes.png")
+    film.write_text("film of seed 0")
+    plot.write_text("plot of seed 0")
+    evaluate()
+    assert film.exists()  # it shows these very episodes
+    capsys.readouterr()
+    evaluate("--seed", "1")
+    assert "run/video.mp4 showed other episodes than these: it is run/former-video.mp4 now\n" in capsys.readouterr().out
+    assert not film.exists()
+    assert not plot.exists()
+    assert Path("run/former-video.mp4").read_text() == "film of seed 0"
+    assert Path("run/former-episodes.png").read_text() == "plot of seed 0"
+
+
+def test_a_film_that_fails_leaves_no_former_one_under_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def film(*given: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    train("quadrotor-hover")
+    Path("run/video.mp4").write_text("an older film")
+    monkeypatch.setattr("robots.render.require_gl", lambda: None)
+    monkeypatch.setattr("hgrpo_control.video.require_drawable", lambda simulator: None)
+    monkeypatch.setattr("hgrpo_control.video.film", film)
+    assert main(["evaluate", "run", "--episodes", "2", "--video"]) == 2
+    assert not Path("run/video.mp4").exists()
+    assert Path("run/former-video.mp4").read_text() == "an older film"
+    monkeypatch.setattr("hgrpo_control.video.film", lambda simulator, recording, path: path.write_text("a film"))
+    Path("run/former-video.mp4").rename("run/video.mp4")
+    assert main(["evaluate", "run", "--episodes", "2", "--video"]) == 0
+    assert Path("run/video.mp4").read_text() == "a film"
+    assert not Path("run/former-video.mp4").exists()
+
+
+BLANK = ("train", "ppo", "gymnasium/planted:Blank", *TINY, "--task-options", "max_episode_steps=8")
+
+
+@pytest.mark.parametrize("words", [("evaluate", "run"), BLANK])
+def test_what_cannot_be_drawn_is_said_before_anything_is_flown(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*BLANK, "--out", "run"]) == 0
+    capsys.readouterr()
+    monkeypatch.setattr("robots.render.require_gl", lambda: None)
+    out = ("--out", "other") if words[0] == "train" else ()
+    assert main([*words, *out, "--video"]) == 2
+    err = capsys.readouterr().err
+    assert "cannot be drawn" in err or "draws no picture" in err
+    assert err.count("\n") == 1
+    assert not Path("run/evaluation.json").exists()
+    assert not Path("other").exists()

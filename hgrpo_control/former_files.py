@@ -1,0 +1,38 @@
+"""What an earlier evaluation left behind: it is named as such, so that no old film lies beside new figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def episodes_replaced(figures: Path, episodes: int) -> str:
+    """What to say where figures over another number of episodes lie already; empty where there are none."""
+    if not figures.exists():
+        return ""
+    try:
+        before = json.loads(figures.read_text(encoding="utf-8"))["episodes"]
+    except (ValueError, LookupError, TypeError):
+        return f" ({episodes} episodes in place of figures that could not be read)"
+    return "" if before == episodes else f" ({episodes} episodes in place of the {before} that were there)"
+
+
+@contextmanager
+def set_aside(films: Sequence[Path]) -> Iterator[None]:
+    """Rename those that exist to former-NAME; those that are there again in the end replace them.
+
+    What was renamed for good is printed, also where what was to be made fails.
+    """
+    moved = {path: path.with_name(f"former-{path.name}") for path in films if path.exists()}
+    for path, former in moved.items():
+        path.replace(former)
+    try:
+        yield
+    finally:
+        for path, former in moved.items():
+            if path.exists():
+                former.unlink()
+            else:
+                print(f"{path} showed other episodes than these: it is {former} now")
