@@ -14,7 +14,7 @@ from gymnasium.spaces import Box
 from gymnasium.wrappers import TimeLimit
 
 from hgrpo_errors import HgrpoError
-from robots.simulator import Simulator, close
+from robots.simulator import Simulator, close, give_up
 from robots.spaces import (
     RENDER_MODES,
     action_space,
@@ -85,6 +85,8 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
             raise HgrpoError(f"a reset takes no options; given {', '.join(map(repr, options))}")
         if seed is not None:
             self._starts.forget(0)
+        if self._state is not None:
+            give_up(self.simulator, self._state)
         self._state = self._starts.take(_FIRST, (self.np_random,))
         return to_array(self.simulator.observe(self._state)[0]), {}
 

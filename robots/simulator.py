@@ -166,6 +166,13 @@ def episode_metrics(simulator: Simulator, state: Any) -> dict[str, Tensor]:
     return simulator.metrics(state) if isinstance(simulator, Measured) else {}
 
 
+def give_up(simulator: Simulator, state: Any) -> None:
+    """Say that no row of a state will be stepped again, to a simulator that keeps something for each (`give_up`)."""
+    end = getattr(simulator, "give_up", None)
+    if end is not None:
+        end(state)
+
+
 def close(simulator: Simulator) -> None:
     """End what a simulator runs or holds open, where it has a `close`; it cannot be stepped afterwards."""
     end = getattr(simulator, "close", None)

@@ -19,7 +19,7 @@ from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
 from hgrpo_errors import HgrpoError, nearest
-from robots.simulator import Simulator, close, first_array, replace
+from robots.simulator import Simulator, Step, close, first_array, give_up, replace, select
 from robots.spaces import (
     RENDER_MODES,
     action_space,
@@ -70,6 +70,11 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.autoreset_mode = _read_mode(autoreset_mode)
         self.metadata = {**metadata(spec), "autoreset_mode": self.autoreset_mode}  # type: ignore[misc]
         self.max_episode_steps = _read_limit(spec.max_episode_steps if max_episode_steps is None else max_episode_steps)
+        if spec.branching_obstacle and self.max_episode_steps > spec.max_episode_steps:
+            raise HgrpoError(
+                f"max_episode_steps may only shorten the {spec.max_episode_steps} steps of {spec.name}, whose "
+                f"environments begin anew after those; given {max_episode_steps}"
+            )
         self.single_observation_space, self.single_action_space = observation_space(spec), action_space(spec)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space: Box = cast("Box", batch_space(self.single_action_space, num_envs))
@@ -132,9 +137,7 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         if waiting.size and self.autoreset_mode is AutoresetMode.DISABLED:
             raise ResetNeeded(f"episodes of rows {waiting.tolist()} have ended; reset them with a reset_mask first")
         fresh = self._begin(waiting) if waiting.size else None
-        if fresh is not None:  # what has ended is not stepped: a broken state may be all that is left of it
-            state = replace(state, self._index(waiting), fresh)
-        step = self.simulator.step(state, action)
+        step = self._advance(state, action, waiting, fresh)
         began = self._observation[waiting]
         self._observation = to_array(step.observation)
         reward, terminated = to_array(step.reward, np.float64), to_array(step.terminated, np.bool_)
@@ -164,8 +167,26 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             return None
         return tuple(self.simulator.render(self.state, row) for row in range(self.num_envs))
 
+    def _advance(self, state: Any, action: Tensor, waiting: np.ndarray, fresh: Any) -> Step:
+        """One step of every row; of those that are `waiting` (k,) nothing counts, because they begin with `fresh`."""
+        if fresh is None:
+            return self.simulator.step(state, action)
+        # what has ended is not stepped: a broken state may be all that is left of it
+        state = replace(state, self._index(waiting), fresh)
+        if not self.simulator.spec.branching_obstacle:
+            return self.simulator.step(state, action)
+        running = self._index(np.setdiff1d(np.arange(self.num_envs), waiting))  # nor is a state that cannot come back
+        part = self.simulator.step(select(state, running), action[running])
+        whole = (torch.zeros(self.num_envs, *x.shape[1:], dtype=x.dtype) for x in part[1:])
+        return Step(
+            replace(state, running, part.state),
+            *(all_rows.index_copy(0, running, x) for all_rows, x in zip(whole, part[1:], strict=True)),
+        )
+
     def _begin(self, rows: np.ndarray) -> Any:
         """States (k) at the beginning of the next episodes of `rows` (k,), whose clocks and observations are set."""
+        if self._state is not None:
+            give_up(self.simulator, select(self._state, self._index(rows)))
         fresh = self._starts.take(rows, self._streams)
         self._observation[rows] = to_array(self.simulator.observe(fresh))
         self._elapsed[rows], self._ended[rows] = 0, False

@@ -58,6 +58,11 @@ class GymnasiumSimulator:
             )
         return Instance.open(self.source, self.options)
 
+    def give_up(self, state: GymnasiumState) -> None:
+        """Free the environments that live in these states, which will not be stepped again."""
+        if self._pool is not None:
+            self._pool.give_up(state.slot.tolist(), state.token.tolist())
+
     def close(self) -> None:
         """Close every environment that was made; one that was given as a finished object is its owner's to close."""
         self._painter.close()

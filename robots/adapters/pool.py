@@ -55,6 +55,12 @@ class Pool:
         if len(set(slots)) != len(slots):
             raise BranchingError(f"one state was to be stepped twice: {self._advice}")
 
+    def give_up(self, slots: Sequence[int], tokens: Sequence[int]) -> None:
+        """Free the slots that are still in the state of their token."""
+        for slot, token in zip(slots, tokens, strict=True):
+            if self._token[slot] == token:
+                self._ended[slot] = True
+
     def moved(self, slot: int, ended: bool) -> int:
         """Note a step; returns the token of the state after it."""
         self._elapsed[slot] += 1

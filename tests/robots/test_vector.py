@@ -175,6 +175,41 @@ def test_what_has_ended_is_never_stepped_and_resets_are_batched() -> None:
     assert ages == [[0] * 3, [1] * 3, [0] * 3, [0] * 3]  # third: the start of the next episode, thrown away
 
 
+@pytest.mark.parametrize("mode", AUTORESET)
+def test_without_snapshots_every_row_has_one_environment(mode: AutoresetMode) -> None:
+    """Row 1 is that of Pendulum by itself, in episodes cut at five of its 200 steps and some that reset() gives up."""
+    envs = TaskVectorEnv("gymnasium/Pendulum-v1", 2, max_episode_steps=5, autoreset_mode=mode)
+    single = [TimeLimit(TaskEnv("gymnasium/Pendulum-v1"), 5) for _ in range(2)]
+    other = SyncVectorEnv([lambda env=env: env for env in single], autoreset_mode=mode)
+    for seed in (0, 1, 2):
+        assert walk_together(envs, other, 13, seed) == 4
+    envs.reset(seed=3)
+    envs.step(envs.action_space.sample())
+    envs.reset(options={"reset_mask": np.array([True, False])})
+    envs.step(envs.action_space.sample())
+    assert len(envs.simulator._pool.instances) == 2  # type: ignore[attr-defined]
+
+
+def test_without_snapshots_an_episode_can_only_be_shortened() -> None:
+    with pytest.raises(ValueError, match=r"may only shorten the 200 steps of gymnasium/Pendulum-v1.*; given 201"):
+        TaskVectorEnv("gymnasium/Pendulum-v1", 2, max_episode_steps=201)
+
+
+def test_starts_drawn_ahead_follow_the_settings() -> None:
+    """Every start after `adjust` is that of an environment that had the setting all along."""
+    changed, throughout = (TaskVectorEnv("quadrotor-waypoints", 2, max_episode_steps=1) for _ in range(2))
+    single, alone = (TaskEnv("quadrotor-waypoints") for _ in range(2))
+    for envs in (throughout, alone):
+        envs.simulator.adjust("difficulty", 0.0)  # type: ignore[attr-defined]
+    starts = [[env.reset(seed=2)[0] for _ in range(1)] for env in (changed, throughout, single, alone)]
+    assert not np.array_equal(starts[0][0], starts[1][0])
+    for env in (changed, single):
+        env.simulator.adjust("difficulty", 0.0)  # type: ignore[attr-defined]
+    for _ in range(BLOCK + 2):
+        assert_equal(changed.reset()[0], throughout.reset()[0])
+        assert_equal(single.reset()[0], alone.reset()[0])
+
+
 def test_what_comes_out_belongs_to_the_caller() -> None:
     envs, same = TaskVectorEnv(Ledger(), 2), TaskVectorEnv(Ledger(), 2)
     observation, _ = envs.reset(seed=0)
