@@ -106,10 +106,19 @@ class MavlinkVehicle:
             self.heartbeat, self._heard = message, now
         elif name in _SEEN:
             self._messages[name] = message, now
-        elif name == "COMMAND_ACK":
+        elif name == "COMMAND_ACK" and self._is_for_us(message):
             self._acks[message.command] = message
         elif name == "STATUSTEXT":
             self._texts.append(message.text.strip("\0 \n"))
+
+    def _is_for_us(self, ack: Any) -> bool:
+        """Whether an acknowledgement answers us, not another ground station.
+
+        0 is everybody, and what MAVLink 1, which has no such field, comes out as.
+        """
+        ours = self.link.encode.srcSystem, self.link.encode.srcComponent
+        given = ack.target_system, ack.target_component
+        return all(theirs in (0, own) for theirs, own in zip(given, ours, strict=True))
 
     def send(self, message: Any) -> None:
         """Send a message to the vehicle."""
