@@ -10,17 +10,9 @@ CLIENTS := tritonclient openpi-client
 
 .PHONY: demo test check format lint clean
 
+# What lies in $(RUN) is kept: an interrupted run goes on, and make demo RUN=runs/another trains another.
 demo: $(READY)
-	rm -rf $(RUN)
-	@video=--video; \
-	if ! reason=$$($(BIN)/python -c 'from robots.render import require_gl; require_gl()' 2>&1); then \
-		video=; echo "No film will be made: $$(echo "$$reason" | tail -n 1)"; \
-	fi; \
-	$(BIN)/hgrpo train hybrid-grpo quadrotor-hover --out $(RUN) && \
-	$(BIN)/hgrpo evaluate $(RUN) --episodes 200 --seed 1 $$video
-	$(BIN)/hgrpo export $(RUN)
-	$(BIN)/hgrpo compare $(RUN) --out $(RUN)
-	@echo "Everything lies in $(RUN):" && ls $(RUN)
+	$(BIN)/python -m hgrpo_control.demo $(RUN)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2
