@@ -11,8 +11,7 @@ stay open. `client` is our own client as a whole, with its packing and unpacking
 within the echo plus twice the bare call; where there are two echoes there are two such targets.
 Prints a Markdown table, and writes `serving.md` and `serving.json` with --out. Without --policy one with two hidden
 layers of 64 units is made. A call after a pause of 0.2 ms is what a call costs a process that has just been woken, as a
-server is; a server with busy polling, which needs a core to itself, is not. --soak measures something else instead:
-four clients that ask at 100 Hz.
+server is. --soak measures something else instead: four clients that ask at 100 Hz.
 """
 
 from __future__ import annotations
@@ -46,9 +45,8 @@ PACKAGES = ("aiohttp", "msgpack", "numpy", "onnxruntime", "websockets")
 PAUSE = 2e-4  # s
 PERCENTILES = (50.0, 99.0, 99.9)
 BARE = ("onnxruntime", "onnxruntime after a pause")
-BUSY_POLL = 1e-3  # s
 BOTH = ("echo in aiohttp", "echo in websockets")
-ECHOES_OF = {"websocket": BOTH, "websocket, busy polling": BOTH, "client": BOTH, "http": ("echo over http",)}
+ECHOES_OF = {"websocket": BOTH, "client": BOTH, "http": ("echo over http",)}
 ROUND = 0.5  # s
 WARM_UP = 20  # requests of each client and round that are not counted
 TIMEOUT = 300.0  # s
@@ -67,7 +65,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         policy = given.policy or make_policy(Path(folder) / "policy.onnx")
         if given.soak:
-            with Process("serve", str(policy), "0") as server:
+            with Process("serve", str(policy)) as server:
                 for name, value in soak(server.port, server.pid, observation_for(policy), given.soak).items():
                     print(f"{name:>24}  {value:.6g}")
             return
@@ -91,14 +89,12 @@ def measure_all(policy: Path, clients: list[int], seconds: float) -> list[dict[s
     with (
         Process("echo") as echo,
         Process("websockets-echo") as websockets_echo,
-        Process("serve", str(policy), "0") as server,
-        Process("serve", str(policy), str(BUSY_POLL)) as polling,
+        Process("serve", str(policy)) as server,
     ):
         ports = {
             "echo in aiohttp": echo.port,
             "echo in websockets": websockets_echo.port,
             "echo over http": echo.port,
-            "websocket, busy polling": polling.port,
         }
         for count in clients:
             bare = ("onnxruntime", "onnxruntime after a pause") if count == 1 else ()
@@ -233,7 +229,6 @@ ASKING: dict[str, Callable[[int, Path], Ask]] = {
     "echo in aiohttp": ask_echo,
     "echo in websockets": ask_echo,
     "websocket": ask_websocket,
-    "websocket, busy polling": ask_websocket,
     "client": ask_client,
     "echo over http": ask_echo_over_http,
     "http": ask_http,

@@ -2,7 +2,7 @@
 
 python benchmarks/serving_processes.py echo
 python benchmarks/serving_processes.py websockets-echo
-python benchmarks/serving_processes.py serve POLICY.onnx SECONDS_OF_BUSY_POLLING
+python benchmarks/serving_processes.py serve POLICY.onnx
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ class Process:
         self._process.wait(60.0)
 
 
-def serve(path: str, busy_poll: float) -> None:
+def serve(path: str) -> None:
     """The policy server."""
     from sim2real.server.app import serve as serve_policies
     from sim2real.server.settings import ServerSettings
 
-    serve_policies((f"policy={path}",), ServerSettings(port=0, busy_poll=busy_poll))
+    serve_policies((f"policy={path}",), ServerSettings(port=0))
 
 
 def echo() -> None:
@@ -104,5 +104,5 @@ if __name__ == "__main__":
             echo()
         case ["websockets-echo"]:
             websockets_echo()
-        case ["serve", path, seconds]:
-            serve(path, float(seconds))
+        case ["serve", path]:
+            serve(path)

@@ -16,10 +16,6 @@ class Reply(NamedTuple):
     body: bytes
 
     @property
-    def sooner(self) -> bool:
-        return "server" not in self.headers
-
-    @property
     def action(self) -> np.ndarray:
         return np.frombuffer(self.body[int(self.headers["inference-header-content-length"]) :], "<f4")
 

@@ -8,8 +8,6 @@ import gc
 import logging
 import signal
 import ssl
-from collections.abc import Coroutine
-from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -17,9 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from sim2real.metadata import producer_version
 from sim2real.server.access import OPEN_PATH, access_control
-from sim2real.server.busy_polling import BusyPollingSelector
 from sim2real.server.connections import Connections
-from sim2real.server.http_connection import RENEWAL
 from sim2real.server.inference import Inference
 from sim2real.server.metrics import Metrics
 from sim2real.server.open_inference import OpenInferenceEndpoint
@@ -31,7 +27,7 @@ from sim2real.server.status_page import status_page
 from sim2real.server.swapping import Swapper
 from sim2real.server.websocket import WebSocketEndpoint
 
-_KEEP_ALIVE = 30.0  # seconds at least between two requests over one HTTP connection
+_KEEP_ALIVE = 30.0  # seconds between two requests over one HTTP connection
 _log = logging.getLogger("hgrpo.server")
 
 
@@ -50,29 +46,11 @@ def serve(words: tuple[str, ...], settings: ServerSettings) -> None:
         header = {"slew": settings.slew, "policies": [describe(served, settings) for served in policies.values()]}
         recorder = Recorder(settings.record, header, int(settings.record_limit_mb * 2**20), metrics)
     try:
-        _run(_Server(policies, settings, metrics, recorder, token).run(context), settings.busy_poll)
+        asyncio.run(_Server(policies, settings, metrics, recorder, token).run(context))
     finally:
         if recorder is not None:
             recorder.close()
             print(f"recording: {recorder.path}" + (f" ({recorder.failure})" if recorder.failure else ""))
-
-
-def _run(server: Coroutine[None, None, None], busy_poll: float) -> None:
-    """`asyncio.run` with a selector of one's own, which it takes from Python 3.12 on."""
-    loop = asyncio.SelectorEventLoop(BusyPollingSelector(busy_poll) if busy_poll else None)
-    try:
-        loop.run_until_complete(server)
-    finally:
-        loop.run_until_complete(_cancel(asyncio.all_tasks(loop)))
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.run_until_complete(loop.shutdown_default_executor())
-        loop.close()
-
-
-async def _cancel(tasks: set[asyncio.Task[Any]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class _Server:
@@ -107,7 +85,7 @@ class _Server:
             logger=quiet,
             handle_signals=False,
             shutdown_timeout=settings.shutdown_timeout,
-            keepalive_timeout=_KEEP_ALIVE + RENEWAL + settings.request_timeout,  # it does not see every request
+            keepalive_timeout=_KEEP_ALIVE,
         )
         connections = Connections(
             runner, settings.max_connections, settings.request_timeout, self._metrics, context is not None
@@ -215,8 +193,8 @@ async def _last_resort(request: web.Request, handler: Handler) -> web.StreamResp
     """Tell what nobody foresaw here in full, and the client without a word of it."""
     try:
         return await handler(request)
-    except web.HTTPException as refusal:  # returned as any response is, for the connection to see that it is answered
-        return web.Response(status=refusal.status, body=refusal.body, headers=refusal.headers)
+    except web.HTTPException:
+        raise
     except ConnectionError:
         return web.Response(status=400)  # to a client that has gone
     except Exception:

@@ -11,7 +11,6 @@ from weakref import WeakKeyDictionary
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from sim2real.server.http_connection import Answer, HttpConnection
 from sim2real.server.metrics import Metrics
 
 _PERIOD = 0.25  # seconds between two looks at the connections
@@ -49,27 +48,15 @@ class Connections:
             if self._encrypted:
                 raise ConnectionRefusedError("too many connections")
             return _Refusal()
-        protocol = _Opening(HttpConnection(server(), self._arriving), self._opening)
+        protocol = _Opening(server(), self._opening)
         self._opening[protocol] = now + self._timeout
         return protocol
 
     @web.middleware
     async def heard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Middleware that notes that a connection has sent a request's head, and that it is answered."""
+        """Middleware that notes that a connection has sent a request's head."""
         self._heard.add(request.protocol)
-        response = await handler(request)
-        connection = _connection(request)
-        if connection is not None and isinstance(response, web.Response):
-            await response.prepare(request)
-            await response.write_eof()
-            connection.finished(request)
-        return response
-
-    def repeat(self, request: web.Request, answer: Answer) -> None:
-        """Let `answer` answer requests of this connection that differ from this one in nothing but their bodies."""
-        connection = _connection(request)
-        if connection is not None:
-            connection.repeat_with(answer)
+        return await handler(request)
 
     @contextmanager
     def receiving(self, request: web.Request) -> Iterator[None]:
@@ -127,16 +114,10 @@ class Connections:
             transport.abort()
 
 
-def _connection(request: web.Request) -> HttpConnection | None:
-    """What a request came over, None once the client has gone."""
-    protocol = request.transport.get_protocol() if isinstance(request.transport, asyncio.Transport) else None
-    return protocol if isinstance(protocol, HttpConnection) else None
-
-
 class _Opening(asyncio.Protocol):
     """Stands in for a connection until it is open; asyncio lets go of it where a handshake fails."""
 
-    def __init__(self, connection: HttpConnection, opening: WeakKeyDictionary[_Opening, float]) -> None:
+    def __init__(self, connection: web.RequestHandler, opening: WeakKeyDictionary[_Opening, float]) -> None:
         self._connection, self._all = connection, opening
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

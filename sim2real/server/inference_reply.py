@@ -7,13 +7,14 @@ import math
 from functools import lru_cache
 from typing import Any
 
+from aiohttp import web
+
 from sim2real.onnx_policy import OUTPUT_NAME
-from sim2real.server.http_reply import HttpReply
 from sim2real.server.inference import Answer
 from sim2real.server.inference_request import HEADER_LENGTH, InferenceRequest
 
 
-def inference_reply(model: str, answer: Answer, request: InferenceRequest) -> HttpReply:
+def inference_reply(model: str, answer: Answer, request: InferenceRequest) -> web.Response:
     """The output `action` (A,) or (B, A), as the observation was given, and the version that gave it."""
     action, milliseconds = answer.action, 1e3 * answer.seconds
     shape = action.shape if request.observation.ndim == 2 else action.shape[1:]
@@ -21,11 +22,11 @@ def inference_reply(model: str, answer: Answer, request: InferenceRequest) -> Ht
         tensor = {"shape": shape, "data": action.ravel().tolist()}
         fields = _fields(model, answer.version, answer.limited, request.id, tensor)
         fields["parameters"]["infer_ms"] = milliseconds
-        return HttpReply(200, {"Content-Type": "application/json"}, json.dumps(fields).encode())
+        return web.json_response(fields)
     text = _before_binary(model, answer.version, answer.limited, request.id, shape)
     header = f'{text}, "infer_ms": {milliseconds:.6f}}}}}'.encode()
     headers = {"Content-Type": "application/octet-stream", HEADER_LENGTH: str(len(header))}
-    return HttpReply(200, headers, header + action.astype("<f4", copy=False).tobytes())
+    return web.Response(headers=headers, body=header + action.astype("<f4", copy=False).tobytes())
 
 
 @lru_cache(maxsize=64)  # a client's replies differ in nothing but the numbers and the time they took

@@ -6,9 +6,7 @@ A stream with a history is named by the parameter `sequence_id`, begun by `seque
 
 from __future__ import annotations
 
-import logging
 import time
-from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -16,7 +14,6 @@ from aiohttp import web
 from sim2real.onnx_policy import INPUT_NAME, OUTPUT_NAME
 from sim2real.server.connections import Connections
 from sim2real.server.history import Histories
-from sim2real.server.http_reply import HttpReply, refusal
 from sim2real.server.inference import Answer, Inference
 from sim2real.server.inference_reply import inference_reply
 from sim2real.server.inference_request import HEADER_LENGTH, InferenceRequest, parse
@@ -29,7 +26,6 @@ MOST_STREAMS = 1024
 
 _PROTOCOL = "http"
 _STATUS = {"unknown_policy": 404, "unknown_version": 404, "too_large": 413, "stale": 409, "action": 500}
-_log = logging.getLogger("hgrpo.server")
 
 
 class OpenInferenceEndpoint:
@@ -81,33 +77,12 @@ class OpenInferenceEndpoint:
         return web.json_response(metadata)
 
     async def _infer(self, request: web.Request) -> web.Response:
-        """Answer this request, and leave what answers those that differ in nothing but their bodies."""
         began = time.perf_counter()
         served, number = self._find(request)
-        body = await self._body(request)
-        header_length = request.headers.get(HEADER_LENGTH)
-        self._connections.repeat(request, partial(self._repeat, served, number, header_length))
-        return self._reply(began, served, number, header_length, body).to_response()
-
-    def _repeat(self, served: ServedPolicy, number: str | None, header_length: str | None, body: bytes) -> bytes:
-        try:
-            served.version(number)  # refused before anything else changes, as it is where a request is routed
-            reply = self._reply(time.perf_counter(), served, number, header_length, body)
-        except Rejected as refused:
-            reply = self._refused(served.name, refused.reason, str(refused))
-        except Exception:  # the last resort: told here in full, and the client without a word of it
-            _log.exception("an inference of %s failed", served.name)
-            reply = refusal(500, "internal error")
-        return reply.to_bytes()
-
-    def _reply(
-        self, began: float, served: ServedPolicy, number: str | None, header_length: str | None, body: bytes
-    ) -> HttpReply:
-        """The reply to a body that has arrived at a time.perf_counter(); raises Rejected."""
-        request = parse(body, header_length)
-        reply = inference_reply(served.name, self._answer(served, number, request), request)
+        asked = parse(await self._body(request), request.headers.get(HEADER_LENGTH))
+        response = inference_reply(served.name, self._answer(served, number, asked), asked)
         self._inference.metrics.latency[served.name, _PROTOCOL].observe(time.perf_counter() - began)
-        return reply
+        return response
 
     def _answer(self, served: ServedPolicy, number: str | None, request: InferenceRequest) -> Answer:
         parameters = request.parameters
@@ -136,7 +111,7 @@ class OpenInferenceEndpoint:
     async def _load(self, request: web.Request) -> web.Response:
         body = await self._body(request)
         if body.strip() not in (b"", b"{}"):
-            return _error(400, "load takes no configuration and no files: it reads the file that the server was given")
+            return refusal(400, "load takes no configuration and no files: it reads the file that the server was given")
         return await self._swap(request, self._swapper.load)
 
     async def _rollback(self, request: web.Request) -> web.Response:
@@ -145,11 +120,11 @@ class OpenInferenceEndpoint:
     async def _swap(self, request: web.Request, change: Any) -> web.Response:
         name = request.match_info["policy"]
         if name not in self._inference.policies:
-            return _error(404, f"no policy {name[:64]!r}; allowed: {', '.join(self._inference.policies)}")
+            return refusal(404, f"no policy {name[:64]!r}; allowed: {', '.join(self._inference.policies)}")
         try:
             number = await change(self._inference.policies[name])
         except ValueError as error:
-            return _error(400, str(error))
+            return refusal(400, str(error))
         return web.json_response({"name": name, "version": number})
 
     async def _body(self, request: web.Request) -> bytes:
@@ -177,15 +152,16 @@ class OpenInferenceEndpoint:
                 reason, text = refused.reason, str(refused)
             except web.HTTPRequestEntityTooLarge:
                 reason, text = "too_large", f"body; allowed: {self._inference.settings.max_message_bytes} bytes"
-            return self._refused(request.match_info["policy"], reason, text).to_response()
+            return self._refused(request.match_info["policy"], reason, text)
 
         return answer
 
-    def _refused(self, name: str, reason: str, text: str) -> HttpReply:
+    def _refused(self, name: str, reason: str, text: str) -> web.Response:
         known = name if name in self._inference.policies else ""
         self._inference.metrics.rejected[known, _PROTOCOL, reason] += 1
         return refusal(_STATUS.get(reason, 400), text)
 
 
-def _error(status: int, text: str) -> web.Response:
-    return refusal(status, text).to_response()
+def refusal(status: int, text: str) -> web.Response:
+    """`{"error": text}`, as the protocol has it."""
+    return web.json_response({"error": text}, status=status)

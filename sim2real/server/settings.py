@@ -46,9 +46,6 @@ class ServerSettings:
     """Seconds between pings to a WebSocket client; one that does not answer is disconnected."""
     shutdown_timeout: float = 5.0
     """Seconds that requests in flight have once the server is told to stop."""
-    busy_poll: float = 0.0
-    """Seconds after a request in which the server does not sleep but looks for the next one: sooner answers, and a core
-    that is busy meanwhile."""
     record: Path | None = None
     """Folder to record every observation and action into."""
     record_limit_mb: float = 1024.0
@@ -62,8 +59,6 @@ class ServerSettings:
         for name in ("request_timeout", "heartbeat", "shutdown_timeout", "record_limit_mb"):
             if not 0.0 < getattr(self, name) < math.inf:
                 raise HgrpoError(f"{name} is {getattr(self, name)}; allowed: above 0 and finite")
-        if not 0.0 <= self.busy_poll < math.inf:
-            raise HgrpoError(f"busy_poll is {self.busy_poll}; allowed: 0 or more and finite")
         for name in ("max_message_bytes", "max_batch", "max_connections"):
             if getattr(self, name) < 1:
                 raise HgrpoError(f"{name} is {getattr(self, name)}; allowed: 1 or more")

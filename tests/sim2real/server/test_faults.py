@@ -77,7 +77,6 @@ def test_a_client_that_falls_silent_in_the_middle_of_a_message_is_cut(server: Se
         frame(GOOD, opcode=5),  # a reserved kind
         bytes([0x82, 0xFF]) + (2**62).to_bytes(8, "big") + bytes(4),  # 4 EiB are announced
         bytes([0x82, 0xFF]) + (2**20).to_bytes(8, "big") + bytes(4) + bytes(1000),
-        frame(GOOD, mask=0),
         frame(GOOD, opcode=0),  # goes on with what never began
         frame(b"\xff\xfe", opcode=1),  # no UTF-8
         frame(bytes(200), opcode=9),  # a ping that is too long

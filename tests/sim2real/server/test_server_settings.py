@@ -45,7 +45,6 @@ def test_short_tokens_are_refused(tmp_path: Path) -> None:
         {"request_timeout": -1.0},
         {"max_batch": 0},
         {"port": 70000},
-        {"busy_poll": -1.0},
         {"certificate": Path("a")},
     ],
 )

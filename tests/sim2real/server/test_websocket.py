@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from served import OBSERVATIONS, PATIENCE, SPEC, Server, converse, frame
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
 from websockets.sync.client import connect
 
 from sim2real.client import PolicyClient
 from sim2real.onnx_policy import OnnxPolicy
 from sim2real.server.rejection import Rejected
+from sim2real.server.settings import ServerSettings
 from sim2real.server.wire import pack, unpack
 
 
@@ -139,6 +142,35 @@ def test_requests_without_a_sequence_are_all_answered_in_order(server: Server, o
     replies = [unpack(_frame(raw)[1], 10_000)["actions"][0] for _ in range(5 * len(OBSERVATIONS))]
     np.testing.assert_array_equal(replies, np.tile([one(observation) for observation in OBSERVATIONS], (5, 1)))
     raw.close()
+
+
+def test_ever_more_requests_than_wait_at_once_are_answered_and_others_meanwhile(
+    server: Server, one: OnnxPolicy
+) -> None:
+    raw = converse(server.port)
+    _frame(raw)
+    request = frame(pack({"observation": OBSERVATIONS[0]}))
+    with PolicyClient(server.url(), timeout=PATIENCE) as other:
+        raw.sendall(request * 1000)
+        np.testing.assert_array_equal(other.infer(OBSERVATIONS[1]).action, one(OBSERVATIONS[1]))
+        for _ in range(1000):
+            np.testing.assert_array_equal(unpack(_frame(raw)[1], 10_000)["actions"][0], one(OBSERVATIONS[0]))
+    raw.close()
+
+
+@pytest.mark.parametrize("beyond", [0, 1])
+def test_the_largest_message_is_read_and_no_larger_one(server: Server, beyond: int) -> None:
+    largest = ServerSettings().max_message_bytes
+    with connect(server.url(), compression=None) as client:
+        client.recv()
+        client.send(bytes(largest + beyond))
+        if beyond:
+            with pytest.raises(ConnectionClosed) as closed:
+                client.recv(PATIENCE)
+            assert closed.value.rcvd
+            assert closed.value.rcvd.code == CloseCode.MESSAGE_TOO_BIG
+        else:
+            assert json.loads(client.recv(PATIENCE))["reason"] == "malformed"
 
 
 def test_two_interleaved_streams_have_a_history_each(policy_files: tuple[Path, Path], one: OnnxPolicy) -> None:

@@ -16,7 +16,7 @@ from served import SPEC
 
 from sim2real.server.guards import ObservationGuard, observation_range
 from sim2real.server.rejection import Rejected
-from sim2real.server.request_reader import check_fields
+from sim2real.server.websocket import check_fields
 from sim2real.server.wire import DTYPES, MAX_DEPTH, MAX_ENTRIES, pack, unpack
 
 LIMIT = 1 << 18
