@@ -25,8 +25,8 @@ TANH_ERROR = 3e-7
 
 _TANH = """/* tanh(x) = 2 t / (1 + t^2) with t = tanh(x / 2) by the seventh convergent of Lambert's continued fraction.
  * Absolute error at most 3e-7 over all floats, rounding and -ffast-math included; 1 from 9 on. */
-static float tanh_approximate(float x) {
-    const float y = 0.5f * clip(x, -9.0f, 9.0f);
+static float @NAME@_tanh(float x) {
+    const float y = 0.5f * @NAME@_clip(x, -9.0f, 9.0f);
     const float s = y * y;
     const float above = y * (135135.0f + s * (17325.0f + s * (378.0f + s)));
     const float below = 135135.0f + s * (62370.0f + s * (3150.0f + s * 28.0f));
@@ -36,26 +36,26 @@ static float tanh_approximate(float x) {
 
 """
 _EXPM1 = """/* exp(x) - 1 = 2 t / (1 - t) with t = tanh(x / 2), for x <= 0. */
-static float expm1_approximate(float x) {
-    const float t = tanh_approximate(0.5f * x);
+static float @NAME@_expm1(float x) {
+    const float t = @NAME@_tanh(0.5f * x);
     return 2.0f * t / (1.0f - t);
 }
 
 """
-_ACTIVATE = """static void activate(float *x, int size) {{
-    for (int i = 0; i < size; ++i) {{
-        x[i] = {expression};
-    }}
-}}
+_ACTIVATE = """static void @NAME@_activate(float *x, int size) {
+    for (int i = 0; i < size; ++i) {
+        x[i] = @EXPRESSION@;
+    }
+}
 
 """
 _EXPRESSIONS = {
     ("tanh", "libm"): "tanhf(x[i])",
-    ("tanh", "approximate"): "tanh_approximate(x[i])",
+    ("tanh", "approximate"): "@NAME@_tanh(x[i])",
     ("relu", "libm"): "x[i] > 0.0f ? x[i] : 0.0f",
     ("relu", "approximate"): "x[i] > 0.0f ? x[i] : 0.0f",
     ("elu", "libm"): "x[i] > 0.0f ? x[i] : expm1f(x[i])",
-    ("elu", "approximate"): "x[i] > 0.0f ? x[i] : expm1_approximate(x[i])",
+    ("elu", "approximate"): "x[i] > 0.0f ? x[i] : @NAME@_expm1(x[i])",
 }
 
 
@@ -66,29 +66,35 @@ def header(policy: ActorCritic, name: str, golden: GoldenPairs, trained: Trained
 
 
 def source(policy: ActorCritic, name: str, golden: GoldenPairs, tanh: str) -> str:
-    """NAME.c: weights and functions; `tanh` is libm or approximate."""
+    """NAME.c: weights and functions; `tanh` is libm or approximate. All that it defines begins with NAME."""
     spec = policy.spec
+    names = _names(name, spec, golden)
     library, declarations, functions = _arithmetic(spec, tanh)
-    calls, last = _layers(policy)
+    calls, last = _layers(policy, name)
+    expression = _substitute(_EXPRESSIONS[spec.activation, tanh], names)
     values = {
         "LIBRARY": library,
         "INCLUDE": declarations,
-        "TANH": functions,
+        "TANH": _substitute(functions, names),
         "WIDTH": str(max(spec.observation_size, *spec.hidden_sizes, spec.action_size)),
-        "ARRAYS": _arrays(policy, golden),
-        "ACTIVATE": _ACTIVATE.format(expression=_EXPRESSIONS[spec.activation, tanh]) if spec.hidden_sizes else "",
+        "ARRAYS": _arrays(policy, golden, name),
+        "ACTIVATE": _substitute(_ACTIVATE, names | {"EXPRESSION": expression}) if spec.hidden_sizes else "",
         "LAYERS": "".join(f"    {call};\n" for call in calls),
         "LAST": last,
         "CLIP": literal(CLIP),
         "SAFE_ACTION": _numbers(np.array(spec.safe_action)),
         "TOLERANCE": literal(2.0 * float(tolerance(policy, golden.observation).max())),  # of half the range
     }
-    return fill("policy.c.in", _names(name, spec, golden) | values)
+    return fill("policy.c.in", names | values)
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:
     """A template of this package with every @WORD@ replaced by its value; KeyError for a word without one."""
     text = files("sim2real").joinpath("templates", *template.split("/")).read_text(encoding="utf-8")
+    return _substitute(text, values)
+
+
+def _substitute(text: str, values: Mapping[str, str]) -> str:
     return re.sub(r"@([A-Z0-9_]+)@", lambda found: values[found[1]], text)
 
 
@@ -152,23 +158,24 @@ def _arithmetic(spec: PolicySpec, tanh: str) -> tuple[str, str, str]:
     return "needs no libm", "", _TANH + (_EXPM1 if spec.activation == "elu" else "")
 
 
-def _layers(policy: ActorCritic) -> tuple[list[str], str]:
+def _layers(policy: ActorCritic, name: str) -> tuple[list[str], str]:
     """Calls that take the normalised observation in `a` to the mean, and the buffer that it ends in."""
     calls, here, there = [], "a", "b"
     for index, layer in enumerate(policy.actor):
         if isinstance(layer, nn.Linear):
             sizes = (layer.in_features, layer.out_features)
-            calls.append(f"linear(&weight_{index}[0][0], bias_{index}, {here}, {sizes[0]}, {there}, {sizes[1]})")
+            parameters = f"&{name}_weight_{index}[0][0], {name}_bias_{index}"
+            calls.append(f"{name}_linear({parameters}, {here}, {sizes[0]}, {there}, {sizes[1]})")
             here, there = there, here
         elif isinstance(layer, nn.Tanh | nn.ReLU | nn.ELU):
-            calls.append(f"activate({here}, {sizes[1]})")
+            calls.append(f"{name}_activate({here}, {sizes[1]})")
         else:
             kinds = "Linear, Tanh, ReLU, ELU"
             raise ExportError(f"layer actor.{index} is {type(layer).__name__}; allowed: {kinds}")
     return calls, here
 
 
-def _arrays(policy: ActorCritic, golden: GoldenPairs) -> str:
+def _arrays(policy: ActorCritic, golden: GoldenPairs, name: str) -> str:
     shift, scale = policy.normalizer.shift_and_scale()
     lowest, highest = bounds_within(policy.spec)
     arrays: dict[str, NDArray[Any]] = {
@@ -184,7 +191,7 @@ def _arrays(policy: ActorCritic, golden: GoldenPairs) -> str:
     for index, layer in enumerate(policy.actor):
         if isinstance(layer, nn.Linear):
             arrays |= {f"weight_{index}": array(layer.weight), f"bias_{index}": array(layer.bias)}
-    return "".join(_definition(name, value) for name, value in arrays.items())
+    return "".join(_definition(f"{name}_{what}", value) for what, value in arrays.items())
 
 
 def _definition(name: str, value: NDArray[np.floating]) -> str:

@@ -8,6 +8,17 @@ import numpy as np
 
 from sim2real.exportable import ExportError
 
+_HEADERS = (  # of C99 to C23, and what those of glibc and newlib include
+    "assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign stdarg stdatomic "
+    "stdbit stdbool stdckdint stddef stdint stdio stdlib stdnoreturn string tgmath threads time uchar wchar "
+    "wctype alloca endian features newlib strings xlocale"
+)
+_KEYWORDS = (  # of C99 to C23, in small letters
+    "alignas alignof auto bool break case char const constexpr continue default do double else enum extern false float "
+    "for goto if inline int long nullptr register restrict return short signed sizeof static static_assert struct "
+    "switch thread_local true typedef typeof typeof_unqual union unsigned void volatile while"
+)
+
 
 def literal(value: float) -> str:
     """A C constant of type float that is exactly this value, once rounded to single precision."""
@@ -37,6 +48,12 @@ def comment(text: str) -> str:
 
 
 def require_identifier(name: str) -> None:
-    """Raise ExportError unless a name can begin the names of C functions and files."""
+    """Raise ExportError unless a name can begin the names of C functions and files.
+
+    A file of a standard header's name would be included instead of it.
+    """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise ExportError(f"{name!r} cannot begin the name of a C function; allowed: small letters, digits and _")
+    for names, own, kind in ((_HEADERS, f"{name}.h", "header"), (_KEYWORDS, name, "keyword")):
+        if name in names.split():
+            raise ExportError(f"{name!r} cannot be used: {own} is a {kind} of C; choose another, such as {name}_policy")

@@ -13,7 +13,7 @@ from exported_policies import make_policy, make_spec
 
 from policies.spec import Entry
 from sim2real.c_policy import compile_library
-from sim2real.c_text import comment, literal, string
+from sim2real.c_text import comment, literal, require_identifier, string
 from sim2real.export_c import export_c
 
 HOSTILE = (
@@ -81,3 +81,8 @@ def test_a_policy_with_hostile_names_compiles_to_that_policy(tmp_path: Path) -> 
     texts = [ctypes.c_char_p.in_dll(library, name).value for name in ("task", "robot")]
     assert texts == [policy.spec.task.encode(), policy.spec.robot.encode()]
     assert not hasattr(library, "leaked")
+
+
+@pytest.mark.parametrize("name", ["policy", "l", "std", "assert_", "string_policy", "while_2"])
+def test_other_names_than_those_of_c_are_taken(name: str) -> None:
+    require_identifier(name)

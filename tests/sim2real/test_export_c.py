@@ -109,7 +109,7 @@ def test_the_approximate_tanh_keeps_its_stated_error(tmp_path: Path, flags: tupl
     export_c(policy, tmp_path / "policy", tanh="approximate")
     (tmp_path / "probe.c").write_text(
         '#include "policy.c"\nvoid probe(const float *x, float *y, int n);\n'
-        "void probe(const float *x, float *y, int n) { for (int i = 0; i < n; ++i) y[i] = tanh_approximate(x[i]); }\n"
+        "void probe(const float *x, float *y, int n) { for (int i = 0; i < n; ++i) y[i] = policy_tanh(x[i]); }\n"
     )
     compile_library(tmp_path / "probe.c", tmp_path / "probe.so", "gcc", flags)
     magnitudes = np.arange(0, 0x7F800000, 4099, dtype=np.uint32).view(np.float32)  # every 4,099th finite float
@@ -129,6 +129,42 @@ def test_a_library_compiled_for_speed_leaves_denormal_numbers_to_the_process(
 ) -> None:
     compiled(source, tmp_path, policy, "-O3", "-ffast-math")
     assert np.float32(1e-38) * np.float32(1e-3) > 0.0
+
+
+def test_two_policies_go_into_one_translation_unit(tmp_path: Path) -> None:
+    for kinds in (("tanh", "elu"), ("elu", "elu"), ("tanh", "tanh"), ("relu", "tanh")):
+        pair = {}
+        for seed, (name, activation, tanh) in enumerate(
+            zip(("left", "right"), kinds, ("approximate", "libm"), strict=True)
+        ):
+            spec = make_spec(4 + seed, hidden_sizes=(8 + seed,), activation=activation)
+            pair[name] = make_policy(spec, seed=seed)
+            export_c(pair[name], tmp_path / name, tanh=tanh)
+        (tmp_path / "both.c").write_text('#include "left.c"\n#include "right.c"\n')
+        compile_library(tmp_path / "both.c", tmp_path / "both.so", "gcc", ("-O2", "-I.", *STRICT))
+        for name, policy in pair.items():
+            fly, observation = CPolicy(tmp_path / "both.so", name, policy.spec), observations_of(policy, 50)
+            np.testing.assert_allclose(fly(observation), torch_actions(policy, observation), atol=1e-4)
+
+
+def test_everything_that_a_source_defines_begins_with_its_name(source: Path, tmp_path: Path) -> None:
+    for words in (("-c", source, "-o", tmp_path / "policy.o"), ("-dM", "-E", source, "-o", tmp_path / "macros")):
+        subprocess.run(["gcc", "-std=c99", "-O0", *words], check=True)
+    report = subprocess.run(["nm", "--defined-only", tmp_path / "policy.o"], capture_output=True, text=True, check=True)
+    defined = {line.split()[-1] for line in report.stdout.splitlines()}
+    assert {"policy_act", "policy_clip", "policy_weight_0"} <= defined
+    assert not [name for name in defined if not name.startswith("policy_") and "." not in name]
+    # macros that the file has on top of those of the headers that it includes
+    subprocess.run(
+        ["gcc", "-std=c99", "-dM", "-E", "-", "-o", tmp_path / "system"],
+        input="#include <math.h>\n#include <stdint.h>\n#include <string.h>\n",
+        text=True,
+        check=True,
+    )
+    macros = {line.split()[1] for line in (tmp_path / "macros").read_text().splitlines()}
+    own = macros - {line.split()[1] for line in (tmp_path / "system").read_text().splitlines()}
+    assert "POLICY_WIDTH" in own
+    assert all(name.startswith("POLICY_") for name in own)
 
 
 def test_self_test_notices_a_changed_weight(policy: ActorCritic, source: Path, tmp_path: Path) -> None:
@@ -183,6 +219,16 @@ def test_a_failing_check_leaves_everything_as_it_was(policy: ActorCritic, tmp_pa
     [
         ("2fast", "libm", "'2fast' cannot begin the name of a C function; allowed: small letters"),
         ("Policy.c", "libm", "'Policy.c' cannot begin"),
+        (
+            "stdint",
+            "libm",
+            r"'stdint' cannot be used: stdint\.h is a header of C; choose another, such as stdint_p",
+        ),
+        ("string", "libm", r"string\.h is a header of C"),
+        ("math", "approximate", r"math\.h is a header of C"),
+        ("features", "libm", r"features\.h is a header of C"),
+        ("while", "libm", "'while' cannot be used: while is a keyword of C"),
+        ("bool", "libm", r"bool is a keyword of C"),
         ("missing/policy", "libm", "lies in no existing folder"),
         ("policy", "sinh", "unknown tanh 'sinh'; allowed: libm, approximate"),
     ],
