@@ -1,9 +1,11 @@
-"""The error that users are told in one line, and what to say of a word that is not allowed; imports nothing of ours."""
+"""The error that users are told in one line, nearest words, and how to install; imports nothing of ours."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+
+_UNPINNED = ("crazyflie", "drones")  # their packages ask for versions of their own, such as an older `packaging`
 
 
 class HgrpoError(ValueError):
@@ -30,3 +32,9 @@ def unknown(what: str, given: object, allowed: Sequence[str], listed: str = "") 
 def closest(given: str, allowed: Sequence[str]) -> str | None:
     """The allowed word that is most like the given one; None where none is like it."""
     return next(iter(difflib.get_close_matches(given, allowed, n=1)), None)
+
+
+def install(extra: str) -> str:
+    """How to install an extra of this package, which is on no index: the command, and where to give it."""
+    pinned = "" if extra in _UNPINNED else "-c constraints.txt "
+    return f"pip install {pinned}'.[{extra}]' in a clone of hgrpo-control"

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from hgrpo_control import standard_output
 from hgrpo_control.command_line import UsageError
-from hgrpo_errors import HgrpoError, nearest
+from hgrpo_errors import HgrpoError, install, nearest
 
 
 class Command(NamedTuple):
@@ -19,7 +19,7 @@ class Command(NamedTuple):
     usage: str
     purpose: str
     extra: str = "train"
-    """What to install for it: pip install 'hgrpo-control[EXTRA]'."""
+    """What to install for it; hgrpo_errors.install says how."""
 
 
 OUTPUT_UNREAD = 128 + 13  # what a shell reports of a process that SIGPIPE ended
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except ModuleNotFoundError as error:
         extra = COMMANDS[words[0]].extra
-        print(f"hgrpo: {words[0]} needs {error.name}: pip install 'hgrpo-control[{extra}]'", file=sys.stderr)
+        print(f"hgrpo: {words[0]} needs {error.name}: {install(extra)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hgrpo_errors import nearest, unknown
+from hgrpo_errors import install, nearest, unknown
 
 ALLOWED = ("balance", "valance", "hover")
 
@@ -17,3 +17,9 @@ def test_a_whole_message_names_both() -> None:
         "unknown task 'hovre'; did you mean 'hover'? allowed: balance, valance, hover"
     )
     assert unknown("task", 3, ALLOWED, "anything of ours") == "unknown task 3; allowed: anything of ours"
+
+
+def test_extras_are_installed_from_a_clone_with_the_versions_that_were_tested() -> None:
+    assert install("train") == "pip install -c constraints.txt '.[train]' in a clone of hgrpo-control"
+    assert install("drones") == "pip install '.[drones]' in a clone of hgrpo-control"
+    assert install("crazyflie") == "pip install '.[crazyflie]' in a clone of hgrpo-control"

@@ -15,6 +15,7 @@ import tyro
 
 from hgrpo_control.command_line import UsageError, parse
 from hgrpo_control.task_options import TASK_OPTIONS
+from hgrpo_errors import install
 from sim2real.watchdog import WatchdogOptions
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ def _connect(options: FlyOptions) -> Reconnecting:
         from sim2real.reconnecting import Reconnecting
         from sim2real.remote_policy import RemotePolicy
     except ModuleNotFoundError as error:
-        raise UsageError(f"a server needs {error.name}: pip install 'hgrpo-control[serve]'") from error
+        raise UsageError(f"a server needs {error.name}: {install('serve')}") from error
     token = None if options.token_file is None else options.token_file.read_text(encoding="utf-8").strip()
     if options.certificate is not None and not options.policy.startswith("wss://"):
         raise UsageError(f"--certificate is for a server behind TLS, wss://HOST:PORT/; given {options.policy}")
@@ -212,7 +213,7 @@ def _make_target(options: FlyOptions, policy: OnnxPolicy | Reconnecting, clock: 
         )
     except ModuleNotFoundError as error:
         package, extra = str(error.name).partition(".")[0], EXTRAS[options.target]
-        raise UsageError(f"{options.target} needs {package}: pip install 'hgrpo-control[{extra}]'") from error
+        raise UsageError(f"{options.target} needs {package}: {install(extra)}") from error
 
 
 def _crazyflie(options: FlyOptions, spec: PolicySpec, clock: Clock) -> Target:

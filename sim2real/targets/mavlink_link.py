@@ -10,6 +10,7 @@ from typing import Any
 
 from pymavlink.dialects.v20 import common
 
+from hgrpo_errors import install
 from sim2real.target import TargetError
 
 Address = tuple[str, int]
@@ -67,7 +68,7 @@ class SerialLink:
         try:
             import serial
         except ModuleNotFoundError as error:
-            raise TargetError("a serial line needs pyserial: pip install 'hgrpo-control[mavlink]'") from error
+            raise TargetError(f"a serial line needs pyserial: {install('mavlink')}") from error
         try:
             self._port = serial.Serial(device, baud, timeout=0, write_timeout=0.0)
         except serial.SerialException as error:

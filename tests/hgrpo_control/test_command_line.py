@@ -19,7 +19,7 @@ from hgrpo_control.command_line import UsageError, parse
 from hgrpo_control.commands.train import TrainOptions, parse_train_options
 from hgrpo_control.config import GRPO, PPO, Config
 from hgrpo_control.presets import preset
-from hgrpo_errors import nearest
+from hgrpo_errors import install, nearest
 
 
 @dataclass(frozen=True)
@@ -290,7 +290,7 @@ def test_a_command_names_the_extra_that_it_needs(command: str, missing: str, ext
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     done = subprocess.run((sys.executable, "-c", program), env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"hgrpo: {command} needs {missing}: pip install 'hgrpo-control[{extra}]'\n"
+    assert done.stderr == f"hgrpo: {command} needs {missing}: {install(extra)}\n"
 
 
 def test_a_film_that_cannot_be_drawn_is_refused_before_any_training(

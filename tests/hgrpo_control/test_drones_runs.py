@@ -15,7 +15,7 @@ from hgrpo_control.training import Trainer
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("gym_pybullet_drones") is None or importlib.util.find_spec("pybullet") is None,
-    reason="needs gym-pybullet-drones: pip install 'hgrpo-control[drones]'",
+    reason="needs gym-pybullet-drones: pip install '.[drones]'",
 )
 HOVER = "gpd/HoverAviary"
 TINY = ("--num-envs", "4", "--rollout-steps", "8", "--hidden-sizes", "8", "--update-epochs", "1")

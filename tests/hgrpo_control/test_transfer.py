@@ -220,7 +220,7 @@ def test_a_missing_package_is_told_before_anything_is_flown(
     run()
     monkeypatch.setattr(crew, "_NEEDED", {"no_module_of_this_name": "gym-pybullet-drones"})
     said = complaint(capsys, "run", "--to", "gym-pybullet-drones")
-    assert "gym-pybullet-drones is missing here: pip install 'hgrpo-control[drones]'" in said
+    assert "gym-pybullet-drones is missing here: pip install '.[drones]'" in said
 
 
 def test_a_run_without_a_checkpoint_is_told(capsys: pytest.CaptureFixture[str]) -> None:

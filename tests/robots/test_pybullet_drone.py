@@ -23,7 +23,7 @@ from robots.quadrotor.physics.pybullet_drone import PHYSICS_HZ, PybulletDrone
 
 needs_drones = pytest.mark.skipif(
     importlib.util.find_spec("gym_pybullet_drones") is None or importlib.util.find_spec("pybullet") is None,
-    reason="needs gym-pybullet-drones: pip install 'hgrpo-control[drones]'",
+    reason="needs gym-pybullet-drones: pip install '.[drones]'",
 )
 CF2X = preset("cf2x")
 HOVER = 1.0 / 3.0

@@ -68,5 +68,5 @@ def test_flies_and_inspects_without_torch(python: Path, tmp_path: Path) -> None:
 def test_other_commands_say_what_they_need(python: Path, tmp_path: Path, words: tuple[str, ...], extra: str) -> None:
     refused = run(python.with_name("hgrpo"), *words, cwd=tmp_path)
     assert refused.returncode == 2
-    assert refused.stderr.strip().endswith(f"pip install 'hgrpo-control[{extra}]'")
+    assert refused.stderr.strip().endswith(f"pip install -c constraints.txt '.[{extra}]' in a clone of hgrpo-control")
     assert refused.stderr.count("\n") == 1

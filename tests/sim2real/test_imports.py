@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import sim2real
+from hgrpo_errors import install
 from policies.actor_critic import ActorCritic
 from policies.spec import Entry, PolicySpec
 from sim2real.export_onnx import export_onnx
@@ -76,7 +77,7 @@ def test_the_loop_and_the_vehicles_need_no_torch() -> None:
 
 @pytest.mark.parametrize(("target", "package"), [("mavlink", "pymavlink"), ("crazyflie", "cflib")])
 def test_a_vehicle_needs_its_package_and_no_torch(target: str, package: str) -> None:
-    pytest.importorskip(package, reason=f"{package} is not here: pip install 'hgrpo-control[{target}]'")
+    pytest.importorskip(package, reason=f"{package} is not here: {install(target)}")
     run_without(("torch", "onnx", "mujoco", "gymnasium", "rich"), f"import sim2real.targets.{target}")
 
 
@@ -98,4 +99,4 @@ def test_a_missing_package_is_named_with_its_extra(tmp_path: Path, target: str, 
         "print(status, err.getvalue(), end='')"
     )
     out = run_without((), code)
-    assert out == f"2 hgrpo: {target} needs {package}: pip install 'hgrpo-control[{extra}]'\n"
+    assert out == f"2 hgrpo: {target} needs {package}: {install(extra)}\n"

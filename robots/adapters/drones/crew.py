@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from hgrpo_errors import HgrpoError
+from hgrpo_errors import HgrpoError, install
 from robots.adapters.drones import frames
 
 _NEEDED = {"gym_pybullet_drones": "gym-pybullet-drones", "pybullet": "pybullet", "pkg_resources": "setuptools<82"}
@@ -33,8 +33,7 @@ def require_drones() -> None:
     missing = [package for module, package in _NEEDED.items() if importlib.util.find_spec(module) is None]
     if missing:
         raise MissingDronesError(
-            f"gym-pybullet-drones cannot be used, because {', '.join(missing)} is missing here: "
-            "pip install 'hgrpo-control[drones]'"
+            f"gym-pybullet-drones cannot be used, because {', '.join(missing)} is missing here: {install('drones')}"
         )
 
 

@@ -28,7 +28,7 @@ from robots.simulator import map_state, repeat, select
 ACTIONS = ("rpm", "one_d_rpm", "pid", "vel", "one_d_pid")
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("gym_pybullet_drones") is None or importlib.util.find_spec("pybullet") is None,
-    reason="needs gym-pybullet-drones: pip install 'hgrpo-control[drones]'",
+    reason="needs gym-pybullet-drones: pip install '.[drones]'",
 )
 
 

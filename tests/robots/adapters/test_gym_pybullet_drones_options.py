@@ -24,7 +24,7 @@ def test_a_missing_package_is_told_with_the_extra(monkeypatch: pytest.MonkeyPatc
         robots.make("gpd/HoverAviary")
     assert str(caught.value) == (
         "gym-pybullet-drones cannot be used, because gym-pybullet-drones is missing here: "
-        "pip install 'hgrpo-control[drones]'"
+        "pip install '.[drones]' in a clone of hgrpo-control"
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from sim2real.target import TargetError
 
-pytest.importorskip("pymavlink", reason="pymavlink is not here: pip install 'hgrpo-control[mavlink]'")
+pytest.importorskip("pymavlink", reason="pymavlink is not here: pip install -c constraints.txt '.[mavlink]'")
 
 from sim2real.targets.autopilots import ARDUPILOT, PX4, autopilot_of
 

@@ -20,7 +20,7 @@ from sim2real.runtime import LoopOptions, fly
 from sim2real.target import Reading, TargetEnded, TargetError
 from sim2real.watchdog import WatchdogOptions
 
-pytest.importorskip("cflib", reason="cflib is not here: pip install 'hgrpo-control[crazyflie]'")
+pytest.importorskip("cflib", reason="cflib is not here: pip install '.[crazyflie]'")
 
 import cflib.crtp
 from crazyflie_link import STATE, CrazyflieLink

@@ -17,7 +17,7 @@ from sim2real.runtime import LoopOptions, fly
 from sim2real.target import TargetError
 from sim2real.watchdog import WatchdogOptions
 
-pytest.importorskip("pymavlink", reason="pymavlink is not here: pip install 'hgrpo-control[mavlink]'")
+pytest.importorskip("pymavlink", reason="pymavlink is not here: pip install -c constraints.txt '.[mavlink]'")
 
 from mavlink_stand_in import ScriptedVehicle
 from pymavlink.dialects.v20 import common

@@ -24,7 +24,7 @@ from sim2real.runtime import Flight, LoopOptions, fly
 from sim2real.target import TargetEnded, TargetError
 from sim2real.watchdog import WatchdogOptions
 
-pytest.importorskip("pymavlink", reason="pymavlink is not here: pip install 'hgrpo-control[mavlink]'")
+pytest.importorskip("pymavlink", reason="pymavlink is not here: pip install -c constraints.txt '.[mavlink]'")
 
 from sim2real.targets.mavlink import MavlinkTarget
 

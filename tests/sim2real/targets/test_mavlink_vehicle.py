@@ -9,7 +9,7 @@ import pytest
 from sim2real.clock import SteppedClock
 from sim2real.target import TargetError
 
-pytest.importorskip("pymavlink", reason="pymavlink is not here: pip install 'hgrpo-control[mavlink]'")
+pytest.importorskip("pymavlink", reason="pymavlink is not here: pip install -c constraints.txt '.[mavlink]'")
 
 from mavlink_stand_in import ScriptedVehicle
 from pymavlink.dialects.v10 import common as common_1
