@@ -71,7 +71,14 @@ class ScriptedVehicle:
             self.custom_mode = main << 16 | sub << 24 if self.autopilot == common.MAV_AUTOPILOT_PX4 else main
         elif command.command == common.MAV_CMD_COMPONENT_ARM_DISARM:
             self.armed = command.param1 == 1.0
+        elif command.command == common.MAV_CMD_NAV_TAKEOFF:
+            self.rise(command.param7)
         return [self.wire.command_ack_encode(command.command, common.MAV_RESULT_ACCEPTED)]
+
+    def rise(self, height: float) -> None:
+        """Climb this high [m], at 1 m/s."""
+        begun = self.clock.now()
+        self.position = lambda: (1.0, 2.0, -min(height, self.clock.now() - begun))
 
     def nowhere_before(self, instant: float) -> None:
         """Say a position that is not a number until then."""

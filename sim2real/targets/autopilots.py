@@ -28,6 +28,8 @@ class Autopilot(NamedTuple):
     """Stays in place without a pilot: ArduPilot's LOITER would follow the throttle stick."""
     mode_in_word: bool
     """Whether custom_mode holds main mode in byte 2 and sub mode in byte 3, as PX4 has it."""
+    velocity_lifts_off: bool
+    """Whether it takes off by a velocity upwards: ArduPilot ignores velocities while it has landed."""
 
     def is_in(self, mode: Mode, custom_mode: int) -> bool:
         """Whether a heartbeat's custom_mode is this mode."""
@@ -37,8 +39,8 @@ class Autopilot(NamedTuple):
         return main == mode.main and (not mode.sub or sub == mode.sub)
 
 
-PX4 = Autopilot("PX4", Mode("OFFBOARD", 6), Mode("AUTO.LAND", 4, 6), Mode("AUTO.LOITER", 4, 3), mode_in_word=True)
-ARDUPILOT = Autopilot("ArduPilot", Mode("GUIDED", 4), Mode("LAND", 9), Mode("BRAKE", 17), mode_in_word=False)
+PX4 = Autopilot("PX4", Mode("OFFBOARD", 6), Mode("AUTO.LAND", 4, 6), Mode("AUTO.LOITER", 4, 3), True, True)
+ARDUPILOT = Autopilot("ArduPilot", Mode("GUIDED", 4), Mode("LAND", 9), Mode("BRAKE", 17), False, False)
 _KNOWN = {common.MAV_AUTOPILOT_PX4: PX4, common.MAV_AUTOPILOT_ARDUPILOTMEGA: ARDUPILOT}
 _ROTARY_WINGS = (
     common.MAV_TYPE_QUADROTOR,

@@ -8,7 +8,8 @@ vehicle is disarmed the setpoints are no thrust or no velocity, else the safe ac
 Flying: interface=ctbr as SET_ATTITUDE_TARGET, its thrust `hover_thrust` times the collective thrust in g; so
 `hover_thrust` is what the autopilot needs to hover (PX4: MPC_THR_HOVER), and thrust has to be about linear in it.
 ArduPilot takes thrust there only with bit 3 of GUID_OPTIONS set, else it reads a climb rate. interface=velocity as
-SET_POSITION_TARGET_LOCAL_NED, turned from the heading frame into the world by the last attitude.
+SET_POSITION_TARGET_LOCAL_NED, turned from the heading frame into the world by the last attitude; ArduPilot, which
+ignores it on the ground, is told to take off (MAV_CMD_NAV_TAKEOFF) once it is armed, and flown when it is in the air.
 
 The flight ends where the vehicle disarms or leaves the mode: then a pilot or a failsafe has it, and nothing more is
 sent. Stopping asks for landing or holding and sends the safe action until the mode shows.
@@ -30,6 +31,8 @@ from sim2real.target import Reading, TargetEnded, TargetError
 from sim2real.targets.mavlink_vehicle import LOST_AFTER, MavlinkVehicle
 from sim2real.targets.setpoints import DEFAULT_MAX_AGE, GoalFrom, Setpoints, doubt
 
+TAKEOFF_HEIGHT = 1.0  # [m] to which ArduPilot is sent
+TAKEOFF_SECONDS = 20.0  # that it may need
 DEFAULT_CONNECTION = "udpin:0.0.0.0:14540"
 _RATES_AND_THRUST = common.ATTITUDE_TARGET_TYPEMASK_ATTITUDE_IGNORE
 _VELOCITY_AND_YAW_RATE = (
@@ -91,6 +94,8 @@ class MavlinkTarget:
         vehicle.set_mode(vehicle.autopilot.commanded, ready=self._know_the_motion)
         if not vehicle.armed:
             vehicle.arm(ready=self._know_the_motion)
+            if self._setpoints.kind == "velocity" and not vehicle.autopilot.velocity_lifts_off:
+                self._lift_off()
         self._setpoints.take_off_from(self._takeoff)
 
     def read(self) -> Reading | None:
@@ -141,6 +146,25 @@ class MavlinkTarget:
         if not vehicle.wait(lambda: not vehicle.missing(), self._wait):
             names = " and ".join(vehicle.missing())
             raise TargetError(f"the vehicle sends no {names}; does it have an estimate of its position?")
+
+    def _lift_off(self) -> None:
+        """Have the autopilot take off by itself; raises TargetError where it refuses or does not rise.
+
+        Where it disarms or leaves the mode meanwhile, the first reading ends the flight.
+        """
+        vehicle, ground = self.vehicle, self._takeoff
+
+        def done() -> bool:
+            known, ours = vehicle.motion(), vehicle.armed and vehicle.is_in(vehicle.autopilot.commanded)
+            return not ours or (known is not None and known[0].position[2] - ground[2] >= 0.9 * TAKEOFF_HEIGHT)
+
+        vehicle.stream = None  # a velocity would end the take-off
+        height = (*(0.0,) * 6, TAKEOFF_HEIGHT)
+        vehicle.command(common.MAV_CMD_NAV_TAKEOFF, "take off", *height, ready=self._know_the_motion)
+        self._takeoff = ground
+        if not vehicle.wait(done, TAKEOFF_SECONDS):
+            wanted = f"{TAKEOFF_HEIGHT:g} m in {TAKEOFF_SECONDS:g} s"
+            raise TargetError(f"the vehicle accepted to take off but has not risen by {wanted}")
 
     def _know_the_motion(self) -> None:
         """Remember where the vehicle is; raises TargetError where it says nothing to fly by for too long."""

@@ -26,6 +26,7 @@ from sim2real.targets import mavlink_link
 from sim2real.targets.mavlink import MavlinkTarget
 
 MODE, ARM = common.MAV_CMD_DO_SET_MODE, common.MAV_CMD_COMPONENT_ARM_DISARM
+TAKEOFF = common.MAV_CMD_NAV_TAKEOFF
 
 
 @pytest.fixture
@@ -54,6 +55,46 @@ def test_the_mode_is_changed_then_the_vehicle_armed(vehicle: ScriptedVehicle) ->
     reading = flying.read()
     assert reading is not None
     np.testing.assert_allclose(reading.observation[:3], [0.0, 0.0, 1.5], atol=1e-6)
+
+
+def test_ardupilot_takes_off_by_command_before_velocities(vehicle: ScriptedVehicle) -> None:
+    vehicle.autopilot = common.MAV_AUTOPILOT_ARDUPILOTMEGA
+    flying, rise = target(vehicle, "velocity"), vehicle.rise
+    before: list[int] = []
+    vehicle.rise = lambda height: (before.append(len(vehicle.setpoints)), rise(height))  # type: ignore[assignment]
+    flying.start()
+    assert asked(vehicle) == [MODE, ARM, TAKEOFF]
+    assert len(vehicle.setpoints) == before[0]  # none that would end it
+    assert vehicle.clock.now() - vehicle.times[-1] >= 0.9  # [s] until it is up
+    reading = flying.read()
+    assert reading is not None
+    np.testing.assert_allclose(reading.observation[2], 0.6, atol=0.03)  # 1.5 m above the ground, of which it has 0.9
+    flying.stop()
+    assert asked(vehicle) == [MODE, ARM, TAKEOFF, MODE]
+    assert vehicle.custom_mode == 9
+
+
+def test_ardupilot_that_does_not_rise_is_asked_to_land(vehicle: ScriptedVehicle) -> None:
+    vehicle.autopilot = common.MAV_AUTOPILOT_ARDUPILOTMEGA
+    vehicle.rise = lambda height: None  # type: ignore[method-assign]
+    flying = target(vehicle, "velocity")
+    with pytest.raises(TargetError, match="accepted to take off but has not risen by 1 m in 20 s"):
+        flying.start()
+    flying.stop()
+    assert vehicle.custom_mode == 9
+
+
+@pytest.mark.parametrize(("interface", "autopilot"), [("velocity", 12), ("ctbr", 3)])
+def test_others_lift_off_by_setpoints(vehicle: ScriptedVehicle, interface: str, autopilot: int) -> None:
+    vehicle.autopilot = autopilot
+    target(vehicle, interface).start()
+    assert asked(vehicle) == [MODE, ARM]
+
+
+def test_ardupilot_in_the_air_is_taken_over_where_it_is(vehicle: ScriptedVehicle) -> None:
+    vehicle.autopilot, vehicle.armed = common.MAV_AUTOPILOT_ARDUPILOTMEGA, True
+    target(vehicle, "velocity", arm=False).start()
+    assert asked(vehicle) == [MODE]
 
 
 @pytest.mark.parametrize(
