@@ -12,9 +12,11 @@ import tyro
 
 from hgrpo_control.curriculum_settings import CURRICULUM, curriculum_problem
 from hgrpo_control.device import device_problem
+from hgrpo_control.divisors import divisors, near_divisors
 from hgrpo_control.entropy_settings import EntropySettings
 from hgrpo_control.group_settings import GroupSettings
 from hgrpo_control.guidance_settings import GuidanceSettings
+from hgrpo_control.inert import inert_problem
 from hgrpo_control.reward_settings import RewardSettings
 from hgrpo_control.task_options import TASK_OPTIONS
 from hgrpo_errors import HgrpoError, unknown
@@ -168,17 +170,21 @@ class Config:
         problem = self.algorithm.reward_problem() or self.learning.entropy_problem(self.network.min_sigma)
         if problem is None and isinstance(self.algorithm, HybridGRPO):
             problem = self.algorithm.guidance_problem(samples)
+        if problem is None and isinstance(self.algorithm, GRPO):
+            problem = inert_problem(self.learning, ("vf_coef",), "with grpo, which has no critic; leave it out")
+        if problem is None and self.algorithm.sibling_noise == "split" and samples == 1:
+            problem = "sibling_noise split does nothing with num_samples 1; allowed: shared, or more samples"
         problem = problem or curriculum_problem(self.curriculum) or device_problem(self.device)
         if problem is not None:
             raise ConfigError(problem)
         if self.rollout_steps % self.branch_steps:
             raise ConfigError(
                 f"{name}: branch_steps {self.branch_steps} does not divide rollout_steps {self.rollout_steps}; "
-                f"allowed: {', '.join(map(str, _divisors(self.rollout_steps)))}"
+                f"allowed: {', '.join(map(str, divisors(self.rollout_steps)))}"
             )
         minibatches = self.learning.num_minibatches
         if self.batch_rows % minibatches:
-            near = ", ".join(map(str, _near_divisors(self.batch_rows, minibatches)))
+            near = ", ".join(map(str, near_divisors(self.batch_rows, minibatches)))
             raise ConfigError(
                 f"num_minibatches {minibatches} does not divide the batch of {self.batch_rows} rows (nearest: {near})"
             )
@@ -286,14 +292,3 @@ def _require_choices(settings: object) -> None:
         value = getattr(settings, name)
         if get_origin(kind) is Literal and value not in get_args(kind):
             raise ConfigError(unknown(name, value, get_args(kind)))
-
-
-def _divisors(number: int) -> list[int]:
-    return [d for d in range(1, number + 1) if number % d == 0]
-
-
-def _near_divisors(number: int, wanted: int) -> list[int]:
-    """The two divisors of `number` on either side of `wanted`."""
-    divisors = _divisors(number)
-    below, above = [d for d in divisors if d < wanted], [d for d in divisors if d > wanted]
-    return below[-1:] + above[:1]

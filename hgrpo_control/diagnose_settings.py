@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from hgrpo_control.config import ConfigError
+from hgrpo_control.divisors import divisors
 
 REFERENCE_ROLLOUTS = 16
 
@@ -48,8 +49,8 @@ class DiagnoseSettings:
             raise ConfigError(f"samples must be at least 2, PPO stands for 1; given {min(self.samples)}")
         for steps in self.branch_steps:
             if self.steps % steps:
-                divisors = ", ".join(str(d) for d in range(1, self.steps + 1) if self.steps % d == 0)
-                raise ConfigError(f"branch_steps {steps} does not divide steps {self.steps}; allowed: {divisors}")
+                allowed = ", ".join(map(str, divisors(self.steps)))
+                raise ConfigError(f"branch_steps {steps} does not divide steps {self.steps}; allowed: {allowed}")
         for value in (*self.lambdas, *(() if self.gae_lambda is None else (self.gae_lambda,))):
             if not 0.0 <= value <= 1.0:
                 raise ConfigError(f"lambda must lie in [0, 1]; given {value}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from hgrpo_control.inert import inert_problem
 from hgrpo_control.temperature import HIGHEST, LOWEST
 
 
@@ -24,7 +25,7 @@ class EntropySettings:
         if not 0.0 < self.ent_learning_rate < math.inf:
             return f"ent_learning_rate must be above 0 and finite; given {self.ent_learning_rate}"
         if self.target_sigma is None:
-            return None
+            return inert_problem(self, ("ent_learning_rate",), "without target_sigma, towards which it moves alpha")
         if not min_sigma < self.target_sigma < math.inf:
             return f"target_sigma must be above min_sigma {min_sigma} and finite; given {self.target_sigma}"
         if not LOWEST <= self.ent_coef <= HIGHEST:

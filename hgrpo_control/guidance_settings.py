@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hgrpo_control.inert import inert_problem
+
 
 @dataclass(frozen=True, kw_only=True)
 class GuidanceSettings:
@@ -28,4 +30,7 @@ class GuidanceSettings:
             return f"guidance_temperature must be above 0; given {self.guidance_temperature}"
         if not self.guidance_max_weight >= 1.0:
             return f"guidance_max_weight must be at least 1; given {self.guidance_max_weight}"
+        if not candidates:
+            names = ("guidance_temperature", "guidance_max_weight")
+            return inert_problem(self, names, "without guided_candidates; allowed: guided_candidates of at least 2")
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hgrpo_control.inert import inert_problem
 from hgrpo_errors import unknown
 
 TRANSFORMS = ("identity", "tanh", "clip", "scale", "rolling", "rolling-std")
@@ -34,4 +35,9 @@ class RewardSettings:
             return f"reward_low must be below reward_high; given {self.reward_low} and {self.reward_high}"
         if self.reward_window < 2:
             return f"reward_window must be at least 2; given {self.reward_window}"
-        return None
+        given, problem = f"with reward_transform {name}; it belongs to ", None
+        if name != "clip":
+            problem = inert_problem(self, ("reward_low", "reward_high"), f"{given}clip")
+        if problem is None and not name.startswith("rolling"):
+            problem = inert_problem(self, ("reward_window",), f"{given}rolling and rolling-std")
+        return problem

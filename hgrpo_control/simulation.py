@@ -46,7 +46,8 @@ def training_simulator(config: Config) -> Simulator:
     """The simulator that a run is trained on, on its device: it shows what is hidden if the critic is privileged.
 
     Raises ConfigError as `make_simulator`, where nothing is hidden that a privileged critic could see, and where an
-    algorithm branches that the task does not allow to; DeviceError for a device that is not there.
+    algorithm branches that the task does not allow to or splits noise that there is none of; DeviceError for a device
+    that is not there.
     """
     simulator = make_simulator(config, find_device(config.device))
     if config.algorithm.num_samples > 1 and simulator.spec.branching_obstacle:
@@ -54,6 +55,11 @@ def training_simulator(config: Config) -> Simulator:
         raise ConfigError(
             f"{config.algorithm_name} branches {config.algorithm.num_samples} samples from every state, but "
             f"{simulator.spec.branching_obstacle}; without that it trains with ppo"
+        )
+    if config.algorithm.sibling_noise == "split" and not simulator.spec.noise:
+        raise ConfigError(
+            f"sibling_noise split does nothing in {config.task}, whose steps draw nothing; allowed: shared, or a task "
+            "with noise, such as a quadrotor's with --task-options gust=1"
         )
     if not config.network.privileged_critic:
         return simulator

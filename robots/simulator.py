@@ -38,7 +38,8 @@ class SimulatorSpec:
     returns to it. `robot` names the parameter preset that the simulator uses, if it has any. `privileged` are hidden
     quantities that a critic may see during training; they are not needed to act. `goal` says in words what counts as
     success; it is empty where a task has no goal but its reward. `branching_obstacle` says in one line why no earlier
-    state can be stepped again; empty where any state can.
+    state can be stepped again; empty where any state can. `noise` says whether steps may draw random numbers, which
+    `split_noise` gives to each sibling anew.
     """
 
     name: str
@@ -53,6 +54,7 @@ class SimulatorSpec:
     privileged: tuple[Quantity, ...] = ()
     goal: str = ""
     branching_obstacle: str = ""
+    noise: bool = True
 
     @property
     def observation_size(self) -> int:

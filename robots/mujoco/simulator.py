@@ -95,6 +95,7 @@ class MujocoSimulator:
             neutral_action=(0.0,) * self.model.nu,
             privileged=self.fields.quantities() if self.fields is not None else (),
             goal=robot.goal,
+            noise=False,
         )
 
     def reset(self, num: int, seed: int | torch.Generator) -> MujocoState:

@@ -59,7 +59,8 @@ class QuadrotorFlight:
 
     `mission` is a subclass of Mission, `options` its options, `name` what the task goes by; `dtype` and `device` say
     where and how precisely it runs. `adjust` changes `difficulty`, which decides how episodes begin, and `weights` of
-    the reward's terms. Raises ValueError for an unknown quadrotor.
+    the reward's terms. Raises ValueError for an unknown quadrotor,
+    and for a range around what is zero in it.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class QuadrotorFlight:
         device: str | torch.device = "cpu",
     ) -> None:
         self.options, self.parameters = options, preset(options.quadrotor)
+        randomize.require_effect(options, self.parameters)
         self.dtype, self.device = dtype, torch.device(device)
         self.mission = mission(options, self.parameters, dtype, self.device)
         self.interface: Interface = make_interface(
@@ -108,6 +110,7 @@ class QuadrotorFlight:
                 *mission.privileged,
             ),
             goal=mission.goal,
+            noise=mission.noise or self.options.noisy or self.options.gust > 0.0,
         )
 
     @property

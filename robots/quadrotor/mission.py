@@ -96,6 +96,8 @@ class Mission(ABC):
     """Default weight of each term of the reward."""
     privileged: tuple[Quantity, ...] = ()
     """What only a privileged critic is told about the mission."""
+    noise: bool = False
+    """Whether its steps draw random numbers."""
     control_hz: float = 100.0
     episode_seconds: float = 5.0
     target_radius: float = 0.1

@@ -75,6 +75,21 @@ class Randomization:
         return any(width > 0.0 for width in self.ranges.values())
 
 
+def require_effect(randomization: Randomization, parameters: QuadrotorParameters) -> None:
+    """Raise OptionError for a range around a value that is zero in the preset, of which any share is zero too."""
+    can_be_zero = {
+        "rotor_lag": (parameters.rotor_time_up, parameters.rotor_time_down),
+        "drag": parameters.drag,
+        "idle_speed": (parameters.rotor_speed_min,),
+    }
+    for name, values in can_be_zero.items():
+        if getattr(randomization, name) > 0.0 and not any(values):
+            raise OptionError(
+                f"{name} cannot vary: it is zero in quadrotor={parameters.name}; given {name}="
+                f"{getattr(randomization, name):g}, allowed: {name}=0"
+            )
+
+
 class HiddenParameters(NamedTuple):
     """What was drawn for B rows."""
 

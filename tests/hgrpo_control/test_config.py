@@ -159,6 +159,13 @@ def test_the_weights_of_the_loss_are_finite_and_not_negative(name: str, value: f
     assert refusal(learning=Learning(**{name: value})) == f"{name} must be at least 0 and finite; given {value}"
 
 
+def test_settings_of_what_an_algorithm_does_not_have_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^vf_coef 0\.7 does nothing with grpo, which has no critic; leave it out$"):
+        Config("quadrotor-hover", GRPO(), learning=Learning(vf_coef=0.7))
+    with pytest.raises(ConfigError, match=r"^sibling_noise split does nothing with num_samples 1; allowed: shared, or"):
+        Config("quadrotor-hover-gusty", HybridGRPO(num_samples=1, sibling_noise="split"))
+
+
 @pytest.mark.parametrize("value", [-1.0, 0.0, float("nan")])
 def test_no_update_stays_within_a_divergence_of_nothing(value: float) -> None:
     assert refusal(learning=Learning(target_kl=value)) == f"target_kl must be above 0, or left out; given {value}"

@@ -40,6 +40,14 @@ CLOCKS = {"wall_seconds", "simulator_steps_per_second", "sampling_seconds", "lea
         ({"guidance_temperature": math.nan}, "guidance_temperature must be above 0; given nan"),
         ({"guidance_max_weight": 0.9}, "guidance_max_weight must be at least 1; given 0.9"),
         ({"guidance_max_weight": math.nan}, "guidance_max_weight must be at least 1; given nan"),
+        (
+            {"guidance_temperature": 0.1},
+            "guidance_temperature 0.1 does nothing without guided_candidates; allowed: guided_candidates of at least 2",
+        ),
+        (
+            {"guidance_max_weight": 9.0},
+            "guidance_max_weight 9.0 does nothing without guided_candidates; allowed: guided_candidates of at least 2",
+        ),
     ],
 )
 def test_settings_that_mean_nothing_are_refused_in_one_line(changes: dict[str, Any], complaint: str) -> None:

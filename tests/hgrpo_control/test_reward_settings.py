@@ -40,12 +40,34 @@ def test_every_name_is_allowed_for_every_algorithm(kind: Any, name: str) -> None
         ({"reward_high": float("nan")}, "reward_low must be below reward_high; given -1.0 and nan"),
         ({"reward_window": 1}, "reward_window must be at least 2; given 1"),
         ({"reward_window": -5}, "reward_window must be at least 2; given -5"),
+        ({"reward_low": -2.0}, "reward_low -2.0 does nothing with reward_transform identity; it belongs to clip"),
+        (
+            {"reward_transform": "tanh", "reward_high": 0.5},
+            "reward_high 0.5 does nothing with reward_transform tanh; it belongs to clip",
+        ),
+        (
+            {"reward_transform": "clip", "reward_window": 50},
+            "reward_window 50 does nothing with reward_transform clip; it belongs to rolling and rolling-std",
+        ),
     ],
 )
 def test_what_contradicts_itself_is_refused_in_one_line(kind: Any, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as raised:
         Config("quadrotor-hover", kind(**changes))
     assert str(raised.value) == message
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"reward_transform": "clip", "reward_low": -2.0, "reward_high": 0.5},
+        {"reward_transform": "rolling", "reward_window": 50},
+        {"reward_transform": "rolling-std", "reward_window": 50},
+        {"reward_window": 100_000, "reward_low": -1.0},
+    ],
+)
+def test_what_belongs_to_the_transform_or_repeats_a_default_is_taken(changes: dict[str, Any]) -> None:
+    assert Config("quadrotor-hover", PPO(**changes)).algorithm == PPO(**changes)
 
 
 def test_a_config_from_before_there_were_settings_is_still_read() -> None:

@@ -12,6 +12,7 @@ from probes import fresh_policy
 from states import leaves
 from torch import Tensor
 
+import robots
 from hgrpo_control.config import GRPO, PPO, Algorithm, Config, ConfigError, HybridGRPO
 from hgrpo_control.rollout import FinishedEpisodes, Rollout
 from hgrpo_control.sampler import Sampler
@@ -132,3 +133,31 @@ def test_a_run_samples_as_its_algorithm_says(algorithm: Algorithm, split: bool) 
 def test_another_word_for_it_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"^unknown sibling_noise 'splitt'; did you mean 'split'\? allowed: shared,"):
         Config("quadrotor-hover-gusty", GRPO(sibling_noise="splitt"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("task", "options"), [("quadrotor-hover", {"wind": "1", "position_bias": "0.1"}), ("Hopper-v5", {"mass": "0.2"})]
+)
+def test_noise_is_not_split_where_no_step_draws(task: str, options: dict[str, str]) -> None:
+    with pytest.raises(ConfigError) as raised:
+        Trainer(Config(task, HybridGRPO(sibling_noise="split"), num_envs=2, rollout_steps=4, task_options=options))
+    assert str(raised.value) == (
+        f"sibling_noise split does nothing in {task}, whose steps draw nothing; allowed: shared, or a task with noise, "
+        "such as a quadrotor's with --task-options gust=1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("task", "options"),
+    [("quadrotor-hover", {"rate_noise": "0.1"}), ("quadrotor-hover", {"gust": "1"}), ("quadrotor-pursuit", {})],
+)
+def test_siblings_part_wherever_a_step_draws(task: str, options: dict[str, str]) -> None:
+    simulator = robots.make(task, **options)
+    state = simulator.reset(3, 0)
+    split = simulator.split_noise(state, torch.ones(3, dtype=torch.int64))
+    action = torch.tensor([simulator.spec.neutral_action] * 3)
+    assert simulator.spec.noise
+    for _ in range(2):  # a gust of this step acts in the next
+        one, other = simulator.step(state, action), simulator.step(split, action)
+        state, split = one.state, other.state
+    assert not torch.equal(one.observation, other.observation)

@@ -171,6 +171,10 @@ def test_a_learner_with_a_target_goes_on_bit_for_bit_from_its_saved_state() -> N
             "ent_coef must be at least 0 and finite; given -0.1",
         ),
         ({"ent_learning_rate": 0.0}, "ent_learning_rate must be above 0 and finite; given 0.0"),
+        (
+            {"ent_learning_rate": 0.1},
+            "ent_learning_rate 0.1 does nothing without target_sigma, towards which it moves alpha",
+        ),
     ],
 )
 def test_settings_that_cannot_be_met_are_refused_in_one_line(settings: dict[str, Any], message: str) -> None:

@@ -13,9 +13,11 @@ from scipy import stats
 from states import same
 from torch import Tensor
 
+import robots
 from robots import noise
 from robots.options import OptionError
 from robots.quadrotor import randomization as randomize
+from robots.quadrotor.parameters import PRESETS
 from robots.quadrotor.randomization import HiddenParameters, Randomization
 
 LEVEL = 1e-3  # p-value below which a fixed seed would be called a wrong distribution
@@ -219,3 +221,47 @@ def test_split_keys_share_the_present_gust_and_part_from_the_next_one_on() -> No
     assert standard_errors(fresh.mean(axis=(1, 2)), 0.0, 1.0 / math.sqrt(3 * ROWS)) < 4.0
     assert standard_errors((fresh**2).mean(axis=(1, 2)), 1.0, math.sqrt(2.0 / (3 * ROWS))) < 4.0
     assert p_of_correlation(fresh.reshape(4, -1).T) > LEVEL
+
+
+@pytest.mark.parametrize(
+    ("quadrotor", "name"),
+    [
+        ("cf2x", "rotor_lag"),
+        ("cf2x", "idle_speed"),
+        ("rl-tools", "drag"),
+        ("rl-tools", "idle_speed"),
+        ("learning-to-fly", "drag"),
+        ("learning-to-fly", "idle_speed"),
+    ],
+)
+def test_what_is_zero_in_a_preset_cannot_vary(quadrotor: str, name: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        robots.make("quadrotor-hover", quadrotor=quadrotor, **{name: "0.5"})
+    assert str(caught.value) == (
+        f"{name} cannot vary: it is zero in quadrotor={quadrotor}; given {name}=0.5, allowed: {name}=0"
+    )
+
+
+def test_every_other_share_changes_how_a_preset_flies() -> None:
+    zero = {("cf2x", "rotor_lag"), ("rl-tools", "drag"), ("learning-to-fly", "drag")}
+    zero |= {(quadrotor, "idle_speed") for quadrotor in ("cf2x", "rl-tools", "learning-to-fly")}
+    for quadrotor in PRESETS:
+        plain = robots.make("quadrotor-hover", quadrotor=quadrotor)
+        for name in (
+            "mass",
+            "rotor_thrust",
+            "inertia",
+            "rotor_lag",
+            "drag",
+            "yaw_torque",
+            "rotor_offset",
+            "idle_speed",
+        ):
+            if (quadrotor, name) in zero:
+                continue
+            varied = robots.make("quadrotor-hover", quadrotor=quadrotor, **{name: "0.5"})
+            state, drawn = plain.reset(20, 0), varied.reset(20, 0)
+            drawn = drawn._replace(body=state.body)
+            for action in (torch.tensor([1.0, -1.0, 0.5, -0.5]), -torch.ones(4)):
+                state, drawn = (s.step(x, action.repeat(20, 1)).state for s, x in ((plain, state), (varied, drawn)))
+            assert not torch.equal(plain.observe(state), varied.observe(drawn)), (quadrotor, name)

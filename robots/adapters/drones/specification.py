@@ -42,6 +42,7 @@ def specification(aviary: str, options: DroneOptions, facts: dict[str, Any]) -> 
         neutral_action=tuple(neutral.reshape(-1).tolist()),
         robot="cf2x",
         goal=f"every drone ends within {SUCCESS_RADIUS:g} m of its target" if target else "",
+        noise=False,
     )
 
 

@@ -133,6 +133,7 @@ class Pursuit(Mission):
         f"the last {HOLD_SECONDS:g} s are spent within {BAND:g} m of the distance to keep, with the target at most 30 "
         "degrees off body x"
     )
+    noise = True
     observation = tuple(
         Quantity(f"target_{name}_{axis}", unit, "body")
         for name, unit in (("position", "m"), ("velocity", "m/s"))
