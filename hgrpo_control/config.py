@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import tyro
 
+from hgrpo_control.config_ranges import range_problem
 from hgrpo_control.curriculum_settings import CURRICULUM, curriculum_problem
 from hgrpo_control.device import device_problem
 from hgrpo_control.divisors import divisors, near_divisors
@@ -159,7 +159,9 @@ class Config:
     def __post_init__(self) -> None:
         for settings in (self.algorithm, self.network, self.learning):
             _require_choices(settings)
-        self._require_ranges()
+        out_of_range = range_problem(self)
+        if out_of_range is not None:
+            raise ConfigError(out_of_range)
         if self.network.privileged_critic and isinstance(self.algorithm, GRPO):
             raise ConfigError("grpo has no critic, so privileged_critic means nothing to it")
         name, samples = self.algorithm_name, self.algorithm.num_samples
@@ -193,44 +195,6 @@ class Config:
                 f"total_steps {self.total_steps} is less than one iteration takes: {self.num_envs} envs x "
                 f"{samples} samples x {self.rollout_steps} steps = {self.steps_per_iteration}"
             )
-
-    def _require_ranges(self) -> None:
-        """Raise ConfigError for a number outside the range in which it means something."""
-        a, n, p = self.algorithm, self.network, self.learning
-        at_least_one = {
-            "num_envs": self.num_envs,
-            "rollout_steps": self.rollout_steps,
-            "num_samples": a.num_samples,
-            "branch_steps": self.branch_steps,
-            "checkpoint_every": self.checkpoint_every,
-            "update_epochs": p.update_epochs,
-            "num_minibatches": p.num_minibatches,
-            **{f"hidden_sizes[{i}]": size for i, size in enumerate(n.hidden_sizes)},
-        }
-        for label, count in at_least_one.items():
-            if count < 1:
-                raise ConfigError(f"{label} must be at least 1; given {count}")
-        for label, share in {"gamma": a.gamma, "gae_lambda": getattr(a, "gae_lambda", 0.0)}.items():
-            if not 0.0 <= share <= 1.0:
-                raise ConfigError(f"{label} must lie in [0, 1]; given {share}")
-        positive = {"learning_rate": p.learning_rate, "clip_coef": p.clip_coef, "max_grad_norm": p.max_grad_norm}
-        clip_high = p.clip_coef if p.clip_high is None else p.clip_high
-        for label, value in (positive | {"clip_high": clip_high, "min_sigma": n.min_sigma}).items():
-            if not value > 0.0:
-                raise ConfigError(f"{label} must be above 0; given {value}")
-        if not p.learning_rate < math.inf:
-            raise ConfigError(f"learning_rate must be finite; given {p.learning_rate}")
-        if p.target_kl is not None and not p.target_kl > 0.0:
-            raise ConfigError(f"target_kl must be above 0, or left out; given {p.target_kl}")
-        for label, weight in {"vf_coef": p.vf_coef, "ent_coef": p.ent_coef, "kl_coef": p.kl_coef}.items():
-            if not 0.0 <= weight < math.inf:
-                raise ConfigError(f"{label} must be at least 0 and finite; given {weight}")
-        if p.kl_coef > 0.0 and p.reference is None:
-            raise ConfigError(f"kl_coef {p.kl_coef} needs a reference policy: name its run folder with --reference")
-        if p.kl_coef == 0.0 and p.reference is not None:
-            raise ConfigError(f"the reference {p.reference} does nothing with kl_coef 0; allowed: a kl_coef above 0")
-        if not n.min_sigma < n.init_sigma < math.inf:
-            raise ConfigError(f"init_sigma must be above min_sigma {n.min_sigma} and finite; given {n.init_sigma}")
 
     @property
     def algorithm_name(self) -> str:
