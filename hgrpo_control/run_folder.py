@@ -7,12 +7,14 @@ import hashlib
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from hgrpo_control.atomic_text import write_text
 from hgrpo_control.config import Config, ConfigError
+from hgrpo_control.run_lock import LOCK_NAME, RunLock
 from hgrpo_errors import HgrpoError
 from policies.checkpoint import CHECKPOINT_NAME
 
@@ -83,7 +85,7 @@ class EvaluationFiles(NamedTuple):
 
 
 class RunFolder:
-    """Paths of one run; creating a folder never overwrites one."""
+    """Paths of one run; creating a folder never overwrites one, and writing to it is for whoever holds its lock."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -96,6 +98,8 @@ class RunFolder:
         self.diagnosis = self.path / "diagnosis.md"
         self.diagnosis_table = self.path / "diagnosis.csv"
         self.diagnosis_plot = self.path / "diagnosis.png"
+        self._lock: RunLock | None = None
+        self._within_locked = False
 
     def evaluation_files(self, changed: Mapping[str, str]) -> EvaluationFiles:
         """Files of an evaluation with some options of the task changed, whose names say which: evaluation-speed=2.json.
@@ -115,16 +119,41 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: str | Path, config: Config) -> RunFolder:
-        """Make a new folder and write config.json; raises RunFolderError if it exists and is not empty."""
+        """Make a new folder, lock it and write config.json; it stays locked until `locked` or its owner ends.
+
+        Raises RunFolderError if it exists and is not empty, RunInUseError if another process makes it just now.
+        """
         folder = cls(path)
-        if folder.path.exists() and (not folder.path.is_dir() or any(folder.path.iterdir())):
-            raise RunFolderError(
-                f"{folder.path} exists already; choose another --out, "
-                f"or continue it with: hgrpo train --resume {folder.path}"
-            )
+        folder._require_new()
         folder.path.mkdir(parents=True, exist_ok=True)
+        folder._lock = RunLock(folder.path)
+        folder._require_new()
         write_text(folder.config, config.to_json())
         return folder
+
+    def _require_new(self) -> None:
+        if self.path.exists() and (not self.path.is_dir() or any(f.name != LOCK_NAME for f in self.path.iterdir())):
+            raise RunFolderError(
+                f"{self.path} exists already; choose another --out, "
+                f"or continue it with: hgrpo train --resume {self.path}"
+            )
+
+    @contextmanager
+    def locked(self) -> Iterator[RunFolder]:
+        """Keep other processes off the folder while active; within another `locked` of this object it does nothing.
+
+        Raises RunInUseError if another process is on it.
+        """
+        if self._within_locked:
+            yield self
+            return
+        self._lock = self._lock or RunLock(self.path)
+        self._within_locked = True
+        try:
+            yield self
+        finally:
+            self._lock.release()
+            self._lock, self._within_locked = None, False
 
     @classmethod
     def open(cls, path: str | Path) -> RunFolder:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -19,6 +19,7 @@ from hgrpo_control.device import find_device
 from hgrpo_control.guidance import GuidanceStats
 from hgrpo_control.instruments import Instruments
 from hgrpo_control.learner import Learner, LearnerStats
+from hgrpo_control.reporter import Reporter
 from hgrpo_control.rollout import FinishedEpisodes, NotFiniteError, Rollout, RolloutFailedError
 from hgrpo_control.run_folder import Metrics, RunFolder, RunFolderError
 from hgrpo_control.sampler import Sampler
@@ -35,14 +36,6 @@ _UNFIT = "{} does not hold the training state that config.json asks for"
 
 class TrainingDivergedError(HgrpoError):
     """Raised when something stopped being finite; the message says what, when, and which checkpoint is still good."""
-
-
-class Reporter(Protocol):
-    """Whoever wants to see metrics as they are made."""
-
-    def report(self, metrics: Metrics) -> None:
-        """Take in one iteration's metrics."""
-        ...
 
 
 class Trainer:
@@ -224,10 +217,10 @@ def train(config: Config, out: str | Path | None = None, reporters: tuple[Report
 def resume(out: str | Path, reporters: tuple[Reporter, ...] = ()) -> ActorCritic:
     """Continue a run from its last checkpoint as if it had never stopped; warns where a task does not allow that.
 
-    Raises RunFolderError if there is no run or it is finished, CheckpointError if its checkpoint cannot be used.
+    Raises RunFolderError if there is no run or it is finished, RunInUseError if another process is on it,
+    CheckpointError if its checkpoint cannot be used.
     """
-    folder = RunFolder.open(out)
-    with closing(restore_trainer(folder)) as trainer:
+    with RunFolder.open(out).locked() as folder, closing(restore_trainer(folder)) as trainer:
         if trainer.resume_note:
             warnings.warn(trainer.resume_note, stacklevel=2)
         return run(trainer, folder, reporters)
@@ -261,6 +254,11 @@ def run(trainer: Trainer, folder: RunFolder | None, reporters: tuple[Reporter, .
     The first Ctrl-C, SIGTERM or SIGHUP finishes the iteration, saves and raises KeyboardInterrupt. Raises
     TrainingDivergedError, and RolloutFailedError where the simulator fails; what was learned before is saved.
     """
+    with nullcontext() if folder is None else folder.locked():
+        return _run(trainer, folder, reporters)
+
+
+def _run(trainer: Trainer, folder: RunFolder | None, reporters: tuple[Reporter, ...]) -> ActorCritic:
     if folder is not None:
         folder.drop_metrics_after(trainer.iteration)
 

@@ -10,6 +10,7 @@ from typing import Protocol
 from hgrpo_control.commands.train import parse_train_options
 from hgrpo_control.config import ALGORITHMS
 from hgrpo_control.run_folder import RunFolder
+from hgrpo_control.run_lock import LOCK_NAME
 from policies import checkpoint
 from suites.stable_baselines3_settings import StableBaselines3Config, parse_options, read_settings
 
@@ -69,7 +70,7 @@ LEARNERS: dict[str, Learner] = {
         read=RunFolder.read_config,
         checkpoint=checkpoint.CHECKPOINT_NAME,
         saved_iteration=_saved_iteration,
-        before_checkpoint=frozenset({"config.json", "tensorboard", checkpoint.CHECKPOINT_NAME + ".partial"}),
+        before_checkpoint=frozenset({"config.json", "tensorboard", LOCK_NAME, checkpoint.CHECKPOINT_NAME + ".partial"}),
     ),
     "stable-baselines3": Learner(
         module="suites.stable_baselines3",
@@ -79,7 +80,7 @@ LEARNERS: dict[str, Learner] = {
         checkpoint=StableBaselines3Config.model_name,
         saved_iteration=lambda path: None,
         before_checkpoint=frozenset(
-            {"config.json", "metrics.csv", StableBaselines3Config.normalizer_name, "partial.zip"}
+            {"config.json", "metrics.csv", LOCK_NAME, StableBaselines3Config.normalizer_name, "partial.zip"}
         ),
         packages=("stable-baselines3", "gymnasium", "mujoco"),
     ),

@@ -59,8 +59,7 @@ def run(words: list[str]) -> None:
     if "--resume" in words:
         if len(words) != 2 or words[0] != "--resume":
             raise UsageError("--resume takes a run folder and nothing else: hgrpo train --resume DIR")
-        folder = RunFolder.open(words[1])
-        with closing(restore_trainer(folder)) as trainer:
+        with RunFolder.open(words[1]).locked() as folder, closing(restore_trainer(folder)) as trainer:
             if trainer.resume_note:
                 print(f"hgrpo: {trainer.resume_note}", file=sys.stderr)
             _train_with_reports(trainer, folder)
@@ -76,8 +75,8 @@ def run(words: list[str]) -> None:
             raise UsageError(f"--video draws earlier states: {obstacle}")
         if options.video:
             _require_drawable(options.config)
-        folder = RunFolder.create(options.out, options.config)
-        _train_with_reports(trainer, folder)
+        with RunFolder.create(options.out, options.config).locked() as folder:
+            _train_with_reports(trainer, folder)
     if options.video:
         from hgrpo_control.commands import evaluate
 

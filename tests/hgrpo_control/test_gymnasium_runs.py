@@ -49,6 +49,7 @@ def test_a_run_with_snapshots_is_resumed_bit_for_bit() -> None:
     trainer.iterate()
     policies.save(folder.checkpoint, trainer.policy, trainer.state_dict())
     assert restore_trainer(folder).resume_note == ""
+    del folder  # and with it its lock
     assert main(["train", "--resume", "halves"]) == 0
     whole, halves = (policies.load(name).state_dict() for name in ("whole", "halves"))
     assert all(torch.equal(whole[name], halves[name]) for name in whole)
@@ -66,6 +67,7 @@ def test_ppo_trains_without_snapshots_and_says_what_resuming_cannot(capsys: pyte
     trainer = Trainer(config("run"))
     trainer.iterate()
     policies.save(folder.checkpoint, trainer.policy, trainer.state_dict())
+    del folder  # and with it its lock
     capsys.readouterr()
     assert main(["train", "--resume", "half"]) == 0
     assert "every environment begins a new episode" in capsys.readouterr().err

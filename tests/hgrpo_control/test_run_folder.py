@@ -40,7 +40,8 @@ def same(a: Metrics, b: Metrics) -> bool:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> RunFolder:
-    return RunFolder.create(tmp_path / "deep" / "run", CONFIG)
+    with RunFolder.create(tmp_path / "deep" / "run", CONFIG).locked() as folder:
+        return folder
 
 
 def test_a_new_folder_holds_the_config_that_it_gives_back(folder: RunFolder) -> None:
