@@ -55,7 +55,7 @@ class Learner:
         # The networks share nothing, so a critic far from its targets must not shorten the policy's step.
         self._critic, self._actor = critic, [p for p in policy.parameters() if id(p) not in in_critic]
         self.generator = torch.Generator(policy.device).manual_seed(seed)
-        self._not_measured = torch.full((), torch.nan, device=policy.device)
+        self._not_measured = torch.full((), torch.nan, dtype=torch.float32, device=policy.device)
         sigma, size = config.target_sigma, policy.spec.action_size
         target = None if sigma is None else gaussian_entropy(sigma, size)
         self.temperature = Temperature(config.ent_coef, target, config.ent_learning_rate)

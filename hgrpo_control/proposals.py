@@ -82,7 +82,7 @@ def averaging_weights(weight: Tensor) -> Tensor:
     number = weight.shape[-1]
     guided = guided_count(number)
     worth = effective_sample_size(weight[..., number - guided :])
-    share = torch.ones(number, device=weight.device)
+    share = torch.ones(number, dtype=weight.dtype, device=weight.device)
     share[number - guided :] = worth
     return weight * share * (number / (number - guided + worth * guided))
 
@@ -103,7 +103,7 @@ class GuidedProposals:
         Raises NotFiniteError if Q is not finite.
         """
         roots, size = mean.shape
-        noise = torch.randn(roots, self.candidates, size, generator=generator, device=mean.device)
+        noise = torch.randn(roots, self.candidates, size, generator=generator, dtype=mean.dtype, device=mean.device)
         action = mean.unsqueeze(1) + self.policy.sigma * noise
         features = self.policy.critic_features(observation).unsqueeze(1).expand(-1, self.candidates, -1)
         value = self.action_value(features, action)

@@ -123,7 +123,7 @@ class RollingNormalization(RewardTransform):
 
     def __init__(self, window: int, centred: bool, device: torch.device = CPU) -> None:
         self.window, self.centred = window, centred
-        self.recent = torch.empty(0, device=device)  # oldest first
+        self.recent = torch.empty(0, dtype=torch.float32, device=device)  # oldest first
 
     @property
     def ready(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -94,11 +95,12 @@ class RolloutRecorder:
         self._branch_steps = branch_steps
         self._observations_per_root = 1 if branch_steps == 1 else num_samples
         t, e, n = rollout_steps, num_envs, num_samples
-        self.observation = torch.empty(t, e, self._observations_per_root, observation_size, device=device)
-        self.end_observation = torch.empty(t // branch_steps, e, n, observation_size, device=device)
-        self.action = torch.empty(t, e, n, action_size, device=device)
-        self.log_prob = torch.empty(t, e, n, device=device)
-        self.reward = torch.empty(t, e, n, device=device)
+        empty = partial(torch.empty, dtype=torch.float32, device=device)
+        self.observation = empty(t, e, self._observations_per_root, observation_size)
+        self.end_observation = empty(t // branch_steps, e, n, observation_size)
+        self.action = empty(t, e, n, action_size)
+        self.log_prob = empty(t, e, n)
+        self.reward = empty(t, e, n)
         self.terminated = torch.empty(t, e, n, dtype=torch.bool, device=device)
         self.truncated = torch.empty_like(self.terminated)
         self.importance: Tensor | None = None

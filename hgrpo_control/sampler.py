@@ -169,9 +169,9 @@ class Sampler:
             mean = torch.cat((mean, siblings), dim=1)
         guided = 0 if proposals is None else guided_count(n)
         stream = self.generators["siblings"]
-        noise = torch.randn(e, 1, size, generator=self.generators["executed"], device=mean.device)
+        noise = torch.randn(e, 1, size, generator=self.generators["executed"], dtype=mean.dtype, device=mean.device)
         if n > 1:
-            others = torch.randn(e, n - 1 - guided, size, generator=stream, device=mean.device)
+            others = torch.randn(e, n - 1 - guided, size, generator=stream, dtype=mean.dtype, device=mean.device)
             noise = torch.cat((noise, others), dim=1)
         weight = None
         if proposals is not None:

@@ -45,7 +45,9 @@ class ActorCritic(nn.Module):
         self.register_buffer("action_high", torch.tensor(spec.action_high, dtype=torch.float32), persistent=False)
         with torch.no_grad():
             self._output_bias.copy_(self.from_environment(torch.tensor(spec.safe_action, dtype=torch.float32)))
-        self.raw_sigma = nn.Parameter(torch.full((spec.action_size,), math.log(init_sigma - spec.min_sigma)))
+        self.raw_sigma = nn.Parameter(
+            torch.full((spec.action_size,), math.log(init_sigma - spec.min_sigma), dtype=torch.float32)
+        )
 
     @property
     def sigma(self) -> Tensor:
@@ -151,7 +153,7 @@ def mlp(
 
 
 def _linear(inputs: int, outputs: int, gain: float, generator: torch.Generator | None) -> nn.Linear:
-    layer = nn.Linear(inputs, outputs, device="cpu" if generator is None else generator.device)
+    layer = nn.Linear(inputs, outputs, device="cpu" if generator is None else generator.device, dtype=torch.float32)
     nn.init.orthogonal_(layer.weight, gain, generator=generator)
     nn.init.zeros_(layer.bias)
     return layer

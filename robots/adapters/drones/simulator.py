@@ -38,7 +38,7 @@ class AviarySimulator:
         self.row = WorkerRow(self.drones)
         self.start = torch.tensor(facts["start"], dtype=torch.float64)
         self.target = torch.tensor(facts["target"], dtype=torch.float64)
-        self.low, self.high = torch.tensor(facts["low"]), torch.tensor(facts["high"])
+        self.low, self.high = (torch.tensor(facts[bound], dtype=torch.float32) for bound in ("low", "high"))
         self.history = facts["history"]
         self.spec = specification(aviary, options, facts)
         self._painter = Painter(facts["max_rpm"], self.target.numpy())
@@ -62,7 +62,7 @@ class AviarySimulator:
             controller=torch.zeros(num, self.drones, CONTROLLER, dtype=torch.float64),
             rpy=angle,
             rpm=torch.zeros(num, self.drones, 4, dtype=torch.float64),
-            actions=torch.zeros(num, self.history, *self.low.shape),
+            actions=torch.zeros(num, self.history, *self.low.shape, dtype=torch.float32),
             failed=torch.zeros(num, dtype=torch.bool),
         )
 

@@ -1,0 +1,100 @@
+"""Runs under another default precision of torch: the same bits, from training to the exported file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import planted  # noqa: F401  (registers the environments named below)
+import pytest
+import torch
+
+import policies
+from hgrpo_control.cli import main
+from hgrpo_control.config import GRPO, PPO, Algorithm, Config, HybridGRPO, Learning, Network
+from hgrpo_control.training import train
+from policies.actor_critic import ActorCritic
+
+ADAPTED = "gymnasium/planted:limited_cart"
+
+
+@contextmanager
+def double_precision() -> Iterator[None]:
+    """The default dtype of torch, float64 for a while."""
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def assert_same_policy(ours: ActorCritic, theirs: ActorCritic) -> None:
+    ours_by_name, theirs_by_name = ours.state_dict(), theirs.state_dict()
+    assert ours_by_name.keys() == theirs_by_name.keys()
+    for name, value in ours_by_name.items():
+        assert value.dtype == theirs_by_name[name].dtype, name
+        assert torch.equal(value, theirs_by_name[name]), name
+
+
+@pytest.mark.parametrize(
+    ("task", "algorithm"),
+    [
+        ("quadrotor-hover", PPO(reward_transform="scale")),
+        ("quadrotor-gates", GRPO(num_samples=2, reward_transform="rolling")),
+        ("quadrotor-pursuit", HybridGRPO(num_samples=4, branch_steps=4, guided_candidates=4, sibling_noise="split")),
+        ("Hopper-v5", HybridGRPO(num_samples=2, branch_steps=1, estimator="group_shrunk")),
+        (ADAPTED, PPO()),
+        (ADAPTED, GRPO(num_samples=2, groups="initial_states", credit="reward_to_go")),
+        (ADAPTED, HybridGRPO(num_samples=2)),
+    ],
+)
+def test_training_gives_the_same_bits(task: str, algorithm: Algorithm) -> None:
+    config = Config(
+        task,
+        algorithm,
+        num_envs=4,
+        rollout_steps=8,
+        total_steps=3 * 4 * 8 * algorithm.num_samples,
+        network=Network(hidden_sizes=(8,)),
+        learning=Learning(num_minibatches=2, update_epochs=2),
+    )
+    with double_precision():
+        policy = train(config)
+    assert_same_policy(policy, train(config))
+
+
+TINY = ("--num-envs", "4", "--rollout-steps", "8", "--hidden-sizes", "8", "--num-minibatches", "2")
+DIAGNOSE = ("--roots", "2", "--steps", "4", "--samples", "2")
+DIAGNOSE += ("--branch-steps", "4", "--budget", "256", "--reference-branches", "32")
+DIAGNOSE += ("--horizon", "4", "--lambdas", "0.9")
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "task"),
+    [("ppo", ADAPTED), ("grpo", "quadrotor-hover"), ("hybrid-grpo", "quadrotor-hover-randomized")],
+)
+def test_every_command_gives_the_same_files(
+    algorithm: str, task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def commands(folder: str) -> None:
+        assert main(["train", algorithm, task, *TINY, "--total-steps", "256", "--out", folder]) == 0
+        assert main(["evaluate", folder, "--episodes", "3"]) == 0
+        assert main(["export", folder, "--onnx", "--float16", "--int8", "--episodes", "2"]) == 0
+        assert main(["diagnose", folder, *DIAGNOSE]) == 0
+        if task.startswith("quadrotor"):
+            assert main(["transfer", folder, "--to", "mujoco", "--episodes", "2"]) == 0
+
+    monkeypatch.chdir(tmp_path)
+    with double_precision():
+        commands("double")
+    commands("single")
+    assert_same_policy(policies.load("double"), policies.load("single"))
+    files = {path.name for path in Path("double").iterdir()}
+    assert files == {path.name for path in Path("single").iterdir()}
+    compared = {name for name in files if name.endswith((".json", ".onnx")) or name == "diagnosis.csv"}
+    assert len(compared) >= 5
+    for name in compared:
+        assert Path("double", name).read_bytes() == Path("single", name).read_bytes(), name
+    assert json.loads(Path("double/evaluation.json").read_text())["episodes"] == 3
