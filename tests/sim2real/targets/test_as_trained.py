@@ -100,9 +100,9 @@ def test_another_task_does_not_take_the_options_over(run: Path) -> None:
     policy = OnnxPolicy(run / "policy.onnx")
     with pytest.raises(TargetError, match="quadrotor-hover-gusty flies cf21B_500"):
         target_of(policy, policy.trained_on, "quadrotor-hover-gusty")
-    target = target_of(policy, policy.trained_on, "quadrotor-hover-gusty", quadrotor="cf2x")
+    target = target_of(policy, policy.trained_on, "quadrotor-hover-gusty", quadrotor="cf2x", rotor_lag="0")
     assert target.differences == (
-        "task quadrotor-hover-gusty (trained: quadrotor-hover), "
+        "task quadrotor-hover-gusty (trained: quadrotor-hover), rotor_lag=0 (trained: as quadrotor-hover is), "
         "the rest as quadrotor-hover-gusty is (trained: difficulty=0.05)"
     )
 
