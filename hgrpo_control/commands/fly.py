@@ -67,8 +67,8 @@ class FlyOptions:
     """interface=ctbr: share of full thrust at which the vehicle hovers (PX4: MPC_THR_HOVER)."""
     on_stop: Literal["land", "hold"] = "land"
     """mavlink: the mode that is asked for in the end."""
-    system: int | None = None
-    """mavlink: system id of the vehicle; without it, the first whose heartbeat comes."""
+    vehicle: str = ""
+    """mavlink: SYSID[:ADDRESS] of the vehicle, such as 1:192.0.2.7; without it, the only one that is heard."""
     task: str = ""
     """simulated: the task; without it, the one that the policy was trained for."""
     task_options: Annotated[dict[str, str], TASK_OPTIONS] = field(default_factory=dict)
@@ -98,6 +98,8 @@ def run(words: list[str]) -> int:
         raise UsageError(f"there is no folder {options.record.parent} to write {options.record.name} into")
     if options.fast and options.target != "simulated":
         raise UsageError(f"--fast is for --target simulated; a vehicle flies in real time; given {options.target}")
+    if options.vehicle and options.target != "mavlink":
+        raise UsageError(f"--vehicle is for --target mavlink; given {options.target}")
     from sim2real.clock import MonotonicClock, SteppedClock
     from sim2real.flight_record import FlightRecord
     from sim2real.loop_statistics import LoopStatistics
@@ -208,7 +210,7 @@ def _make_target(options: FlyOptions, policy: OnnxPolicy | Reconnecting, clock: 
             options.hover_thrust,
             options.arm,
             options.on_stop,
-            options.system,
+            options.vehicle,
             options.max_age,
         )
     except ModuleNotFoundError as error:

@@ -1,9 +1,10 @@
 """PX4 and ArduPilot multicopters as a target, commanded by body rates and thrust or by velocity.
 
-Starting: find the vehicle's heartbeat, ask for LOCAL_POSITION_NED and ATTITUDE_QUATERNION at the policy's rate, stream
-setpoints for a second, since PX4 takes nobody into OFFBOARD who does not, change to OFFBOARD (ArduPilot: GUIDED), and
-arm if it was asked for. Neither is asked for unless the vehicle's motion is finite and young at that moment. While the
-vehicle is disarmed the setpoints are no thrust or no velocity, else the safe action.
+Starting: find the vehicle by its heartbeat, without guessing between several, ask for LOCAL_POSITION_NED and
+ATTITUDE_QUATERNION at the policy's rate, stream setpoints for a second, since PX4 takes nobody into OFFBOARD who does
+not, change to OFFBOARD (ArduPilot: GUIDED), and arm if it was asked for. Neither is asked for unless the vehicle's
+motion is finite and young at that moment. While the vehicle is disarmed the setpoints are no thrust or no velocity,
+else the safe action.
 
 Flying: interface=ctbr as SET_ATTITUDE_TARGET, its thrust `hover_thrust` times the collective thrust in g; so
 `hover_thrust` is what the autopilot needs to hover (PX4: MPC_THR_HOVER), and thrust has to be about linear in it.
@@ -28,7 +29,7 @@ from policies.spec import PolicySpec
 from sim2real.clock import Clock
 from sim2real.frames import flip
 from sim2real.target import Reading, TargetEnded, TargetError
-from sim2real.targets.mavlink_vehicle import LOST_AFTER, MavlinkVehicle
+from sim2real.targets.mavlink_vehicle import LISTEN_SECONDS, LOST_AFTER, MavlinkVehicle
 from sim2real.targets.setpoints import DEFAULT_MAX_AGE, GoalFrom, Setpoints, doubt
 
 TAKEOFF_HEIGHT = 1.0  # [m] to which ArduPilot is sent
@@ -52,8 +53,9 @@ class MavlinkTarget:
 
     `goal` are one or more points x y z [m] in our world (x north, y west, z up), relative to where the vehicle is when
     the flight starts (`goal_from` "takeoff") or to the origin of its estimate ("origin"); one is left for the next
-    within `goal_radius` [m]. `on_stop` is "land" or "hold". What the vehicle says of its motion may be `max_age` [s]
-    old where it is taken over or armed. Setpoints stream for `stream_seconds` before the mode is asked for.
+    within `goal_radius` [m]. `on_stop` is "land" or "hold". `vehicle` is SYSID[:ADDRESS] of the one to fly, where
+    several are heard within `listen_seconds` of the first. What the vehicle says of its motion may be `max_age` [s] old
+    where it is taken over or armed. Setpoints stream for `stream_seconds` before the mode is asked for.
     Raises TargetError for a policy that commands motors or reads what the vehicle does not say, and for a connection
     that cannot be opened.
     """
@@ -69,23 +71,25 @@ class MavlinkTarget:
         hover_thrust: float = 0.5,
         arm: bool = False,
         on_stop: Literal["land", "hold"] = "land",
-        system: int | None = None,
+        vehicle: str = "",
         max_age: float = DEFAULT_MAX_AGE,
         wait_seconds: float = 10.0,
         stream_seconds: float = 1.0,
+        listen_seconds: float = LISTEN_SECONDS,
     ) -> None:
         refusal = "over MAVLink, which has no setpoint for them; train with interface=ctbr or interface=velocity"
         self._setpoints = Setpoints(spec, goal, goal_from, goal_radius, hover_thrust, refusal)
         self._hz, self._safe = spec.control_hz, np.array(spec.safe_action, np.float64)
         self._arm, self._on_stop = arm, on_stop
         self._max_age, self._wait, self._stream = max_age, wait_seconds, stream_seconds
+        self._listen = listen_seconds
         self._takeoff = np.full(3, np.nan)
-        self.vehicle = MavlinkVehicle(connection, clock, system)
+        self.vehicle = MavlinkVehicle(connection, clock, vehicle)
 
     def start(self) -> None:
         """Connect, stream, change the mode, arm; raises TargetError that says which of these failed and why."""
         vehicle = self.vehicle
-        vehicle.connect(self._wait)
+        vehicle.connect(self._wait, self._listen)
         self._ask_for_messages()
         if not vehicle.armed and not self._arm:
             raise TargetError("the vehicle is disarmed; --arm lets this program arm it")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,9 +13,9 @@ from pymavlink.dialects.v20 import common
 
 from hgrpo_errors import install
 from sim2real.target import TargetError
+from sim2real.targets.mavlink_choice import Address, Heard, wish
 
-Address = tuple[str, int]
-_MOST_PEERS = 16  # heard before one of them turns out to be the vehicle
+_MOST_SENDERS = 16  # whose bytes are parsed apart: the last ones
 _DATAGRAM = 65536
 _MOST_AT_ONCE = 256  # datagrams taken in one call, so that a flood does not hold up the loop
 FORMS = "udpin:HOST:PORT (listen), udpout:HOST:PORT (call), serial:DEVICE:BAUD"
@@ -97,28 +98,40 @@ class SerialLink:
 
 
 class MavlinkLink:
-    """Messages of one vehicle, found by its first heartbeat as an autopilot, or given by its system id.
+    """Messages of one vehicle, once it is chosen among those whose heartbeats as autopilots have come.
 
-    Messages of other systems and of other parts of the vehicle, checksums that do not fit and bytes that are no MAVLink
-    are dropped. What different senders wrote is parsed apart, so that none can garble another.
+    `vehicle` is SYSID[:ADDRESS] of the one that is meant, or empty. Messages of other systems and of other parts of the
+    vehicle, checksums that do not fit and bytes that are no MAVLink are dropped. What different senders wrote is parsed
+    apart, so that none can garble another. Raises TargetError for a `vehicle` or `connection` of another form.
     """
 
-    def __init__(self, connection: str, system: int | None, own_system: int, own_component: int) -> None:
+    def __init__(self, connection: str, vehicle: str | None, own_system: int, own_component: int) -> None:
+        wanted = wish(vehicle or "")
         self._link = open_link(connection)
-        self.system, self.component = system, 0
-        self.found = False
+        self.system, self.component = wanted.system, 0
+        self.heard, self._chosen = Heard(wanted), False
         self.encode = common.MAVLink(None, srcSystem=own_system, srcComponent=own_component)
-        self._parsers: dict[Address | None, Any] = {}
+        self._parsers: OrderedDict[Address | None, Any] = OrderedDict()
+
+    @property
+    def found(self) -> bool:
+        """Whether a vehicle that may be meant has been heard."""
+        return self.heard.any
+
+    def choose(self) -> None:
+        """Settle on the vehicle; raises TargetError where several are meant, or none has been heard."""
+        self.system, self.component, self._link.peer = self.heard.choose()
+        self._chosen = True
 
     def receive(self) -> Iterator[Any]:
-        """Messages of the vehicle that have come since the last call."""
+        """Messages of the chosen vehicle that have come since the last call; none before it is chosen."""
         for address, data in self._link.receive():
-            if address not in self._parsers and len(self._parsers) >= _MOST_PEERS:
-                continue
-            parser = self._parsers.setdefault(address, _parser())
-            for message in parser.parse_buffer(data) or ():
-                if self._is_the_vehicles(message, address):
+            for message in self._parser_of(address).parse_buffer(data) or ():
+                source = message.get_srcSystem(), message.get_srcComponent()
+                if self._chosen and source == (self.system, self.component):
                     yield message
+                elif not self._chosen and _is_of_an_autopilot(message):
+                    self.heard.take(*source, address)
 
     def send(self, message: Any) -> None:
         """Send a message."""
@@ -129,21 +142,21 @@ class MavlinkLink:
         """Free the port."""
         self._link.close()
 
-    def _is_the_vehicles(self, message: Any, address: Address | None) -> bool:
-        source = message.get_srcSystem(), message.get_srcComponent()
-        if self.found:
-            return source == (self.system, self.component)
-        autopilot = (
-            message.get_type() == "HEARTBEAT"
-            and message.autopilot != common.MAV_AUTOPILOT_INVALID
-            and message.type not in (common.MAV_TYPE_GCS, common.MAV_TYPE_ONBOARD_CONTROLLER)
-        )
-        if not autopilot or self.system not in (None, source[0]):
-            return False
-        self.system, self.component = source
-        self._link.peer = address
-        self.found = True
-        return True
+    def _parser_of(self, address: Address | None) -> Any:
+        if address not in self._parsers:
+            self._parsers[address] = _parser()
+        self._parsers.move_to_end(address)
+        if len(self._parsers) > _MOST_SENDERS:
+            self._parsers.popitem(last=False)
+        return self._parsers[address]
+
+
+def _is_of_an_autopilot(message: Any) -> bool:
+    return (
+        message.get_type() == "HEARTBEAT"
+        and message.autopilot != common.MAV_AUTOPILOT_INVALID
+        and message.type not in (common.MAV_TYPE_GCS, common.MAV_TYPE_ONBOARD_CONTROLLER)
+    )
 
 
 def _parser() -> Any:

@@ -19,6 +19,7 @@ from sim2real.targets.mavlink_link import MavlinkLink
 
 HEARTBEAT_SECONDS = 1.0  # between ours
 LOST_AFTER = 3.0  # [s] without the vehicle's
+LISTEN_SECONDS = 1.5  # after the first heartbeat, for those of other vehicles, which come every second
 ACK_SECONDS = 0.7
 ATTEMPTS = 4
 _POLL = 0.02  # [s] while waiting; also the period of setpoints then
@@ -35,9 +36,10 @@ class MavlinkVehicle:
 
     autopilot: Autopilot
 
-    def __init__(self, connection: str, clock: Clock, system: int | None = None) -> None:
-        self.connection, self.clock = connection, clock
-        self.link = MavlinkLink(connection, system, system or 1, common.MAV_COMP_ID_ONBOARD_COMPUTER)
+    def __init__(self, connection: str, clock: Clock, wanted: str = "") -> None:
+        self.connection, self.clock, self._wanted = connection, clock, wanted
+        self.link = MavlinkLink(connection, wanted, 1, common.MAV_COMP_ID_ONBOARD_COMPUTER)
+        self.link.encode.srcSystem = self.link.system or 1
         self.stream: Callable[[], None] | None = None
         self.heartbeat: Any = None
         self._begun = clock.now()
@@ -46,10 +48,24 @@ class MavlinkVehicle:
         self._acks: dict[int, Any] = {}
         self._texts: deque[str] = deque(maxlen=4)
 
-    def connect(self, seconds: float) -> None:
-        """Find the vehicle; raises TargetError where none shows, and for an autopilot that is not known."""
+    def connect(self, seconds: float, listen_seconds: float = LISTEN_SECONDS) -> None:
+        """Find the vehicle.
+
+        Args:
+            seconds: For the first heartbeat to come.
+            listen_seconds: After it, in which other vehicles may show.
+
+        Raises:
+            TargetError: None shows or several do; or its autopilot is not known.
+        """
+        whose = f"heartbeat of vehicle {self._wanted}" if self._wanted else "vehicle's heartbeat"
+        where = f"on {self.connection} within {seconds:g} s"
+        if not self.wait(lambda: self.link.found, seconds):
+            raise TargetError(f"no {whose} {where}{self.link.heard.others}")
+        self.wait(lambda: False, listen_seconds)
+        self.link.choose()
         if not self.wait(lambda: self.heartbeat is not None, seconds):
-            raise TargetError(f"no vehicle's heartbeat on {self.connection} within {seconds:g} s")
+            raise TargetError(f"no second {whose} {where}")
         self.autopilot = autopilot_of(self.heartbeat)
         self.link.encode.srcSystem = self.link.system  # as a part of the vehicle
 

@@ -115,7 +115,7 @@ def test_without_a_motion_nothing_is_asked_for(vehicle: ScriptedVehicle, wrong: 
 
 
 def test_an_old_motion_is_none(vehicle: ScriptedVehicle) -> None:
-    vehicle.estimating = lambda: vehicle.clock.now() < 0.5
+    vehicle.estimating = lambda: vehicle.clock.now() < 2.5
     with pytest.raises(TargetError, match=r"its motion is .* s old; allowed: max_age, 0\.1 s"):
         target(vehicle).start()
     assert asked(vehicle) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +30,7 @@ pytest.importorskip("pymavlink", reason="pymavlink is not here: pip install -c c
 from sim2real.targets.mavlink import MavlinkTarget
 
 NEVER = WatchdogOptions(hold_seconds=20.0)  # of a busy machine the flights here must not depend
-USUAL = {"hover_thrust": 0.42, "arm": True, "stream_seconds": 0.3, "max_age": 5.0}
+USUAL = {"hover_thrust": 0.42, "arm": True, "stream_seconds": 0.3, "listen_seconds": 0.0, "max_age": 5.0}
 PATIENT = LoopOptions(seconds=5.0, max_age=5.0, watchdog=NEVER)
 
 
@@ -58,11 +59,11 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return paths
 
 
-def target(spec: PolicySpec, vehicle: VehicleProcess, **options: Any) -> MavlinkTarget:
+def target(spec: PolicySpec, vehicle: VehicleProcess, /, **options: Any) -> MavlinkTarget:
     return MavlinkTarget(spec, MonotonicClock(), vehicle.connection, **{**USUAL, **options})
 
 
-def flown(path: Path, vehicle: VehicleProcess, options: LoopOptions = PATIENT, **more: Any) -> Flight:
+def flown(path: Path, vehicle: VehicleProcess, /, options: LoopOptions = PATIENT, **more: Any) -> Flight:
     policy = OnnxPolicy(path)
     return fly(policy, target(policy.spec, vehicle, **more), options)
 
@@ -87,7 +88,7 @@ def test_takes_off_hovers_at_the_goal_and_lands(
     vehicle(garbage=True)
     policy = UntilSettled(OnnxPolicy(exported[interface]))
     where: list[list[float]] = []
-    flying = target(policy.spec, vehicle, goal=(0.4, -0.3, 0.6))
+    flying = target(policy.spec, vehicle, goal=(0.4, -0.3, 0.6), vehicle="7")
     land = flying.stop
 
     def stop() -> None:
@@ -215,6 +216,20 @@ def test_offboard_is_refused_to_who_does_not_stream(exported: dict[str, Path], v
             flying.vehicle.set_mode(flying.vehicle.autopilot.commanded)
     finally:
         flying.stop()
+
+
+def test_one_of_several_is_not_guessed(exported: dict[str, Path], vehicle: VehicleProcess) -> None:
+    vehicle(garbage=True)
+    message = r"several vehicles are heard: (7:127\.0\.0\.1:\d+), 8:127\.0\.0\.1:\d+; choose one, as --vehicle SYSID"
+    with pytest.raises(TargetError, match=message) as refused:
+        flown(exported["ctbr"], vehicle, listen_seconds=1.0)
+    assert vehicle()["log"] == []
+    vehicle(airborne=0.5)
+    named = re.search(message, str(refused.value))
+    assert named is not None
+    options = LoopOptions(seconds=0.1, max_age=5.0, watchdog=NEVER)
+    flown(exported["velocity"], vehicle, options, listen_seconds=1.0, vehicle=named[1])
+    assert vehicle()["log"][:2] == ["OFFBOARD", "LAND"]
 
 
 def test_an_unknown_autopilot_is_refused(exported: dict[str, Path], vehicle: VehicleProcess) -> None:

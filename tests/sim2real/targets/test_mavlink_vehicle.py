@@ -60,3 +60,25 @@ def test_mavlink_1_acknowledges_everybody(scripted: ScriptedVehicle) -> None:
     scripted.answer = lambda command: [common_1.MAVLink_command_ack_message(ARM, DENIED)]
     with pytest.raises(TargetError, match="refuses to arm: DENIED"):
         connected(scripted).command(ARM, "arm", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ("8", "no heartbeat of vehicle 8 on anywhere within 1 s; heard were 7:192.0.2.7:14550"),
+        ("7:192.0.2.70", "no heartbeat of vehicle 7:192.0.2.70 on"),
+        ("7:192.0.2.7:1455", "no heartbeat of vehicle 7:192.0.2.7:1455 on"),
+    ],
+)
+def test_another_vehicle_is_not_the_one_that_was_asked_for(
+    scripted: ScriptedVehicle, wanted: str, message: str
+) -> None:
+    with pytest.raises(TargetError, match=message):
+        MavlinkVehicle("anywhere", scripted.clock, wanted).connect(1.0)
+
+
+@pytest.mark.parametrize("wanted", ["", "7", "7:192.0.2.7", "7:192.0.2.7:14550"])
+def test_the_vehicle_that_was_asked_for_is_connected_to(scripted: ScriptedVehicle, wanted: str) -> None:
+    vehicle = MavlinkVehicle("anywhere", scripted.clock, wanted)
+    vehicle.connect(1.0)
+    assert (vehicle.link.system, scripted.peer) == (7, ("192.0.2.7", 14550))

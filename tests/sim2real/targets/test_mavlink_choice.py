@@ -1,0 +1,145 @@
+"""Which vehicle is flown, of all that speak on a port."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from vehicle_process import free_port
+
+from sim2real.target import TargetError
+
+pytest.importorskip("pymavlink", reason="pymavlink is not here: pip install -c constraints.txt '.[mavlink]'")
+
+from pymavlink.dialects.v20 import common
+
+from hgrpo_control.cli import main
+from sim2real.targets.mavlink_choice import Heard, Wish, wish
+from sim2real.targets.mavlink_link import MavlinkLink
+
+A, B = ("192.0.2.7", 14550), ("192.0.2.70", 14550)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("", Wish()),
+        ("7", Wish(7)),
+        ("255:192.0.2.7", Wish(255, "192.0.2.7")),
+        ("1:192.0.2.7:14550", Wish(1, "192.0.2.7", 14550)),
+    ],
+)
+def test_what_is_asked_for(text: str, meant: Wish) -> None:
+    assert wish(text) == meant
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["0", "256", "-1", "x", "7:", "7:host", "7:192.0.2", "7:192.0.2.7:", "7:192.0.2.7:0", "7::14550", ":", "\u0667"],
+)
+def test_another_form_is_refused(text: str) -> None:
+    with pytest.raises(TargetError, match=r"given as SYSID\[:ADDRESS\], such as .*, SYSID from 1 to 255; given"):
+        wish(text)
+
+
+def test_the_address_has_to_be_the_same() -> None:
+    assert wish("7:192.0.2.7").fits(7, A)
+    assert wish("7:192.0.2.7:14550").fits(7, A)
+    assert wish("7").fits(7, None)
+    assert not wish("7:192.0.2.7").fits(7, B)
+    assert not wish("7:192.0.2.7:14551").fits(7, A)
+    assert not wish("7:192.0.2.7").fits(7, None)  # a serial line has none
+    assert not wish("8").fits(7, A)
+
+
+def test_several_are_named_and_none_is_chosen() -> None:
+    heard = Heard(wish("7"))
+    heard.take(7, 1, B)
+    heard.take(8, 1, A)
+    heard.take(7, 1, A)
+    with pytest.raises(TargetError, match=r"are heard: 7:192\.0\.2\.7:14550, 7:192\.0\.2\.70:14550; choose one"):
+        heard.choose()
+    heard = Heard(wish("7:192.0.2.7"))
+    for address in (B, A):
+        heard.take(7, 1, address)
+    assert heard.choose() == (7, 1, A)
+
+
+def test_the_first_component_is_the_autopilot() -> None:
+    heard = Heard(Wish())
+    for component in (50, 1, 51):
+        heard.take(7, component, A)
+    assert heard.choose() == (7, 1, A)
+
+
+def test_what_is_remembered_has_an_end() -> None:
+    heard = Heard(wish("7:192.0.2.7"))
+    heard.take(7, 1, A)
+    for port in range(1, 1000):
+        heard.take(7, 1, ("198.51.100.1", port))
+    assert heard.choose() == (7, 1, A)
+    assert heard.others.count("198.51.100.1") == 16
+
+
+Sender = Callable[[bytes], None]
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def sender(port: int) -> Iterator[Callable[[], Sender]]:
+    """Makes senders with an address of their own each."""
+    sockets: list[socket.socket] = []
+
+    def make() -> Sender:
+        sockets.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        return lambda data, mine=sockets[-1]: mine.sendto(data, ("127.0.0.1", port)) and None  # type: ignore[misc]
+
+    yield make
+    for each in sockets:
+        each.close()
+
+
+def heartbeat(system: int, kind: int = common.MAV_TYPE_QUADROTOR) -> bytes:
+    wire = common.MAVLink(None, srcSystem=system, srcComponent=1)
+    data: bytes = wire.heartbeat_encode(kind, common.MAV_AUTOPILOT_PX4, 0, 0, common.MAV_STATE_ACTIVE).pack(wire)
+    return data
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20.0
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("noise", [b"x", heartbeat(9, common.MAV_TYPE_GCS), heartbeat(9), heartbeat(7)[:9]])
+def test_strangers_do_not_hide_the_vehicle(port: int, sender: Callable[[], Sender], noise: bytes) -> None:
+    link = MavlinkLink(f"udpin:127.0.0.1:{port}", "7", 1, 191)
+    for _ in range(40):
+        sender()(noise)
+    vehicle = sender()
+    vehicle(heartbeat(7)[:12])  # a bridge from a serial line cuts anywhere
+    vehicle(heartbeat(7)[12:])
+
+    def found() -> bool:
+        assert not list(link.receive())
+        return link.found
+
+    until(found)
+    link.choose()
+    vehicle(heartbeat(7))
+    messages: list[object] = []
+    until(lambda: bool(messages.extend(link.receive()) or messages))
+    assert len(link._parsers) <= 16
+    link.close()
+
+
+def test_only_mavlink_vehicles_are_chosen_among(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fly", "policy.onnx", "--target", "crazyflie", "--vehicle", "7"]) == 2
+    assert "--vehicle is for --target mavlink; given crazyflie" in capsys.readouterr().err
