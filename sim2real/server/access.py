@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from sim2real.server.http_reply import refusal
 from sim2real.server.metrics import Metrics
 
 OPEN_PATH = "/healthz"  # says nothing but that the server answers
@@ -32,14 +33,21 @@ def access_control(token: bytes | None, metrics: Metrics) -> Middleware:
         foreign = origin is not None and _authority(origin) != request.host
         if foreign or (token is None and not _is_loopback(request.host)):
             metrics.turned_away["origin"] += 1
-            return web.json_response({"error": "requests on behalf of another site are refused"}, status=403)
+            return _closing(refusal(403, "requests on behalf of another site are refused"))
         if token is not None and not _has_token(request.headers.get("Authorization", ""), token):
             metrics.turned_away["token"] += 1
-            challenge = {"WWW-Authenticate": 'Basic realm="hgrpo", charset="UTF-8"'}
-            return web.json_response({"error": "a token is needed"}, status=401, headers=challenge)
+            response = refusal(401, "a token is needed")
+            response.headers["WWW-Authenticate"] = 'Basic realm="hgrpo", charset="UTF-8"'
+            return _closing(response)
         return await handler(request)
 
     return check
+
+
+def _closing(response: web.Response) -> web.Response:
+    """The response, after which the connection ends."""
+    response.force_close()
+    return response
 
 
 def _has_token(authorization: str, token: bytes) -> bool:

@@ -16,6 +16,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from sim2real.metadata import producer_version
 from sim2real.server.access import OPEN_PATH, access_control
 from sim2real.server.connections import Connections
+from sim2real.server.http_reply import SERVER, refusal
 from sim2real.server.inference import Inference
 from sim2real.server.metrics import Metrics
 from sim2real.server.open_inference import OpenInferenceEndpoint
@@ -27,7 +28,6 @@ from sim2real.server.status_page import status_page
 from sim2real.server.swapping import Swapper
 from sim2real.server.websocket import WebSocketEndpoint
 
-_KEEP_ALIVE = 30.0  # seconds between two requests over one HTTP connection
 _log = logging.getLogger("hgrpo.server")
 
 
@@ -76,21 +76,12 @@ class _Server:
         """Listen until told to stop, then let requests in flight finish."""
         settings, loop = self._settings, asyncio.get_running_loop()
         app = web.Application(client_max_size=settings.max_message_bytes)
-        # what handlers do not foresee is logged below; what is no HTTP is answered with 400 and not worth a line
-        quiet = logging.getLogger("hgrpo.server.http")
-        quiet.setLevel(logging.CRITICAL)
-        runner = web.AppRunner(
-            app,
-            access_log=None,
-            logger=quiet,
-            handle_signals=False,
-            shutdown_timeout=settings.shutdown_timeout,
-            keepalive_timeout=_KEEP_ALIVE,
-        )
+        runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=settings.shutdown_timeout)
         connections = Connections(
             runner, settings.max_connections, settings.request_timeout, self._metrics, context is not None
         )
-        app.middlewares.extend([connections.heard, _last_resort, access_control(self._token, self._metrics)])
+        app.middlewares.extend([_last_resort, access_control(self._token, self._metrics), connections.admit])
+        app.on_response_prepare.append(_name_server)
         app.add_routes(self._routes(connections))
         app.on_shutdown.append(lambda _: self._websocket.close())
         await runner.setup()
@@ -101,7 +92,7 @@ class _Server:
                 settings.host,
                 settings.port,
                 ssl=context,
-                ssl_handshake_timeout=settings.request_timeout if context else None,
+                ssl_handshake_timeout=connections.short_timeout if context else None,
             )
             stop = self._handle_signals(loop)
             gc.collect()
@@ -188,13 +179,22 @@ class _Server:
         print(f"serving at {'https' if encrypted else 'http'}://{host}:{port}/", flush=True)
 
 
+async def _name_server(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = SERVER
+
+
 @web.middleware
 async def _last_resort(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Tell what nobody foresaw here in full, and the client without a word of it."""
     try:
         return await handler(request)
-    except web.HTTPException:
-        raise
+    except web.HTTPException as refused:
+        if request.path != "/v2" and not request.path.startswith("/v2/"):
+            raise
+        response = refusal(refused.status, f"{request.method} {request.path[:80]}: {refused.reason}")
+        if "Allow" in refused.headers:
+            response.headers["Allow"] = refused.headers["Allow"]
+        return response
     except ConnectionError:
         return web.Response(status=400)  # to a client that has gone
     except Exception:

@@ -3,59 +3,116 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from weakref import WeakKeyDictionary
+from typing import Any
+from weakref import WeakSet
 
 from aiohttp import web
+from aiohttp.http_exceptions import ContentEncodingError
 from aiohttp.typedefs import Handler
 
+from sim2real.server.access import OPEN_PATH
+from sim2real.server.http_reply import SERVER, refusal
 from sim2real.server.metrics import Metrics
 
+STRANGERS = 64  # connections that have not yet asked for anything that they may ask for
+HANDSHAKES = 256  # of TLS, at the same time
+SHORT_TIMEOUT = 3.0  # seconds that a stranger has at most, handshake included or not
+
+_KEEP_ALIVE = 30.0  # seconds between two requests over one HTTP connection
 _PERIOD = 0.25  # seconds between two looks at the connections
 _MOMENT = 0.005  # seconds between two looks at what is arriving
 
 
-class Connections:
-    """Makes protocols for accepted connections, at most `most`, and cuts those that take longer than `timeout` seconds
-    to send a request or to take a reply. The cost of a request is an entry in a dictionary while its body arrives.
+class HttpConnection(web.RequestHandler):
+    """aiohttp's handler of one connection, which refuses in JSON too what never reaches a route."""
 
-    `encrypted` connections open only after a handshake, for which there are `timeout` seconds too.
+    admitted = False  # has asked for something that it may ask for
+
+    def __init__(self, server: web.Server, **options: Any) -> None:
+        super().__init__(server, **options)
+        self.since = time.monotonic()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """A refusal of what is no HTTP, or encoded in a way that is not read here; the connection ends."""
+        told = super().handle_error(request, status, exc, message)
+        text = " ".join((message or "internal error").split())[:200]
+        response = refusal(415 if isinstance(exc, ContentEncodingError) else told.status, text)
+        response.headers["Server"] = SERVER
+        response.force_close()
+        return response
+
+
+class Connections:
+    """Makes protocols for accepted connections and cuts those that are too slow.
+
+    `most` places are for who has asked for something that needs a token, and has brought it where there is one. All
+    others are strangers: they end after SHORT_TIMEOUT, and beyond STRANGERS of them the oldest makes way for the next
+    one. A request must arrive, and a reply be taken, within `timeout` seconds.
     """
 
     def __init__(self, runner: web.AppRunner, most: int, timeout: float, metrics: Metrics, encrypted: bool) -> None:
         self._runner = runner
         self._most = most
         self._timeout = timeout
+        self.short_timeout = min(timeout, SHORT_TIMEOUT)
         self._metrics = metrics
         self._encrypted = encrypted
-        self._opening: WeakKeyDictionary[_Opening, float] = WeakKeyDictionary()  # until when
-        self._heard: set[web.RequestHandler] = set()  # have sent a request
-        self._silent: dict[web.RequestHandler, float] = {}  # have not: since when
+        self._opening: WeakSet[HttpConnection] = WeakSet()  # asyncio lets go of those whose handshake fails
         self._arriving: dict[asyncio.BaseTransport, float] = {}  # in the middle of a request's body: since when
         self._full: dict[asyncio.Transport, float] = {}  # a reply has not been taken: since when
+        # what handlers do not foresee is logged elsewhere; what is no HTTP is answered and not worth a line
+        self._quiet = logging.getLogger("hgrpo.server.http")
+        self._quiet.setLevel(logging.CRITICAL)
 
     def accept(self) -> asyncio.Protocol:
-        """The protocol of a new connection.
-
-        Raises ConnectionRefusedError where there is no room for an encrypted one, which asyncio then closes.
-        """
-        server, now = self._runner.server, time.monotonic()
-        opening = sum(now < until for until in self._opening.values())
-        if server is None or len(server.connections) + opening >= self._most:
-            self._metrics.turned_away["connections"] += 1
-            if self._encrypted:
-                raise ConnectionRefusedError("too many connections")
-            return _Refusal()
-        protocol = _Opening(server(), self._opening)
-        self._opening[protocol] = now + self._timeout
-        return protocol
+        """The protocol of a new connection; raises ConnectionRefusedError where there is no room for a handshake."""
+        server = self._runner.server
+        assert server is not None
+        strangers = [handler for handler in self._handlers() if not handler.admitted]
+        if len(strangers) >= STRANGERS:
+            oldest = min(strangers, key=lambda handler: handler.since)
+            self._cut(oldest.transport, "connections")
+        handler = HttpConnection(
+            server,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=_KEEP_ALIVE,
+            logger=self._quiet,
+            access_log=None,
+        )
+        if self._encrypted:
+            self._opening = WeakSet(one for one in self._opening if self._is_opening(one))
+            if len(self._opening) >= HANDSHAKES:
+                self._metrics.turned_away["connections"] += 1
+                raise ConnectionRefusedError("too many handshakes")
+            self._opening.add(handler)
+        return handler
 
     @web.middleware
-    async def heard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Middleware that notes that a connection has sent a request's head."""
-        self._heard.add(request.protocol)
+    async def admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Middleware, behind that of access: gives a connection a place, or answers 503 where there is none."""
+        connection = request.protocol
+        assert isinstance(connection, HttpConnection)
+        if not connection.admitted:
+            if request.path == OPEN_PATH:  # which says nothing about who asks
+                response = await handler(request)
+                response.force_close()
+                return response
+            if sum(one.admitted for one in self._handlers()) >= self._most:
+                self._metrics.turned_away["connections"] += 1
+                response = refusal(503, f"too many connections; allowed: {self._most}")
+                response.force_close()
+                return response
+            connection.admitted = True
         return await handler(request)
 
     @contextmanager
@@ -76,8 +133,7 @@ class Connections:
         while late := awaited.items() & self._arriving.items():
             if time.monotonic() >= end:
                 for transport, _ in late:
-                    if isinstance(transport, asyncio.Transport):
-                        self._cut(transport, "timeout")
+                    self._cut(transport, "timeout")
                 return
             await asyncio.sleep(_MOMENT)
 
@@ -88,50 +144,31 @@ class Connections:
             self._look(time.monotonic())
 
     def _look(self, now: float) -> None:
-        open_handlers = self._runner.server.connections if self._runner.server else []
-        self._heard.intersection_update(open_handlers)
-        silent = (handler for handler in open_handlers if handler not in self._heard)
-        self._silent = {handler: self._silent.get(handler, now) for handler in silent}
-        transports = [
-            handler.transport for handler in open_handlers if isinstance(handler.transport, asyncio.Transport)
-        ]
+        transports = []
+        for handler in self._handlers():
+            if not handler.admitted and handler.since <= now - self.short_timeout:
+                self._cut(handler.transport, "timeout")
+            if isinstance(handler.transport, asyncio.Transport):
+                transports.append(handler.transport)
         full = (transport for transport in transports if transport.get_write_buffer_size() > 0)
         self._full = {transport: self._full.get(transport, now) for transport in full}
         late = now - self._timeout
-        for handler, since in self._silent.items():
-            if since <= late and isinstance(handler.transport, asyncio.Transport):
-                self._cut(handler.transport, "timeout")
-        for transport, since in self._arriving.items():
-            if since <= late and isinstance(transport, asyncio.Transport):
-                self._cut(transport, "timeout")
+        for arriving, since in self._arriving.items():
+            if since <= late:
+                self._cut(arriving, "timeout")
         for transport, since in self._full.items():
             if since <= late:
                 self._cut(transport, "slow_reader")
 
-    def _cut(self, transport: asyncio.Transport, why: str) -> None:
-        if not transport.is_closing() or why == "slow_reader":
+    def _handlers(self) -> list[HttpConnection]:
+        server = self._runner.server
+        return [] if server is None else [one for one in server.connections if isinstance(one, HttpConnection)]
+
+    def _is_opening(self, handler: HttpConnection) -> bool:
+        """Whether a handshake goes on; one that has failed may not have been forgotten yet."""
+        return handler.transport is None and time.monotonic() < handler.since + self.short_timeout
+
+    def _cut(self, transport: asyncio.BaseTransport | None, why: str) -> None:
+        if isinstance(transport, asyncio.Transport) and (not transport.is_closing() or why == "slow_reader"):
             self._metrics.turned_away[why] += 1
             transport.abort()
-
-
-class _Opening(asyncio.Protocol):
-    """Stands in for a connection until it is open; asyncio lets go of it where a handshake fails."""
-
-    def __init__(self, connection: web.RequestHandler, opening: WeakKeyDictionary[_Opening, float]) -> None:
-        self._connection, self._all = connection, opening
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Make way for the connection."""
-        del self._all[self]
-        transport.set_protocol(self._connection)
-        self._connection.connection_made(transport)
-
-
-class _Refusal(asyncio.Protocol):
-    """Says that there is no room, and hangs up."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Answer before anything was asked."""
-        if isinstance(transport, asyncio.Transport):
-            transport.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-            transport.close()

@@ -19,6 +19,7 @@ HEADER_LENGTH = "Inference-Header-Content-Length"
 DATATYPES: dict[str, np.dtype[Any]] = {"FP32": np.dtype("<f4"), "FP64": np.dtype("<f8")}
 PARAMETERS = ("binary_data_output", "sequence_end", "sequence_id", "sequence_number", "sequence_start")
 
+_CONTENT_TYPE = "content_type"  # MLServer's clients name how a tensor was encoded; here it changes nothing
 _MOST_DIMENSIONS = 2
 _LARGEST_SIZE = 2**31
 _SHORT = 1024  # bytes of JSON that are worth remembering
@@ -68,7 +69,7 @@ def _read(text: bytes) -> _Envelope:
     identity = request.get("id")
     if identity is not None and (not isinstance(identity, str) or len(identity) > 128):
         raise Rejected("malformed", "id is no text of up to 128 characters")
-    parameters = _parameters(request.get("parameters", {}))
+    parameters = _parameters(_given(request, "parameters are no JSON object"))
     inputs = request.get("inputs")
     if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
         raise Rejected("malformed", f"inputs are not one tensor named {INPUT_NAME!r}")
@@ -88,10 +89,20 @@ def _length(given: str | None, size: int) -> int:
     return int(given)
 
 
-def _parameters(given: Any) -> dict[str, Any]:
+def _given(holder: dict[str, Any], refusal: str) -> dict[str, Any]:
+    """The parameters of a request or tensor that say something: null is as good as absent."""
+    parameters = holder.get("parameters")
+    if parameters is None:
+        return {}
+    if not isinstance(parameters, dict):
+        raise Rejected("malformed", refusal)
+    if not isinstance(parameters.get(_CONTENT_TYPE), str | None):
+        raise Rejected("malformed", f"{_CONTENT_TYPE} is no text")
+    return {name: value for name, value in parameters.items() if value is not None and name != _CONTENT_TYPE}
+
+
+def _parameters(given: dict[str, Any]) -> dict[str, Any]:
     """Every one of PARAMETERS, with its default."""
-    if not isinstance(given, dict):
-        raise Rejected("malformed", "parameters are no JSON object")
     for name in given:
         if name not in PARAMETERS:
             raise Rejected("malformed", f"unknown parameter {name[:40]!r}; allowed: {', '.join(PARAMETERS)}")
@@ -118,11 +129,12 @@ def _tensor(tensor: dict[str, Any]) -> tuple[np.dtype[Any], tuple[int, ...], int
     plausible = (type(size) is int and 0 <= size < _LARGEST_SIZE for size in sizes)
     if not 1 <= len(sizes) <= _MOST_DIMENSIONS or not all(plausible):
         raise Rejected("shape", f"shape is not one or {_MOST_DIMENSIONS} sizes of 0 or more, below 2^31")
-    parameters = tensor.get("parameters", {})
-    if not isinstance(parameters, dict) or any(name != "binary_data_size" for name in parameters):
-        raise Rejected("malformed", "an input's only parameter is binary_data_size; shared memory is not served")
+    refusal = "an input's only parameter is binary_data_size; shared memory is not served"
+    parameters = _given(tensor, refusal)
+    if any(name != "binary_data_size" for name in parameters):
+        raise Rejected("malformed", refusal)
     size = parameters.get("binary_data_size")
-    if "binary_data_size" in parameters and (type(size) is not int or "data" in tensor):
+    if size is not None and (type(size) is not int or tensor.get("data") is not None):
         raise Rejected("malformed", _WRONG_SIZE)
     return DATATYPES[datatype], tuple(sizes), size, tensor.get("data")
 
@@ -163,9 +175,10 @@ def _wants_binary(outputs: Any, default: bool) -> bool:
         raise Rejected("malformed", f"outputs are not one tensor named {OUTPUT_NAME!r}")
     if outputs[0].get("name") != OUTPUT_NAME:
         raise Rejected("malformed", f"the output is not named {OUTPUT_NAME!r}")
-    parameters = outputs[0].get("parameters", {})
-    if not isinstance(parameters, dict) or any(name != "binary_data" for name in parameters):
-        raise Rejected("malformed", "an output's only parameter is binary_data; shared memory is not served")
+    refusal = "an output's only parameter is binary_data; shared memory is not served"
+    parameters = _given(outputs[0], refusal)
+    if any(name != "binary_data" for name in parameters):
+        raise Rejected("malformed", refusal)
     wanted = parameters.get("binary_data", default)
     if type(wanted) is not bool:
         raise Rejected("malformed", "binary_data is neither true nor false")

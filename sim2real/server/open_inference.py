@@ -14,6 +14,7 @@ from aiohttp import web
 from sim2real.onnx_policy import INPUT_NAME, OUTPUT_NAME
 from sim2real.server.connections import Connections
 from sim2real.server.history import Histories
+from sim2real.server.http_reply import refusal
 from sim2real.server.inference import Answer, Inference
 from sim2real.server.inference_reply import inference_reply
 from sim2real.server.inference_request import HEADER_LENGTH, InferenceRequest, parse
@@ -42,7 +43,7 @@ class OpenInferenceEndpoint:
         """Where each handler is found."""
         routes = [
             web.get("/v2", self._server_metadata),
-            web.get("/v2/health/live", self._ready),
+            web.get("/v2/health/live", self._live),
             web.get("/v2/health/ready", self._ready),
             web.post("/v2/repository/index", self._index),
             web.post("/v2/repository/models/{policy}/load", self._answering(self._load)),
@@ -59,10 +60,14 @@ class OpenInferenceEndpoint:
     async def _server_metadata(self, request: web.Request) -> web.Response:
         return web.json_response({"name": "hgrpo", "version": self._version, "extensions": EXTENSIONS})
 
+    async def _live(self, request: web.Request) -> web.Response:
+        return web.json_response({"live": True})
+
     async def _ready(self, request: web.Request) -> web.Response:
-        if "policy" in request.match_info:
-            self._find(request)
-        return web.Response()
+        if "policy" not in request.match_info:
+            return web.json_response({"ready": True})
+        served, _ = self._find(request)
+        return web.json_response({"name": served.name, "ready": True})
 
     async def _model_metadata(self, request: web.Request) -> web.Response:
         served, number = self._find(request)
@@ -160,8 +165,3 @@ class OpenInferenceEndpoint:
         known = name if name in self._inference.policies else ""
         self._inference.metrics.rejected[known, _PROTOCOL, reason] += 1
         return refusal(_STATUS.get(reason, 400), text)
-
-
-def refusal(status: int, text: str) -> web.Response:
-    """`{"error": text}`, as the protocol has it."""
-    return web.json_response({"error": text}, status=status)

@@ -39,7 +39,7 @@ class ServerSettings:
     max_batch: int = 256
     """Most observations in one request over HTTP."""
     max_connections: int = 64
-    """Connections at the same time; others are turned away."""
+    """Connections at the same time that may ask; others are turned away."""
     request_timeout: float = 10.0
     """Seconds within which a request must arrive in full, and a reply be taken."""
     heartbeat: float = 20.0

@@ -167,6 +167,44 @@ def test_unknown_names_and_paths(server: Server) -> None:
     assert server.ask("GET", INFER)[0] == 405
 
 
+def test_null_is_absent_and_content_type_is_accepted(server: Server, one: OnnxPolicy) -> None:
+    absent = {"content_type": None, "binary_data_size": None}
+    bodies: tuple[Any, ...] = (
+        {"id": None, "parameters": None, "inputs": [{**TENSOR, "parameters": None}], "outputs": None},
+        {"inputs": [TENSOR], "outputs": [{"name": "action", "parameters": None}]},
+        {"inputs": [{**TENSOR, "parameters": absent}], "parameters": {"content_type": "np", "sequence_id": None}},
+    )
+    for body in bodies:
+        status, answer = post(server, body)
+        assert status == 200, answer
+        np.testing.assert_allclose(answer["outputs"][0]["data"], one(TENSOR["data"]), rtol=1e-6)
+    status, answer = post(server, {"inputs": [{**TENSOR, "parameters": {"content_type": 5}}]})
+    assert (status, answer) == (400, {"error": "content_type is no text"})
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("GET", "/v2/models/one/config", 404), ("GET", INFER, 405), ("GET", "/v2/", 404)]
+)
+def test_refusals_of_paths_and_methods_are_json(server: Server, method: str, path: str, status: int) -> None:
+    given, body = server.ask(method, path)[:2]
+    assert (given, list(json.loads(body))) == (status, ["error"])
+
+
+def test_health_says_what_it_is(server: Server) -> None:
+    for word in ("live", "ready"):
+        status, body = server.ask("GET", f"/v2/health/{word}")[:2]
+        assert (status, json.loads(body)) == (200, {word: True})
+
+
+@pytest.mark.parametrize(
+    ("header", "status"), [({"Content-Encoding": "zstd"}, (400, 415)), ({"Content-Length": "x"}, (400,))]
+)
+def test_refusals_of_the_parser_are_json(server: Server, header: dict[str, str], status: tuple[int, ...]) -> None:
+    given, body = server.ask("POST", INFER, b"x", header)
+    assert given in status
+    assert list(json.loads(body)) == ["error"]
+
+
 def test_a_limit_on_change_needs_a_stream(policy_files: tuple[Path, Path]) -> None:
     running = Server(policy_files[0], "--slew", "5")
     status, answer = post(running, {"inputs": [TENSOR]})
