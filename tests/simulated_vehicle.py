@@ -3,8 +3,9 @@
     python tests/simulated_vehicle.py --port 14540     # calls 127.0.0.1:14540, as PX4's simulators do
 
 It has PX4's rules where a companion computer meets them: OFFBOARD is refused unless setpoints have been coming, arming
-unless it stands level, and where setpoints stop in OFFBOARD for 0.5 s it lands by itself. Lines of JSON on its standard
-input change what it does ({"refuse_arming": "Preflight Fail: ..."}), each answered by a line with what is true.
+unless it stands level, and where setpoints stop in OFFBOARD for 0.5 s it lands by itself. Ctrl-C ends it. It reads
+nothing, so it needs no terminal, but for `--commanded`: then lines of JSON on its standard input change what it does
+({"refuse_arming": "Preflight Fail: ..."}), each is answered by a line with what is true, and their end ends it.
 
 Its frames are written down here independently of sim2real/frames.py: the world of the dynamics is taken as NWU.
 """
@@ -12,6 +13,7 @@ Its frames are written down here independently of sim2real/frames.py: the world 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import queue
@@ -212,8 +214,8 @@ class Vehicle:
         }
 
 
-def serve(vehicle: Vehicle) -> None:
-    """Fly in real time until standard input ends."""
+def serve(vehicle: Vehicle, commanded: bool) -> None:
+    """Fly in real time; where it is commanded, until standard input ends."""
     lines: queue.Queue[str | None] = queue.Queue()
 
     def read() -> None:
@@ -221,7 +223,8 @@ def serve(vehicle: Vehicle) -> None:
             lines.put(line)
         lines.put(None)
 
-    threading.Thread(target=read, daemon=True).start()
+    if commanded:
+        threading.Thread(target=read, daemon=True).start()
     flown = time.monotonic()
     while True:
         now = time.monotonic()
@@ -257,7 +260,9 @@ def apply(vehicle: Vehicle, wishes: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--port", type=int, default=14540)
+    parser.add_argument("--port", type=int, default=14540, help="of 127.0.0.1, that is called")
+    parser.add_argument("--commanded", action="store_true", help="obey lines of JSON on standard input, until it ends")
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    with torch.inference_mode():
-        serve(Vehicle(parser.parse_args().port))
+    with torch.inference_mode(), contextlib.suppress(KeyboardInterrupt):
+        serve(Vehicle(arguments.port), arguments.commanded)

@@ -1,0 +1,43 @@
+"""The vehicle for dry runs, as it is started by hand: in the background, over ssh, by a service manager."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("pymavlink", reason="pymavlink is not here: pip install -c constraints.txt '.[mavlink]'")
+
+from pymavlink.dialects.v20 import common
+
+VEHICLE = Path(__file__).parents[2] / "simulated_vehicle.py"
+
+
+@pytest.mark.parametrize("no_input", ["</dev/null", "<&-"])
+def test_it_needs_no_terminal(no_input: str) -> None:
+    root = str(VEHICLE.parents[1])
+    ear = common.MAVLink(None)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as us:
+        us.bind(("127.0.0.1", 0))
+        us.settimeout(60.0)  # it imports torch first
+        words = ["sh", "-c", f'exec "$@" {no_input}', "sh", sys.executable, str(VEHICLE)]
+        vehicle = subprocess.Popen(
+            [*words, "--port", str(us.getsockname()[1])],
+            env={**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"},
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        try:
+            heartbeats = 0
+            while heartbeats < 4:  # a second of them: it goes on
+                heartbeats += sum(m.get_type() == "HEARTBEAT" for m in ear.parse_buffer(us.recv(65536)) or ())
+            assert vehicle.poll() is None
+        finally:
+            vehicle.send_signal(signal.SIGINT)
+            _, complaint = vehicle.communicate(timeout=20)
+    assert (vehicle.returncode, complaint) == (0, b"")
