@@ -13,7 +13,6 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort
 from hgrpo_errors import HgrpoError
 from policies.spec import PolicySpec
 from sim2real import trained_on
-from sim2real.bound_call import BoundCall
 from sim2real.metadata import GoldenPairs, disagreement, read_golden_pairs, read_spec
 from sim2real.trained_on import TrainedOn
 
@@ -67,7 +66,6 @@ class OnnxPolicy:
             self.trained_on = trained_on.from_json(self.metadata.get(trained_on.KEY))
             self._size = self.spec.observation_size
             self.takes_one_row = _has_fixed_batch(self._session, self.spec)
-            self._one = BoundCall(self._session, self._size, self.spec.action_size)
             golden, tolerance = read_golden_pairs(self.metadata, self.spec)
         except ValueError as error:
             raise OnnxPolicyError(f"{path} {first_line(error)}") from error
@@ -98,9 +96,6 @@ class OnnxPolicy:
         if self.takes_one_row and len(batch) != 1:
             rows = [self.run(row) for row in np.split(batch, len(batch))] if len(batch) else []
             return np.concatenate(rows) if rows else np.zeros((0, self.spec.action_size), np.float32)
-        is_row = batch.shape == (1, self._size) and batch.dtype == np.float32  # the rest is onnxruntime's to refuse
-        if is_row and (action := self._one(batch)) is not None:
-            return action
         actions: NDArray[np.float32] = self._session.run(_OUTPUTS, {INPUT_NAME: batch})[0]
         return actions
 

@@ -7,6 +7,7 @@ import json
 import re
 import struct
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -257,3 +258,11 @@ def test_an_unedited_copy_is_accepted(exported: Path, tmp_path: Path) -> None:
 def test_runs_on_one_thread_unless_told_otherwise(exported: Path) -> None:
     assert OnnxPolicy(exported)._session.get_session_options().intra_op_num_threads == 1
     assert OnnxPolicy(exported, threads=2)._session.get_session_options().intra_op_num_threads == 2
+
+
+def test_threads_that_share_a_policy_get_their_own_actions(onnx_policy: OnnxPolicy) -> None:
+    rows = np.random.default_rng(0).normal(0.0, 3.0, (500, onnx_policy.spec.observation_size))
+    expected = np.stack([onnx_policy(row) for row in rows])
+    with ThreadPoolExecutor(4) as pool:
+        for actions in pool.map(lambda _: np.stack([onnx_policy(row) for row in rows]), range(8)):
+            np.testing.assert_array_equal(actions, expected)
