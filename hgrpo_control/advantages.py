@@ -72,24 +72,36 @@ def leave_one_out_baseline(x: Tensor, counts: Tensor) -> Tensor:
 
 
 def shrunk_baseline(x: Tensor, counts: Tensor) -> Tensor:
-    """Leave-one-out baseline shrunk by how much siblings really share; x and counts (n, ..., N), one weight per step.
+    """Leave-one-out baseline shrunk by how much siblings really share; x and counts (n, ..., E, N), one weight per step
+    and root.
 
-    With rho = E[x_i x_m] / E[x^2] over pairs of siblings at one step of a branch, estimated over all groups, the mean
-    of M siblings predicts a sample with the least squared error when weighted by c = M rho / (1 + (M - 1) rho).
-    Siblings that share nothing (rho = 0) add Var / M to every sample at full weight and nothing here; those that share
-    everything (rho = 1) are taken at full weight. Estimating rho on the same batch costs a bias of order 1 / groups.
+    With rho = E[x_i x_m] / E[x^2] over pairs of siblings at one step of a branch, the mean of M siblings predicts a
+    sample with the least squared error when weighted by c = M rho / (1 + (M - 1) rho). Siblings that share nothing
+    (rho = 0) add Var / M to every sample at full weight and nothing here; those that share everything (rho = 1) are
+    taken at full weight.
+
+    rho is estimated over the groups of all other roots, so that nothing in a baseline depends on its own sample. With
+    the own group in it, the weight would rise with the sample, and E roots of 2 samples would lose (1 - rho^2) / E of
+    the gradient. A single root takes its other branches, and a single group, of which nothing is known, rho = 0.
     """
-    over_groups = tuple(range(1, x.dim()))
-    counted = torch.where(counts, x, 0.0)
+    counted = torch.where(counts, x, 0.0).double()  # what is left without one root must not be lost in rounding
     members = counts.sum(-1, keepdim=True)
     squares = counted.square().sum(-1, keepdim=True)
     products = counted.sum(-1, keepdim=True).square() - squares  # over ordered pairs of different siblings
-    number, pairs = (m.sum(over_groups, keepdim=True).clamp_min(1) for m in (members, members * (members - 1)))
-    mean_square = (squares.sum(over_groups, keepdim=True) / number).clamp_min(torch.finfo(x.dtype).tiny)
-    rho = (products.sum(over_groups, keepdim=True) / pairs / mean_square).clamp(0.0, 1.0)
+    pairs = members * (members - 1)
+    square, product, number, pairs = (_over_others(m) for m in (squares, products, members, pairs))
+    mean_square = (square / number.clamp_min(1)).clamp_min(torch.finfo(x.dtype).tiny)
+    rho = (product / pairs.clamp_min(1) / mean_square).clamp(0.0, 1.0).to(x.dtype)
     siblings = members - counts.to(torch.int64)
     weight = siblings * rho / (1.0 + (siblings - 1) * rho).clamp_min(torch.finfo(x.dtype).eps)
     return weight * leave_one_out_baseline(x, counts)
+
+
+def _over_others(m: Tensor) -> Tensor:
+    """Sums of m (n, ..., E, 1) over the groups of all other roots, or over the other groups of a single root."""
+    over = tuple(range(1, m.dim() - 1))
+    own = m.sum(over[:-1], keepdim=True) if m.shape[-2] > 1 and over[:-1] else m
+    return m.sum(over, keepdim=True) - own
 
 
 def hybrid(
