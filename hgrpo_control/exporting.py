@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,10 +24,11 @@ from policies.spec import PolicySpec
 from robots.quadrotor.parameters import GRAVITY, PRESETS, preset
 from robots.simulator import Simulator, closing
 from sim2real.crazyflie_commands import Airframe
-from sim2real.export_c import CExport, export_c
-from sim2real.export_crazyflie import export_crazyflie
-from sim2real.export_onnx import export_onnx, record
+from sim2real.export_c import CExport, c_files, export_c
+from sim2real.export_crazyflie import export_crazyflie, require_app
+from sim2real.export_onnx import export_onnx, is_own_model, record
 from sim2real.onnx_policy import OnnxPolicy
+from sim2real.own_files import require_replaceable
 from sim2real.trained_on import TrainedOn
 
 SEED = 1
@@ -51,11 +52,12 @@ def export(options: ExportOptions) -> Iterator[str]:
     if options.episodes < 1:
         raise UsageError(f"episodes must be at least 1; given {options.episodes}")
     folder = RunFolder.open(options.folder)
+    onnx = _onnx_targets(options, folder)
+    _require_replaceable(options, onnx)
     policy = load(folder.checkpoint)
     trained = trained_on(folder.read_config(), policy.spec.robot)
-    others = options.c is not None or options.crazyflie is not None
-    if not others or options.onnx is not None or options.wants_variants:
-        yield from _onnx_files(policy, folder, options, trained)
+    if onnx:
+        yield from _onnx_files(policy, folder, options, onnx, trained)
     if options.c is not None:
         written = export_c(policy, options.c, tanh=options.tanh, trained=trained)
         yield from _c_lines(written)
@@ -71,21 +73,42 @@ def trained_on(config: Config, robot: str) -> TrainedOn:
     return TrainedOn(dict(config.task_options), preset(robot).numbers() if is_preset else {})
 
 
-def _onnx_files(policy: ActorCritic, folder: RunFolder, options: ExportOptions, trained: TrainedOn) -> Iterator[str]:
+def _onnx_targets(options: ExportOptions, folder: RunFolder) -> dict[str, Path]:
+    """Where ONNX files go, by what they are; empty where none is asked for."""
+    if options.onnx is None and not options.wants_variants and (options.c or options.crazyflie):
+        return {}
     path = options.onnx or folder.onnx
+    wanted = {"batch1": options.batch_1, "float16": options.float16, "int8": options.int8}
+    variants = [variant for variant, is_wanted in wanted.items() if is_wanted]
+    return {"float32": path} | {variant: path.with_suffix(f".{variant}{path.suffix}") for variant in variants}
+
+
+def _require_replaceable(options: ExportOptions, onnx: Mapping[str, Path]) -> None:
+    """Raise ExportError before anything is written if something that no export wrote is in the way of any file."""
+    for path in onnx.values():
+        require_replaceable(path, is_own_model)
+    if options.c is not None:
+        c_files(options.c)
+    if options.crazyflie is not None:
+        require_app(options.crazyflie)
+
+
+def _onnx_files(
+    policy: ActorCritic, folder: RunFolder, options: ExportOptions, paths: Mapping[str, Path], trained: TrainedOn
+) -> Iterator[str]:
+    path = paths["float32"]
     difference = export_onnx(policy, path, trained=trained)
     yield f"onnx: {path} (differs from torch by at most {difference:.1e} over 1,000 observations)"
-    if options.batch_1:
-        fixed = path.with_suffix(f".batch1{path.suffix}")
+    if fixed := paths.get("batch1"):
         difference = export_onnx(policy, fixed, batch=1, trained=trained)
         yield f"onnx: {fixed} (takes one row; differs from torch by at most {difference:.1e} over 1,000 observations)"
-    precisions = [name for name, wanted in (("float16", options.float16), ("int8", options.int8)) if wanted]
+    precisions = [name for name in ("float16", "int8") if name in paths]
     if not precisions:
         return
     with closing(make_simulator(folder.read_config())) as simulator:
         flown = _fly(policy, simulator, options.episodes)
         for precision in precisions:
-            yield _variant(policy, path.with_suffix(f".{precision}{path.suffix}"), precision, flown, trained)
+            yield _variant(policy, paths[precision], precision, flown, trained)
 
 
 def _variant(policy: ActorCritic, path: Path, precision: str, flown: Flown, trained: TrainedOn) -> str:

@@ -17,6 +17,7 @@ from policies.spec import Entry, PolicySpec
 from sim2real.c_text import comment, literal, string
 from sim2real.exportable import ExportError, array, checkpoint_hash
 from sim2real.metadata import GoldenPairs, action_type, bounds_within, producer_version
+from sim2real.own_files import MARK
 from sim2real.rounding import tolerance
 from sim2real.trained_on import TrainedOn, airframe_in_words, options_in_words
 
@@ -89,9 +90,9 @@ def source(policy: ActorCritic, name: str, golden: GoldenPairs, tanh: str) -> st
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:
-    """A template of this package with every @WORD@ replaced by its value; KeyError for a word without one."""
+    """A template of this package with every @WORD@ replaced by its value, @MARK@ by ours; KeyError for one without."""
     text = files("sim2real").joinpath("templates", *template.split("/")).read_text(encoding="utf-8")
-    return _substitute(text, values)
+    return _substitute(text, {"MARK": MARK} | dict(values))
 
 
 def _substitute(text: str, values: Mapping[str, str]) -> str:

@@ -29,6 +29,7 @@ from sim2real.exportable import (
     refuse_overflow,
 )
 from sim2real.metadata import GoldenPairs, disagreement
+from sim2real.own_files import replacing, require_replaceable
 from sim2real.rounding import tolerance
 from sim2real.trained_on import TrainedOn
 
@@ -54,13 +55,11 @@ def export_c(
     `tanh` says whose: libm's tanhf, or an own approximation with an error of at most 3e-7, which needs no libm. Where
     there is a C compiler, the files take their places only once it has compiled them without a warning, their self-test
     has passed, and their actions are the policy's to 1e-5 of their range on the observations that an ONNX file is
-    checked on. Raises ExportError, and leaves both paths as they were, if not. The header says what the policy was
-    `trained` on.
+    checked on. Raises ExportError, and leaves both paths as they were, if not, and where either is a file that no
+    export wrote. The header says what the policy was `trained` on.
     """
     path = Path(path)
-    require_identifier(path.name)
-    if not path.parent.is_dir():
-        raise ExportError(f"cannot write {path}.c: it lies in no existing folder")
+    targets = c_files(path)
     if tanh not in TANH:
         raise ExportError(f"unknown tanh {tanh!r}; allowed: {', '.join(TANH)}")
     if checks < FEWEST_CHECKS:
@@ -80,12 +79,21 @@ def export_c(
             made[ending].write_text(text, encoding="utf-8")
         difference = _verify(made[".c"], policy, observation, action) if shutil.which("cc") else None
         sizes = footprints(made[".c"])
-    targets = {ending: path.with_name(path.name + ending) for ending in texts}
-    for ending, target in targets.items():
-        temporary = target.with_name(target.name + ".partial")
-        temporary.write_text(texts[ending], encoding="utf-8")
-        temporary.replace(target)
+    with replacing(targets[".h"]) as new_header, replacing(targets[".c"]) as new_source:
+        new_header.write_text(texts[".h"], encoding="utf-8")
+        new_source.write_text(texts[".c"], encoding="utf-8")
     return CExport(targets[".c"], targets[".h"], difference, sizes)
+
+
+def c_files(path: Path) -> dict[str, Path]:
+    """PATH.c and PATH.h by their endings; raises ExportError where they cannot be written."""
+    require_identifier(path.name)
+    if path.is_dir():
+        raise ExportError(f"{path} is a folder; expected a name for the files too, such as {path / 'policy'}")
+    targets = {ending: path.with_name(path.name + ending) for ending in (".c", ".h")}
+    for target in targets.values():
+        require_replaceable(target)
+    return targets
 
 
 def _refuse_wide_normalizer(policy: ActorCritic) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,11 +15,13 @@ from sim2real.crazyflie_commands import INNER_LOOPS, SENT, Airframe, sending
 from sim2real.export_c import CExport, export_c
 from sim2real.exportable import ExportError
 from sim2real.metadata import action_type
+from sim2real.own_files import replacing, require_replaceable
 from sim2real.trained_on import TrainedOn
 
 NAME = "policy"
 RATES = (1000, 500, 250, 100, 50, 25)  # [Hz], that the stabilizer's 1 kHz divides into
 _FILES = ("Makefile", "Kbuild", "app-config", "README.md", "src/Kbuild", "src/controller_policy.c")
+_WRITTEN = (*_FILES, f"src/{NAME}.c", f"src/{NAME}.h")
 _SENSED = {
     f"{name}_{axis}": (unit, f"{variable}[{index}]", said)
     for name, unit, variable, said in (
@@ -33,16 +37,14 @@ _SENSED = {
 def export_crazyflie(
     policy: ActorCritic, folder: Path, airframe: Airframe, tanh: str = "libm", trained: TrainedOn | None = None
 ) -> CExport:
-    """Write an app for crazyflie-firmware into a new folder: controller, policy in C, build files and README.
+    """Write an app for crazyflie-firmware into a folder: controller, policy in C, build files and README.
 
-    Every entry of the observation is mapped by its name, unit and frame. Raises ExportError for an entry that a
+    The folder is new, empty or an app of an earlier export, whose files are replaced and whose others stay. Every entry
+    of the observation is mapped by its name, unit and frame. Raises ExportError for another folder, an entry that a
     Crazyflie does not know, a type of action that it does not take and a rate that 1 kHz does not divide into.
     """
     folder = Path(folder)
-    if folder.exists():
-        raise ExportError(f"{folder} exists already; choose another folder")
-    if not folder.parent.is_dir():
-        raise ExportError(f"cannot write {folder}: it lies in no existing folder")
+    require_app(folder)
     values = _values(policy.spec, airframe)
     with TemporaryDirectory(dir=folder.parent) as temporary:
         app = Path(temporary) / "app"
@@ -50,9 +52,35 @@ def export_crazyflie(
         exported = export_c(policy, app / "src" / NAME, tanh=tanh, trained=trained)
         for name in _FILES:
             (app / name).write_text(fill(f"crazyflie/{name}.in", values), encoding="utf-8")
-        app.rename(folder)
+        _move(app, folder)
     source, header = (folder / "src" / path.name for path in (exported.source, exported.header))
     return exported._replace(source=source, header=header)
+
+
+def require_app(folder: Path) -> None:
+    """Raise ExportError unless an app can be put at `folder`: nothing is there, or what an export may replace."""
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise ExportError(f"cannot write {folder}: it is a file; expected a folder for the app")
+    if not folder.parent.is_dir():
+        raise ExportError(f"cannot write {folder}: it lies in no existing folder")
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    there = [folder / name for name in _WRITTEN if os.path.lexists(folder / name)]
+    if not there:
+        raise ExportError(f"{folder} holds other files than an app's; choose another folder")
+    for path in there:
+        require_replaceable(path)
+
+
+def _move(app: Path, folder: Path) -> None:
+    """Put a new app into its place, file by file where there is one already."""
+    if not folder.exists():
+        app.rename(folder)
+        return
+    (folder / "src").mkdir(exist_ok=True)
+    with ExitStack() as together:
+        for name in _WRITTEN:
+            (app / name).replace(together.enter_context(replacing(folder / name)))
 
 
 def sources_of(spec: PolicySpec) -> list[tuple[str, str]]:

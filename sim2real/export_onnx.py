@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnx import helper
 
@@ -38,6 +39,7 @@ from sim2real.onnx_policy import (
     first_line,
     open_session,
 )
+from sim2real.own_files import replacing, require_replaceable
 from sim2real.quantization import quantized
 from sim2real.rounding import tolerance
 from sim2real.trained_on import KEY as TRAINED_ON
@@ -78,12 +80,12 @@ def export_onnx(
     their range (other precisions: ALLOWED) on `checks` observations drawn around the normaliser's mean, on 0, +-1e3 and
     +-1e6. With `calibration` (N, O) int8 is calibrated and checked on those observations instead, and knows no others.
     `trained` is what the policy was trained on, which the file then says; None leaves that out.
-    Raises ExportError, and leaves `path` as it was, if that fails, a parameter is not finite or a layer could overflow.
+    Raises ExportError, and leaves `path` as it was, if that fails, a parameter is not finite or a layer could overflow,
+    and where there is a file that no export wrote.
     """
     _refuse_arguments(checks, precision, batch)
     path = Path(path)
-    if path.is_dir() or not path.parent.is_dir():
-        raise ExportError(f"cannot write {path}: it {'is a folder' if path.is_dir() else 'lies in no existing folder'}")
+    require_replaceable(path, is_own_model)
     policy = deepcopy(policy).cpu()
     refuse_non_finite(policy)
     refuse_overflow(policy, _HALF_MAX if precision == "float16" else SINGLE_MAX)
@@ -166,15 +168,21 @@ def _verify(
 
 def _write(path: Path, model: onnx.ModelProto) -> None:
     """Let the model take its place at `path` once it has been read back and run."""
-    temporary = path.with_name(path.name + ".partial")
-    try:
+    with replacing(path, is_own_model) as temporary:
         with temporary.open("wb") as file:
             file.write(model.SerializeToString())
             file.flush()
             os.fsync(file.fileno())
-        OnnxPolicy(temporary)
-        temporary.replace(path)
-    except OnnxPolicyError as error:
-        raise ExportError(f"the exported file is not valid: {first_line(error)}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        try:
+            OnnxPolicy(temporary)
+        except OnnxPolicyError as error:
+            raise ExportError(f"the exported file is not valid: {first_line(error)}") from error
+
+
+def is_own_model(content: bytes) -> bool:
+    """Whether a file's content is an ONNX model that this package made, by its producer_name."""
+    try:
+        producer: str = onnx.load_model_from_string(content).producer_name
+    except DecodeError:
+        return False
+    return producer == metadata.DISTRIBUTION

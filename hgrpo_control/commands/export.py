@@ -14,7 +14,10 @@ from hgrpo_control.command_line import parse
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """Write a trained policy in a form that runs without the training side of this package."""
+    """Write a trained policy in a form that runs without the training side of this package.
+
+    Replaces files that an export wrote, and no others.
+    """
 
     folder: tyro.conf.Positional[Path]
     """Run folder."""
@@ -33,7 +36,7 @@ class ExportOptions:
     tanh: Literal["libm", "approximate"] = "libm"
     """In C: tanhf of libm, or an own approximation that needs no libm."""
     crazyflie: Path | None = None
-    """Write an out-of-tree controller app of the Crazyflie's firmware into a new folder."""
+    """Write an out-of-tree controller app of the Crazyflie's firmware into a folder: a new one or an app of ours."""
 
     @property
     def wants_variants(self) -> bool:

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from hover_controller import hover_controller
@@ -118,6 +119,107 @@ def test_mistakes_are_one_line(
     assert error.count("\n") == 1
     assert written(Path()) == {"run"}
     assert written(run) == set()
+
+
+APP = ("Makefile", "Kbuild", "app-config", "README.md")
+APP += tuple(f"src/{name}" for name in ("Kbuild", "controller_policy.c", "policy.c", "policy.h"))
+TARGETS = [  # words of an export, and a file that they make
+    ((), "run/policy.onnx"),
+    (("--onnx", "fly.onnx"), "fly.onnx"),
+    (("--batch-1",), "run/policy.batch1.onnx"),
+    (("--float16", "--episodes", "1"), "run/policy.float16.onnx"),
+    (("--onnx", "fly.onnx", "--int8", "--episodes", "1"), "fly.int8.onnx"),
+    (("--onnx", "--c", "hover"), "hover.c"),
+    (("--onnx", "--c", "hover"), "hover.h"),
+    *((("--onnx", "--crazyflie", "app"), f"app/{name}") for name in APP),
+]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def foreign_model() -> bytes:
+    empty = onnx.helper.make_graph([], "empty", [], [])
+    return onnx.helper.make_model(empty, producer_name="pytorch").SerializeToString()
+
+
+STRANGERS = [(words, target, "text") for words, target in TARGETS]
+STRANGERS += [(*TARGETS[index], kind) for index in (0, 5) for kind in ("model", "empty", "link")]
+
+
+@pytest.mark.parametrize(("words", "target", "kind"), STRANGERS)
+def test_what_no_export_wrote_is_never_replaced(
+    run: Path, words: tuple[str, ...], target: str, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = Path(target)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if kind == "link":
+        path.symlink_to("elsewhere")
+    else:
+        path.write_bytes({"text": b"int main(void);\n", "model": foreign_model(), "empty": b""}[kind])
+    before = contents(Path())
+    assert main(["export", "run", *words]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == f"hgrpo: {target} was not written by hgrpo-control and stays; move it away or choose another name\n"
+    assert contents(Path()) == before
+    assert path.is_symlink() == (kind == "link")
+
+
+def test_exports_replace_their_own_files_and_leave_others_beside_them(run: Path) -> None:
+    words = ["export", "run", "--onnx", "--batch-1", "--float16", "--episodes", "1", "--c", "hover"]
+    words += ["--crazyflie", "app"]
+    assert main(words) == 0
+    first = contents(Path())
+    assert {target for _, target in TARGETS} - {"fly.onnx", "fly.int8.onnx"} <= set(first)
+    notes = [Path("app/notes.txt"), Path("app/src/build.mk"), Path("hover.o"), Path("policy.onnx.partial")]
+    for note in notes:
+        note.write_text("mine")
+    for _, target in TARGETS:
+        if not target.startswith("fly"):
+            Path(target).write_bytes(
+                Path(target).read_bytes().replace(b"\n", b"\r\n") if "onnx" not in target else first[target]
+            )
+    assert main(words) == 0
+    assert contents(Path()) == first | {str(note): b"mine" for note in notes}
+
+
+@pytest.mark.parametrize("words", [("--c", "hover"), ("--crazyflie", "app")])
+def test_a_text_whose_mark_was_removed_is_kept(run: Path, words: tuple[str, ...]) -> None:
+    assert main(["export", "run", *words]) == 0
+    path = Path("hover.c" if words[0] == "--c" else "app/README.md")
+    path.write_text(path.read_text().split("\n", 1)[1])
+    before = contents(Path())
+    assert main(["export", "run", *words]) == 2
+    assert contents(Path()) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--onnx", "folder"), "cannot write folder: it is a folder"),
+        (("--onnx", "fly.onnx", "--int8"), "cannot write fly.int8.onnx: it is a folder"),
+        (("--onnx", "file/fly.onnx"), "cannot write file/fly.onnx: it lies in no existing folder"),
+        (("--c", "folder"), "folder is a folder; expected a name for the files too, such as folder/policy"),
+        (("--c", "hover"), "cannot write hover.h: it is a folder"),
+        (("--c", "file/hover"), "cannot write file/hover.c: it lies in no existing folder"),
+        (("--crazyflie", "file"), "cannot write file: it is a file; expected a folder for the app"),
+        (("--crazyflie", "file/app"), "cannot write file/app: it lies in no existing folder"),
+        (("--crazyflie", "folder"), "folder holds other files than an app's; choose another folder"),
+    ],
+)
+def test_folders_and_files_in_each_others_place_are_one_line(
+    run: Path, words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in ("folder", "fly.int8.onnx", "hover.h"):
+        Path(folder).mkdir()
+    for file in ("folder/notes.txt", "file"):
+        Path(file).write_text("mine")
+    before = contents(Path())
+    assert main(["export", "run", *words]) == 2
+    assert capsys.readouterr().err == f"hgrpo: {message}\n"
+    assert contents(Path()) == before
 
 
 class PlusOne:

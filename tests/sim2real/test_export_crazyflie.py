@@ -189,8 +189,6 @@ def test_the_app_is_complete_and_says_what_it_reads(tmp_path: Path) -> None:
     assert "| angular_velocity_y | rad/s | body | sensors->gyro, from degrees |" in readme
     assert "| previous_motor_4 | 1 | motor | action of 1 steps ago |" in readme
     assert not [path for path in (tmp_path / "app").rglob("*") if path.is_file() and "@" in path.read_text()]
-    with pytest.raises(ExportError, match="app exists already"):
-        export_crazyflie(hover_controller(flight()), tmp_path / "app", AIRFRAME)
 
 
 def test_hostile_names_stay_within_comments_and_cells(tmp_path: Path) -> None:
