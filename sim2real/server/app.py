@@ -77,9 +77,7 @@ class _Server:
         settings, loop = self._settings, asyncio.get_running_loop()
         app = web.Application(client_max_size=settings.max_message_bytes)
         runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=settings.shutdown_timeout)
-        connections = Connections(
-            runner, settings.max_connections, settings.request_timeout, self._metrics, context is not None
-        )
+        connections = Connections(runner, settings.max_connections, settings.request_timeout, self._metrics)
         app.middlewares.extend([_last_resort, access_control(self._token, self._metrics), connections.admit])
         app.on_response_prepare.append(_name_server)
         app.add_routes(self._routes(connections))
@@ -87,13 +85,7 @@ class _Server:
         await runner.setup()
         watching = asyncio.ensure_future(connections.watch())
         try:
-            listening = await loop.create_server(
-                connections.accept,
-                settings.host,
-                settings.port,
-                ssl=context,
-                ssl_handshake_timeout=connections.short_timeout if context else None,
-            )
+            listening = await loop.create_server(connections.accept, settings.host, settings.port, ssl=context)
             stop = self._handle_signals(loop)
             gc.collect()
             gc.freeze()  # what lives as long as the server is not looked at again in the middle of a request

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from weakref import WeakSet
 
 from aiohttp import web
 from aiohttp.http_exceptions import ContentEncodingError
@@ -18,8 +17,7 @@ from sim2real.server.access import OPEN_PATH
 from sim2real.server.http_reply import SERVER, refusal
 from sim2real.server.metrics import Metrics
 
-STRANGERS = 64  # connections that have not yet asked for anything that they may ask for
-HANDSHAKES = 256  # of TLS, at the same time
+STRANGERS = 256  # connections that have not yet asked for anything that they may ask for
 SHORT_TIMEOUT = 3.0  # seconds that a stranger has at most, handshake included or not
 
 _KEEP_ALIVE = 30.0  # seconds between two requests over one HTTP connection
@@ -35,6 +33,7 @@ class HttpConnection(web.RequestHandler):
     def __init__(self, server: web.Server, **options: Any) -> None:
         super().__init__(server, **options)
         self.since = time.monotonic()
+        self.opening: asyncio.Task[Any] | None = asyncio.current_task()  # asyncio's, which does the handshake of TLS
 
     def handle_error(
         self,
@@ -60,14 +59,13 @@ class Connections:
     one. A request must arrive, and a reply be taken, within `timeout` seconds.
     """
 
-    def __init__(self, runner: web.AppRunner, most: int, timeout: float, metrics: Metrics, encrypted: bool) -> None:
+    def __init__(self, runner: web.AppRunner, most: int, timeout: float, metrics: Metrics) -> None:
         self._runner = runner
         self._most = most
         self._timeout = timeout
-        self.short_timeout = min(timeout, SHORT_TIMEOUT)
+        self._short_timeout = min(timeout, SHORT_TIMEOUT)
         self._metrics = metrics
-        self._encrypted = encrypted
-        self._opening: WeakSet[HttpConnection] = WeakSet()  # asyncio lets go of those whose handshake fails
+        self._opening: set[HttpConnection] = set()  # in the handshake of TLS
         self._arriving: dict[asyncio.BaseTransport, float] = {}  # in the middle of a request's body: since when
         self._full: dict[asyncio.Transport, float] = {}  # a reply has not been taken: since when
         # what handlers do not foresee is logged elsewhere; what is no HTTP is answered and not worth a line
@@ -75,13 +73,12 @@ class Connections:
         self._quiet.setLevel(logging.CRITICAL)
 
     def accept(self) -> asyncio.Protocol:
-        """The protocol of a new connection; raises ConnectionRefusedError where there is no room for a handshake."""
+        """The protocol of a new connection; where there is no room for one more stranger the oldest is cut."""
         server = self._runner.server
         assert server is not None
-        strangers = [handler for handler in self._handlers() if not handler.admitted]
+        strangers = self._strangers()
         if len(strangers) >= STRANGERS:
-            oldest = min(strangers, key=lambda handler: handler.since)
-            self._cut(oldest.transport, "connections")
+            self._cut_stranger(min(strangers, key=lambda handler: handler.since), "connections")
         handler = HttpConnection(
             server,
             loop=asyncio.get_running_loop(),
@@ -89,12 +86,9 @@ class Connections:
             logger=self._quiet,
             access_log=None,
         )
-        if self._encrypted:
-            self._opening = WeakSet(one for one in self._opening if self._is_opening(one))
-            if len(self._opening) >= HANDSHAKES:
-                self._metrics.turned_away["connections"] += 1
-                raise ConnectionRefusedError("too many handshakes")
+        if handler.opening is not None:
             self._opening.add(handler)
+            handler.opening.add_done_callback(lambda _: self._opening.discard(handler))
         return handler
 
     @web.middleware
@@ -144,12 +138,10 @@ class Connections:
             self._look(time.monotonic())
 
     def _look(self, now: float) -> None:
-        transports = []
-        for handler in self._handlers():
-            if not handler.admitted and handler.since <= now - self.short_timeout:
-                self._cut(handler.transport, "timeout")
-            if isinstance(handler.transport, asyncio.Transport):
-                transports.append(handler.transport)
+        for stranger in self._strangers():
+            if stranger.since <= now - self._short_timeout:
+                self._cut_stranger(stranger, "timeout")
+        transports = [one.transport for one in self._handlers() if isinstance(one.transport, asyncio.Transport)]
         full = (transport for transport in transports if transport.get_write_buffer_size() > 0)
         self._full = {transport: self._full.get(transport, now) for transport in full}
         late = now - self._timeout
@@ -164,9 +156,16 @@ class Connections:
         server = self._runner.server
         return [] if server is None else [one for one in server.connections if isinstance(one, HttpConnection)]
 
-    def _is_opening(self, handler: HttpConnection) -> bool:
-        """Whether a handshake goes on; one that has failed may not have been forgotten yet."""
-        return handler.transport is None and time.monotonic() < handler.since + self.short_timeout
+    def _strangers(self) -> set[HttpConnection]:
+        return self._opening | {one for one in self._handlers() if not one.admitted}
+
+    def _cut_stranger(self, stranger: HttpConnection, why: str) -> None:
+        if stranger.transport is not None:
+            self._cut(stranger.transport, why)
+        elif stranger in self._opening and stranger.opening is not None:
+            self._opening.discard(stranger)
+            self._metrics.turned_away[why] += 1
+            stranger.opening.cancel()  # asyncio then closes the connection
 
     def _cut(self, transport: asyncio.BaseTransport | None, why: str) -> None:
         if isinstance(transport, asyncio.Transport) and (not transport.is_closing() or why == "slow_reader"):
