@@ -25,10 +25,11 @@ from sim2real.server.rejection import Rejected
 from sim2real.server.wire import pack, unpack
 
 SCHEMA_VERSION = 1
-WAITING_STEPS = 10_000  # in memory, while the disk is slow
+WAITING_BYTES = 1 << 26  # of steps in memory, while the disk is slow
 
 _LARGEST_RECORD = 1 << 24  # bytes
 _MOST_ENTRIES = 1 << 16  # of an observation in the header
+_STEP_BYTES = 1024  # that a step takes in memory beside its numbers, at most
 
 
 class Step(NamedTuple):
@@ -48,7 +49,7 @@ class Step(NamedTuple):
 class Recorder:
     """Writes steps into a new file under `folder`, in a thread of its own: no request ever waits for a disk.
 
-    Steps beyond WAITING_STEPS in memory, beyond `limit_bytes` in the file or after a failed write are dropped and
+    Steps beyond WAITING_BYTES in memory, beyond `limit_bytes` in the file or after a failed write are dropped and
     counted. Raises OSError if the file cannot be made.
     """
 
@@ -62,13 +63,19 @@ class Recorder:
         self._limit = limit_bytes
         self._metrics = metrics
         self._counting = threading.Lock()
+        self._waiting = 0  # bytes
         self._steps: SimpleQueue[Step | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._write_all, name="recorder", daemon=True)
         self._thread.start()
 
     def put(self, step: Step) -> None:
         """Hand over a step, whose arrays nobody may change any more; never blocks."""
-        if self._steps.qsize() < WAITING_STEPS:
+        size = _size(step)
+        with self._counting:
+            fits = self._waiting + size <= WAITING_BYTES
+            if fits:
+                self._waiting += size
+        if fits:
             self._steps.put(step)
         else:
             self._drop()
@@ -98,10 +105,17 @@ class Recorder:
                 self._metrics.recorded += 1
             else:
                 self._drop()
+            with self._counting:
+                self._waiting -= _size(step)
 
     def _drop(self) -> None:
         with self._counting:
             self._metrics.unrecorded += 1
+
+
+def _size(step: Step) -> int:
+    """Bytes of memory that a step takes."""
+    return _STEP_BYTES + step.observation.nbytes + step.action.nbytes
 
 
 def _cannot_write(error: OSError) -> str:

@@ -13,7 +13,7 @@ from served import OBSERVATIONS, PATIENCE, SPEC, Server
 from sim2real.client import PolicyClient
 from sim2real.onnx_policy import OnnxPolicy
 from sim2real.server.metrics import Metrics
-from sim2real.server.recording import Recorder, Step, read, replay
+from sim2real.server.recording import WAITING_BYTES, Recorder, Step, read, replay
 
 STEP = Step(1.5, "one", "1", 3, True, -1, False, OBSERVATIONS[:1], np.array([[0.1, 2.0]], np.float32))
 
@@ -67,6 +67,32 @@ def test_a_full_disk_stops_the_recording_and_nothing_else(tmp_path: Path, monkey
     recorder, metrics = record(tmp_path, 50)
     assert recorder.failure == "the recording cannot be written: No space left on device"
     assert metrics.unrecorded > 0
+
+
+def test_what_waits_for_a_slow_disk_is_bounded_in_bytes(tmp_path: Path) -> None:
+    metrics, gate = Metrics(("one",)), threading.Event()
+    recorder = Recorder(tmp_path, {"slew": None, "policies": []}, 1 << 40, metrics)
+
+    class SlowDisk:
+        def write(self, data: bytes) -> int:
+            assert gate.wait(PATIENCE)
+            return len(data)
+
+        def flush(self) -> None: ...
+
+        def close(self) -> None: ...
+
+    recorder._file.close()
+    recorder._file = SlowDisk()  # type: ignore[assignment]
+    rows = np.zeros((256, 256), np.float32)
+    large = STEP._replace(observation=rows, action=np.zeros((256, 1), np.float32))
+    fit = WAITING_BYTES // (rows.nbytes + 1024 + 1024)
+    for _ in range(fit + 10):
+        recorder.put(large)
+    assert metrics.unrecorded == 10
+    gate.set()
+    recorder.close()
+    assert (metrics.recorded, metrics.unrecorded) == (fit, 10)
 
 
 def test_records_are_read_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
