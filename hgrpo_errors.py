@@ -1,4 +1,7 @@
-"""The error that users are told in one line, nearest words, and how to install; imports nothing of ours."""
+"""The error that users are told in one line, text that is safe to print, nearest words, and how to install.
+
+Imports nothing of ours.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,29 @@ class HgrpoError(ValueError):
     """Raised for what a user can mend; the message is one line.
 
     It says what was given, what is allowed and, for a word, the nearest match. The command line prints it without a
-    traceback; any other exception is a bug and keeps its own.
+    traceback; any other exception is a bug and keeps its own. What is said becomes `printable`: parts of it may come
+    from a file, a server or a vehicle.
     """
+
+    def __init__(self, *words: object) -> None:
+        super().__init__(*(printable(word) if isinstance(word, str) else word for word in words))
+
+
+def printable(text: str) -> str:
+    """Text as one line that can do nothing to the terminal that shows it.
+
+    Whitespace becomes blanks; what else cannot be printed (escape sequences, marks that turn the direction of writing,
+    bytes that are no text) is written as in Python, such as \\x1b.
+    """
+    if text.isprintable():
+        return text
+    return "".join(map(_shown, text))
+
+
+def _shown(letter: str) -> str:
+    if letter.isprintable():
+        return letter
+    return " " if letter.isspace() else letter.encode("unicode_escape").decode()
 
 
 def nearest(given: str, allowed: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from hgrpo_control import standard_output
 from hgrpo_control.command_line import UsageError
-from hgrpo_errors import HgrpoError, install, nearest
+from hgrpo_errors import HgrpoError, install, nearest, printable
 
 
 class Command(NamedTuple):
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return OUTPUT_UNREAD
     except (HgrpoError, OSError) as error:
-        print(f"hgrpo: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"hgrpo: {' '.join(printable(str(error)).split())}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
         extra = COMMANDS[words[0]].extra

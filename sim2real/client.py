@@ -84,5 +84,5 @@ class PolicyClient:
             if reply.get("sequence") not in (None, self._sequence):
                 continue  # the answer to a request that was given up
             if "error" in reply:
-                raise Rejected(reply["reason"], reply["error"])
+                raise Rejected(reply["reason"], str(reply["error"]))
             return reply

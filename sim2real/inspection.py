@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hgrpo_errors import printable
 from sim2real.metadata import read_golden_pairs, read_measured
 from sim2real.onnx_policy import OnnxPolicy
 from sim2real.trained_on import airframe_in_words, options_in_words
@@ -95,7 +96,8 @@ def _numbers(values: list[float]) -> str:
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of words as columns."""
+    """Rows of words as columns; what a file says may hold anything."""
+    rows = [[printable(word) for word in row] for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ("  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)

@@ -125,6 +125,7 @@ def open_session(model: bytes, threads: int = 1) -> onnxruntime.InferenceSession
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # errors are raised; its own lines would show names in the model as they are
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from hgrpo_errors import HgrpoError
+from hgrpo_errors import HgrpoError, printable
 
 KEY = "trained_on"
 """Of the metadata that hold it, as JSON; absent from files that were written before it was recorded."""
@@ -42,7 +42,7 @@ def from_fields(fields: object) -> TrainedOn | None:
         return None
     parts = [fields.get(name) for name in TrainedOn._fields] if isinstance(fields, dict) else []
     if len(parts) != len(TrainedOn._fields) or not all(isinstance(part, dict) for part in parts):
-        raise HgrpoError(f"expected {' and '.join(TrainedOn._fields)} by name; given {_printable(str(fields)[:80])!r}")
+        raise HgrpoError(f"expected {' and '.join(TrainedOn._fields)} by name; given {str(fields)[:80]!r}")
     return TrainedOn(*({str(name): value for name, value in part.items()} for part in parts if part is not None))
 
 
@@ -58,7 +58,7 @@ def airframe_in_words(trained: TrainedOn | None) -> str:
 
 def in_words(values: Mapping[str, Any]) -> str:
     """NAME=VALUE by spaces, in one printable line."""
-    return _printable(" ".join(f"{name}={_word(value)}" for name, value in values.items()))
+    return printable(" ".join(f"{name}={_word(value)}" for name, value in values.items()))
 
 
 def _word(value: object) -> str:
@@ -67,7 +67,3 @@ def _word(value: object) -> str:
     if isinstance(value, list | tuple):
         return "[" + ",".join(map(_word, value)) + "]"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -14,7 +14,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-from hgrpo_errors import HgrpoError
+from hgrpo_errors import HgrpoError, printable
 
 LARGEST_MESSAGE = 1 << 20  # bytes
 
@@ -74,7 +74,7 @@ class WebSocketConnection:
                 if frame.opcode is Opcode.CONT or not frame.fin:
                     raise ConnectionAbortedError("the server sends messages in parts, which it was not asked to")
             if self._protocol.state is not State.OPEN:
-                why = self._protocol.close_rcvd or "without a word"
+                why = printable(str(self._protocol.close_rcvd or "without a word"))
                 raise ConnectionResetError(f"{self._url} has ended the connection: {why}")
             with self._told():
                 self._read(deadline)
@@ -98,7 +98,7 @@ class WebSocketConnection:
         while self._protocol.state is State.CONNECTING and self._protocol.handshake_exc is None:
             self._read(deadline)
         if isinstance(self._protocol.handshake_exc, (InvalidHandshake, ProtocolError, EOFError)):
-            raise ConnectionRefusedError(f"the server refuses: {self._protocol.handshake_exc}")
+            raise ConnectionRefusedError(f"the server refuses: {printable(str(self._protocol.handshake_exc))}")
         self._frames = [event for event in self._protocol.events_received() if isinstance(event, Frame)]
 
     def _read(self, deadline: float) -> None:
@@ -126,7 +126,7 @@ class WebSocketConnection:
             why = error if error.errno is None else "connection refused: nobody listens there"
             raise ConnectionRefusedError(f"{self._url}: {why}") from error
         except OSError as error:  # no way to it, no such name, TLS
-            raise ConnectionError(f"{self._url}: {error.strerror or error}") from error
+            raise ConnectionError(f"{self._url}: {printable(str(error.strerror or error))}") from error
 
 
 def _left(deadline: float) -> float:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from hgrpo_errors import install, nearest, unknown
+import pytest
+
+from hgrpo_errors import HgrpoError, install, nearest, printable, unknown
 
 ALLOWED = ("balance", "valance", "hover")
 
@@ -23,3 +25,20 @@ def test_extras_are_installed_from_a_clone_with_the_versions_that_were_tested() 
     assert install("train") == "pip install -c constraints.txt '.[train]' in a clone of hgrpo-control"
     assert install("drones") == "pip install '.[drones]' in a clone of hgrpo-control"
     assert install("crazyflie") == "pip install '.[crazyflie]' in a clone of hgrpo-control"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("as it is, μ = 3 m/s²", "as it is, μ = 3 m/s²"),
+        ("\x1b[31mred\x1b]0;title\x07", r"\x1b[31mred\x1b]0;title\x07"),
+        ("one\r\ntwo\tthree\u2028four", "one  two three four"),
+        ("\x9b2J\x7f\x00", r"\x9b2J\x7f\x00"),
+        ("turned \u202e round", r"turned \u202e round"),
+        (b"\xff".decode(errors="surrogateescape"), r"\udcff"),
+    ],
+)
+def test_what_is_printed_does_nothing_to_the_terminal(text: str, shown: str) -> None:
+    assert printable(text) == shown
+    assert printable(shown) == shown
+    assert str(HgrpoError(text)) == shown

@@ -13,11 +13,13 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from hgrpo_errors import printable
 from sim2real.metadata import producer_version
 from sim2real.server.access import OPEN_PATH, access_control
 from sim2real.server.connections import Connections
 from sim2real.server.http_reply import SERVER, refusal
 from sim2real.server.inference import Inference
+from sim2real.server.log_lines import log_to_standard_error
 from sim2real.server.metrics import Metrics
 from sim2real.server.open_inference import OpenInferenceEndpoint
 from sim2real.server.policies import ServedPolicy, describe, load_policies
@@ -36,7 +38,7 @@ def serve(words: tuple[str, ...], settings: ServerSettings) -> None:
 
     Raises ValueError for what cannot be served and OSError for an address, file or folder that cannot be used.
     """
-    logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    log_to_standard_error()
     token = settings.read_token()
     context = _tls(settings)
     policies = load_policies(words, settings)
@@ -167,7 +169,7 @@ class _Server:
             )
         for served in self._policies.values():
             sha256 = served.active.policy.metadata["checkpoint_sha256"]
-            print(f"policy {served.name}: version {served.active.number}, checkpoint {sha256[:12]}")
+            print(printable(f"policy {served.name}: version {served.active.number}, checkpoint {sha256[:12]}"))
         print(f"serving at {'https' if encrypted else 'http'}://{host}:{port}/", flush=True)
 
 
@@ -190,7 +192,7 @@ async def _last_resort(request: web.Request, handler: Handler) -> web.StreamResp
     except ConnectionError:
         return web.Response(status=400)  # to a client that has gone
     except Exception:
-        _log.exception("%s %s failed", request.method, request.path)
+        _log.exception("%s %s failed", printable(request.method), printable(request.path))
         return web.json_response({"error": "internal error"}, status=500)
 
 

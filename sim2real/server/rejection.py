@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hgrpo_errors import printable
+
 REASONS = (
     "malformed",  # not what the protocol says
     "too_large",  # beyond a cap of the server
@@ -24,5 +26,5 @@ class Rejected(ValueError):
     def __init__(self, reason: str, message: str) -> None:
         if reason not in REASONS:
             raise ValueError(f"unknown reason {reason!r}; allowed: {', '.join(REASONS)}")
-        super().__init__(message)
+        super().__init__(printable(message))
         self.reason = reason

@@ -30,6 +30,7 @@ from cflib.crazyflie import Crazyflie
 from cflib.crazyflie.log import LogConfig
 from numpy.typing import NDArray
 
+from hgrpo_errors import printable
 from policies.spec import PolicySpec
 from sim2real.clock import Clock
 from sim2real.quadrotor_observation import Motion
@@ -204,7 +205,7 @@ class CrazyflieTarget:
             self._clock.sleep_until(self._clock.now() + 0.01)
 
     def _fail(self, uri: str, message: str) -> None:
-        self._lost = f"{uri}: {message.strip().splitlines()[0]}" if message.strip() else uri
+        self._lost = printable(f"{uri}: {message.strip().splitlines()[0]}" if message.strip() else uri)
 
     def _wait_for(self, condition: Any, complaint: str) -> None:
         end = self._clock.now() + self._wait

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from pymavlink.dialects.v20 import common
 
+from hgrpo_errors import printable
 from sim2real.clock import Clock
 from sim2real.frames import flip, flip_quaternion
 from sim2real.quadrotor_observation import Motion
@@ -125,7 +126,7 @@ class MavlinkVehicle:
         elif name == "COMMAND_ACK" and self._is_for_us(message):
             self._acks[message.command] = message
         elif name == "STATUSTEXT":
-            self._texts.append(message.text.strip("\0 \n"))
+            self._texts.append(printable(message.text.strip("\0 \n")))
 
     def _is_for_us(self, ack: Any) -> bool:
         """Whether an acknowledgement answers us, not another ground station.

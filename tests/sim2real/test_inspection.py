@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 from exported_policies import make_policy
 
@@ -68,3 +71,34 @@ def test_a_file_that_cannot_be_used_is_not_described(tmp_path: Path) -> None:
     (tmp_path / "policy.onnx").write_bytes(b"no model")
     with pytest.raises(OnnxPolicyError, match=r"policy\.onnx is damaged or not an ONNX model"):
         inspect(tmp_path / "policy.onnx")
+
+
+def test_what_a_file_says_does_nothing_to_the_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "policy.onnx"
+    export_onnx(make_policy(SPEC), path, checks=20)
+    model = onnx.load(path)
+    said = {
+        "producer_version": "\x1b]0;title\x07",
+        "checkpoint_sha256": "\x1b[2J\rgone",
+        "precision": "\x9b31m",
+        "already_in_graph": json.dumps(["\x1bc"]),
+        "measured": json.dumps({"\x1b[1A": "\x08", "deep": {"\x1b[H": 1}}),
+        "trained_on": json.dumps({"task_options": {"\x1b[5m": "\u202e"}, "airframe": {}}),
+    }
+    onnx.helper.set_model_props(model, {entry.key: entry.value for entry in model.metadata_props} | said)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.zeros(1, np.float32), "\x1b[7munused"))
+    onnx.save(model, path)
+    text = inspect(path)
+    assert text.replace("\n", "").isprintable()
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    for line in (
+        r"written by hgrpo-control \x1b]0;title\x07",
+        r"checkpoint SHA-256 \x1b[2J gone",
+        r"network 8-4 tanh, \x9b31m",
+        r"done in the file already \x1bc",
+        r"\x1b[1A \x08",
+        r"deep \x1b[H=1",
+        r"task options \x1b[5m=\u202e",
+    ):
+        assert line in lines
+    assert capfd.readouterr() == ("", "")  # onnxruntime itself would warn of the unused tensor by its name

@@ -145,3 +145,27 @@ def test_nobody_listens() -> None:
 def test_a_deadline_that_has_passed() -> None:
     with pytest.raises(TimeoutError, match="no answer in time from ws://127"):
         WebSocketConnection("ws://127.0.0.1:1/", {}, time.monotonic() - 1.0)
+
+
+def test_a_reason_does_nothing_to_the_terminal(peer: Peer) -> None:
+    peer.protocol.send_close(CloseCode.GOING_AWAY, "\x1b[2Jstops\r")
+    peer.write()
+    with pytest.raises(ConnectionResetError) as ended:
+        peer.client.receive(soon())
+    assert str(ended.value).endswith(r" \x1b[2Jstops ")
+
+
+def test_a_handshake_does_nothing_to_the_terminal() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def refuse() -> None:
+            with listening.accept()[0] as other:
+                other.recv(65536)
+                other.sendall(b"HTTP/1.1 101 OK\r\nConnection: Upgrade\r\nUpgrade: \x9b31m\r\n\r\n")
+
+        refusing = threading.Thread(target=refuse)
+        refusing.start()
+        with pytest.raises(ConnectionRefusedError, match=r"the server refuses: .*\\x9b31m|\\udc9b31m") as refused:
+            WebSocketConnection(f"ws://127.0.0.1:{listening.getsockname()[1]}/", {}, soon())
+        refusing.join(PATIENCE)
+    assert str(refused.value).isprintable()

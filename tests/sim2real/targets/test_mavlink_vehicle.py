@@ -82,3 +82,11 @@ def test_the_vehicle_that_was_asked_for_is_connected_to(scripted: ScriptedVehicl
     vehicle = MavlinkVehicle("anywhere", scripted.clock, wanted)
     vehicle.connect(1.0)
     assert (vehicle.link.system, scripted.peer) == (7, ("192.0.2.7", 14550))
+
+
+def test_what_the_vehicle_says_does_nothing_to_the_terminal(scripted: ScriptedVehicle) -> None:
+    text = scripted.wire.statustext_encode(common.MAV_SEVERITY_CRITICAL, b"\x1b[2JPreflight\nFail\x07")
+    scripted.answer = lambda command: [text, answer(DENIED, 7, 191)]
+    with pytest.raises(TargetError) as refused:
+        connected(scripted).command(ARM, "arm", 1.0)
+    assert str(refused.value) == r"the vehicle refuses to arm: DENIED; it says: \x1b[2JPreflight Fail\x07"
