@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -39,9 +39,9 @@ def run(words: list[str]) -> int:
     from robots.adapters.branch_check import check as branch_check
     from robots.adapters.subject import subjects
 
-    one, other = subjects(options.environment, dict(options.task_options))
-    with closing(one), closing(other):
-        report = branch_check(one, other, options.states, options.steps, options.seed)
+    one, other, plain = subjects(options.environment, dict(options.task_options))
+    with closing(one), closing(other), nullcontext() if plain is None else closing(plain):
+        report = branch_check(one, other, plain, options.states, options.steps, options.seed)
     if report.differences:
         Console().print(difference_table(report))
     for line in (*(f"problem: {line}" for line in report.problems), *(f"note: {line}" for line in report.notes)):

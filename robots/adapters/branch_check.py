@@ -2,7 +2,8 @@
 
 From each of many states, met under random actions in several episodes, the environment first runs on undisturbed. Then
 it is restored, takes another branch (every other time with a reset in it, as training resets), is restored again and
-replays the first branch; a second instance, which has lived another life, replays it too.
+replays the first branch; a second instance, which has lived another life, replays it too. What was lost in every
+restore alike would not show in that: so one is also stepped beside a plain environment that is never restored.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from robots.adapters.comparison import differences
 from robots.adapters.returns import Outcome
 from robots.adapters.subject import Subject
 
+_OUTLIVES = "something outlives reset"
 _EPISODES = 10  # at least so many begin on the way to all states
 _STRIDE = 8  # steps between two states, at most
 _SEEDS = (11, 12)
+_BESIDE = (21, 22, 23)
 _TRIAL = 20  # steps of the runs that are compared from a seed
 
 
@@ -64,14 +67,18 @@ class BranchReport:
         return not self.differences and not self.problems
 
 
-def check(one: Subject, other: Subject, states: int = 100, steps: int = 5, seed: int = 0) -> BranchReport:
-    """Run the whole check on two instances of the same environment."""
-    return _Check(one, other, BranchReport(0, steps), np.random.default_rng(seed)).run(states)
+def check(
+    one: Subject, other: Subject, plain: Subject | None = None, states: int = 100, steps: int = 5, seed: int = 0
+) -> BranchReport:
+    """Run the whole check on two instances of an environment, and a plain one that has no snapshots."""
+    return _Check(one, other, plain, BranchReport(0, steps), np.random.default_rng(seed)).run(states)
 
 
 class _Check:
-    def __init__(self, one: Subject, other: Subject, report: BranchReport, random: np.random.Generator) -> None:
-        self.one, self.other, self.report, self.random = one, other, report, random
+    def __init__(
+        self, one: Subject, other: Subject, plain: Subject | None, report: BranchReport, random: np.random.Generator
+    ) -> None:
+        self.one, self.other, self.plain, self.report, self.random = one, other, plain, report, random
         self.found: dict[tuple[str, str], Difference] = {}
         self.seen: set[str] = set()
 
@@ -81,6 +88,8 @@ class _Check:
             self.report.problems.append(f"no state can be restored: {self.one.obstacle}")
         else:
             self._states(states)
+            if self.plain is not None and not self.found and not self.report.problems:
+                self._beside(self.plain)
         if self.one.left_out:
             self.report.notes.append(
                 f"snapshots leave out what cannot be pickled: {', '.join(self.one.left_out)}; "
@@ -106,7 +115,7 @@ class _Check:
                 f"not deterministic: two instances, alike in seed and actions, differ in {unlike}"
             )
         if unlike := _first_difference(runs[0], again):
-            line = f"something outlives reset: a second episode, alike in seed and actions, differs in {unlike}"
+            line = f"{_OUTLIVES}: a second episode, alike in seed and actions, differs in {unlike}"
             if self.one.obstacle:
                 self.report.problems.append(line)
             else:  # with snapshots every episode begins from the environment as its constructor left it
@@ -147,6 +156,33 @@ class _Check:
             self._compare(where, undisturbed, self._follow(subject, actions))
         self.report.states += 1
         return undisturbed[-1].terminated or undisturbed[-1].truncated
+
+    def _beside(self, plain: Subject) -> None:
+        """Step one, taken elsewhere and back between all steps, beside a plain environment of the same past."""
+        if not self.one.renew() and any(note.startswith(_OUTLIVES) for note in self.report.notes):
+            return
+        self.one.reset(0)
+        self.one.step(0.5 * (self.one.low + self.one.high))
+        past = self.one.save()
+        self.one.reset(_SEEDS[1])
+        self._follow(self.one, self._actions(self.report.steps))
+        elsewhere = self.one.save()
+        self.one.restore(past)
+        for seed in _BESIDE:
+            actions = self._actions(_TRIAL)
+            expected = self._from_seed(plain, seed, actions)
+            run = [self._look(self.one.reset(seed))]
+            for action in actions[: len(expected) - 1]:
+                here = self.one.save()
+                self.one.restore(elsewhere)
+                self._follow(self.one, self._actions(1))
+                self.one.restore(here)
+                run.append(self._look(self.one.step(action)))
+            if unlike := _first_difference(expected, run):
+                self.report.problems.append(
+                    f"restoring loses something: a plain environment, which is never restored, differs in {unlike}"
+                )
+                return
 
     def _compare(self, where: str, expected: list[Outcome], replay: list[Outcome]) -> None:
         first: dict[str, tuple[int, float]] = {}

@@ -83,6 +83,7 @@ class GymnasiumSimulator:
             self.instance.restore(self.instance.fresh)  # what an earlier episode left behind must not matter
             rows.write(row, self.instance, self.instance.reset(seeds[row]))
             self.instance.save(rows.snapshot[row])
+        self.instance.verify()
         return rows.state()
 
     def observe(self, state: GymnasiumState) -> Tensor:
@@ -103,6 +104,7 @@ class GymnasiumSimulator:
                 self.instance.restore(snapshot[row].numpy())
                 self.instance.split_noise(number)
                 self.instance.save(snapshot[row].numpy())
+        self.instance.verify()
         return state._replace(snapshot=snapshot)
 
     def step(self, state: GymnasiumState, action: Tensor) -> Step:
@@ -136,6 +138,8 @@ class GymnasiumSimulator:
                     instance.save(rows.snapshot[row])
             if self._pool is not None:
                 rows.slot[row], rows.token[row] = slot, self._pool.moved(slot, bool(rows.ended[row]))
+        if self._pool is None:
+            self.instance.verify()
         new = rows.state()
         return Step(new, new.observation.clone(), new.reward.clone(), new.ended.clone())
 

@@ -10,15 +10,17 @@ import mujoco
 import numpy as np
 from gymnasium.envs.mujoco import MujocoEnv
 
+from robots.adapters.anchors import NoSnapshotError, SnapshotError
 from robots.adapters.options import AdapterOptions, EnvironmentRefusedError
 from robots.adapters.returns import EnvironmentFailedError, Outcome, read_reset, read_step
-from robots.adapters.snapshots import NoSnapshotError, SnapshotError, Snapshots
+from robots.adapters.snapshots import PROTOCOL, Snapshots
 from robots.adapters.source import Environment, Source, one_line
 from robots.adapters.spaces import FlatSpaces, read_spaces
 
 _HEADER = 8  # bytes that hold the length of the pickled part
 _TRIAL_STEPS = 8
 _GAVE_UP = [int(getattr(mujoco.mjtWarning, f"mjWARN_{name}")) for name in ("BADQPOS", "BADQVEL", "BADQACC")]
+_LARGEST = 2**20  # bytes of pickled attributes in a state, unless asked for
 _GRAIN = 1024  # room for the pickled part is a multiple of it
 
 
@@ -119,6 +121,15 @@ class Instance:
         middle = _HEADER + snapshots.physics_size
         snapshots.restore(saved[_HEADER:middle], saved[middle : middle + length].tobytes())
 
+    def verify(self) -> None:
+        """Raise SnapshotError where snapshots saved since the last call do not hold everything; not cheap."""
+        if broken := self._require_snapshots().broken:
+            raise SnapshotError(
+                f"no state of {self.name} can be saved: {broken}; offer {PROTOCOL}, give --task-options "
+                f"snapshot_bytes={2 * (self._room + self._require_snapshots().anchors.left_out)} where it is an array, "
+                "or train ppo with --task-options snapshots=none"
+            )
+
     def split_noise(self, index: int) -> None:
         """Give the environment's generator a stream of its own per index; 0 keeps the one it has."""
         generator = getattr(self.env.unwrapped, "_np_random", None)
@@ -147,7 +158,7 @@ class Instance:
         physics = np.empty(snapshots.physics_size, dtype=np.uint8)
         snapshots.learn_attributes()
         new, rest = physics.copy(), b""
-        if not self._offers_protocol:  # whose author need not expect to be asked before the first reset
+        if not self.offers_protocol:  # whose author need not expect to be asked before the first reset
             rest = snapshots.save(new)
         for seed in (0, 1):
             self.reset(seed)
@@ -158,8 +169,9 @@ class Instance:
                 longest = max(longest, len(snapshots.save(physics)))
                 if outcome.terminated or outcome.truncated:
                     break
-        snapshots.require_constant_model()
-        self._room = room if room is not None else _GRAIN * -(-2 * longest // _GRAIN)
+        if snapshots.model_changed:
+            raise NoSnapshotError("it changes its MuJoCo model as it goes")
+        self._room = self._room_for(longest, room)
         self.snapshot_size = _HEADER + snapshots.physics_size + self._room
         self.fresh = np.empty(self.snapshot_size, dtype=np.uint8)
         if rest:
@@ -168,8 +180,27 @@ class Instance:
             self.reset(0)
         self.save(self.fresh)
 
+    def _room_for(self, longest: int, room: int | None) -> int:
+        """Bytes for the pickled part of a snapshot, of which `longest` were needed without the constants."""
+        snapshots = self._require_snapshots()
+        before = snapshots.anchors.left_out
+        changing = snapshots.anchors.changed  # and saved from now on
+        longest += before - snapshots.anchors.left_out
+        if room is not None:
+            if longest + snapshots.anchors.left_out <= room:
+                snapshots.anchors.keep_all()
+            return room
+        if longest > _LARGEST:
+            raise NoSnapshotError(
+                f"every state would take {longest:,} bytes, most of them in "
+                f"{', '.join(changing) or snapshots.largest()}; --task-options snapshot_bytes={2 * longest} takes "
+                "them as they are"
+            )
+        return _GRAIN * -(-2 * longest // _GRAIN)
+
     @property
-    def _offers_protocol(self) -> bool:
+    def offers_protocol(self) -> bool:
+        """Whether the environment saves itself; its first snapshot is one after a reset."""
         return self._snapshots is not None and self._snapshots.memory is None
 
     def _require_snapshots(self) -> Snapshots:

@@ -88,16 +88,10 @@ class MujocoMemory:
         for name in self._arena:
             setattr(self.data, name, 0)
 
-    def holds(self, array: np.ndarray) -> bool:
-        """Whether an array is a view of the buffer, so that it is saved with it."""
-        return self.start <= array.__array_interface__["data"][0] < self.end
-
-
-def model_bytes(model: mujoco.MjModel) -> np.ndarray:
-    """Everything a model says, to see whether it has changed."""
-    out = np.empty(mujoco.mj_sizeModel(model), dtype=np.uint8)
-    mujoco.mj_saveModel(model, None, out)
-    return out
+    @property
+    def parts(self) -> list[np.ndarray]:
+        """(n,) uint8 each, the memory that views may show."""
+        return [self._buffer, *self._beside]
 
 
 def _buffer_span(data: mujoco.MjData) -> tuple[int, int]:

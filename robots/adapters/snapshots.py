@@ -1,7 +1,8 @@
 """Saving and restoring a whole Gymnasium environment: physics, attributes of Python, wrappers.
 
 There are two ways. An environment built on Gymnasium's `MujocoEnv` is saved from outside: its mjData byte by byte
-(mujoco_memory.py) and every attribute of it and of its wrappers that can be pickled. Any other may offer two methods,
+(mujoco_memory.py), what it was made of in place (anchors.py), and every attribute of it and of its wrappers that can
+be pickled. Any other may offer two methods,
 
     get_snapshot() -> anything that pickle takes
     set_snapshot(snapshot)
@@ -13,17 +14,16 @@ What neither way sees (globals, closures, files, other processes) is found by `h
 from __future__ import annotations
 
 import io
-import pickle
 from typing import Any
 
-import gymnasium
-import mujoco
 import numpy as np
 from gymnasium.envs.mujoco import MujocoEnv
-from gymnasium.envs.registration import EnvSpec
 
-from hgrpo_errors import HgrpoError
-from robots.adapters.mujoco_memory import MujocoMemory, model_bytes
+from robots.adapters.anchors import Anchors, NoSnapshotError, SnapshotError
+from robots.adapters.memory import Regions
+from robots.adapters.model_watch import ModelWatch
+from robots.adapters.mujoco_memory import MujocoMemory
+from robots.adapters.pickling import Pickler, Unpickler
 from robots.adapters.source import Environment, layers, one_line
 
 PROTOCOL = "get_snapshot() and set_snapshot(snapshot)"
@@ -32,22 +32,11 @@ _LEFT_OUT |= {"action_space", "_action_space", "render_mode", "mujoco_renderer",
 _LEFT_OUT |= {"_ezpickle_args", "_ezpickle_kwargs", "_saved_kwargs"}
 
 
-_SAVED_ELSEWHERE = (mujoco.MjModel, mujoco.MjData, gymnasium.Space, EnvSpec)
-
-
-class NoSnapshotError(HgrpoError):
-    """Raised for an environment whose state cannot be saved; says why in half a sentence."""
-
-
-class SnapshotError(HgrpoError):
-    """Raised for a state that cannot be saved after all; one line that says what is in the way."""
-
-
 class Snapshots:
     """Saves and restores one environment instance as bytes: `physics` of fixed size and a pickled part.
 
-    `unsaved` names attributes that pickle does not take, such as functions without a name; they are left as they are.
-    Raises NoSnapshotError for an environment that offers neither way.
+    To be made while the environment is new. Raises NoSnapshotError for an environment that offers neither way, or keeps
+    what neither can save.
     """
 
     def __init__(self, env: Environment) -> None:
@@ -56,6 +45,8 @@ class Snapshots:
         self.memory: MujocoMemory | None = None
         self._provider: Any = None if provider is None else found[provider]
         self._layers = found[:provider]
+        self._watches: list[ModelWatch] = []
+        parts: list[np.ndarray] = []
         if provider is None:
             bare = found[-1]
             if not isinstance(bare, MujocoEnv):
@@ -64,12 +55,17 @@ class Snapshots:
                 self.memory = MujocoMemory(bare.data)
             except ValueError as error:
                 raise NoSnapshotError(f"{error}, and it does not offer {PROTOCOL}") from error
-            self._model, self._original = bare.model, model_bytes(bare.model)
-        self._bare = found[-1]
-        self._shared = _shared_objects(found)
-        self._numbers = {id(thing): number for number, thing in enumerate(self._shared)}
-        self._unsaved: set[tuple[int, str]] = set()
+            self._watches = [ModelWatch(bare.model)]
+            parts = [*self.memory.parts, *self._watches[0].parts]
+        self._bare: Any = found[-1]
+        self._regions = Regions(parts)
+        self.anchors = Anchors(_shared_objects(found), self._regions, self._dump)
         self._skipped = [set(_LEFT_OUT) for _ in self._layers]
+        self._held: dict[tuple[int, str], Any] = {}  # attributes that pickle does not take, which must stay the same
+        for number in range(len(self._layers)):
+            for name, value in self._attributes(number).items():
+                self.anchors.find(value, self._name(number, name))
+        self._watches += [ModelWatch(model) for model in self.anchors.models]
 
     @property
     def physics_size(self) -> int:
@@ -78,35 +74,65 @@ class Snapshots:
 
     @property
     def unsaved(self) -> tuple[str, ...]:
-        """Attributes found so far that are left out because pickle does not take them, as CLASS.NAME."""
-        return tuple(f"{type(self._layers[number]).__name__}.{name}" for number, name in sorted(self._unsaved))
+        """What pickle does not take, found so far, as CLASS.NAME; it is left as it is."""
+        return tuple(dict.fromkeys([*self.anchors.unsaved, *(self._name(*key) for key in sorted(self._held))]))
 
     def learn_attributes(self) -> None:
-        """Find attributes that are saved elsewhere, and those that pickle does not take; a later one is an error."""
+        """Find attributes that pickle does not take; one that comes later is an error.
+
+        Raises NoSnapshotError for those that can neither be saved nor left out.
+        """
         for number in range(len(self._layers)):
             for name, value in self._attributes(number).items():
-                if isinstance(value, _SAVED_ELSEWHERE):
-                    self._skipped[number].add(name)
-                    continue
                 try:
                     self._dump(value)
+                except NoSnapshotError as error:
+                    raise NoSnapshotError(f"{error}: {self._name(number, name)}") from error
                 except Exception:
                     self._skipped[number].add(name)
-                    self._unsaved.add((number, name))
+                    self._held[number, name] = value
+        if replaced := self._replaced():
+            raise NoSnapshotError(replaced)
 
-    def require_constant_model(self) -> None:
-        """Raise NoSnapshotError if the environment has changed its model since, which no snapshot holds."""
-        if self.memory is not None and not np.array_equal(model_bytes(self._model), self._original):
-            raise NoSnapshotError(f"it changes its MuJoCo model as it goes, and it does not offer {PROTOCOL}")
+    @property
+    def broken(self) -> str:
+        """Why what has been saved does not hold everything, in half a sentence; empty where it does.
+
+        A look at the whole model and every constant: once per batch of rows.
+        """
+        if self.model_changed:
+            return "it changes its MuJoCo model as it goes"
+        changed = self.anchors.changed
+        return f"{', '.join(changed)} has changed for the first time, and was left out until now" if changed else ""
+
+    @property
+    def model_changed(self) -> bool:
+        """Whether any MuJoCo model is another one than when the environment was new."""
+        return any(watch.changed for watch in self._watches)
+
+    def largest(self) -> str:
+        """The attribute that takes most of a snapshot, with its size."""
+        sizes = {name: len(self._dump(content)) for name, content in self.anchors.read().items()}
+        for number in range(len(self._layers)):
+            for name, value in self._attributes(number).items():
+                sizes[self._name(number, name)] = len(self._dump(value))
+        if self._provider is not None:
+            sizes[f"get_snapshot() of {type(self._provider).__name__}"] = len(self._dump(self._provider.get_snapshot()))
+        name = max(sizes, key=lambda key: sizes[key])
+        return f"{name} ({sizes[name]:,} bytes)"
 
     def save(self, physics: np.ndarray) -> bytes:
         """Write the physics into (physics_size,) uint8 and return the rest; raises SnapshotError."""
+        if replaced := self._replaced():
+            raise SnapshotError(replaced)
         if self.memory is not None:
             self.memory.save(physics)
         attributes = [self._attributes(number) for number in range(len(self._layers))]
         try:
             own = self._provider.get_snapshot() if self._provider is not None else None
-            return self._dump((attributes, own, self._random_words()))
+            return self._dump((self.anchors.read(), attributes, own, self._random_words()))
+        except SnapshotError:
+            raise
         except Exception as error:
             raise SnapshotError(f"{self._culprit(attributes)} cannot be saved: {one_line(error)}") from error
 
@@ -114,96 +140,85 @@ class Snapshots:
         """Bring the instance into a saved state; raises SnapshotError."""
         if self.memory is not None:
             self.memory.restore(physics)
+        generator = self._own_generator()
         try:
-            attributes, own, words = _Unpickler(rest, [*self._shared, self._own_generator()]).load()
+            contents, attributes, own, words = Unpickler(rest, self.anchors, self._regions, generator).load()
+            self.anchors.write(contents)
             if self._provider is not None:
                 self._provider.set_snapshot(own)
         except Exception as error:
             raise SnapshotError(f"a snapshot cannot be restored: {one_line(error)}") from error
         for number, saved in enumerate(attributes):
+            present = self._layers[number].__dict__
             for name in self._attributes(number).keys() - saved.keys():
-                del self._layers[number].__dict__[name]
-            self._layers[number].__dict__.update(saved)
+                del present[name]
+            present.update(saved)
         if words is not None:
             state, increment, has_half, half = words
             inner = {"state": state, "inc": increment}
-            self._own_generator().bit_generator.state = {
+            generator.bit_generator.state = {
                 "bit_generator": "PCG64",
                 "state": inner,
                 "has_uint32": has_half,
                 "uinteger": half,
             }
 
-    def _own_generator(self) -> Any:
+    def _own_generator(self) -> np.random.Generator:
         """The environment's np_random, which is restored in place: making one anew is slow."""
+        generator = self._usual_generator()
+        return np.random.Generator(np.random.PCG64(0)) if generator is None else generator
+
+    def _usual_generator(self) -> np.random.Generator | None:
+        """The environment's np_random if it came with a reset and is of the usual kind."""
         generator = self._bare.__dict__.get("_np_random")
-        is_usual = isinstance(generator, np.random.Generator) and type(generator.bit_generator) is np.random.PCG64
-        return generator if is_usual else np.random.Generator(np.random.PCG64(0))
+        if type(generator) is not np.random.Generator or id(generator) in self.anchors.names:
+            return None
+        return generator if type(generator.bit_generator) is np.random.PCG64 else None
 
     def _random_words(self) -> tuple[int, int, int, int] | None:
         """State of np_random where the attributes that are saved refer to it, None elsewhere."""
-        generator = self._bare.__dict__.get("_np_random")
-        if self._provider is not None or not isinstance(generator, np.random.Generator):
+        generator = self._usual_generator()
+        if self._provider is not None or generator is None:
             return None
-        state = generator.bit_generator.state
-        if state["bit_generator"] != "PCG64":
-            return None
+        state: Any = generator.bit_generator.state
         return state["state"]["state"], state["state"]["inc"], state["has_uint32"], state["uinteger"]
 
-    def _attributes(self, number: int) -> dict[str, Any]:
-        """What a snapshot holds of a layer: all but what is skipped, and views of the physics."""
-        skipped = self._skipped[number]
-        found = {name: value for name, value in self._layers[number].__dict__.items() if name not in skipped}
+    def _replaced(self) -> str:
+        """What no snapshot holds and is not what it was, in half a sentence; empty if nothing."""
         if self.memory is not None:
-            views = [name for name, v in found.items() if type(v) is np.ndarray and self.memory.holds(v)]
-            for name in views:
-                del found[name]
-        return found
+            if self._bare.data is not self.memory.data:
+                return "it replaces its MjData as it goes"
+            if self._bare.model is not self._watches[0].model:
+                return "it replaces its MuJoCo model as it goes"
+        for (number, name), value in self._held.items():
+            if self._layers[number].__dict__.get(name) is not value:
+                return f"{self._name(number, name)} is replaced as it goes, and pickle does not take it"
+        return ""
+
+    def _attributes(self, number: int) -> dict[str, Any]:
+        """What a snapshot holds of a layer: all but what is skipped."""
+        skipped = self._skipped[number]
+        return {name: value for name, value in self._layers[number].__dict__.items() if name not in skipped}
+
+    def _name(self, number: int, name: str) -> str:
+        return f"{type(self._layers[number]).__name__}.{name}"
 
     def _dump(self, value: Any) -> bytes:
         file = io.BytesIO()
-        numbers = self._numbers
-        if self._random_words() is not None:
-            numbers = {**numbers, id(self._bare.__dict__["_np_random"]): len(self._shared)}
-        _Pickler(file, numbers).dump(value)
+        generator = self._usual_generator() if self._provider is None else None
+        Pickler(file, self.anchors, self._regions, generator).dump(value)
         return file.getvalue()
 
     def _culprit(self, attributes: list[dict[str, Any]]) -> str:
-        for layer, found in zip(self._layers, attributes, strict=True):
-            for name, value in found.items():
-                try:
-                    self._dump(value)
-                except Exception:
-                    return f"{type(layer).__name__}.{name}"
+        found = {
+            self._name(number, name): value for number, names in enumerate(attributes) for name, value in names.items()
+        }
+        for name, value in (self.anchors.read() | found).items():
+            try:
+                self._dump(value)
+            except Exception:
+                return name
         return f"get_snapshot() of {type(self._provider).__name__}" if self._provider is not None else "the environment"
-
-
-class _Pickler(pickle.Pickler):
-    """Pickles attributes, but names the environment's own parts instead of copying them."""
-
-    def __init__(self, file: io.BytesIO, numbers: dict[int, int]) -> None:
-        super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
-        self._numbers = numbers
-
-    def reducer_override(self, obj: Any) -> Any:
-        number = self._numbers.get(id(obj))
-        return NotImplemented if number is None else (_shared_part, (number,))
-
-
-class _Unpickler(pickle.Unpickler):
-    def __init__(self, saved: bytes, shared: list[Any]) -> None:
-        super().__init__(io.BytesIO(saved))
-        self._shared = shared
-
-    def find_class(self, module: str, name: str, /) -> Any:
-        if module == __name__ and name == _shared_part.__name__:
-            return self._shared.__getitem__
-        return super().find_class(module, name)
-
-
-def _shared_part(number: int) -> Any:
-    """Stands in a snapshot for a part of the environment itself; the unpickler puts in the part."""
-    raise TypeError(f"part {number} of an environment can be restored only into an environment")
 
 
 def offers_protocol(layer: Environment) -> bool:
@@ -215,6 +230,6 @@ def _shared_objects(found: list[Environment]) -> list[Any]:
     """Parts that snapshots name instead of copying: the layers, their spaces, the model, its data and the renderer."""
     parts: list[Any] = list(found)
     for layer in found:
-        parts += [layer.observation_space, layer.action_space]
+        parts += [getattr(layer, name) for name in ("observation_space", "action_space") if hasattr(layer, name)]
     bare = found[-1]
     return parts + [getattr(bare, name) for name in ("model", "data", "mujoco_renderer") if hasattr(bare, name)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Protocol
 
 import gymnasium
@@ -44,6 +45,10 @@ class Subject(Protocol):
         """Go back to a state that this or another subject of the same environment saved."""
         ...
 
+    def renew(self) -> bool:
+        """Go back to a new environment, before its first reset; false where there is no way back so far."""
+        ...
+
     def is_inside(self, observation: np.ndarray) -> bool:
         """Whether an observation (O,) lies in the space that the environment declares."""
         ...
@@ -76,11 +81,17 @@ class InstanceSubject:
         """(K,) uint8."""
         saved = np.empty(self.instance.snapshot_size, dtype=np.uint8)
         self.instance.save(saved)
+        self.instance.verify()
         return saved
 
     def restore(self, saved: np.ndarray) -> None:
         """Go back to a snapshot (K,)."""
         self.instance.restore(saved)
+
+    def renew(self) -> bool:
+        """Go back to the environment as its constructor left it; false where its first snapshot is later."""
+        self.instance.restore(self.instance.fresh)
+        return not self.instance.offers_protocol
 
     def close(self) -> None:
         """Close the environment."""
@@ -121,6 +132,10 @@ class SimulatorSubject:
         """Go on from a copy of a saved state."""
         self._state = map_state(torch.clone, saved)
 
+    def renew(self) -> bool:
+        """True: a simulator has no state of its own."""
+        return True
+
     def close(self) -> None:
         """Close the simulator."""
         close(self.simulator)
@@ -138,24 +153,29 @@ class SimulatorSubject:
         return Outcome(observation[0].double().numpy().copy(), reward, terminated, False, info)
 
 
-def subjects(name: str, options: dict[str, Any]) -> tuple[Subject, Subject]:
-    """Two instances of a task, of gymnasium/NAME, or of NAME as Gymnasium or MODULE:FACTORY has it.
+def subjects(name: str, options: dict[str, Any]) -> tuple[Subject, Subject, Subject | None]:
+    """Two instances of a task, of gymnasium/NAME, or of NAME as Gymnasium or MODULE:FACTORY has it; and a plain one.
 
-    Raises UnknownTaskError for a name that stands for nothing, EnvironmentRefusedError for what cannot be adapted.
+    The third is never restored, and None where nothing can be, or a state is explicit. Raises UnknownTaskError for a
+    name that stands for nothing, EnvironmentRefusedError for what cannot be adapted.
     """
     prefix, slash, member = name.partition("/")
     if name in robots.names() or (slash and prefix in families() and prefix != "gymnasium"):
         first_of_two = robots.make(name, **options)
         with closed_on_error(first_of_two):
-            return SimulatorSubject(first_of_two), SimulatorSubject(robots.make(name, **options))
+            return SimulatorSubject(first_of_two), SimulatorSubject(robots.make(name, **options)), None
     own, kwargs = split_options(options)
     source = Source(member if slash and prefix == "gymnasium" else name, kwargs)
-    first = Instance.open(source, own)
+    made: list[Instance] = []
     try:
-        second = Instance.open(source, own)
-        if first.env is second.env:
-            raise EnvironmentRefusedError(f"{name} makes one and the same environment every time; wanted a new one")
+        for given in (own, own, replace(own, snapshots="none")):
+            if len(made) < 2 or not made[0].obstacle:
+                made.append(Instance.open(source, given))
+            if len(made) > 1 and made[-1].env is made[-2].env:
+                raise EnvironmentRefusedError(f"{name} makes one and the same environment every time; wanted a new one")
     except BaseException:
-        first.close()
+        for instance in made:
+            instance.close()
         raise
-    return InstanceSubject(first), InstanceSubject(second)
+    one, other, *plain = (InstanceSubject(instance) for instance in made)
+    return one, other, plain[0] if plain else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import planted
 import pytest
@@ -18,8 +20,8 @@ from robots.adapters.subject import InstanceSubject, subjects
 def checked(environment: object, states: int = 20, **options: object) -> BranchReport:
     own, kwargs = split_options(options)
     source = Source(environment, kwargs)  # type: ignore[arg-type]
-    one, other = (InstanceSubject(Instance(source.make(), source.name, own)) for _ in range(2))
-    return check(one, other, states=states)
+    plain = replace(own, snapshots="none")
+    return check(*(InstanceSubject(Instance(source.make(), source.name, o)) for o in (own, own, plain)), states=states)
 
 
 def found(report: BranchReport) -> set[tuple[str, str]]:

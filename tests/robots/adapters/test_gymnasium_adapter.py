@@ -10,12 +10,12 @@ import torch
 from states import leaves, random_actions, same
 
 import robots
+from robots.adapters.anchors import SnapshotError
 from robots.adapters.gymnasium import GymnasiumSimulator
 from robots.adapters.options import EnvironmentRefusedError
 from robots.adapters.picture import fitted
 from robots.adapters.pool import BranchingError
 from robots.adapters.returns import EnvironmentFailedError
-from robots.adapters.snapshots import SnapshotError
 from robots.registry import UnknownTaskError
 from robots.render import MissingGraphicsError, require_gl
 from robots.simulator import repeat, select

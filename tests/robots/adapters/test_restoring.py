@@ -1,0 +1,69 @@
+"""Attributes that share memory stay together through every restore, and what cannot be saved is refused by name."""
+
+from __future__ import annotations
+
+import numpy as np
+import planted_attributes as planted
+import pytest
+import torch
+from states import random_actions
+
+from robots.adapters.branch_check import BranchReport, check
+from robots.adapters.gymnasium import GymnasiumSimulator
+from robots.adapters.subject import subjects
+from robots.simulator import repeat, select
+
+LIMIT = {"max_episode_steps": 100}
+
+
+def checked(environment: type) -> BranchReport:
+    return check(*subjects(f"planted_attributes:{environment.__name__}", {}), states=10)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [planted.Views, planted.Ring, planted.Goal, planted.ViewThenCopy, planted.Default],
+)
+def test_attributes_that_share_memory_follow_the_plain_environment(environment: type) -> None:
+    """Row 1 of two, branched and left for other rows in every step, is to be the plain environment to the bit."""
+    simulator, plain = GymnasiumSimulator(environment, **LIMIT), environment()
+    state = simulator.reset(2, 5)
+    seeds = torch.randint(2**31, (2,), generator=torch.Generator().manual_seed(5)).tolist()
+    observation, _ = plain.reset(seed=seeds[1])
+    assert np.array_equal(state.observation[1].numpy(), observation.astype(np.float32))
+    seen = []
+    for number, action in enumerate(random_actions(simulator, 12, 2)):
+        if number % 4 == 3:
+            simulator.reset(2, number)
+        branches = simulator.step(repeat(state, 2), torch.stack((action, -action), dim=1).flatten(0, 1))
+        state = select(branches.state, slice(0, None, 2))
+        observation, reward, *_ = plain.step(action[1].numpy())
+        assert np.array_equal(state.observation[1].numpy(), observation.astype(np.float32))
+        assert state.reward[1].item() == np.float32(reward)
+        seen.append(observation[17:])
+    assert np.ptp(seen, axis=0).any()
+    assert not planted.ZEROS.any()
+    report = checked(environment)
+    assert report.exact, report
+
+
+def test_a_copy_that_stands_still_in_every_restore_alike_is_found_beside_a_plain_environment() -> None:
+    report = checked(planted.Pickled)
+    assert report.differences == []  # the same wrong thing in both instances
+    (problem,) = report.problems
+    assert problem == (
+        "restoring loses something: a plain environment, which is never restored, "
+        "differs in observation after the reset"
+    )
+
+
+@pytest.mark.parametrize(
+    ("environment", "reason"),
+    [
+        (planted.NewClosure, "NewClosure.cost is replaced as it goes, and pickle does not take it"),
+        (planted.TensorView, "it makes views of mjData as Tensor, which a snapshot would freeze: TensorView.tensor"),
+    ],
+)
+def test_what_can_neither_be_saved_nor_left_out_is_refused_by_name(environment: type, reason: str) -> None:
+    assert GymnasiumSimulator(environment, **LIMIT).instance.obstacle == reason
+    assert checked(environment).problems == [f"no state can be restored: {reason}"]
