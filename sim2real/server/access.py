@@ -6,42 +6,64 @@ import base64
 import binascii
 import hmac
 import ipaddress
+import re
+from dataclasses import dataclass
 from functools import lru_cache
-from urllib.parse import urlsplit
 
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
+from aiohttp.typedefs import Handler
 
 from sim2real.server.http_reply import refusal
 from sim2real.server.metrics import Metrics
 
 OPEN_PATH = "/healthz"  # says nothing but that the server answers
+OWNER = "owner"  # of a request: the Token that it has brought, or its connection where none is asked for
+
+# HOST or HOST:PORT as a browser writes it: in lower case, with no user, path or white space
+_HOST = re.compile(r"([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?", re.ASCII)
 
 
-def access_control(token: bytes | None, metrics: Metrics) -> Middleware:
-    """Middleware that answers 401 without the token, and 403 to what a browser sends on behalf of another site.
+@dataclass(frozen=True, eq=False)
+class Token:
+    """What a client must bring; another object after a change, so that what belonged to the former is not found."""
+
+    value: bytes
+
+
+class Access:
+    """Answers 401 without the token, and 403 to what a browser sends on behalf of another site.
 
     The token comes as `Authorization: Bearer TOKEN`, as openpi's `Api-Key TOKEN` or as the password of HTTP Basic.
     Without a token the Host must be a loopback name, so that no other site's name can be made to point here.
     """
 
+    def __init__(self, token: bytes | None, metrics: Metrics) -> None:
+        self._token = None if token is None else Token(token)
+        self._metrics = metrics
+
     @web.middleware
-    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Middleware."""
         if request.path == OPEN_PATH:
             return await handler(request)
-        origin = request.headers.get("Origin")
-        foreign = origin is not None and _authority(origin) != request.host
-        if foreign or (token is None and not _is_loopback(request.host)):
-            metrics.turned_away["origin"] += 1
+        if self._is_foreign(request):
+            self._metrics.turned_away["origin"] += 1
             return _closing(refusal(403, "requests on behalf of another site are refused"))
-        if token is not None and not _has_token(request.headers.get("Authorization", ""), token):
-            metrics.turned_away["token"] += 1
+        token = self._token
+        if token is not None and not _brings(request.headers.get("Authorization", ""), token.value):
+            self._metrics.turned_away["token"] += 1
             response = refusal(401, "a token is needed")
             response.headers["WWW-Authenticate"] = 'Basic realm="hgrpo", charset="UTF-8"'
             return _closing(response)
+        request[OWNER] = token or request.protocol
         return await handler(request)
 
-    return check
+    def _is_foreign(self, request: web.Request) -> bool:
+        hosts, origins = request.headers.getall("Host", []), request.headers.getall("Origin", [])
+        if self._token is None and not (len(hosts) == 1 and _is_loopback(hosts[0])):
+            return True
+        allowed = [f"{scheme}://{host}" for host in hosts for scheme in ("http", "https")]
+        return any(origin not in allowed for origin in origins)
 
 
 def _closing(response: web.Response) -> web.Response:
@@ -50,7 +72,7 @@ def _closing(response: web.Response) -> web.Response:
     return response
 
 
-def _has_token(authorization: str, token: bytes) -> bool:
+def _brings(authorization: str, token: bytes) -> bool:
     """Whether a header brings the token; the comparison takes as long whatever is wrong."""
     scheme, _, given = authorization.partition(" ")
     offered = given.strip().encode("utf-8", "surrogateescape")
@@ -64,19 +86,16 @@ def _has_token(authorization: str, token: bytes) -> bool:
     return hmac.compare_digest(offered, token)
 
 
-def _authority(url: str) -> str | None:
-    """HOST or HOST:PORT of a URL; None for what is none."""
-    try:
-        return urlsplit(url).netloc
-    except ValueError:
-        return None
-
-
 @lru_cache(maxsize=64)  # clients ask again and again under the same few names
 def _is_loopback(host: str) -> bool:
-    """Whether HOST or HOST:PORT is this machine's own."""
+    """Whether HOST or HOST:PORT is this machine's own, as a browser would write it."""
+    match = _HOST.fullmatch(host)
+    if match is None:
+        return False
+    name = match[1]
     try:
-        name = urlsplit(f"//{host}").hostname or ""
-        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+        if name.startswith("["):
+            return ipaddress.IPv6Address(name[1:-1]).is_loopback
+        return name == "localhost" or ipaddress.IPv4Address(name).is_loopback
     except ValueError:
         return False

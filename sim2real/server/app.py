@@ -15,7 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from hgrpo_errors import printable
 from sim2real.metadata import producer_version
-from sim2real.server.access import OPEN_PATH, access_control
+from sim2real.server.access import OPEN_PATH, Access
 from sim2real.server.connections import Connections
 from sim2real.server.http_reply import SERVER, refusal
 from sim2real.server.inference import Inference
@@ -67,7 +67,7 @@ class _Server:
         token: bytes | None,
     ) -> None:
         self._policies, self._settings, self._metrics = policies, settings, metrics
-        self._token = token
+        self._access = Access(token, metrics)
         self._inference = Inference(policies, settings, metrics, recorder)
         self._websocket = WebSocketEndpoint(self._inference)
         self._swapper = Swapper(metrics)
@@ -80,7 +80,7 @@ class _Server:
         app = web.Application(client_max_size=settings.max_message_bytes)
         runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=settings.shutdown_timeout)
         connections = Connections(runner, settings.max_connections, settings.request_timeout, self._metrics)
-        app.middlewares.extend([_last_resort, access_control(self._token, self._metrics), connections.admit])
+        app.middlewares.extend([_last_resort, self._access.check, connections.admit])
         app.on_response_prepare.append(_name_server)
         app.add_routes(self._routes(connections))
         app.on_shutdown.append(lambda _: self._websocket.close())
@@ -161,7 +161,7 @@ class _Server:
     def _announce(self, port: int, encrypted: bool) -> None:
         settings = self._settings
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        if self._token is not None:
+        if settings.token_file is not None:
             print(f"every request but {OPEN_PATH} needs the token in {settings.token_file}")
         if not settings.loopback:
             print(

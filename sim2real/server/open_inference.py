@@ -1,17 +1,20 @@
 """The Open Inference Protocol v2 (KServe) over HTTP: health, metadata, versions, infer; and swapping what is served.
 
 A stream with a history is named by the parameter `sequence_id`, begun by `sequence_start` and ended by `sequence_end`;
-`sequence_number`, rising within it, is this server's own and drops requests that were overtaken.
+`sequence_number`, rising within it, is this server's own and drops requests that were overtaken. Streams belong to the
+token that began them, to the connection where there is none: nobody else finds them.
 """
 
 from __future__ import annotations
 
 import time
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from aiohttp import web
 
 from sim2real.onnx_policy import INPUT_NAME, OUTPUT_NAME
+from sim2real.server.access import OWNER
 from sim2real.server.connections import Connections
 from sim2real.server.history import Histories
 from sim2real.server.http_reply import refusal
@@ -23,7 +26,7 @@ from sim2real.server.rejection import Rejected
 from sim2real.server.swapping import Swapper
 
 EXTENSIONS = ("binary_tensor_data", "sequence", "model_repository")
-MOST_STREAMS = 1024
+MOST_STREAMS = 1024  # of one token or connection
 
 _PROTOCOL = "http"
 _STATUS = {"unknown_policy": 404, "unknown_version": 404, "too_large": 413, "stale": 409, "action": 500}
@@ -37,7 +40,7 @@ class OpenInferenceEndpoint:
         self._connections = connections
         self._swapper = swapper
         self._version = version
-        self._histories = Histories(MOST_STREAMS)
+        self._histories: WeakKeyDictionary[object, Histories] = WeakKeyDictionary()  # by whom they belong to
 
     def routes(self) -> list[web.RouteDef]:
         """Where each handler is found."""
@@ -85,11 +88,12 @@ class OpenInferenceEndpoint:
         began = time.perf_counter()
         served, number = self._find(request)
         asked = parse(await self._body(request), request.headers.get(HEADER_LENGTH))
-        response = inference_reply(served.name, self._answer(served, number, asked), asked)
+        answer = self._answer(served, number, asked, request[OWNER])
+        response = inference_reply(served.name, answer, asked)
         self._inference.metrics.latency[served.name, _PROTOCOL].observe(time.perf_counter() - began)
         return response
 
-    def _answer(self, served: ServedPolicy, number: str | None, request: InferenceRequest) -> Answer:
+    def _answer(self, served: ServedPolicy, number: str | None, request: InferenceRequest, owner: object) -> Answer:
         parameters = request.parameters
         if not parameters["sequence_id"]:
             return self._inference.many(served, request.observation, number)
@@ -98,15 +102,17 @@ class OpenInferenceEndpoint:
             if len(observation) != 1:
                 raise Rejected("shape", f"{len(observation)} observations; expected 1 in a request with a sequence_id")
             observation = observation[0]
-        key = (served.name, parameters["sequence_id"])
-        history = self._histories.start(key) if parameters["sequence_start"] else self._histories.get(key)
+        if owner not in self._histories:
+            self._histories[owner] = Histories(MOST_STREAMS)
+        histories, key = self._histories[owner], (served.name, parameters["sequence_id"])
+        history = histories.start(key) if parameters["sequence_start"] else histories.get(key)
         try:
             if "sequence_number" in parameters:
                 history.take(parameters["sequence_number"])
             return self._inference.one(served, observation, history, number)
         finally:
             if parameters["sequence_end"]:
-                self._histories.end(key)
+                histories.end(key)
 
     async def _index(self, request: web.Request) -> web.Response:
         policies = self._inference.policies.values()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from raw_http import Client
 from served import OBSERVATIONS, PATIENCE, Server
 
 from sim2real.client import PolicyClient
@@ -102,7 +103,24 @@ def test_tls_is_the_only_door(guarded: Server) -> None:
         ({"Host": "elsewhere.example"}, 403),
         ({"Host": "127.0.0.1.elsewhere.example:8000"}, 403),
         ({"Host": "[broken"}, 403),
+        ({"Host": "localhost:9000", "Origin": "http://localhost:9000/"}, 403),
+        ({"Host": "localhost:9000", "Origin": "http://a@localhost:9000"}, 403),
+        ({"Host": "localhost:9000", "Origin": "ftp://localhost:9000"}, 403),
+        ({"Host": "elsewhere.example@localhost"}, 403),
+        ({"Host": "localhost/elsewhere.example"}, 403),
+        ({"Host": "localhost?.elsewhere.example"}, 403),
+        ({"Host": "localhost#.elsewhere.example"}, 403),
+        ({"Host": "localhost:port"}, 403),
+        ({"Host": "localhost:"}, 403),
+        ({"Host": "LOCALHOST"}, 403),
+        ({"Host": "::1"}, 403),
+        ({"Host": "[127.0.0.1]"}, 403),
+        ({"Host": "[::1]elsewhere"}, 403),
+        ({"Host": "127.1"}, 403),
+        ({"Host": ""}, 403),
+        ({"Host": "127.255.0.9"}, 200),
         ({"Host": "localhost:9000", "Origin": "http://localhost:9000"}, 200),
+        ({"Host": "localhost:9000", "Origin": "https://localhost:9000"}, 200),
         ({"Host": "[::1]:8000"}, 200),
     ],
 )
@@ -116,3 +134,18 @@ def test_other_sites_are_refused_where_no_token_is_asked_for(
         key = {"Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="}
         assert server.ask("GET", "/", headers={**upgrade, **key, **headers})[0] == 403
         assert server.ask("POST", "/v2/repository/models/one/load", b"", headers=headers)[0] == 403
+
+
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        ("", 403),
+        ("Host: localhost\r\nHost: localhost\r\n", 403),
+        ("Host: localhost\r\nOrigin: http://localhost\r\nOrigin: http://elsewhere.example\r\n", 403),
+        ("Host: localhost\r\nOrigin: http://localhost\r\n", 200),
+    ],
+)
+def test_headers_that_no_browser_sends(server: Server, lines: str, status: int) -> None:
+    client = Client(server)
+    assert client.ask(f"GET /v2 HTTP/1.1\r\n{lines}\r\n".encode()).status in {status, min(status, 400)}
+    client.raw.close()

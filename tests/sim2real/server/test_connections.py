@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from raw_http import Client
+from raw_http import Client, sequenced
 from served import OBSERVATIONS, PATIENCE, Server, is_cut
 
 from sim2real.client import PolicyClient
@@ -93,8 +93,26 @@ def test_places_are_for_as_many_as_there_are(guarded: Server) -> None:
         client.raw.close()
 
 
+def test_streams_belong_to_the_token_over_whatever_connection(guarded: Server) -> None:
+    token = f"\r\nAuthorization: Bearer {TOKEN}\r\nContent-L".encode()
+    for number, mark, status in ((1, "start", 200), (2, "", 200), (2, "", 409), (3, "end", 200)):
+        client = Client(guarded)
+        head, body = sequenced(OBSERVATIONS[0], "arm", number, mark)
+        assert client.ask(head.replace(b"\r\nContent-L", token), body).status == status
+        client.raw.close()
+
+
 def test_every_reply_names_the_server_once_and_no_version(guarded: Server) -> None:
-    for request in (ALLOWED, WITHOUT_TOKEN, b"GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n", b"no HTTP\r\n\r\n"):
+    upgrade = b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    key = b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    conversation = ALLOWED.replace(b"/v2", b"/").replace(b"\r\n\r\n", b"\r\n" + upgrade + key)
+    for request in (
+        ALLOWED,
+        WITHOUT_TOKEN,
+        conversation,
+        b"GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"no HTTP\r\n\r\n",
+    ):
         raw = connected(guarded)
         raw.sendall(request)
         lines = raw.recv(65536).partition(b"\r\n\r\n")[0].lower().split(b"\r\n")

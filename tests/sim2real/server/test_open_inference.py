@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from raw_http import Client, sequenced
 from served import OBSERVATIONS, Server
 
 from sim2real.onnx_policy import OnnxPolicy
 from sim2real.server.inference_request import parse
+from sim2real.server.open_inference import MOST_STREAMS
 from sim2real.server.rejection import Rejected
 
 INFER = "/v2/models/one/infer"
@@ -205,16 +207,36 @@ def test_refusals_of_the_parser_are_json(server: Server, header: dict[str, str],
     assert list(json.loads(body)) == ["error"]
 
 
-def test_a_limit_on_change_needs_a_stream(policy_files: tuple[Path, Path]) -> None:
+def test_a_limit_on_change_needs_a_stream(policy_files: tuple[Path, Path], one: OnnxPolicy) -> None:
     running = Server(policy_files[0], "--slew", "5")
     status, answer = post(running, {"inputs": [TENSOR]})
     assert (status, "give sequence_id" in answer["error"]) == (400, True)
-    mark = {"sequence_id": "arm", "sequence_start": True}
-    assert post(running, {"inputs": [TENSOR], "parameters": mark})[0] == 200
-    far = {**TENSOR, "data": [-9.0, 9.0, 9.0]}
-    status, answer = post(running, {"inputs": [far], "parameters": {"sequence_id": "arm"}})
-    assert (status, answer["parameters"]["limited"]) == (200, True)
+    lowest, highest = OBSERVATIONS[np.argsort(one(OBSERVATIONS)[:, 1])[[0, -1]]]
+    client, stranger = Client(running), Client(running)
+    assert client.ask(*sequenced(lowest, "arm", 0, "start")).status == 200
+    np.testing.assert_array_equal(stranger.ask(*sequenced(highest, "arm", 7, "start")).action, one(highest))
+    second = client.ask(*sequenced(highest, "arm", 1, ""))  # 5 ranges a second at 100 Hz: 0.4 rad/s
+    assert second.envelope["parameters"]["limited"]
+    np.testing.assert_allclose(second.action[1], one(lowest)[1] + 0.4, rtol=1e-5)
+    for each in (client, stranger):
+        each.raw.close()
     assert running.stop() == 0
+
+
+def test_streams_without_a_token_belong_to_their_connection(server: Server) -> None:
+    client, stranger = Client(server), Client(server)
+    assert client.ask(*sequenced(OBSERVATIONS[0], "arm", 5, "start")).status == 200
+    refused = stranger.ask(*sequenced(OBSERVATIONS[0], "arm", 9, ""))
+    assert (refused.status, "begin it with sequence_start" in refused.envelope["error"]) == (400, True)
+    assert stranger.ask(*sequenced(OBSERVATIONS[0], "arm", 9, "start")).status == 200
+    assert client.ask(*sequenced(OBSERVATIONS[0], "arm", 6, "")).status == 200
+    assert client.ask(*sequenced(OBSERVATIONS[0], "arm", 6, "")).status == 409
+    for index in range(MOST_STREAMS + 1):
+        assert stranger.ask(b"".join(sequenced(OBSERVATIONS[0], str(index), 0, "start"))).status == 200
+    assert stranger.ask(*sequenced(OBSERVATIONS[0], "arm", 10, "")).status == 400  # forgotten
+    assert client.ask(*sequenced(OBSERVATIONS[0], "arm", 7, "end")).status == 200
+    for each in (client, stranger):
+        each.raw.close()
 
 
 BINARY = {**{key: value for key, value in TENSOR.items() if key != "data"}, "parameters": {"binary_data_size": 12}}
