@@ -7,6 +7,7 @@ import json
 import random
 import socket
 import struct
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -20,6 +21,7 @@ from sim2real.onnx_policy import OnnxPolicy
 from sim2real.server.wire import pack, unpack
 
 GOOD = pack({"observation": OBSERVATIONS[0]})
+HEARTBEAT = 2.0  # of the server that tests share
 
 
 class Bystander:
@@ -68,6 +70,35 @@ def test_a_client_that_falls_silent_in_the_middle_of_a_message_is_cut(server: Se
     bystander.flies()
     assert is_cut(raw, bystander.flies)  # no answer to the pings
     raw.close()
+
+
+def test_a_message_that_drips_in_byte_by_byte_is_cut(server: Server, bystander: Bystander) -> None:
+    raw = converse(server.port)
+    began, cut = time.monotonic(), False
+    for byte in frame(bytes(1000)):
+        try:
+            raw.sendall(bytes([byte]))
+        except ConnectionError:
+            cut = True
+            break
+        time.sleep(0.05)
+        bystander.flies()
+    assert cut
+    assert 1.5 * HEARTBEAT - 0.1 < time.monotonic() - began < 3.0 * HEARTBEAT
+    raw.close()
+
+
+def test_pings_before_a_reset_write_no_log_lines(server: Server, bystander: Bystander) -> None:
+    before = server.output
+    for reset in (True, False) * 5:
+        raw = converse(server.port)
+        raw.sendall(frame(b"ping", opcode=9) * 2000)
+        if reset:  # RST instead of FIN
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        raw.close()
+        bystander.flies()
+    wait_until(lambda: server.status()["metrics"]["conversations"] == 1)
+    assert server.output == before
 
 
 @pytest.mark.parametrize(
