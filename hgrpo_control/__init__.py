@@ -17,7 +17,7 @@ _LAZY = {
     "PPO": "hgrpo_control.config",
     "evaluate": "hgrpo_control.evaluation",
     "preset": "hgrpo_control.presets",
-    "resume": "hgrpo_control.training",
+    "resume": "hgrpo_control.resuming",
     "train": "hgrpo_control.training",
 }
 

@@ -36,7 +36,7 @@ def _commands(out: Path, training: Sequence[str]) -> Iterator[list[str]]:
         print(f"{out} is trained already and kept; make demo RUN=runs/another trains another")
     else:
         print(f"{out} was interrupted and goes on; make demo RUN=runs/another trains another")
-        yield ["train", "--resume", str(out)]
+        yield ["resume", str(out)]
     yield ["evaluate", str(out), "--episodes", "200", "--seed", "1", *film]
     yield ["export", str(out)]
     yield ["compare", str(out), "--out", str(out)]

@@ -128,14 +128,13 @@ class RunFolder:
         folder.path.mkdir(parents=True, exist_ok=True)
         folder._lock = RunLock(folder.path)
         folder._require_new()
-        write_text(folder.config, config.to_json())
+        folder.write_config(config)
         return folder
 
     def _require_new(self) -> None:
         if self.path.exists() and (not self.path.is_dir() or any(f.name != LOCK_NAME for f in self.path.iterdir())):
             raise RunFolderError(
-                f"{self.path} exists already; choose another --out, "
-                f"or continue it with: hgrpo train --resume {self.path}"
+                f"{self.path} exists already; choose another --out, or continue it with: hgrpo resume {self.path}"
             )
 
     @contextmanager
@@ -169,6 +168,10 @@ class RunFolder:
             return Config.from_json(self.config.read_text(encoding="utf-8"))
         except (ConfigError, UnicodeDecodeError) as error:
             raise RunFolderError(f"{self.config}: {error}") from error
+
+    def write_config(self, config: Config) -> None:
+        """Put down the run's settings, in the place of any that were there."""
+        write_text(self.config, config.to_json())
 
     def read_metrics(self) -> list[Metrics]:
         """Every row written so far."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
@@ -21,17 +20,14 @@ from hgrpo_control.instruments import Instruments
 from hgrpo_control.learner import Learner, LearnerStats
 from hgrpo_control.reporter import Reporter
 from hgrpo_control.rollout import FinishedEpisodes, NotFiniteError, Rollout, RolloutFailedError
-from hgrpo_control.run_folder import Metrics, RunFolder, RunFolderError
+from hgrpo_control.run_folder import Metrics, RunFolder
 from hgrpo_control.sampler import Sampler
-from hgrpo_control.saved_state import fits
 from hgrpo_control.simulation import policy_spec, training_simulator
 from hgrpo_control.stop_requests import stop_requests
 from hgrpo_errors import HgrpoError
 from policies import checkpoint
 from policies.actor_critic import ActorCritic
 from robots.simulator import Simulator, close, closed_on_error
-
-_UNFIT = "{} does not hold the training state that config.json asks for"
 
 
 class TrainingDivergedError(HgrpoError):
@@ -204,7 +200,7 @@ class Trainer:
 
 
 def train(config: Config, out: str | Path | None = None, reporters: tuple[Reporter, ...] = ()) -> ActorCritic:
-    """Train a policy; with `out`, write a run folder there that `resume` can continue.
+    """Train a policy; with `out`, write a run folder there that `resuming.resume` can continue.
 
     Raises ConfigError for contradictory settings, RunFolderError if `out` exists, TrainingDivergedError if NaN turns
     up.
@@ -212,40 +208,6 @@ def train(config: Config, out: str | Path | None = None, reporters: tuple[Report
     with closing(Trainer(config)) as trainer:
         folder = None if out is None else RunFolder.create(out, config)
         return run(trainer, folder, reporters)
-
-
-def resume(out: str | Path, reporters: tuple[Reporter, ...] = ()) -> ActorCritic:
-    """Continue a run from its last checkpoint as if it had never stopped; warns where a task does not allow that.
-
-    Raises RunFolderError if there is no run or it is finished, RunInUseError if another process is on it,
-    CheckpointError if its checkpoint cannot be used.
-    """
-    with RunFolder.open(out).locked() as folder, closing(restore_trainer(folder)) as trainer:
-        if trainer.resume_note:
-            warnings.warn(trainer.resume_note, stacklevel=2)
-        return run(trainer, folder, reporters)
-
-
-def restore_trainer(folder: RunFolder) -> Trainer:
-    """The trainer of an unfinished run as its last checkpoint left it; raises RunFolderError or CheckpointError."""
-    config = folder.read_config()
-    policy, saved = checkpoint.restore(folder.checkpoint)
-    complete = "sampler" in saved and (saved.get("reference") is None) == (config.learning.reference is None)
-    trainer = Trainer(config, saved.get("reference")) if complete else None
-    if trainer is None:
-        raise checkpoint.CheckpointError(_UNFIT.format(folder.checkpoint))
-    with closed_on_error(trainer.sampler.simulator):
-        if not fits(trainer, saved):
-            raise checkpoint.CheckpointError(_UNFIT.format(folder.checkpoint))
-        if policy.spec != trainer.policy.spec:
-            raise checkpoint.CheckpointError(
-                f"{folder.checkpoint} holds a policy for {policy.spec.task!r} that does not fit config.json "
-                f"({trainer.config.task!r})"
-            )
-        trainer.load(policy, saved)
-        if trainer.finished:
-            raise RunFolderError(f"{folder.path} is finished: {trainer.simulator_steps:,} simulator steps taken")
-    return trainer
 
 
 def run(trainer: Trainer, folder: RunFolder | None, reporters: tuple[Reporter, ...] = ()) -> ActorCritic:
@@ -275,7 +237,7 @@ def _run(trainer: Trainer, folder: RunFolder | None, reporters: tuple[Reporter, 
                 raise TrainingDivergedError(_diverged(trainer, folder, error)) from error
             except RolloutFailedError as error:
                 save()
-                hint = "" if folder is None else f"; saved, to go on: hgrpo train --resume {folder.path}"
+                hint = "" if folder is None else f"; saved, to go on: hgrpo resume {folder.path}"
                 raise RolloutFailedError(f"stopped in iteration {trainer.iteration + 1}: {error}{hint}") from error
             if folder is not None:
                 folder.append_metrics(metrics)

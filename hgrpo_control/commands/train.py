@@ -51,18 +51,20 @@ def parse_train_options(words: list[str]) -> TrainOptions:
 def run(words: list[str]) -> None:
     """`hgrpo train ALGORITHM TASK [options]` and `hgrpo train --resume DIR`."""
     from hgrpo_control.run_folder import RunFolder
-    from hgrpo_control.training import Trainer, restore_trainer
+    from hgrpo_control.training import Trainer
 
     if words in (["-h"], ["--help"]):
-        print("usage: hgrpo train ALGORITHM TASK [options]\n       hgrpo train --resume DIR")
+        print("usage: hgrpo train ALGORITHM TASK [options]\n       hgrpo train --resume DIR, as hgrpo resume DIR")
         return
     if "--resume" in words:
+        from hgrpo_control.commands import resume
+
         if len(words) != 2 or words[0] != "--resume":
-            raise UsageError("--resume takes a run folder and nothing else: hgrpo train --resume DIR")
-        with RunFolder.open(words[1]).locked() as folder, closing(restore_trainer(folder)) as trainer:
-            if trainer.resume_note:
-                print(f"hgrpo: {trainer.resume_note}", file=sys.stderr)
-            _train_with_reports(trainer, folder)
+            raise UsageError(
+                "--resume takes a run folder and nothing else: hgrpo train --resume DIR; "
+                "for more steps: hgrpo resume DIR --total-steps N"
+            )
+        resume.run(words[1:])
         return
     options = parse_train_options(words)
     if options.video:
@@ -76,7 +78,7 @@ def run(words: list[str]) -> None:
         if options.video:
             _require_drawable(options.config)
         with RunFolder.create(options.out, options.config).locked() as folder:
-            _train_with_reports(trainer, folder)
+            train_with_reports(trainer, folder)
     if options.video:
         from hgrpo_control.commands import evaluate
 
@@ -93,7 +95,7 @@ def _require_drawable(config: Config) -> None:
         require_drawable(simulator)
 
 
-def _train_with_reports(trainer: Trainer, folder: RunFolder) -> None:
+def train_with_reports(trainer: Trainer, folder: RunFolder) -> None:
     """Train under a progress bar; an interrupted run says how to go on."""
     from hgrpo_control.progress import ProgressBar, TensorBoard
     from hgrpo_control.training import run as train
@@ -103,7 +105,7 @@ def _train_with_reports(trainer: Trainer, folder: RunFolder) -> None:
         with ProgressBar(trainer.config) as bar:
             train(trainer, folder, (bar, tensorboard))
     except KeyboardInterrupt:
-        print(f"interrupted; continue with: hgrpo train --resume {folder.path}", file=sys.stderr)
+        print(f"interrupted; continue with: hgrpo resume {folder.path}", file=sys.stderr)
         raise
     finally:
         tensorboard.close()

@@ -203,12 +203,14 @@ def test_a_device_as_a_task_option_is_one_line_that_names_the_option(complaint: 
 
 def test_a_run_is_never_overwritten(run: Path, complaint: Complaint) -> None:
     assert complaint(*HOVER, *TINY, "--out", run) == (
-        "run exists already; choose another --out, or continue it with: hgrpo train --resume run"
+        "run exists already; choose another --out, or continue it with: hgrpo resume run"
     )
 
 
 def test_a_finished_run_is_not_resumed(run: Path, complaint: Complaint) -> None:
-    assert complaint("train", "--resume", run) == "run is finished: 256 simulator steps taken"
+    assert complaint("train", "--resume", run) == (
+        "run is finished: 256 simulator steps taken; for more: hgrpo resume run --total-steps N"
+    )
 
 
 def other_task(path: Path) -> None:

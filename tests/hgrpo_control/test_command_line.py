@@ -36,6 +36,10 @@ class Options:
 
 HOVER = ("train", "ppo", "quadrotor-hover")
 TINY = ("--num-envs", "16", "--rollout-steps", "8", "--num-minibatches", "2")
+NO_MORE = (
+    "--resume takes a run folder and nothing else: hgrpo train --resume DIR; for more steps: hgrpo resume DIR "
+    "--total-steps N"
+)
 Refused = Callable[..., str]
 ENCODINGS = ("utf-8", "UTF-8", "ascii")  # the parser draws its messages in other characters for each
 
@@ -176,8 +180,8 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         (("trian",), "unknown command 'trian'; did you mean 'train'?"),
         (
             ("swim",),
-            "unknown command 'swim'; allowed: tasks, train, evaluate, transfer, export, inspect, fly, serve, check, "
-            "compare, diagnose",
+            "unknown command 'swim'; allowed: tasks, train, resume, evaluate, transfer, export, inspect, fly, serve, "
+            "check, compare, diagnose",
         ),
         (("tasks", "all"), "hgrpo tasks takes no arguments; given all"),
         (("train", "hybrid", "quadrotor-hover"), "unknown algorithm 'hybrid'; did you mean 'hybrid-grpo'?"),
@@ -207,8 +211,9 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         ((*HOVER, "--num-env", "16"), "Unrecognized options: --num-env, 16; did you mean --num-envs?"),
         ((*HOVER, "--gamma", "1.5"), "gamma must lie in [0, 1]; given 1.5"),
         ((*HOVER, "--gamma", "nan"), "gamma must lie in [0, 1]; given nan"),
-        (("train", "--resume"), "--resume takes a run folder and nothing else: hgrpo train --resume DIR"),
-        ((*HOVER, "--resume", "run"), "--resume takes a run folder and nothing else: hgrpo train --resume DIR"),
+        (("train", "--resume"), NO_MORE),
+        ((*HOVER, "--resume", "run"), NO_MORE),
+        (("resume", "nothing"), "no run at nothing: config.json is missing"),
         (("train", "--resume", "nothing"), "no run at nothing: config.json is missing"),
         (("evaluate", "nothing"), "no run at nothing: config.json is missing"),
         (("export", "nothing"), "no run at nothing: config.json is missing"),

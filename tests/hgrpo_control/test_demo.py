@@ -34,7 +34,7 @@ def commands(status: int = 0) -> tuple[list[list[str]], int]:
 
     def command(words: Sequence[str]) -> int:
         given.append(list(words))
-        return main(words) if words[0] == "train" else status
+        return main(words) if words[0] in ("train", "resume") else status
 
     return given, demo(Path("demo"), command, TINY)
 
@@ -58,7 +58,7 @@ def test_an_interrupted_run_goes_on_and_a_finished_one_is_kept(
     note.write_text("of a person")
 
     given, status = commands()
-    assert (given, status) == ([["train", "--resume", "demo"], *AFTER], 0)
+    assert (given, status) == ([["resume", "demo"], *AFTER], 0)
     assert "demo was interrupted and goes on" in capsys.readouterr().out
     trained = Path("demo/checkpoint.pt").read_bytes()
 

@@ -16,9 +16,10 @@ import robots
 from hgrpo_control.cli import main
 from hgrpo_control.config import PPO, Config, ConfigError, HybridGRPO, Learning
 from hgrpo_control.device import DeviceError, find_device
+from hgrpo_control.resuming import restore_trainer
 from hgrpo_control.run_folder import Metrics, RunFolder
 from hgrpo_control.simulation import make_simulator, training_simulator
-from hgrpo_control.training import Trainer, restore_trainer, run, train
+from hgrpo_control.training import Trainer, run, train
 from policies import checkpoint
 from robots.simulator import map_state, repeat, select
 

@@ -15,8 +15,9 @@ import policies
 from hgrpo_control import losses
 from hgrpo_control.cli import main
 from hgrpo_control.config import GRPO, PPO, Algorithm, Config, HybridGRPO, Learning, Network
+from hgrpo_control.resuming import restore_trainer, resume
 from hgrpo_control.run_folder import RunFolder
-from hgrpo_control.training import TrainingDivergedError, restore_trainer, resume, train
+from hgrpo_control.training import TrainingDivergedError, train
 from robots import registry
 from robots.quadrotor.flight_state import FlightState
 from robots.quadrotor.tasks.hover import QuadrotorHover

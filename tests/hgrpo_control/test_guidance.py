@@ -16,8 +16,9 @@ import policies
 from hgrpo_control import guidance
 from hgrpo_control.cli import main
 from hgrpo_control.config import PPO, Config, ConfigError, HybridGRPO, Learning
+from hgrpo_control.resuming import restore_trainer
 from hgrpo_control.run_folder import Metrics, RunFolder
-from hgrpo_control.training import Trainer, restore_trainer
+from hgrpo_control.training import Trainer
 
 TINY = ("train", "hybrid-grpo", "quadrotor-hover", "--num-samples", "4", "--branch-steps", "4", "--num-envs", "8")
 TINY += ("--rollout-steps", "8", "--hidden-sizes", "8", "--update-epochs", "2", "--num-minibatches", "2")

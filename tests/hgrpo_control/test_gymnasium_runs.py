@@ -13,8 +13,9 @@ from stopping import assert_same
 import policies
 from hgrpo_control.cli import main
 from hgrpo_control.config import Config
+from hgrpo_control.resuming import restore_trainer
 from hgrpo_control.run_folder import RunFolder
-from hgrpo_control.training import Trainer, restore_trainer, run
+from hgrpo_control.training import Trainer, run
 
 TINY = ("--num-envs", "4", "--rollout-steps", "8", "--hidden-sizes", "8", "--update-epochs", "1")
 TINY += ("--num-minibatches", "2")
@@ -102,7 +103,7 @@ def test_a_fault_in_mid_training_is_one_line_and_the_run_goes_on_from_before_it(
     assert main(["train", "hybrid-grpo", "gymnasium/planted:LateFault", *words, "broken"]) == 2
     assert capsys.readouterr().err == (
         "hgrpo: stopped in iteration 3: planted:LateFault returned from step reward = None; expected one number; "
-        "saved, to go on: hgrpo train --resume broken\n"
+        "saved, to go on: hgrpo resume broken\n"
     )
     monkeypatch.setattr(planted.LateFault, "sound_steps", [10**9])
     assert main(["train", "--resume", "broken"]) == 0

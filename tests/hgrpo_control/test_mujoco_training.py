@@ -9,10 +9,11 @@ import torch
 from stopping import assert_same
 
 from hgrpo_control.config import Algorithm, Config, HybridGRPO, Learning, Network
+from hgrpo_control.resuming import restore_trainer
 from hgrpo_control.run_folder import RunFolder
 from hgrpo_control.sampler import Sampler
 from hgrpo_control.simulation import make_simulator, policy_spec
-from hgrpo_control.training import Trainer, restore_trainer, run, train
+from hgrpo_control.training import Trainer, run, train
 from policies.actor_critic import ActorCritic
 
 ENVS, STEPS, ITERATIONS = 4, 16, 3

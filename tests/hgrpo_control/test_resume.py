@@ -21,8 +21,9 @@ import torch
 import policies
 from hgrpo_control.cli import main
 from hgrpo_control.config import GRPO, PPO, Algorithm, Config, HybridGRPO, Learning, Network
+from hgrpo_control.resuming import restore_trainer, resume
 from hgrpo_control.run_folder import Metrics, RunFolder
-from hgrpo_control.training import Trainer, restore_trainer, resume, train
+from hgrpo_control.training import Trainer, train
 
 ITERATIONS, ENVS, STEPS = 3, 16, 32
 CLOCKS = {"wall_seconds", "simulator_steps_per_second", "sampling_seconds", "learning_seconds"}
@@ -276,7 +277,7 @@ def test_a_stopped_process_saves_says_how_to_go_on_and_can(
 ) -> None:
     end = stopped[name]
     assert end.status == 130
-    assert end.err == f"interrupted; continue with: hgrpo train --resume {end.folder.path}\n"
+    assert end.err == f"interrupted; continue with: hgrpo resume {end.folder.path}\n"
     done = policies.restore(end.folder.path)[1]["iteration"]
     assert 1 <= done < 30
     assert [row.iteration for row in end.folder.read_metrics()] == list(range(1, done + 1))
@@ -292,7 +293,7 @@ def test_a_second_ctrl_c_ends_the_process_at_once_and_leaves_the_last_checkpoint
     end = stopped["twice"]
     assert end.status == 130
     assert "Traceback" not in end.err
-    assert end.err.splitlines()[-1] == f"interrupted; continue with: hgrpo train --resume {end.folder.path}"
+    assert end.err.splitlines()[-1] == f"interrupted; continue with: hgrpo resume {end.folder.path}"
     trainer = restore_trainer(end.folder)
     assert trainer.iteration == 0, "the iteration of the first Ctrl-C was not waited for"
     fresh = Trainer(end.folder.read_config())

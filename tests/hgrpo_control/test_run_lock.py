@@ -14,9 +14,10 @@ import pytest
 
 from hgrpo_control.cli import main
 from hgrpo_control.config import PPO, Config, Learning, Network
+from hgrpo_control.resuming import resume
 from hgrpo_control.run_folder import RunFolder
 from hgrpo_control.run_lock import LOCK_NAME, RunInUseError, RunLock
-from hgrpo_control.training import resume, train
+from hgrpo_control.training import train
 
 TINY = Config(
     task="quadrotor-hover",

@@ -14,8 +14,9 @@ import hgrpo_control
 import policies
 from hgrpo_control import algorithms
 from hgrpo_control.config import GRPO, PPO, Algorithm, Config, ConfigError, HybridGRPO, Learning, Network
+from hgrpo_control.resuming import resume
 from hgrpo_control.run_folder import Metrics, RunFolder, RunFolderError
-from hgrpo_control.training import Trainer, resume, train
+from hgrpo_control.training import Trainer, train
 
 ITERATIONS, ENVS, STEPS = 3, 16, 16
 CLOCKS = ("wall_seconds", "simulator_steps_per_second", "sampling_seconds", "learning_seconds")
@@ -162,7 +163,9 @@ def test_an_existing_run_is_neither_overwritten_nor_added_to(tmp_path: Path) -> 
     before = {path: path.read_bytes() for path in (tmp_path / "run").iterdir()}
     with pytest.raises(RunFolderError, match="exists already"):
         train(tiny(seed=1), tmp_path / "run")
-    with pytest.raises(RunFolderError, match=r"is finished: 768 simulator steps taken$"):
+    with pytest.raises(
+        RunFolderError, match=r"is finished: 768 simulator steps taken; for more: hgrpo resume .*run --total-steps N$"
+    ):
         resume(tmp_path / "run")
     assert {path: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
 

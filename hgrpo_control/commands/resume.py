@@ -1,0 +1,46 @@
+"""`hgrpo resume`: go on with a run, or give it more steps."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from hgrpo_control.command_line import parse
+from hgrpo_control.commands.train import train_with_reports
+
+
+@dataclass(frozen=True)
+class ResumeOptions:
+    """Go on with a run from its last checkpoint, bit for bit as if it had never stopped.
+
+    A finished run can be given more steps. A learning rate that falls linearly then goes on along the new total: it is
+    what a run of that total would have at this point, and so higher than it last was. Curricula count executed steps or
+    successes, and go on from where they stood.
+    """
+
+    folder: tyro.conf.Positional[Path]
+    """Run folder."""
+    total_steps: int | None = None
+    """Simulator steps after which training ends, those already taken included; None is what the run was given."""
+
+
+def run(words: list[str]) -> None:
+    """`hgrpo resume DIR [--total-steps N]`."""
+    options = parse(ResumeOptions, words, "hgrpo resume")
+    from hgrpo_control.resuming import rate_note, restore_trainer
+    from hgrpo_control.run_folder import RunFolder
+
+    with RunFolder.open(options.folder).locked() as folder:
+        former = folder.read_config()
+        with closing(restore_trainer(folder, options.total_steps)) as trainer:
+            if trainer.resume_note:
+                print(f"hgrpo: {trainer.resume_note}", file=sys.stderr)
+            if note := rate_note(trainer, former):
+                print(note)
+            if options.total_steps is not None:
+                folder.write_config(trainer.config)
+            train_with_reports(trainer, folder)
