@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import ssl
 import time
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from sim2real.server.rejection import Rejected
-from sim2real.server.wire import pack, unpack
-from sim2real.websocket_connection import LARGEST_MESSAGE, WebSocketConnection
+from hgrpo_errors import HgrpoError
+from sim2real import client_reply
+from sim2real.client_reply import Action, UnreadableError
+from sim2real.real_numbers import as_array, to_single
+from sim2real.server.wire import pack
+from sim2real.websocket_connection import WebSocketConnection
 
-_MOST_ENTRIES = 1 << 16  # of an observation in the metadata
-
-
-class Action(NamedTuple):
-    """An action (A,), the version of the policy that gave it, whether a guard changed it, and seconds in the policy."""
-
-    action: NDArray[np.float32]
-    version: str
-    limited: bool
-    infer_seconds: float
+__all__ = ["Action", "PolicyClient"]
 
 
 class PolicyClient:
     """Connection to `url` (ws://HOST:PORT/ or wss://HOST:PORT/policies/NAME); `metadata` is what the server says of it.
 
-    `timeout` is in seconds and holds for every call. Raises ConnectionError where there is no such server or it
-    refuses, TimeoutError where it does not answer in time, ValueError for what is no URL. After a ConnectionError the
-    client is of no further use; after a TimeoutError it is, and the late reply is dropped when it comes.
+    `timeout` is in seconds and holds for every call. Raises ConnectionError where there is no such server, it refuses
+    or says what `hgrpo serve` does not, TimeoutError where it does not answer in time, ValueError for what is no URL or
+    no token. After a ConnectionError the client is of no further use; after a TimeoutError it is, and the late reply is
+    dropped when it comes.
     """
 
     metadata: dict[str, Any]
@@ -41,24 +34,31 @@ class PolicyClient:
         self, url: str, token: str | None = None, timeout: float = 1.0, context: ssl.SSLContext | None = None
     ) -> None:
         deadline = time.monotonic() + timeout
+        if token is not None and not (token.isascii() and token.isprintable()):
+            raise HgrpoError("the token holds what a header cannot; allowed: printable ASCII")
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        self._timeout = timeout
+        self._url, self._timeout = url, timeout
         self._sequence = 0
         self._connection = WebSocketConnection(url, headers, deadline, context)
         try:
-            self.metadata = unpack(self._connection.receive(deadline)[0], LARGEST_MESSAGE, _MOST_ENTRIES)
+            self.metadata = client_reply.message(*self._connection.receive(deadline))
+        except UnreadableError as error:
+            raise self._broken_off(error) from error
         except BaseException:
             self.close()
             raise
 
     def infer(self, observation: ArrayLike) -> Action:
-        """Action for one observation (O,).
+        """Action for one observation (O,) of real numbers of any type, which are sent as float32.
 
-        Raises Rejected for an observation that the server refuses, TimeoutError, ConnectionError.
+        Raises ValueError for what is no such array, Rejected for an observation that the server refuses, TimeoutError,
+        ConnectionError.
         """
-        reply = self._ask({"observation": np.asarray(observation)})
-        seconds = 1e-3 * reply["server_timing"]["infer_ms"]
-        return Action(reply["actions"][0], reply["version"], reply["limited"], seconds)
+        reply = self._ask({"observation": to_single(as_array(observation, "(O,)"))})
+        try:
+            return client_reply.action(reply)
+        except UnreadableError as error:
+            raise self._broken_off(error) from error
 
     def reset(self) -> None:
         """Make the server forget the previous action: the next one is not limited by it. Raises as `infer` does."""
@@ -78,11 +78,19 @@ class PolicyClient:
         deadline = time.monotonic() + self._timeout
         self._sequence += 1
         self._connection.send(pack({**request, "sequence": self._sequence}), deadline)
-        while True:
-            data, is_text = self._connection.receive(deadline)
-            reply: dict[str, Any] = json.loads(data) if is_text else unpack(data, LARGEST_MESSAGE, _MOST_ENTRIES)
-            if reply.get("sequence") not in (None, self._sequence):
-                continue  # the answer to a request that was given up
-            if "error" in reply:
-                raise Rejected(reply["reason"], str(reply["error"]))
-            return reply
+        try:
+            while True:
+                reply = client_reply.message(*self._connection.receive(deadline))
+                if client_reply.is_for(reply, self._sequence):
+                    break  # others answer requests that were given up
+            refusal = client_reply.refusal(reply)
+        except UnreadableError as error:
+            raise self._broken_off(error) from error
+        if refusal is not None:
+            raise refusal
+        return reply
+
+    def _broken_off(self, error: UnreadableError) -> ConnectionError:
+        """End a conversation that nobody can follow; what to raise."""
+        self.close()
+        return ConnectionAbortedError(f"{self._url} does not speak as hgrpo serve does: {error}")

@@ -14,6 +14,7 @@ from hgrpo_errors import HgrpoError
 from policies.spec import PolicySpec
 from sim2real import trained_on
 from sim2real.metadata import GoldenPairs, disagreement, read_golden_pairs, read_spec
+from sim2real.real_numbers import as_array, to_single
 from sim2real.trained_on import TrainedOn
 
 INPUT_NAME = "observation"
@@ -42,7 +43,8 @@ class OnnxPolicy:
     Normalising, scaling and clipping to the bounds are in the file. `spec` is the policy's, `metadata` the texts in the
     file, `threads` onnxruntime's intra-op number. A file whose batch is fixed to 1 is run row by row. Loading runs the
     golden pairs stored with the policy and raises OnnxPolicyError unless each action is reproduced to the share of its
-    range that is stored with them, 1e-5 in single precision.
+    range that is stored with them, 1e-5 in single precision. Copies, pickled ones too, hold the file's content and load
+    it anew.
     """
 
     spec: PolicySpec
@@ -53,11 +55,23 @@ class OnnxPolicy:
     """Whether the batch of the file is fixed to 1."""
 
     def __init__(self, path: str | Path, threads: int = 1) -> None:
-        path = Path(path)
         try:
-            self._session = open_session(path.read_bytes(), threads)
+            model = Path(path).read_bytes()
         except OSError as error:
             raise OnnxPolicyError(f"cannot read {path}: {error.strerror or error}") from error
+        self._open(model, threads, str(path))
+
+    def __getstate__(self) -> tuple[bytes, int, str]:
+        return self._opened
+
+    def __setstate__(self, opened: tuple[bytes, int, str]) -> None:
+        self._open(*opened)
+
+    def _open(self, model: bytes, threads: int, path: str) -> None:
+        """Be the policy in a file's content; `path` is for what is told of it."""
+        self._opened = (model, threads, path)
+        try:
+            self._session = open_session(model, threads)
         except SESSION_ERRORS as error:
             raise OnnxPolicyError(f"{path} is damaged or not an ONNX model: {first_line(error)}") from error
         self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
@@ -76,13 +90,8 @@ class OnnxPolicy:
 
         Raises ValueError for another shape, for what is no real number, and for what is not finite in single precision.
         """
-        try:
-            given = np.asarray(observation)
-        except ValueError as error:
-            raise HgrpoError(
-                f"observation is no array; expected ({self._size},) or (B, {self._size}): {error}"
-            ) from error
-        array = given if given.dtype == np.float32 else _to_single(given)
+        given = as_array(observation, f"({self._size},) or (B, {self._size})")
+        array = to_single(given)
         if array.ndim not in (1, 2) or array.shape[-1] != self._size:
             raise HgrpoError(f"observation has shape {given.shape}; expected ({self._size},) or (B, {self._size})")
         if np.count_nonzero(np.isfinite(array)) != array.size:
@@ -107,7 +116,7 @@ class OnnxPolicy:
             f"observation entry {name!r}{row} is {given[index]}; expected a finite single-precision number"
         )
 
-    def _check_golden_pairs(self, golden: GoldenPairs, tolerance: float, path: Path) -> None:
+    def _check_golden_pairs(self, golden: GoldenPairs, tolerance: float, path: str) -> None:
         try:
             together = self(golden.observation)
             singly = np.stack([self(row) for row in golden.observation])
@@ -144,13 +153,6 @@ def _batch_of(kind: str, ports: Sequence[onnxruntime.NodeArg], name: str, size: 
         if given == f"{name} tensor(float) {[batch, size]}":
             return batch
     raise HgrpoError(f"has the {kind} {given}; its policy_spec asks for {name} tensor(float) ['batch', {size}]")
-
-
-def _to_single(given: NDArray[np.generic]) -> NDArray[np.float32]:
-    if given.dtype.kind not in "fiu":  # numpy would parse text and drop imaginary parts
-        raise HgrpoError(f"observation has dtype {given.dtype}; expected real numbers, convertible to float32")
-    with np.errstate(over="ignore"):  # what overflows is reported by name as a non-finite entry
-        return given.astype(np.float32)
 
 
 def first_line(error: Exception) -> str:

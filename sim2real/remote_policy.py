@@ -68,13 +68,19 @@ def _spec(metadata: Mapping[str, Any]) -> PolicySpec:
         return PolicySpec(
             task=metadata["task"],
             robot=metadata["robot"],
-            control_hz=metadata["control_hz"],
+            control_hz=_number(metadata["control_hz"]),
             observation=tuple(Entry(**entry) for entry in metadata["observation"]),
             action=tuple(Entry(**entry) for entry in metadata["action"]),
-            action_low=tuple(metadata["action_low"]),
-            action_high=tuple(metadata["action_high"]),
-            safe_action=tuple(metadata["safe_action"]),
+            action_low=tuple(map(_number, metadata["action_low"])),
+            action_high=tuple(map(_number, metadata["action_high"])),
+            safe_action=tuple(map(_number, metadata["safe_action"])),
             hidden_sizes=(),
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, OverflowError, ValueError) as error:
         raise HgrpoError(f"the server does not describe a policy of ours: {error}") from error
+
+
+def _number(value: object) -> float:
+    if type(value) not in (int, float):
+        raise TypeError(f"{type(value).__name__} where a number is expected")
+    return float(value)  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 
 from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidHandshake, InvalidURI, ProtocolError
+from websockets.exceptions import InvalidURI
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.uri import parse_uri
@@ -31,14 +31,17 @@ class WebSocketConnection:
     ) -> None:
         try:
             uri = parse_uri(url)
-        except InvalidURI as error:
-            raise HgrpoError(f"{url!r} is no address of a WebSocket; expected ws://HOST:PORT/") from error
+        except (InvalidURI, ValueError) as error:
+            raise _no_address(url) from error
         self._url = url
         self._protocol = ClientProtocol(uri, max_size=LARGEST_MESSAGE)
         self._frames: list[Frame] = []
         self._unsent = bytearray()  # what a call had no time for
         with self._told():
-            self._socket = socket.create_connection((uri.host, uri.port), timeout=_left(deadline))
+            try:
+                self._socket = socket.create_connection((uri.host, uri.port), timeout=_left(deadline))
+            except ValueError as error:  # no name of a host
+                raise _no_address(url) from error
             try:
                 self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if uri.secure:
@@ -72,9 +75,9 @@ class WebSocketConnection:
                 if frame.opcode in (Opcode.BINARY, Opcode.TEXT) and frame.fin:
                     return bytes(frame.data), frame.opcode is Opcode.TEXT
                 if frame.opcode is Opcode.CONT or not frame.fin:
-                    raise ConnectionAbortedError("the server sends messages in parts, which it was not asked to")
+                    raise ConnectionAbortedError(f"{self._url} sends messages in parts, which it was not asked to")
             if self._protocol.state is not State.OPEN:
-                why = printable(str(self._protocol.close_rcvd or "without a word"))
+                why = printable(str(self._protocol.close_rcvd or self._protocol.parser_exc or "without a word"))
                 raise ConnectionResetError(f"{self._url} has ended the connection: {why}")
             with self._told():
                 self._read(deadline)
@@ -97,7 +100,7 @@ class WebSocketConnection:
         self._flush(deadline)
         while self._protocol.state is State.CONNECTING and self._protocol.handshake_exc is None:
             self._read(deadline)
-        if isinstance(self._protocol.handshake_exc, (InvalidHandshake, ProtocolError, EOFError)):
+        if self._protocol.handshake_exc is not None:
             raise ConnectionRefusedError(f"the server refuses: {printable(str(self._protocol.handshake_exc))}")
         self._frames = [event for event in self._protocol.events_received() if isinstance(event, Frame)]
 
@@ -127,6 +130,10 @@ class WebSocketConnection:
             raise ConnectionRefusedError(f"{self._url}: {why}") from error
         except OSError as error:  # no way to it, no such name, TLS
             raise ConnectionError(f"{self._url}: {printable(str(error.strerror or error))}") from error
+
+
+def _no_address(url: str) -> HgrpoError:
+    return HgrpoError(f"{url!r} is no address of a WebSocket; expected ws://HOST:PORT/")
 
 
 def _left(deadline: float) -> float:

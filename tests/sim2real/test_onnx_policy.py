@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
+import pickle
 import re
 import struct
 from collections.abc import Callable
@@ -258,6 +260,20 @@ def test_an_unedited_copy_is_accepted(exported: Path, tmp_path: Path) -> None:
 def test_runs_on_one_thread_unless_told_otherwise(exported: Path) -> None:
     assert OnnxPolicy(exported)._session.get_session_options().intra_op_num_threads == 1
     assert OnnxPolicy(exported, threads=2)._session.get_session_options().intra_op_num_threads == 2
+
+
+@pytest.mark.parametrize("duplicate", [lambda x: pickle.loads(pickle.dumps(x)), copy.copy, copy.deepcopy])
+def test_copies_act_alike_whatever_becomes_of_the_file(
+    exported: Path, tmp_path: Path, duplicate: Callable[[OnnxPolicy], OnnxPolicy]
+) -> None:
+    file = tmp_path / "policy.onnx"
+    file.write_bytes(exported.read_bytes())
+    original = OnnxPolicy(file, threads=2)
+    file.unlink()
+    twin = duplicate(duplicate(original))
+    np.testing.assert_array_equal(twin(OBSERVATIONS), original(OBSERVATIONS))
+    assert (twin.spec, twin.metadata, twin.trained_on) == (original.spec, original.metadata, original.trained_on)
+    assert twin._session.get_session_options().intra_op_num_threads == 2
 
 
 def test_threads_that_share_a_policy_get_their_own_actions(onnx_policy: OnnxPolicy) -> None:
