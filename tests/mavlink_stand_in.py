@@ -30,6 +30,7 @@ class ScriptedVehicle:
         self.ear = common.MAVLink(None)
         self.custom_mode, self.armed = 0, False
         self.position: Callable[[], tuple[float, float, float]] = lambda: (1.0, 2.0, 0.0)
+        self.velocity = (0.0, 0.0, 0.0)
         self.quaternion = (1.0, 0.0, 0.0, 0.0)
         self.estimating: Callable[[], bool] = lambda: True
         self.answer: Says = self.accept
@@ -43,7 +44,7 @@ class ScriptedVehicle:
         armed = common.MAV_MODE_FLAG_SAFETY_ARMED if self.armed else 0
         said = [self.wire.heartbeat_encode(common.MAV_TYPE_QUADROTOR, self.autopilot, 1 | armed, self.custom_mode, 4)]
         if self.estimating():
-            said.append(self.wire.local_position_ned_encode(0, *self.position(), 0.0, 0.0, 0.0))
+            said.append(self.wire.local_position_ned_encode(0, *self.position(), *self.velocity))
             said.append(self.wire.attitude_quaternion_encode(0, *self.quaternion, 0.0, 0.0, 0.0))
         now = self.clock.now()
         said += [message for due, message in self.waiting if due <= now]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -23,7 +22,7 @@ from sim2real.watchdog import WatchdogOptions
 pytest.importorskip("cflib", reason="cflib is not here: pip install '.[crazyflie]'")
 
 import cflib.crtp
-from crazyflie_link import STATE, CrazyflieLink
+from crazyflie_link import CrazyflieLink
 
 from sim2real.targets.crazyflie import CrazyflieTarget
 
@@ -182,46 +181,6 @@ def test_a_firmware_without_an_estimate_is_refused(start: Starter, monkeypatch: 
     monkeypatch.setattr(CrazyflieLink, "lacking", ("stateEstimate.vx",))
     with pytest.raises(TargetError, match=r"cannot log its state: .*stateEstimate\.vx not in TOC"):
         start("velocity")
-
-
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ({"stateEstimate.z": np.nan}, r"the position that it says is \[0\.0, 0\.0, nan\]"),
-        ({"stateEstimate.qw": 0.0}, "the attitude that it says is"),
-    ],
-)
-def test_without_a_motion_it_is_neither_armed_nor_landed(
-    monkeypatch: pytest.MonkeyPatch, wrong: dict[str, float], message: str
-) -> None:
-    monkeypatch.setitem(STATE, *next(iter(wrong.items())))
-    target = CrazyflieTarget(spec_of("velocity"), MonotonicClock(), "test://", arm=True, wait_seconds=2.0)
-    with pytest.raises(TargetError, match=f"the Crazyflie is not flown: {message}"):
-        target.start()
-    target.stop()
-    assert not {SUPERVISOR, HIGH_LEVEL} & {port for port, *_ in CrazyflieLink.current.sent}
-
-
-def test_an_estimate_that_comes_late_is_what_the_goal_counts_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(STATE, "stateEstimate.x", np.nan)
-    target = CrazyflieTarget(
-        spec_of("velocity"), MonotonicClock(), "test://", arm=True, max_age=20.0, wait_seconds=20.0
-    )
-
-    def settle() -> None:
-        while target._motion() is None:
-            time.sleep(0.01)
-        assert not [port for port, *_ in CrazyflieLink.current.sent if port == SUPERVISOR]
-        CrazyflieLink.current.state["stateEstimate.x"] = 3.0
-
-    settling = threading.Thread(target=settle)
-    settling.start()
-    target.start()
-    settling.join()
-    reading = target.read()
-    assert reading is not None
-    np.testing.assert_allclose(reading.observation[:3], [0.0, 0.0, 1.0], atol=1e-6)
-    target._cf.close_link()
 
 
 def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:

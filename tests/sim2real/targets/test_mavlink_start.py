@@ -101,6 +101,7 @@ def test_ardupilot_in_the_air_is_taken_over_where_it_is(vehicle: ScriptedVehicle
     ("wrong", "message"),
     [
         ({"position": lambda: (0.0, math.nan, 0.0)}, r"the position that it says is \[0\.0, nan, -0\.0\]"),
+        ({"velocity": (0.0, 0.0, math.inf)}, r"the velocity that it says is \[0\.0, -0\.0, -inf\]"),
         ({"quaternion": (0.0, 0.0, 0.0, 0.0)}, r"the attitude that it says is \[0\.0, 0\.0, -0\.0, -0\.0\]"),
         ({"quaternion": (math.nan, 0.0, 0.0, 0.0)}, r"the attitude that it says is \[nan, .*\]"),
     ],
