@@ -236,3 +236,44 @@ class LateGravity(LateModel):
     """The same with gravity."""
 
     change = "gravity"
+
+
+class Clip(Shown):
+    """A reference motion of 4 MiB, which changes in step `changed_at` of an episode if at all."""
+
+    changed_at = 10**9
+
+    def build(self) -> None:
+        self.clip = np.random.default_rng(0).normal(size=2**19)
+        self.table = np.broadcast_to(np.arange(3.0), (2, 3))  # cannot be written to
+        self.count = 0
+
+    def begin(self) -> None:
+        self.count = 0
+
+    def after(self) -> None:
+        self.count += 1
+        if self.count == self.changed_at:
+            self.clip[7] = 5.0
+
+    def more(self) -> Any:
+        return self.clip[self.count] + self.table[1, 2]
+
+
+class LateClip(Clip):
+    """Changes it in mid-episode, once a trial at the start is over."""
+
+    changed_at = 12
+
+
+class EarlyClip(Clip):
+    """Changes it at once."""
+
+    changed_at = 1
+
+
+class Words(Shown):
+    """A table of 2 MB that is no array."""
+
+    def build(self) -> None:
+        self.words = [float(i) for i in range(250_000)]

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from robots.adapters.anchors import SnapshotError
 from robots.adapters.comparison import differences
 from robots.adapters.returns import Outcome
 from robots.adapters.subject import Subject
@@ -87,9 +88,12 @@ class _Check:
         if self.one.obstacle:
             self.report.problems.append(f"no state can be restored: {self.one.obstacle}")
         else:
-            self._states(states)
-            if self.plain is not None and not self.found and not self.report.problems:
-                self._beside(self.plain)
+            try:
+                self._states(states)
+                if self.plain is not None and not self.found and not self.report.problems:
+                    self._beside(self.plain)
+            except SnapshotError as error:
+                self.report.problems.append(str(error))
         if self.one.left_out:
             self.report.notes.append(
                 f"snapshots leave out what cannot be pickled: {', '.join(self.one.left_out)}; "

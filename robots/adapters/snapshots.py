@@ -82,6 +82,8 @@ class Snapshots:
 
         Raises NoSnapshotError for those that can neither be saved nor left out.
         """
+        if replaced := self._replaced():
+            raise NoSnapshotError(replaced)
         for number in range(len(self._layers)):
             for name, value in self._attributes(number).items():
                 try:
@@ -91,8 +93,6 @@ class Snapshots:
                 except Exception:
                     self._skipped[number].add(name)
                     self._held[number, name] = value
-        if replaced := self._replaced():
-            raise NoSnapshotError(replaced)
 
     @property
     def broken(self) -> str:
@@ -115,7 +115,7 @@ class Snapshots:
         sizes = {name: len(self._dump(content)) for name, content in self.anchors.read().items()}
         for number in range(len(self._layers)):
             for name, value in self._attributes(number).items():
-                sizes[self._name(number, name)] = len(self._dump(value))
+                sizes.setdefault(self._name(number, name), len(self._dump(value)))
         if self._provider is not None:
             sizes[f"get_snapshot() of {type(self._provider).__name__}"] = len(self._dump(self._provider.get_snapshot()))
         name = max(sizes, key=lambda key: sizes[key])

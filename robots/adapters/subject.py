@@ -86,6 +86,7 @@ class InstanceSubject:
 
     def restore(self, saved: np.ndarray) -> None:
         """Go back to a snapshot (K,)."""
+        self.instance.verify()
         self.instance.restore(saved)
 
     def renew(self) -> bool:

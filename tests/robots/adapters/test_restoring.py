@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import planted_attributes as planted
 import pytest
 import torch
 from states import random_actions
 
+from robots.adapters.anchors import SnapshotError
 from robots.adapters.branch_check import BranchReport, check
 from robots.adapters.gymnasium import GymnasiumSimulator
 from robots.adapters.subject import subjects
@@ -67,3 +70,60 @@ def test_a_copy_that_stands_still_in_every_restore_alike_is_found_beside_a_plain
 def test_what_can_neither_be_saved_nor_left_out_is_refused_by_name(environment: type, reason: str) -> None:
     assert GymnasiumSimulator(environment, **LIMIT).instance.obstacle == reason
     assert checked(environment).problems == [f"no state can be restored: {reason}"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "reason"),
+    [
+        (planted.SecondData, "it keeps a second MjData, whose memory no snapshot holds: SecondData.plan"),
+        (planted.LateSecondData, "it makes MjData anew, whose memory no snapshot holds: LateSecondData.plan"),
+        (planted.NewData, "it replaces its MjData as it goes"),
+    ],
+)
+def test_another_simulation_is_refused_by_name(environment: type, reason: str) -> None:
+    simulator = GymnasiumSimulator(environment, **LIMIT)
+    assert simulator.instance.obstacle == reason
+    assert simulator.spec.branching_obstacle.startswith(f"no state of {environment.__name__} can be restored: {reason}")
+
+
+@pytest.mark.parametrize(
+    ("environment", "what"),
+    [
+        (planted.LateModel, "it changes its MuJoCo model as it goes"),
+        (planted.LateGravity, "it changes its MuJoCo model as it goes"),
+        (planted.LateClip, r"LateClip.clip \(4,194,304 bytes\) has changed for the first time, and was left out"),
+    ],
+)
+def test_what_changes_after_the_trial_ends_training_and_the_check_in_one_line(environment: type, what: str) -> None:
+    simulator = GymnasiumSimulator(environment, **LIMIT)
+    assert simulator.instance.obstacle == ""
+    state = simulator.reset(2, 0)
+    for _ in range(11):
+        state = simulator.step(state, torch.zeros(2, 6)).state
+    with pytest.raises(SnapshotError, match=what) as caught:
+        simulator.step(state, torch.zeros(2, 6))
+    assert "\n" not in str(caught.value)
+    (problem,) = checked(environment).problems
+    assert re.search(what, problem)
+
+
+def test_a_large_array_that_never_changes_is_left_out_of_the_state() -> None:
+    simulator = GymnasiumSimulator(planted.Clip, **LIMIT)
+    assert simulator.instance.snapshot_size < 20_000
+    assert checked(planted.Clip).exact
+    whole = GymnasiumSimulator(planted.LateClip, snapshot_bytes=5_000_000, **LIMIT)
+    assert whole.instance.snapshot_size > 5_000_000
+    state = whole.reset(1, 0)
+    for _ in range(11):
+        state = whole.step(state, torch.zeros(1, 6)).state
+    after = whole.step(state, torch.zeros(1, 6))
+    assert torch.equal(whole.step(state, torch.zeros(1, 6)).observation, after.observation)
+
+
+def test_what_would_not_fit_is_refused_with_its_size() -> None:
+    early = GymnasiumSimulator(planted.EarlyClip, **LIMIT).instance.obstacle
+    start = "every state would take "
+    assert re.match(start + r"4,19\d,\d{3} bytes, most of them in EarlyClip.clip \(4,194,304 bytes\)", early)
+    words = GymnasiumSimulator(planted.Words, **LIMIT).instance.obstacle
+    assert re.match(start + r"2,25\d,\d{3} bytes, most of them in Words.words \(2,25\d,\d{3} bytes\)", words)
+    assert re.search(r"; --task-options snapshot_bytes=\d{7} takes them as they are$", words)
