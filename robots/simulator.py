@@ -39,7 +39,7 @@ class SimulatorSpec:
     quantities that a critic may see during training; they are not needed to act. `goal` says in words what counts as
     success; it is empty where a task has no goal but its reward. `branching_obstacle` says in one line why no earlier
     state can be stepped again; empty where any state can. `noise` says whether steps may draw random numbers, which
-    `split_noise` gives to each sibling anew.
+    `split_noise` gives to each sibling anew. `notes` are lines about what training should be told.
     """
 
     name: str
@@ -55,6 +55,7 @@ class SimulatorSpec:
     goal: str = ""
     branching_obstacle: str = ""
     noise: bool = True
+    notes: tuple[str, ...] = ()
 
     @property
     def observation_size(self) -> int:

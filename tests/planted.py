@@ -202,3 +202,7 @@ def limited_cart(limit: int | None = None, render_mode: str | None = None) -> gy
 
 def plain_cart(limit: int | None = None) -> gymnasium.Env[Any, Any]:
     return gymnasium.wrappers.TimeLimit(Cart(limit), 40)
+
+
+def normalized_cart() -> gymnasium.Env[Any, Any]:
+    return gymnasium.wrappers.NormalizeReward(gymnasium.wrappers.NormalizeObservation(limited_cart()))

@@ -100,6 +100,8 @@ def train_with_reports(trainer: Trainer, folder: RunFolder) -> None:
     from hgrpo_control.progress import ProgressBar, TensorBoard
     from hgrpo_control.training import run as train
 
+    for note in trainer.sampler.simulator.spec.notes:
+        print(f"hgrpo: {note}", file=sys.stderr)
     tensorboard = TensorBoard(folder, trainer.executed_steps)
     try:
         with ProgressBar(trainer.config) as bar:

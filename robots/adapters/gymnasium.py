@@ -112,7 +112,7 @@ class GymnasiumSimulator:
 
         A row in which MuJoCo gives up ends there: reward 0, no success, and else the state before the step.
         Raises BranchingError without snapshots for a state that is gone, EnvironmentFailedError for an environment that
-        raises, or truncates with the option truncation=refuse.
+        raises, or truncates with the option truncation=refuse, and for an action that is NaN.
         """
         actions = action.detach().numpy()
         alive = (~state.ended).nonzero().squeeze(1).tolist()
@@ -205,6 +205,12 @@ def _spec(instance: Instance, time_limit: int | None, options: AdapterOptions) -
         obstacle = f"no state of {name} can be restored: {instance.obstacle}"
         if PROTOCOL not in obstacle and options.snapshots != "none":
             obstacle += f"; offer {PROTOCOL}"
+    notes: tuple[str, ...] = ()
+    if instance.restarts:
+        notes = (
+            f"{', '.join(instance.restarts)} of {name} starts anew in every episode, so that it normalises by that "
+            "episode alone; hgrpo normalises observations itself, and rewards by --reward-transform",
+        )
     spaces = instance.spaces
     return SimulatorSpec(
         name=f"gymnasium/{name}",
@@ -217,6 +223,7 @@ def _spec(instance: Instance, time_limit: int | None, options: AdapterOptions) -
         neutral_action=spaces.neutral,
         goal=_GOAL if instance.reports_success else "",
         branching_obstacle=obstacle,
+        notes=notes,
     )
 
 

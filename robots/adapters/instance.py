@@ -80,6 +80,11 @@ class Instance:
         """Attributes that a snapshot leaves out, as CLASS.NAME."""
         return () if self._snapshots is None else self._snapshots.unsaved
 
+    @property
+    def restarts(self) -> tuple[str, ...]:
+        """Running statistics that begin anew in every episode, since snapshots hold them, as CLASS.NAME."""
+        return () if self._snapshots is None else self._snapshots.statistics
+
     def reset(self, seed: int) -> Outcome:
         """Begin an episode; raises EnvironmentFailedError for whatever the environment raises or returns wrongly."""
         try:
@@ -89,7 +94,13 @@ class Instance:
         return self._noted(read_reset(self.name, self.spaces, answer))
 
     def step(self, action: np.ndarray) -> Outcome:
-        """One control step with an action (A,); raises EnvironmentFailedError as `reset`."""
+        """One control step with an action (A,); raises EnvironmentFailedError as `reset`, and for NaN."""
+        if np.isnan(action).any():
+            which = int(np.isnan(action).argmax())
+            raise EnvironmentFailedError(
+                f"{self.name} was to be given action[{which}] = nan; allowed: numbers, here from "
+                f"{self.spaces.low[which]:g} to {self.spaces.high[which]:g}"
+            )
         try:
             answer = self.env.step(self.spaces.action_of(action))
         except Exception as error:

@@ -77,6 +77,16 @@ class Snapshots:
         """What pickle does not take, found so far, as CLASS.NAME; it is left as it is."""
         return tuple(dict.fromkeys([*self.anchors.unsaved, *(self._name(*key) for key in sorted(self._held))]))
 
+    @property
+    def statistics(self) -> tuple[str, ...]:
+        """Running means and variances that layers keep, as CLASS.NAME."""
+        kept = ((number, name) for number in range(len(self._layers)) for name in self._attributes(number))
+        return tuple(
+            self._name(number, name)
+            for number, name in kept
+            if type(self._layers[number].__dict__[name]).__name__ == "RunningMeanStd"
+        )
+
     def learn_attributes(self) -> None:
         """Find attributes that pickle does not take; one that comes later is an error.
 

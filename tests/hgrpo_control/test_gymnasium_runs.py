@@ -121,6 +121,20 @@ def test_branching_without_snapshots_is_refused_before_anything_is_written(
     assert list(at_home.iterdir()) == []
 
 
+def test_statistics_that_start_anew_in_every_episode_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    task = ("gymnasium/planted:normalized_cart", *TINY, "--total-steps", "64")
+    assert main(["train", "hybrid-grpo", *task, "--out", "anew"]) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "starts anew in every episode" in line]
+    assert len(told) == 1
+    assert told[0].startswith(
+        "hgrpo: NormalizeReward.return_rms, NormalizeObservation.obs_rms of planted:normalized_cart"
+    )
+    assert main(["train", "ppo", *task, "--out", "kept", "--task-options", "snapshots=none"]) == 0
+    assert "starts anew" not in capsys.readouterr().err
+    assert main(["check", "planted:normalized_cart", "--states", "5"]) == 0
+    assert "note: something outlives reset" in capsys.readouterr().out
+
+
 def test_films_of_states_that_cannot_come_back_are_refused_first(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "ppo", SAVED[1], *TINY, "--total-steps", "128", "--video"]) == 2
     err = capsys.readouterr().err

@@ -7,6 +7,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+import planted
 import pytest
 import torch
 from gymnasium.spaces import Box, Dict, Tuple
@@ -112,3 +113,21 @@ class NoSpaces(gymnasium.Env[Any, Any]):
 def test_an_environment_without_spaces_is_refused() -> None:
     with pytest.raises(EnvironmentRefusedError, match=r"^NoSpaces has to declare its observation_space as a space of"):
         GymnasiumSimulator(NoSpaces, max_episode_steps=10)
+
+
+@pytest.mark.parametrize("snapshots", ["auto", "none"])
+def test_an_action_that_is_nan_does_not_reach_the_environment(snapshots: str) -> None:
+    class Listening(planted.SavedCart):
+        heard = [0.0]  # noqa: RUF012  (of all instances)
+
+        def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, object]]:
+            self.heard.append(float(action[0]))
+            return super().step(action)
+
+    simulator = GymnasiumSimulator(Listening, snapshots=snapshots, max_episode_steps=40)
+    state = simulator.reset(2, 0)
+    with pytest.raises(EnvironmentFailedError) as caught:
+        simulator.step(state, torch.tensor([[0.5], [torch.nan]]))
+    assert str(caught.value) == "Listening was to be given action[0] = nan; allowed: numbers, here from -1 to 1"
+    assert np.isfinite(Listening.heard).all()
+    assert Listening.heard[-1] == 0.5
