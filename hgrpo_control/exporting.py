@@ -27,6 +27,7 @@ from sim2real.crazyflie_commands import Airframe
 from sim2real.export_c import CExport, c_files, export_c
 from sim2real.export_crazyflie import export_crazyflie, require_app
 from sim2real.export_onnx import export_onnx, is_own_model, record
+from sim2real.exportable import GOLDEN_ROWS
 from sim2real.onnx_policy import OnnxPolicy
 from sim2real.own_files import require_replaceable
 from sim2real.trained_on import TrainedOn
@@ -34,6 +35,8 @@ from sim2real.trained_on import TrainedOn
 SEED = 1
 """Of the episodes flown with policy and variant; training never sees it."""
 _SEEN = 4096  # observations of these flights: every other one calibrates int8, the others measure errors
+_LEAST_SEEN = 2 * (max(GOLDEN_ROWS) + 1)  # half of them calibrate, and golden pairs are taken from these
+_FEW_EPISODES = 20  # fewer make rates and mean returns that say little
 
 
 class Flown(NamedTuple):
@@ -109,20 +112,38 @@ def _onnx_files(
         flown = _fly(policy, simulator, options.episodes)
         for precision in precisions:
             yield _variant(policy, paths[precision], precision, flown, trained)
+            yield from how_little(precision, flown)
 
 
 def _variant(policy: ActorCritic, path: Path, precision: str, flown: Flown, trained: TrainedOn) -> str:
     """Write a variant, fly it, and put into it what was measured."""
     export_onnx(policy, path, precision=precision, calibration=flown.calibration, trained=trained)
-    measured = _measure(policy, OnnxPolicy(path), flown)
+    calibrated = {"calibration_observations": len(flown.calibration)} if precision == "int8" else {}
+    measured = calibrated | _measure(policy, OnnxPolicy(path), flown)
     record(path, measured)
     success = measured["success_rate"], measured["policy_success_rate"]
     rates = "" if success[0] is None else f", success {success[0]:.3f} where the policy has {success[1]:.3f}"
     returns = f"return {measured['return_mean']:.1f} and {measured['policy_return_mean']:.1f}"
     return (
         f"onnx: {path} ({precision}: differs from torch by {measured['mean_error']:.1e} on average and by at most "
-        f"{measured['largest_error']:.1e} of an action's range on observations of its flights{rates}, {returns}, "
+        f"{measured['largest_error']:.1e} of an action's range on {len(flown.observation):,} "
+        f"observations of its flights{rates}, {returns}, "
         f"{flown.evaluation.episodes} episodes)"
+    )
+
+
+def how_little(precision: str, flown: Flown) -> Iterator[str]:
+    """A line on what few episodes leave unknown of a variant; none where there were enough."""
+    episodes, seen = flown.evaluation.episodes, len(flown.calibration) + len(flown.observation)
+    if episodes >= _FEW_EPISODES and seen >= _SEEN:
+        return
+    flights = "1 episode" if episodes == 1 else f"{episodes} episodes"
+    calibrated = f"calibrated on {len(flown.calibration):,} observations and " if precision == "int8" else ""
+    clipped = "what other flights bring beyond these is cut off, which was not measured; "
+    yield (
+        f"note: {precision} was {calibrated}measured on {len(flown.observation):,} observations of {flights}: "
+        f"{clipped if precision == 'int8' else ''}errors, success and return may be worse elsewhere; "
+        "raise --episodes (100 unless given)"
     )
 
 
@@ -130,6 +151,11 @@ def _fly(policy: ActorCritic, simulator: Simulator, episodes: int) -> Flown:
     pilot = Noting(policy)
     evaluation, _ = evaluate(pilot, simulator, episodes, SEED)
     seen = np.concatenate(pilot.seen)
+    if len(seen) < _LEAST_SEEN:
+        raise UsageError(
+            f"episodes is {episodes}, which met {len(seen)} observations; a variant needs {_LEAST_SEEN}: "
+            "raise --episodes"
+        )
     chosen = seen[np.random.default_rng(SEED).choice(len(seen), min(_SEEN, len(seen)), replace=False)]
     return Flown(simulator, evaluation, chosen[::2], chosen[1::2])
 

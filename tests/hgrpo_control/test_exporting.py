@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 import hgrpo_control
 import robots
 from hgrpo_control.cli import main
-from hgrpo_control.evaluation import evaluate
+from hgrpo_control.evaluation import Evaluation, evaluate
 from hgrpo_control.exported import Exported, Noting
+from hgrpo_control.exporting import Flown, how_little
 from hgrpo_control.run_folder import RunFolder
 from policies import checkpoint
 from policies.actor_critic import ActorCritic
@@ -71,6 +72,8 @@ def test_variants_are_flown_and_carry_what_was_measured(
 ) -> None:
     assert main(["export", "run", "--float16", "--int8", "--episodes", "4"]) == 0
     out = capsys.readouterr().out.splitlines()
+    notes = [line for line in out if line.startswith("note: ")]
+    out = [line for line in out if line not in notes]
     assert len(out) == 3
     expected, _ = evaluate(policy, robots.make("quadrotor-hover", **OPTIONS), 4, seed=1)
     for line, precision in zip(out[1:], ("float16", "int8"), strict=True):
@@ -81,10 +84,43 @@ def test_variants_are_flown_and_carry_what_was_measured(
         assert measured["policy_return_mean"] == pytest.approx(expected.return_mean)
         assert measured["policy_success_rate"] == expected.success_rate
         assert 0.0 < measured["mean_error"] < measured["largest_error"] < 0.5
+        assert f" on {measured['observations']:,} observations of its flights" in line
+    assert (measured["observations"], measured["calibration_observations"]) == (1000, 1000)  # half of 4 x 500 each
+    assert notes[0].startswith("note: float16 was measured on 1,000 observations of 4 episodes: errors, ")
+    assert notes[1].startswith(
+        "note: int8 was calibrated on 1,000 observations and measured on 1,000 observations of 4 episodes: "
+    )
+    assert "what other flights bring beyond these is cut off" in notes[1]
+    assert all("raise --episodes" in note for note in notes)
     assert main(["inspect", str(path)]) == 0
     shown = [" ".join(row.split()) for row in capsys.readouterr().out.splitlines()]
     assert "drone preset cf21B_500" in shown
     assert f"success rate {measured['success_rate']:.6g}" in shown
+
+
+def flown(episodes: int, observations: int) -> Flown:
+    evaluation = Evaluation("hover", episodes, 1, 0.0, 0.0, 0.0, 1.0, 0.0, {})
+    rows = np.zeros((observations, 3), np.float32)
+    return Flown(robots.make("quadrotor-hover"), evaluation, rows[::2], rows[1::2])
+
+
+@pytest.mark.parametrize(
+    ("episodes", "observations", "told"), [(20, 4096, 0), (19, 4096, 1), (100, 4095, 1), (1, 20, 1)]
+)
+def test_little_that_was_flown_is_told(episodes: int, observations: int, told: int) -> None:
+    for precision in ("float16", "int8"):
+        assert len(list(how_little(precision, flown(episodes, observations)))) == told
+
+
+def test_too_few_observations_are_refused(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("hgrpo_control.exporting._LEAST_SEEN", 501)
+    assert main(["export", "run", "--int8", "--episodes", "1"]) == 2
+    assert capsys.readouterr().err == (
+        "hgrpo: episodes is 1, which met 500 observations; a variant needs 501: raise --episodes\n"
+    )
+    assert written(run) == {"policy.onnx"}
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler cc here")
