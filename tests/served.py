@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -55,6 +56,18 @@ def write_policy(path: Path, seed: int = 0, spec: PolicySpec = SPEC) -> Path:
         policy.actor[-1].weight.mul_(50.0)
     export_onnx(policy, path, checks=20)
     return path
+
+
+def write_certificate(folder: Path, *options: str) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 that vouches for itself, and its key, without a passphrase unless options say so."""
+    if shutil.which("openssl") is None:
+        pytest.skip("the Debian package openssl is not installed")
+    paths = folder / "certificate.pem", folder / "key.pem"
+    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -days 2 -subj /CN=localhost -addext"
+    command = ["openssl", *words.split(), "subjectAltName=IP:127.0.0.1", *(options or ["-nodes"])]
+    command += ["-out", str(paths[0]), "-keyout", str(paths[1])]
+    subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE)
+    return paths
 
 
 class Server:

@@ -12,7 +12,7 @@ from sim2real.server.settings import ServerSettings
 
 @dataclass(frozen=True)
 class ServeOptions:
-    """Serve exported policies until SIGTERM or Ctrl-C; SIGHUP reads their files again."""
+    """Serve exported policies until SIGTERM or Ctrl-C; SIGHUP reads their files, token and certificate again."""
 
     policies: tyro.conf.Positional[tuple[str, ...]]
     """POLICY.onnx, named after its file, or NAME=POLICY.onnx; the first one answers at /."""

@@ -7,12 +7,12 @@ import binascii
 import hmac
 import ipaddress
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from sim2real.server.credentials import Credentials
 from sim2real.server.http_reply import refusal
 from sim2real.server.metrics import Metrics
 
@@ -23,13 +23,6 @@ OWNER = "owner"  # of a request: the Token that it has brought, or its connectio
 _HOST = re.compile(r"([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?", re.ASCII)
 
 
-@dataclass(frozen=True, eq=False)
-class Token:
-    """What a client must bring; another object after a change, so that what belonged to the former is not found."""
-
-    value: bytes
-
-
 class Access:
     """Answers 401 without the token, and 403 to what a browser sends on behalf of another site.
 
@@ -37,8 +30,8 @@ class Access:
     Without a token the Host must be a loopback name, so that no other site's name can be made to point here.
     """
 
-    def __init__(self, token: bytes | None, metrics: Metrics) -> None:
-        self._token = None if token is None else Token(token)
+    def __init__(self, credentials: Credentials, metrics: Metrics) -> None:
+        self._credentials = credentials
         self._metrics = metrics
 
     @web.middleware
@@ -49,7 +42,7 @@ class Access:
         if self._is_foreign(request):
             self._metrics.turned_away["origin"] += 1
             return _closing(refusal(403, "requests on behalf of another site are refused"))
-        token = self._token
+        token = self._credentials.token
         if token is not None and not _brings(request.headers.get("Authorization", ""), token.value):
             self._metrics.turned_away["token"] += 1
             response = refusal(401, "a token is needed")
@@ -60,7 +53,7 @@ class Access:
 
     def _is_foreign(self, request: web.Request) -> bool:
         hosts, origins = request.headers.getall("Host", []), request.headers.getall("Origin", [])
-        if self._token is None and not (len(hosts) == 1 and _is_loopback(hosts[0])):
+        if self._credentials.token is None and not (len(hosts) == 1 and _is_loopback(hosts[0])):
             return True
         allowed = [f"{scheme}://{host}" for host in hosts for scheme in ("http", "https")]
         return any(origin not in allowed for origin in origins)

@@ -7,7 +7,6 @@ import contextlib
 import gc
 import logging
 import signal
-import ssl
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -17,6 +16,7 @@ from hgrpo_errors import printable
 from sim2real.metadata import producer_version
 from sim2real.server.access import OPEN_PATH, Access
 from sim2real.server.connections import Connections
+from sim2real.server.credentials import Credentials
 from sim2real.server.http_reply import SERVER, refusal
 from sim2real.server.inference import Inference
 from sim2real.server.log_lines import log_to_standard_error
@@ -34,13 +34,14 @@ _log = logging.getLogger("hgrpo.server")
 
 
 def serve(words: tuple[str, ...], settings: ServerSettings) -> None:
-    """Serve the policies `PATH` or `NAME=PATH` until SIGTERM or SIGINT; SIGHUP reads their files again.
+    """Serve the policies `PATH` or `NAME=PATH` until SIGTERM or SIGINT.
+
+    SIGHUP reads their files, the token and the certificate again.
 
     Raises ValueError for what cannot be served and OSError for an address, file or folder that cannot be used.
     """
     log_to_standard_error()
-    token = settings.read_token()
-    context = _tls(settings)
+    credentials = Credentials(settings)
     policies = load_policies(words, settings)
     metrics = Metrics(tuple(policies))
     recorder = None
@@ -48,7 +49,7 @@ def serve(words: tuple[str, ...], settings: ServerSettings) -> None:
         header = {"slew": settings.slew, "policies": [describe(served, settings) for served in policies.values()]}
         recorder = Recorder(settings.record, header, int(settings.record_limit_mb * 2**20), metrics)
     try:
-        asyncio.run(_Server(policies, settings, metrics, recorder, token).run(context))
+        asyncio.run(_Server(policies, settings, metrics, recorder, credentials).run())
     finally:
         if recorder is not None:
             recorder.close()
@@ -64,19 +65,20 @@ class _Server:
         settings: ServerSettings,
         metrics: Metrics,
         recorder: Recorder | None,
-        token: bytes | None,
+        credentials: Credentials,
     ) -> None:
         self._policies, self._settings, self._metrics = policies, settings, metrics
-        self._access = Access(token, metrics)
+        self._credentials = credentials
+        self._access = Access(credentials, metrics)
         self._inference = Inference(policies, settings, metrics, recorder)
         self._websocket = WebSocketEndpoint(self._inference)
         self._swapper = Swapper(metrics)
         for name, served in policies.items():
             metrics.versions[name] = (served.active.number, served.active.policy.metadata["checkpoint_sha256"])
 
-    async def run(self, context: ssl.SSLContext | None) -> None:
+    async def run(self) -> None:
         """Listen until told to stop, then let requests in flight finish."""
-        settings, loop = self._settings, asyncio.get_running_loop()
+        settings, context, loop = self._settings, self._credentials.context, asyncio.get_running_loop()
         app = web.Application(client_max_size=settings.max_message_bytes)
         runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=settings.shutdown_timeout)
         connections = Connections(runner, settings.max_connections, settings.request_timeout, self._metrics)
@@ -140,7 +142,7 @@ class _Server:
         return web.json_response({"policies": policies, "metrics": self._metrics.summary()})
 
     def _handle_signals(self, loop: asyncio.AbstractEventLoop) -> asyncio.Event:
-        """An event that SIGTERM and SIGINT set; SIGHUP reads every policy's file again."""
+        """An event that SIGTERM and SIGINT set; SIGHUP reads every file again."""
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
@@ -154,6 +156,7 @@ class _Server:
         return stop
 
     async def _reload(self) -> None:
+        self._credentials.renew()
         for served in self._policies.values():
             with contextlib.suppress(ValueError):  # told in the log, and the version stays
                 await self._swapper.load(served)
@@ -198,12 +201,3 @@ async def _last_resort(request: web.Request, handler: Handler) -> web.StreamResp
 
 def _asks_for_conversation(request: web.Request) -> bool:
     return request.headers.get("Upgrade", "").lower() == "websocket"
-
-
-def _tls(settings: ServerSettings) -> ssl.SSLContext | None:
-    if settings.certificate is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(settings.certificate, settings.private_key)
-    return context

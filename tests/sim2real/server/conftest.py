@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import ssl
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from served import PATIENCE, Server, write_policy
+from served import Server, write_certificate, write_policy
 
 from sim2real.onnx_policy import OnnxPolicy
 
@@ -44,14 +42,7 @@ def server(policy_files: tuple[Path, Path]) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A certificate for 127.0.0.1 that vouches for itself, and its key."""
-    if shutil.which("openssl") is None:
-        pytest.skip("the Debian package openssl is not installed")
-    folder = tmp_path_factory.mktemp("tls")
-    paths = folder / "certificate.pem", folder / "key.pem"
-    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost -addext"
-    command = ["openssl", *words.split(), "subjectAltName=IP:127.0.0.1", "-out", paths[0], "-keyout", paths[1]]
-    subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE)
-    return paths
+    return write_certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,89 @@
+"""The token and the TLS certificate, as their files are at the start and whenever they are renewed."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hgrpo_errors import HgrpoError
+from sim2real.server.settings import ServerSettings
+
+_log = logging.getLogger("hgrpo.server")
+
+
+@dataclass(frozen=True, eq=False)
+class Token:
+    """What a client must bring; another object after a change, so that what belonged to the former is not found."""
+
+    value: bytes
+
+
+class Credentials:
+    """What the server asks for, `token`, and how it proves who it is, `context`; None where it does neither.
+
+    Raises HgrpoError for a token that is too short and for no certificate with its key, OSError for an unreadable file.
+    """
+
+    token: Token | None = None
+    context: ssl.SSLContext | None = None
+    _newest: ssl.SSLContext | None = None
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self._settings = settings
+        self._sources: dict[str, Callable[[], None]] = {}
+        if settings.token_file is not None:
+            self._sources["token"] = self._read_token
+        if settings.certificate is not None and settings.private_key is not None:
+            self._sources["certificate"] = self._read_certificate
+        for read in self._sources.values():
+            read()
+        self.context = self._newest
+        if self.context is not None:
+            self.context.sni_callback = self._present  # called in every handshake, whether it names a host or not
+
+    def renew(self) -> None:
+        """Read the files again, for later requests and handshakes; what cannot be used is told in the log and stays."""
+        for name, read in self._sources.items():
+            try:
+                read()
+            except (HgrpoError, OSError) as error:
+                _log.warning("the former %s stays: %s", name, error)
+            else:
+                _log.warning("%s: read again", name)
+
+    def _present(self, connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
+        if self._newest is not None:
+            connection.context = self._newest
+
+    def _read_token(self) -> None:
+        value = self._settings.read_token()
+        if value is not None and (self.token is None or self.token.value != value):
+            self.token = Token(value)
+
+    def _read_certificate(self) -> None:
+        assert self._settings.certificate is not None
+        assert self._settings.private_key is not None
+        self._newest = _context(self._settings.certificate, self._settings.private_key)
+
+
+def _context(certificate: Path, private_key: Path) -> ssl.SSLContext:
+    """A context of a server with the certificate, made aside: half of a new pair never meets half of the former."""
+
+    def refuse() -> str:  # asked for a passphrase; OpenSSL would ask a terminal, which a server may not have
+        raise HgrpoError(
+            f"{private_key} is encrypted; give a key without a passphrase: openssl pkey -in KEY -out PLAIN"
+        )
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    for path in (certificate, private_key):
+        path.open("rb").close()  # whose error names the file, as that of ssl does not
+    try:
+        context.load_cert_chain(certificate, private_key, refuse)
+    except ssl.SSLError as error:
+        why = f": {error.reason.replace('_', ' ').lower()}" if error.reason else ""  # OpenSSL has no words for no PEM
+        raise HgrpoError(f"{certificate} and {private_key} are no PEM certificate and its key{why}") from error
+    return context
