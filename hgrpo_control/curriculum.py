@@ -33,7 +33,7 @@ class Curriculum:
             if name not in settings:
                 hint = nearest(name, tuple(settings)) if settings else "it has none"
                 raise ConfigError(f"{simulator.spec.name} has no setting {name!r} for a curriculum; {hint}")
-            self._adjust(name, schedule.end)  # now, and not after hours, if it is not allowed
+            self.adjust(name, schedule.end)  # now, and not after hours, if it is not allowed
         self.progress = dict.fromkeys(self.schedules, 0.0)
         """How far each setting has come, from 0 at the start of its schedule to 1 at the end."""
         self.episodes = dict.fromkeys(self.schedules, 0)
@@ -65,17 +65,22 @@ class Curriculum:
         self.successes = dict(saved["successes"])
         self._apply()
 
-    def _apply(self) -> None:
-        for name, schedule in self.schedules.items():
-            way = self.progress[name]
-            self._adjust(name, (1.0 - way) * schedule.start + way * schedule.end)
+    def value(self, name: str, progress: float) -> float:
+        """The value of a setting that has come so far."""
+        schedule = self.schedules[name]
+        return (1.0 - progress) * schedule.start + progress * schedule.end
 
-    def _adjust(self, name: str, value: float) -> None:
-        assert isinstance(self.simulator, Adjustable)  # it has the setting
+    def adjust(self, name: str, value: float) -> None:
+        """Change a setting that the simulator has; raises ConfigError for a value that it does not take."""
+        assert isinstance(self.simulator, Adjustable)
         try:
             self.simulator.adjust(name, value)
         except ValueError as error:
             raise ConfigError(f"curriculum of {name}: {error}") from error
+
+    def _apply(self) -> None:
+        for name, progress in self.progress.items():
+            self.adjust(name, self.value(name, progress))
 
 
 def difficulty_of(simulator: Simulator) -> float:

@@ -131,10 +131,10 @@ def terminal_table(diagnosis: Diagnosis) -> Table:
     return table
 
 
-def write_markdown(diagnosis: Diagnosis, title: str, picture: str, path: Path) -> None:
+def write_markdown(diagnosis: Diagnosis, title: str, headline: list[str], picture: str, path: Path) -> None:
     """Headline, table and picture."""
     text = markdown_table(COLUMNS, [cells(row) for row in _grouped(diagnosis)])
-    lines = "\n".join(f"- {line}" for line in headline(diagnosis))
+    lines = "\n".join(f"- {line}" for line in headline)
     path.write_text(f"# {title}\n\n{lines}\n\n{text}\n![{title}]({picture})\n", encoding="utf-8")
 
 

@@ -58,6 +58,8 @@ class Evaluation:
     """Mean of each of the task's own figures over the episodes that give one; NaN if none does."""
     task_options: dict[str, Any] = field(default_factory=dict)
     """Options that the task was given."""
+    judged_at: dict[str, Any] = field(default_factory=dict)
+    """Difficulty and reward weights, and what chose them; empty where nobody chose."""
 
     def summary(self) -> str:
         """The main figures on one line, without a success rate where the task has no goal, and below it the task's

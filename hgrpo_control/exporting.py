@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,10 +17,11 @@ from hgrpo_control.commands.export import ExportOptions
 from hgrpo_control.config import Config
 from hgrpo_control.evaluation import Evaluation, evaluate
 from hgrpo_control.exported import Exported, Noting
+from hgrpo_control.judged import Judged, judge_at
 from hgrpo_control.run_folder import RunFolder
 from hgrpo_control.simulation import make_simulator
 from policies.actor_critic import ActorCritic
-from policies.checkpoint import load
+from policies.checkpoint import restore
 from policies.spec import PolicySpec
 from robots.quadrotor.parameters import GRAVITY, PRESETS, preset
 from robots.simulator import Simulator, closing
@@ -57,10 +59,10 @@ def export(options: ExportOptions) -> Iterator[str]:
     folder = RunFolder.open(options.folder)
     onnx = _onnx_targets(options, folder)
     _require_replaceable(options, onnx)
-    policy = load(folder.checkpoint)
+    policy, training = restore(folder.checkpoint)
     trained = trained_on(folder.read_config(), policy.spec.robot)
     if onnx:
-        yield from _onnx_files(policy, folder, options, onnx, trained)
+        yield from _onnx_files(policy, training, folder, options, onnx, trained)
     if options.c is not None:
         written = export_c(policy, options.c, tanh=options.tanh, trained=trained)
         yield from _c_lines(written)
@@ -97,7 +99,12 @@ def _require_replaceable(options: ExportOptions, onnx: Mapping[str, Path]) -> No
 
 
 def _onnx_files(
-    policy: ActorCritic, folder: RunFolder, options: ExportOptions, paths: Mapping[str, Path], trained: TrainedOn
+    policy: ActorCritic,
+    training: Mapping[str, Any],
+    folder: RunFolder,
+    options: ExportOptions,
+    paths: Mapping[str, Path],
+    trained: TrainedOn,
 ) -> Iterator[str]:
     path = paths["float32"]
     difference = export_onnx(policy, path, trained=trained)
@@ -108,8 +115,11 @@ def _onnx_files(
     precisions = [name for name in ("float16", "int8") if name in paths]
     if not precisions:
         return
-    with closing(make_simulator(folder.read_config())) as simulator:
-        flown = _fly(policy, simulator, options.episodes)
+    config = folder.read_config()
+    with closing(make_simulator(config)) as simulator:
+        judged = judge_at(simulator, config, training, options)
+        yield from judged.lines
+        flown = _fly(policy, simulator, judged, options.episodes)
         for precision in precisions:
             yield _variant(policy, paths[precision], precision, flown, trained)
             yield from how_little(precision, flown)
@@ -147,9 +157,10 @@ def how_little(precision: str, flown: Flown) -> Iterator[str]:
     )
 
 
-def _fly(policy: ActorCritic, simulator: Simulator, episodes: int) -> Flown:
+def _fly(policy: ActorCritic, simulator: Simulator, judged: Judged, episodes: int) -> Flown:
     pilot = Noting(policy)
     evaluation, _ = evaluate(pilot, simulator, episodes, SEED)
+    evaluation = dataclasses.replace(evaluation, judged_at=judged.for_json())
     seen = np.concatenate(pilot.seen)
     if len(seen) < _LEAST_SEEN:
         raise UsageError(
@@ -173,6 +184,7 @@ def _measure(policy: ActorCritic, variant: OnnxPolicy, flown: Flown) -> dict[str
         "mean_error": float(error.mean()),
         "episodes": theirs.episodes,
         "seed": theirs.seed,
+        **theirs.judged_at,
         "success_rate": _or_none(ours.success_rate),
         "policy_success_rate": _or_none(theirs.success_rate),
         "return_mean": ours.return_mean,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from hgrpo_control.config import Config
 from hgrpo_control.evaluation import Evaluation, Pilot, Recording, evaluate
+from hgrpo_control.judged import Judged, judge_at
+from hgrpo_control.judged_settings import JudgedSettings
 from hgrpo_control.simulation import make_simulator
 from hgrpo_errors import HgrpoError, nearest
 from robots.quadrotor.flight import QuadrotorFlight
@@ -41,6 +43,8 @@ class Transfer:
     flights: tuple[Flight, ...]
     dropped: dict[str, float]
     """Ranges of the randomisation at home that were set to 0 there."""
+    judged: Judged | None = None
+    """Difficulty and reward weights of all flights; None where nobody chose."""
 
     @property
     def there(self) -> Flight:
@@ -63,17 +67,24 @@ class Places:
 
     def __init__(self, target: str, simulators: dict[str, QuadrotorFlight], options: dict[str, dict[str, Any]]) -> None:
         self.target, self.simulators, self.options = target, simulators, options
+        self.judged: Judged | None = None
+
+    def judge_at(self, config: Config, training: Mapping[str, Any], choice: JudgedSettings) -> None:
+        """Fly at another difficulty and for other rewards than the task's, the same everywhere; see judged.py."""
+        for simulator in self.simulators.values():
+            self.judged = judge_at(simulator, config, training, choice)
 
     def fly(self, pilot: Pilot, episodes: int, seed: int) -> Transfer:
         """Fly the same starts everywhere; raises PolicyMismatchError, ValueError where no episode is asked for."""
         flights = []
         for place, simulator in self.simulators.items():
             evaluation, recording = evaluate(pilot, simulator, episodes, seed, RECORDED)
-            evaluation = dataclasses.replace(evaluation, task_options=self.options[place])
+            judged = {} if self.judged is None else self.judged.for_json()
+            evaluation = dataclasses.replace(evaluation, task_options=self.options[place], judged_at=judged)
             flights.append(Flight(place, simulator, evaluation, recording))
         home = next(iter(self.simulators.values()))
         dropped = {name: width for name, width in home.options.ranges.items() if width > 0.0}
-        return Transfer(self.target, tuple(flights), dropped)
+        return Transfer(self.target, tuple(flights), dropped, self.judged)
 
 
 @contextmanager

@@ -52,6 +52,8 @@ def notes(transfer: Transfer) -> list[str]:
     lines = [
         f"{evaluation.episodes} episodes of {evaluation.task} in each place, the same starts (seed {evaluation.seed})"
     ]
+    if transfer.judged is not None:
+        lines += transfer.judged.lines
     if transfer.dropped:
         drawn = ", ".join(f"{name}={width:g}" for name, width in transfer.dropped.items())
         lines.append(f"not drawn in {transfer.target}, which has an airframe and air of its own: {drawn}")

@@ -10,14 +10,20 @@ import tyro
 
 from hgrpo_control.command_line import parse
 from hgrpo_control.diagnose_settings import DiagnoseSettings
+from hgrpo_control.judged_settings import RUN, JudgedSettings, Weights
 
 
-@dataclass(frozen=True)
-class DiagnoseOptions:
+@dataclass(frozen=True, kw_only=True)
+class DiagnoseOptions(JudgedSettings):
     """Variance and bias of every estimator's policy gradient at a checkpoint, as a table and a plot in its folder."""
 
     folder: tyro.conf.Positional[Path]
     """Run folder."""
+    difficulty: str = RUN
+    """Difficulty of the episodes: run (where the run's curriculum stands), full (that of the task's options, 1 if they
+    do not say), or a number from 0 to 1."""
+    weights: Weights = "run"
+    """Reward weights: run (where the run's curriculum stands), final (where it ends), or default (the task's)."""
     settings: DiagnoseSettings = field(default_factory=DiagnoseSettings)
 
 
@@ -30,6 +36,7 @@ def run(words: list[str]) -> None:
     from hgrpo_control.config import ConfigError
     from hgrpo_control.diagnose import diagnose as measure
     from hgrpo_control.diagnose_plot import picture
+    from hgrpo_control.judged import judge_at
     from hgrpo_control.run_folder import RunFolder
     from hgrpo_control.simulation import training_simulator
     from policies.checkpoint import restore
@@ -47,13 +54,15 @@ def run(words: list[str]) -> None:
         )
     title = f"diagnose {folder.path.resolve().name}"
     with closing(training_simulator(config)) as simulator, diagnose_report.StepsBar(title) as bar:
+        judged = judge_at(simulator, config, training, options)
         diagnosis = measure(policy, simulator, config, options.settings, bar, transform)
     title = f"Policy gradients of {folder.path.resolve().name}"
     diagnose_report.write_csv(diagnosis, folder.diagnosis_table)
     picture(diagnosis, title, folder.diagnosis_plot)
-    diagnose_report.write_markdown(diagnosis, title, folder.diagnosis_plot.name, folder.diagnosis)
+    headline = [*judged.lines, *diagnose_report.headline(diagnosis)]
+    diagnose_report.write_markdown(diagnosis, title, headline, folder.diagnosis_plot.name, folder.diagnosis)
     Console().print(diagnose_report.terminal_table(diagnosis))
-    for line in diagnose_report.headline(diagnosis):
+    for line in headline:
         print(line)
     for path in (folder.diagnosis, folder.diagnosis_table, folder.diagnosis_plot):
         print(f"diagnosis: {path}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from hgrpo_control.command_line import UsageError, parse
+from hgrpo_control.judged_settings import JudgedSettings
 from hgrpo_control.task_options import TASK_OPTIONS
 
 if TYPE_CHECKING:
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class EvaluateOptions:
+class EvaluateOptions(JudgedSettings):
     """Fly a trained policy without exploration in fresh episodes; writes evaluation.json into its folder.
 
-    With changed options of the task the files are named after those, such as evaluation-speed=2.json. Pictures of other
-    episodes than those of evaluation.json are renamed to former-NAME.
+    With changed options of the task, another difficulty or other weights the files are named after those, such as
+    evaluation-speed=2.json. Pictures of other episodes than those of evaluation.json are renamed to former-NAME.
     """
 
     folder: tyro.conf.Positional[Path]
@@ -52,6 +53,11 @@ def run(words: list[str]) -> None:
     from hgrpo_control.simulation import make_simulator
     from robots.simulator import closing
 
+    if "difficulty" in options.changed and "difficulty" in options.task_options:
+        raise UsageError(
+            f"--difficulty {options.difficulty} and difficulty={options.task_options['difficulty']} of --task-options "
+            "contradict each other; give one of them"
+        )
     folder = RunFolder.open(options.folder)
     config = folder.read_config()
     changed = dataclasses.replace(config, task_options=config.task_options | options.task_options)
@@ -63,7 +69,8 @@ def _fly(options: EvaluateOptions, folder: RunFolder, changed: Config, simulator
     """Fly, and write what came of it."""
     from hgrpo_control.evaluation import evaluate as fly
     from hgrpo_control.former_files import episodes_replaced, set_aside
-    from policies.checkpoint import load
+    from hgrpo_control.judged import judge_at
+    from policies.checkpoint import restore
 
     if options.video and simulator.spec.branching_obstacle:
         raise UsageError(f"--video draws earlier states: {simulator.spec.branching_obstacle}")
@@ -74,13 +81,16 @@ def _fly(options: EvaluateOptions, folder: RunFolder, changed: Config, simulator
         from hgrpo_control.video import require_drawable
 
         require_drawable(simulator)
-    evaluation, recording = fly(load(folder.checkpoint), simulator, options.episodes, options.seed, record)
-    evaluation = dataclasses.replace(evaluation, task_options=changed.task_options)
-    files = folder.evaluation_files(options.task_options)
+    policy, training = restore(folder.checkpoint)
+    judged = judge_at(simulator, changed, training, options)
+    evaluation, recording = fly(policy, simulator, options.episodes, options.seed, record)
+    evaluation = dataclasses.replace(evaluation, task_options=changed.task_options, judged_at=judged.for_json())
+    files = folder.evaluation_files(options.task_options | options.changed)
     replaced = episodes_replaced(files.figures, evaluation.episodes)
     same = files.figures.exists() and files.figures.read_bytes() == evaluation.to_json().encode()
     evaluation.write(files.figures)
-    print(evaluation.summary())
+    for line in (*judged.lines, evaluation.summary()):
+        print(line)
     print(f"evaluation: {files.figures}{replaced}")
     with set_aside(() if same and not options.video else (files.plot, files.video)):
         if options.video:

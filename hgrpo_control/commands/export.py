@@ -10,10 +10,11 @@ from typing import Literal
 import tyro
 
 from hgrpo_control.command_line import parse
+from hgrpo_control.judged_settings import JudgedSettings
 
 
 @dataclass(frozen=True)
-class ExportOptions:
+class ExportOptions(JudgedSettings):
     """Write a trained policy in a form that runs without the training side of this package.
 
     Replaces files that an export wrote, and no others.
@@ -30,7 +31,7 @@ class ExportOptions:
     int8: bool = False
     """Also write ONNX whose network is quantised to int8, into NAME.int8.onnx, and fly it."""
     episodes: int = 100
-    """Episodes flown with the policy and with each variant."""
+    """Episodes flown with the policy and with each variant, at the difficulty and for the rewards chosen."""
     c: Path | None = None
     """Write C99 into NAME.c and NAME.h; the last part of it begins the names of the functions."""
     tanh: Literal["libm", "approximate"] = "libm"

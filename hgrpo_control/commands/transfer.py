@@ -8,10 +8,11 @@ from pathlib import Path
 import tyro
 
 from hgrpo_control.command_line import parse
+from hgrpo_control.judged_settings import JudgedSettings
 
 
 @dataclass(frozen=True)
-class TransferOptions:
+class TransferOptions(JudgedSettings):
     """Fly an exported policy of a quadrotor task in another physics and at home, from the same starts.
 
     Writes policy.onnx, transfer-NAME.json and transfer-NAME.png into its folder.
@@ -43,14 +44,15 @@ def run(words: list[str]) -> None:
     from hgrpo_control.exporting import trained_on
     from hgrpo_control.run_folder import RunFolder
     from hgrpo_control.transfer import places
-    from policies.checkpoint import load
+    from policies.checkpoint import restore
     from sim2real.export_onnx import export_onnx
     from sim2real.onnx_policy import OnnxPolicy
 
     folder = RunFolder.open(options.folder)
     config = folder.read_config()
     with places(config, options.to) as there_and_at_home:
-        policy = load(folder.checkpoint)
+        policy, training = restore(folder.checkpoint)
+        there_and_at_home.judge_at(config, training, options)
         export_onnx(policy, folder.onnx, trained=trained_on(config, policy.spec.robot))
         result = there_and_at_home.fly(Exported(OnnxPolicy(folder.onnx)), options.episodes, options.seed)
         written = transfer_report.write(result, folder, options.video)

@@ -245,6 +245,7 @@ def test_the_file_holds_every_figure(tmp_path: Path) -> None:
         "final_second": {"error [m]": 0.0, "tick [1]": 18.0},
         "metrics": {"points [1]": 3.0, "nothing [1]": None},  # row 1 ends after 3 steps
         "task_options": {},
+        "judged_at": {},
     }
 
 

@@ -74,9 +74,10 @@ def test_variants_are_flown_and_carry_what_was_measured(
     out = capsys.readouterr().out.splitlines()
     notes = [line for line in out if line.startswith("note: ")]
     out = [line for line in out if line not in notes]
-    assert len(out) == 3
+    assert len(out) == 4
+    assert out[1] == "judged at difficulty 0.3 (full), default reward weights"
     expected, _ = evaluate(policy, robots.make("quadrotor-hover", **OPTIONS), 4, seed=1)
-    for line, precision in zip(out[1:], ("float16", "int8"), strict=True):
+    for line, precision in zip(out[2:], ("float16", "int8"), strict=True):
         path = run / f"policy.{precision}.onnx"
         assert line.startswith(f"onnx: {path} ({precision}: differs from torch by ")
         measured = json.loads(OnnxPolicy(path).metadata["measured"])
@@ -96,6 +97,7 @@ def test_variants_are_flown_and_carry_what_was_measured(
     shown = [" ".join(row.split()) for row in capsys.readouterr().out.splitlines()]
     assert "drone preset cf21B_500" in shown
     assert f"success rate {measured['success_rate']:.6g}" in shown
+    assert "difficulty 0.3" in shown
 
 
 def flown(episodes: int, observations: int) -> Flown:
