@@ -1,15 +1,14 @@
-"""The command line `hgrpo`. A command is imported when it runs, so that `hgrpo --help` is quick."""
+"""The command line `hgrpo`. A command is imported when it runs: help is quick, and signals are minded early."""
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import version
 from typing import NamedTuple
 
 from hgrpo_control import standard_output
-from hgrpo_control.command_line import UsageError
 from hgrpo_errors import HgrpoError, install, nearest, printable
 
 
@@ -54,10 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(_overview())
             return 0 if words else 2
         if words == ["--version"]:
+            from importlib.metadata import version
+
             print(f"hgrpo {version('hgrpo-control')}")
             return 0
         if words[0] not in COMMANDS:
-            raise UsageError(f"unknown command {words[0]!r}; {nearest(words[0], tuple(COMMANDS))}")
+            raise HgrpoError(f"unknown command {words[0]!r}; {nearest(words[0], tuple(COMMANDS))}")
         command = import_module(f"hgrpo_control.commands.{words[0]}")
         return command.run(words[1:]) or 0
     except BrokenPipeError as error:
@@ -77,6 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def entry_point() -> None:
     """What the installed `hgrpo` script calls: `main`, and what is told of output that could not be written."""
+    if sys.argv[1:2] == ["serve"]:  # the first process of a container loses signals that it neither handles nor holds
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
     try:
         status = main()
     except SystemExit as stopped:  # --help

@@ -44,7 +44,7 @@ class OnnxPolicy:
     file, `threads` onnxruntime's intra-op number. A file whose batch is fixed to 1 is run row by row. Loading runs the
     golden pairs stored with the policy and raises OnnxPolicyError unless each action is reproduced to the share of its
     range that is stored with them, 1e-5 in single precision. Copies, pickled ones too, hold the file's content and load
-    it anew.
+    it anew. `model` is the file's content where it was read already.
     """
 
     spec: PolicySpec
@@ -54,12 +54,8 @@ class OnnxPolicy:
     takes_one_row: bool
     """Whether the batch of the file is fixed to 1."""
 
-    def __init__(self, path: str | Path, threads: int = 1) -> None:
-        try:
-            model = Path(path).read_bytes()
-        except OSError as error:
-            raise OnnxPolicyError(f"cannot read {path}: {error.strerror or error}") from error
-        self._open(model, threads, str(path))
+    def __init__(self, path: str | Path, threads: int = 1, model: bytes | None = None) -> None:
+        self._open(read_model(Path(path)) if model is None else model, threads, str(path))
 
     def __getstate__(self) -> tuple[bytes, int, str]:
         return self._opened
@@ -127,6 +123,14 @@ class OnnxPolicy:
             raise OnnxPolicyError(f"{path} does not run its golden pairs: {first_line(error)}") from error
         if problem:
             raise OnnxPolicyError(f"{path} does not reproduce its golden pairs: {problem}")
+
+
+def read_model(path: Path) -> bytes:
+    """Content of a file; raises OnnxPolicyError where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise OnnxPolicyError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def open_session(model: bytes, threads: int = 1) -> onnxruntime.InferenceSession:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import logging
-import signal
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -14,6 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from hgrpo_errors import printable
 from sim2real.metadata import producer_version
+from sim2real.onnx_policy import OnnxPolicyError
 from sim2real.server.access import OPEN_PATH, Access
 from sim2real.server.connections import Connections
 from sim2real.server.credentials import Credentials
@@ -26,10 +25,13 @@ from sim2real.server.policies import ServedPolicy, describe, load_policies
 from sim2real.server.recording import Recorder
 from sim2real.server.rejection import Rejected
 from sim2real.server.settings import ServerSettings
+from sim2real.server.signals import Signals
 from sim2real.server.status_page import status_page
 from sim2real.server.swapping import Swapper
 from sim2real.server.websocket import WebSocketEndpoint
 
+_MERCY = 3.0  # seconds after the shutdown's timeout, for a recording to be closed
+_MOMENT = 0.05  # seconds; to aiohttp 0 means for ever
 _log = logging.getLogger("hgrpo.server")
 
 
@@ -41,15 +43,27 @@ def serve(words: tuple[str, ...], settings: ServerSettings) -> None:
     Raises ValueError for what cannot be served and OSError for an address, file or folder that cannot be used.
     """
     log_to_standard_error()
+    with Signals(settings.shutdown_timeout + _MERCY) as signals:
+        asyncio.run(_serve(words, settings, signals))
+
+
+async def _serve(words: tuple[str, ...], settings: ServerSettings, signals: Signals) -> None:
+    stop, again = asyncio.Event(), asyncio.Event()
+    signals.listen(stop.set, again.set)
     credentials = Credentials(settings)
-    policies = load_policies(words, settings)
+    try:
+        policies = await load_policies(words, settings, asyncio.ensure_future(stop.wait()))
+    except OnnxPolicyError:
+        if stop.is_set():
+            return
+        raise
     metrics = Metrics(tuple(policies))
     recorder = None
     if settings.record is not None:
         header = {"slew": settings.slew, "policies": [describe(served, settings) for served in policies.values()]}
         recorder = Recorder(settings.record, header, int(settings.record_limit_mb * 2**20), metrics)
     try:
-        asyncio.run(_Server(policies, settings, metrics, recorder, credentials).run())
+        await _Server(policies, settings, metrics, recorder, credentials).run(stop, again)
     finally:
         if recorder is not None:
             recorder.close()
@@ -72,12 +86,12 @@ class _Server:
         self._access = Access(credentials, metrics)
         self._inference = Inference(policies, settings, metrics, recorder)
         self._websocket = WebSocketEndpoint(self._inference)
-        self._swapper = Swapper(metrics)
+        self._swapper = Swapper(metrics, settings.load_timeout)
         for name, served in policies.items():
             metrics.versions[name] = (served.active.number, served.active.policy.metadata["checkpoint_sha256"])
 
-    async def run(self) -> None:
-        """Listen until told to stop, then let requests in flight finish."""
+    async def run(self, stop: asyncio.Event, again: asyncio.Event) -> None:
+        """Listen until told to stop, then let requests in flight finish; read the files whenever told to, `again`."""
         settings, context, loop = self._settings, self._credentials.context, asyncio.get_running_loop()
         app = web.Application(client_max_size=settings.max_message_bytes)
         runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=settings.shutdown_timeout)
@@ -87,20 +101,25 @@ class _Server:
         app.add_routes(self._routes(connections))
         app.on_shutdown.append(lambda _: self._websocket.close())
         await runner.setup()
-        watching = asyncio.ensure_future(connections.watch())
+        meanwhile = [asyncio.ensure_future(task) for task in (connections.watch(), self._reload(again))]
         try:
             listening = await loop.create_server(connections.accept, settings.host, settings.port, ssl=context)
-            stop = self._handle_signals(loop)
             gc.collect()
             gc.freeze()  # what lives as long as the server is not looked at again in the middle of a request
             self._announce(listening.sockets[0].getsockname()[1], context is not None)
             await stop.wait()
             listening.close()
+            self._swapper.close()
+            end = loop.time() + settings.shutdown_timeout
             await asyncio.gather(self._websocket.close(), connections.arrived(settings.shutdown_timeout))
+            if runner.server is not None:
+                # one timeout for all of this, of which aiohttp gives a handler half to end and half to be cancelled
+                runner.server.pre_shutdown()
+                await runner.server.shutdown(max(_MOMENT, 0.5 * (end - loop.time())))
         finally:
-            watching.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watching
+            for task in meanwhile:
+                task.cancel()
+            await asyncio.gather(*meanwhile, return_exceptions=True)
             await runner.cleanup()
 
     def _routes(self, connections: Connections) -> list[web.RouteDef]:
@@ -141,25 +160,14 @@ class _Server:
         policies = [describe(served, self._settings) for served in self._policies.values()]
         return web.json_response({"policies": policies, "metrics": self._metrics.summary()})
 
-    def _handle_signals(self, loop: asyncio.AbstractEventLoop) -> asyncio.Event:
-        """An event that SIGTERM and SIGINT set; SIGHUP reads every file again."""
-        stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-        reloads: set[asyncio.Future[None]] = set()
-
-        def reload() -> None:
-            reloads.add(reloading := asyncio.ensure_future(self._reload()))
-            reloading.add_done_callback(reloads.discard)
-
-        loop.add_signal_handler(signal.SIGHUP, reload)
-        return stop
-
-    async def _reload(self) -> None:
-        self._credentials.renew()
-        for served in self._policies.values():
-            with contextlib.suppress(ValueError):  # told in the log, and the version stays
-                await self._swapper.load(served)
+    async def _reload(self, again: asyncio.Event) -> None:
+        """Read every file whenever told to, until cancelled."""
+        while True:
+            await again.wait()
+            again.clear()
+            self._credentials.renew()
+            for served in self._policies.values():
+                self._swapper.reload(served)
 
     def _announce(self, port: int, encrypted: bool) -> None:
         settings = self._settings

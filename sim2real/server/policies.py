@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Mapping
@@ -13,10 +14,12 @@ from policies.spec import PolicySpec
 from sim2real import metadata
 from sim2real.onnx_policy import OnnxPolicy, OnnxPolicyError
 from sim2real.server.guards import ActionGuard, ObservationGuard, observation_range
+from sim2real.server.proof import proved
 from sim2real.server.rejection import Rejected
 from sim2real.server.settings import ServerSettings
 
 KEPT_VERSIONS = 4  # besides these, older ones are forgotten
+MOST_PROOFS = 4  # at the same time, of the files that the server starts with
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -33,18 +36,16 @@ class Version(NamedTuple):
 class ServedPolicy:
     """A name, the file behind it and its loaded versions; `active` answers requests that ask for none.
 
-    Raises OnnxPolicyError for a file that is no policy, ValueError for a name that no URL can hold.
+    `model` is the file's content where it was read already. Raises OnnxPolicyError for a file that is no policy.
     """
 
-    def __init__(self, name: str, path: Path, settings: ServerSettings) -> None:
-        if not _NAME.fullmatch(name):
-            raise HgrpoError(f"policy name {name!r}; allowed: up to 64 letters, digits, '_', '.' and '-'")
+    def __init__(self, name: str, path: Path, settings: ServerSettings, model: bytes | None = None) -> None:
         self.name = name
-        self._path = path
+        self.path = path
         self._settings = settings
         self._last = 0
         self._versions: tuple[Version, ...] = ()
-        self.activate(self.read())
+        self.activate(self.read(model))
 
     @property
     def active(self) -> Version:
@@ -65,15 +66,15 @@ class ServedPolicy:
                 return version
         raise Rejected("unknown_version", f"policy {self.name!r} has no version {number[:20]!r}; {self.numbers}")
 
-    def read(self) -> OnnxPolicy:
-        """The file as it is now, once it reproduces its golden pairs; slow, and changes nothing.
+    def read(self, model: bytes | None = None) -> OnnxPolicy:
+        """The file as it is now, or `model` read from it, once it reproduces its golden pairs; changes nothing.
 
         Raises OnnxPolicyError for a broken file and one whose interface is another than the active version's.
         """
-        policy = OnnxPolicy(self._path)
+        policy = OnnxPolicy(self.path, model=model)
         self._guards(policy)
         if self._versions and (difference := _difference(self.active.policy.spec, policy.spec)):
-            raise OnnxPolicyError(f"{self._path} has another {difference} than the version being served")
+            raise OnnxPolicyError(f"{self.path} has another {difference} than the version being served")
         return policy
 
     def activate(self, policy: OnnxPolicy) -> Version:
@@ -95,26 +96,46 @@ class ServedPolicy:
         try:
             allowed = observation_range(policy.spec, policy.metadata, settings.max_observation)
         except ValueError as error:
-            raise OnnxPolicyError(f"{self._path}: {error}") from error
+            raise OnnxPolicyError(f"{self.path}: {error}") from error
         return ObservationGuard(policy.spec, allowed), ActionGuard(policy.spec, settings.slew)
 
 
-def load_policies(words: tuple[str, ...], settings: ServerSettings) -> dict[str, ServedPolicy]:
-    """Policies by name from `PATH` (named after its file) and `NAME=PATH`; the first one is the default.
+async def load_policies(
+    words: tuple[str, ...], settings: ServerSettings, unless: asyncio.Future[Any]
+) -> dict[str, ServedPolicy]:
+    """Policies by name from words as `paths_by_name` has them, each proved in a process of its own.
 
-    Raises ValueError without any and for a name given twice, OnnxPolicyError for a file that is no policy.
+    Raises OnnxPolicyError for a file that is no policy, or is not read and proved in time and before `unless` is done.
+    """
+    few, loop = asyncio.Semaphore(MOST_PROOFS), asyncio.get_running_loop()
+
+    async def load(name: str, path: Path) -> ServedPolicy:
+        async with few:
+            model = await proved(path, settings.load_timeout, unless)
+            return await loop.run_in_executor(None, ServedPolicy, name, path, settings, model)
+
+    paths = paths_by_name(words)
+    return dict(zip(paths, await asyncio.gather(*(load(name, path) for name, path in paths.items())), strict=True))
+
+
+def paths_by_name(words: tuple[str, ...]) -> dict[str, Path]:
+    """Files of policies from `PATH` (named after its file) and `NAME=PATH`; the first one is the default.
+
+    Raises ValueError without any, for a name given twice and for one that no URL can hold.
     """
     if not words:
         raise HgrpoError("no policy to serve; expected POLICY.onnx or NAME=POLICY.onnx, once or more")
-    served: dict[str, ServedPolicy] = {}
+    paths: dict[str, Path] = {}
     for word in words:
         name, separator, path = word.partition("=")
         if not separator:
             name, path = Path(word).stem, word
-        if name in served:
+        if not _NAME.fullmatch(name):
+            raise HgrpoError(f"policy name {name!r}; allowed: up to 64 letters, digits, '_', '.' and '-'")
+        if name in paths:
             raise HgrpoError(f"two policies are named {name!r}; name them with NAME=POLICY.onnx")
-        served[name] = ServedPolicy(name, Path(path), settings)
-    return served
+        paths[name] = Path(path)
+    return paths
 
 
 def find(policies: Mapping[str, ServedPolicy], name: str | None) -> ServedPolicy:

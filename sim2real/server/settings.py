@@ -46,6 +46,8 @@ class ServerSettings:
     """Seconds between pings to a WebSocket client; one that does not answer is disconnected."""
     shutdown_timeout: float = 5.0
     """Seconds that requests in flight have once the server is told to stop."""
+    load_timeout: float = 60.0
+    """Seconds that reading and proving a policy's file may take, at the start and later."""
     record: Path | None = None
     """Folder to record every observation and action into."""
     record_limit_mb: float = 1024.0
@@ -56,7 +58,7 @@ class ServerSettings:
             value = getattr(self, name)
             if value is not None and not 0.0 < value < math.inf:
                 raise HgrpoError(f"{name} is {value}; allowed: above 0 and finite")
-        for name in ("request_timeout", "heartbeat", "shutdown_timeout", "record_limit_mb"):
+        for name in ("request_timeout", "heartbeat", "shutdown_timeout", "load_timeout", "record_limit_mb"):
             if not 0.0 < getattr(self, name) < math.inf:
                 raise HgrpoError(f"{name} is {getattr(self, name)}; allowed: above 0 and finite")
         for name in ("max_message_bytes", "max_batch", "max_connections"):

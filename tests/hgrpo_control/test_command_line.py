@@ -272,6 +272,10 @@ def test_the_overview_loads_neither_torch_nor_mujoco() -> None:
     assert modules_after(statement, *heavy) == []
 
 
+def test_nothing_slow_is_loaded_before_signals_are_minded() -> None:
+    assert modules_after("import hgrpo_control.cli", "tyro", "numpy", "importlib.metadata") == []
+
+
 def test_simulators_load_without_mujoco_graphics_or_a_gpu() -> None:
     statement = "import robots, torch\nrobots.make('quadrotor-hover')\nassert not torch.cuda.is_initialized()"
     assert modules_after(statement, "mujoco", "OpenGL", "torch", "matplotlib") == ["torch"]

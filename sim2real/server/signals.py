@@ -1,0 +1,71 @@
+"""SIGTERM, SIGINT and SIGHUP, heard whatever else the process is doing, and an end that comes for certain."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+
+_STOPPING = (signal.SIGTERM, signal.SIGINT)
+_HEARD = (*_STOPPING, signal.SIGHUP)
+_OVER = b"\0"  # no signal has this number
+_log = logging.getLogger("hgrpo.server")
+
+
+class Signals:
+    """While active, SIGTERM, SIGINT and SIGHUP do nothing but what `listen` says, which they may come before.
+
+    A thread hears of them by the pipe that Python's own handler writes to, even while a policy that never answers has
+    the main thread. A process that is still there so many `seconds` after it was told to stop is ended with status 1.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Signals:
+        self._receiver, self._sender = socket.socketpair()
+        self._sender.setblocking(False)
+        self._sender_before = signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
+        self._handlers_before = {number: signal.signal(number, _ignore) for number in _HEARD}
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEARD)  # what was held back until now comes in
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._over.set()
+        for number, handler in self._handlers_before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._sender_before)
+        self._sender.setblocking(True)
+        self._sender.send(_OVER)
+        if self._thread is not None:
+            self._thread.join()
+        self._sender.close()
+        self._receiver.close()
+
+    def listen(self, stop: Callable[[], None], reload: Callable[[], None]) -> None:
+        """Have the running event loop call `stop` for SIGTERM and SIGINT, and `reload` for SIGHUP."""
+        words = asyncio.get_running_loop(), stop, reload
+        self._thread = threading.Thread(target=self._listen, args=words, name="signals", daemon=True)
+        self._thread.start()
+
+    def _listen(self, loop: asyncio.AbstractEventLoop, stop: Callable[[], None], reload: Callable[[], None]) -> None:
+        while (number := self._receiver.recv(1)) != _OVER:
+            stopping = number[0] in _STOPPING
+            if stopping or number[0] == signal.SIGHUP:
+                with contextlib.suppress(RuntimeError):  # the loop has been closed
+                    loop.call_soon_threadsafe(stop if stopping else reload)
+            if stopping and not self._over.wait(self._seconds):
+                _log.error("ended by force: still busy %g s after it was told to stop", self._seconds)
+                os._exit(1)
+
+
+def _ignore(number: int, frame: FrameType | None) -> None:
+    """Stands where a handler must be for Python to write to the pipe."""
