@@ -33,7 +33,8 @@ class Pickler(pickle.Pickler):
             return _NAMED
         kind = type(obj)
         if kind in ARRAYS:
-            return self._view(obj)
+            place = self._regions.find(obj)
+            return None if place is None else (*place, *geometry(obj))
         if kind in _NO_MEMORY:
             raise NoSnapshotError(f"it makes {kind.__name__} anew, whose memory no snapshot holds")
         if isinstance(obj, np.ndarray):
@@ -54,17 +55,6 @@ class Pickler(pickle.Pickler):
         whole = obj if in_one_piece(obj) else np.ascontiguousarray(obj)
         return new_array, (raw(whole).tobytes(), *geometry(whole))
 
-    def _view(self, array: np.ndarray) -> Any:
-        """The name of a view of memory that is saved elsewhere, None for another array."""
-        place = self._regions.find(array)
-        if place is not None:
-            return "region", *place, *geometry(array)
-        owner = root(array)
-        name = self._names.get(id(owner))
-        if name is None or array.dtype.hasobject:
-            return None
-        return "view", name, address(array) - address(owner), *geometry(array)
-
 
 class Unpickler(pickle.Unpickler):
     """The inverse, into an instance whose own objects and memory are given."""
@@ -78,8 +68,8 @@ class Unpickler(pickle.Unpickler):
         if name == _NAMED:
             return self._generator
         if isinstance(name, tuple):
-            kind, owner, *place = name
-            return view_of(self._parts[owner] if kind == "region" else self._objects[owner], *place)
+            part, *place = name
+            return view_of(self._parts[part], *place)
         if name not in self._objects:
             raise SnapshotError(f"{name} is missing in another instance")
         return self._objects[name]

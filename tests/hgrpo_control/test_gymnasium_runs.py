@@ -157,6 +157,21 @@ def test_check_exits_with_its_verdict(capsys: pytest.CaptureFixture[str], monkey
         assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("Pickled", "a plain environment, which is never restored, differs in observation after the reset"),
+        ("SecondData", "it keeps a second MjData, whose memory no snapshot holds: SecondData.plan"),
+        ("LateModel", "no state of planted_attributes:LateModel can be saved: it changes its MuJoCo model as it goes"),
+    ],
+)
+def test_check_names_what_a_snapshot_would_lose(capsys: pytest.CaptureFixture[str], name: str, told: str) -> None:
+    assert main(["check", f"planted_attributes:{name}", "--states", "10"]) == 1
+    verdict = capsys.readouterr().out.splitlines()[-1]
+    assert verdict.startswith(f"planted_attributes:{name} is NOT exact: ")
+    assert told in verdict
+
+
 def test_families_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["tasks"]) == 0
     assert "gymnasium/...: any Gymnasium environment" in capsys.readouterr().out
