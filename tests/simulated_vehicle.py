@@ -21,6 +21,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -258,11 +259,16 @@ def apply(vehicle: Vehicle, wishes: dict[str, Any]) -> None:
             setattr(vehicle, name, value)
 
 
-if __name__ == "__main__":
+def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """What the command line says."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--port", type=int, default=14540, help="of 127.0.0.1, that is called")
     parser.add_argument("--commanded", action="store_true", help="obey lines of JSON on standard input, until it ends")
-    arguments = parser.parse_args()
+    return parser.parse_args(words)
+
+
+if __name__ == "__main__":
+    given = arguments()
     torch.set_num_threads(1)
     with torch.inference_mode(), contextlib.suppress(KeyboardInterrupt):
-        serve(Vehicle(arguments.port), arguments.commanded)
+        serve(Vehicle(given.port), given.commanded)
