@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return OUTPUT_UNREAD
     except (HgrpoError, OSError) as error:
-        print(f"hgrpo: {' '.join(printable(str(error)).split())}", file=sys.stderr)
+        print(f"hgrpo: {' '.join(printable(_told(error)).split())}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
         extra = COMMANDS[words[0]].extra
@@ -74,6 +74,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _told(error: Exception) -> str:
+    """What an error says, with the path first where it is the system's about a file."""
+    if isinstance(error, OSError) and error.strerror and isinstance(error.filename, str):
+        other = f" -> {error.filename2}" if error.filename2 else ""
+        return f"{error.filename}{other}: {error.strerror}"
+    return str(error)
 
 
 def entry_point() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import re
 from collections.abc import Sequence
-from typing import TypeVar
+from itertools import pairwise
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import tyro
 
@@ -27,6 +29,7 @@ def parse(kind: type[Options], words: Sequence[str], program: str, default: Opti
 
     Raises UsageError for anything that does not parse.
     """
+    _require_values(_of_several_values(kind), words)
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
@@ -41,6 +44,34 @@ def parse(kind: type[Options], words: Sequence[str], program: str, default: Opti
         if stopped.code in (0, None):
             raise
         raise UsageError(_one_line(complaint.getvalue())) from None
+
+
+def _require_values(options: dict[str, str], words: Sequence[str]) -> None:
+    """Raise UsageError where an option of several values is given none, which would make an empty list of it."""
+    for word, following in pairwise([*words, "--"]):
+        if following.startswith("--") and (example := options.get(word.replace("_", "-"))) is not None:
+            raise UsageError(f"{word} takes one value or more{example and f', such as {word} {example}'}; given none")
+
+
+def _of_several_values(kind: Any) -> dict[str, str]:
+    """Every option, of the parts of a dataclass too, that takes any number of values, with an example of them."""
+    found: dict[str, str] = {}
+    hints = get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+        hint = hints[field.name]
+        for each in (hint, *get_args(hint)):
+            if dataclasses.is_dataclass(each):
+                found |= _of_several_values(each)
+            elif get_origin(each) is dict:
+                found[_option(field.name)] = "NAME=VALUE"
+            elif get_origin(each) is tuple and Ellipsis in get_args(each):
+                given = field.default if isinstance(field.default, tuple) else ()
+                found[_option(field.name)] = " ".join(map(str, given))
+    return found
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _one_line(text: str) -> str:

@@ -29,8 +29,11 @@ _COLUMNS = (
 def compare(folders: Sequence[Path], out: Path) -> tuple[Path, Path]:
     """Write learning_curves.png and comparison.md into `out`; runs that differ in nothing but the seed share a curve.
 
-    Raises RunFolderError if a folder is no run or has no metrics yet, and for runs of different tasks.
+    Raises RunFolderError if a folder is no run or has no metrics yet, for runs of different tasks, and where `out` is a
+    file.
     """
+    if out.exists() and not out.is_dir():
+        raise RunFolderError(f"{out} is a file; --out is a folder to write into")
     runs = [RunFolder.open(folder) for folder in folders]
     _require_one_task(runs)
     metrics = [run.read_metrics() for run in runs]

@@ -18,6 +18,7 @@ from hgrpo_control.run_lock import LOCK_NAME, RunLock
 from hgrpo_errors import HgrpoError
 from policies.checkpoint import CHECKPOINT_NAME
 
+_RUNS_NAMED = 5  # of those in a folder that is none itself
 _LONGEST_SUFFIX = 150  # bytes; file systems take names of 255
 
 
@@ -132,10 +133,11 @@ class RunFolder:
         return folder
 
     def _require_new(self) -> None:
-        if self.path.exists() and (not self.path.is_dir() or any(f.name != LOCK_NAME for f in self.path.iterdir())):
-            raise RunFolderError(
-                f"{self.path} exists already; choose another --out, or continue it with: hgrpo resume {self.path}"
-            )
+        if self.path.exists() and not self.path.is_dir():
+            raise RunFolderError(f"{self.path} is a file; --out is the folder of a new run")
+        if self.path.exists() and any(f.name != LOCK_NAME for f in self.path.iterdir()):
+            way = f", or continue it with: hgrpo resume {self.path}" if self.config.exists() else ""
+            raise RunFolderError(f"{self.path} exists already; choose another --out{way}")
 
     @contextmanager
     def locked(self) -> Iterator[RunFolder]:
@@ -159,7 +161,7 @@ class RunFolder:
         """An existing run; raises RunFolderError if there is none."""
         folder = cls(path)
         if not folder.config.exists():
-            raise RunFolderError(f"no run at {folder.path}: {folder.config.name} is missing")
+            raise RunFolderError(_instead_of_a_run(folder))
         return folder
 
     def read_config(self) -> Config:
@@ -202,6 +204,18 @@ class RunFolder:
             writer.writerow(Metrics._fields)
             writer.writerows(kept)
         os.replace(temporary, self.metrics)
+
+
+def _instead_of_a_run(folder: RunFolder) -> str:
+    """What to say of a path that is no run: what it is, and which run was meant."""
+    path, config = folder.path, folder.config.name
+    if path.is_file():
+        meant = f"; did you mean {path.parent}?" if (path.parent / config).exists() else ", which hgrpo train makes"
+        return f"{path} is a file; expected a run folder{meant}"
+    inside = sorted(str(found.parent) for found in path.glob(f"*/{config}"))
+    more = ", ..." if len(inside) > _RUNS_NAMED else ""
+    named = f"; runs in it: {', '.join(inside[:_RUNS_NAMED])}{more}" if inside else ""
+    return f"no run at {path}: {config} is missing{named}"
 
 
 def _parse(row: dict[str, str]) -> Metrics:

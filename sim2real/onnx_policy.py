@@ -10,7 +10,7 @@ import onnxruntime
 from numpy.typing import ArrayLike, NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
-from hgrpo_errors import HgrpoError
+from hgrpo_errors import HgrpoError, nearest
 from policies.spec import PolicySpec
 from sim2real import trained_on
 from sim2real.metadata import GoldenPairs, disagreement, read_golden_pairs, read_spec
@@ -127,10 +127,20 @@ class OnnxPolicy:
 
 def read_model(path: Path) -> bytes:
     """Content of a file; raises OnnxPolicyError where it cannot be read."""
+    if path.is_dir():
+        raise OnnxPolicyError(f"{path} is a folder; expected an ONNX file{_meant_by(path)}")
     try:
         return path.read_bytes()
     except OSError as error:
         raise OnnxPolicyError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _meant_by(folder: Path) -> str:
+    """The file of a folder that was meant, as the end of a message."""
+    models = sorted(str(path) for path in folder.glob("*.onnx"))
+    if models:
+        return f"; {nearest(str(folder / 'policy.onnx'), models[:5])}"
+    return f", which hgrpo export {folder} writes" if (folder / "checkpoint.pt").exists() else ""
 
 
 def open_session(model: bytes, threads: int = 1) -> onnxruntime.InferenceSession:

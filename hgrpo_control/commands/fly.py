@@ -92,6 +92,8 @@ def run(words: list[str]) -> int:
     Returns 0, and 1 if the watchdog ended the flight or the record could not be written.
     """
     options = parse(FlyOptions, words, "hgrpo fly")
+    if options.record is not None and options.record.is_dir():
+        raise UsageError(f"{options.record} is a folder; --record is a new .npz file")
     if options.record is not None and options.record.exists():
         raise UsageError(f"{options.record} exists already; choose another file")
     if options.record is not None and not options.record.parent.is_dir():
@@ -176,14 +178,31 @@ def _connect(options: FlyOptions) -> Reconnecting:
         from sim2real.remote_policy import RemotePolicy
     except ModuleNotFoundError as error:
         raise UsageError(f"a server needs {error.name}: {install('serve')}") from error
-    token = None if options.token_file is None else options.token_file.read_text(encoding="utf-8").strip()
+    token = None if options.token_file is None else _token(options.token_file)
     if options.certificate is not None and not options.policy.startswith("wss://"):
         raise UsageError(f"--certificate is for a server behind TLS, wss://HOST:PORT/; given {options.policy}")
     context = None
     if options.certificate is not None:
-        context = ssl.create_default_context()
-        context.load_verify_locations(options.certificate)
+        context = _trusting(options.certificate)
     return Reconnecting(lambda: RemotePolicy(options.policy, token, context=context))
+
+
+def _token(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--token-file {path} cannot be read: {getattr(error, 'strerror', error)}") from error
+
+
+def _trusting(certificate: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(certificate)
+    except ssl.SSLError as error:
+        raise UsageError(f"--certificate {certificate} holds no certificate in PEM: {error.reason}") from error
+    except OSError as error:
+        raise UsageError(f"--certificate {certificate} cannot be read: {error.strerror}") from error
+    return context
 
 
 def _make_target(options: FlyOptions, policy: OnnxPolicy | Reconnecting, clock: Clock) -> Target:

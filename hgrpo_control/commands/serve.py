@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import tyro
 
-from hgrpo_control.command_line import parse
+from hgrpo_control.command_line import UsageError, parse
 from sim2real.server.settings import ServerSettings
 
 
@@ -22,6 +22,12 @@ class ServeOptions:
 def run(words: list[str]) -> None:
     """`hgrpo serve POLICY.onnx ... [options]`."""
     options = parse(ServeOptions, words, "hgrpo serve")
+    for name in ("token_file", "certificate", "private_key"):
+        if (path := getattr(options.settings, name)) is not None and path.is_dir():
+            raise UsageError(f"{path} is a folder; --{name.replace('_', '-')} is a file")
+    record = options.settings.record
+    if record is not None and record.exists() and not record.is_dir():
+        raise UsageError(f"{record} is a file; --record is a folder")
     from sim2real.server.app import serve
 
     serve(options.policies, options.settings)

@@ -157,7 +157,7 @@ def refusal(path: Path) -> str:
 
 def test_files_that_are_no_model_are_refused(tmp_path: Path, exported: Path) -> None:
     assert "cannot read" in refusal(tmp_path / "missing.onnx")
-    assert "cannot read" in refusal(tmp_path)
+    assert "is a folder; expected an ONNX file" in refusal(tmp_path)
     path = tmp_path / "broken.onnx"
     generator = np.random.default_rng(0)
     for length in (0, 1, 100, 10_000):
