@@ -12,13 +12,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from hgrpo_control.config import Config, ConfigError
-from hgrpo_control.diagnose_estimators import Estimator, estimators, monte_carlo
+from hgrpo_control.config import Config
+from hgrpo_control.diagnose_estimators import Estimator, estimators, monte_carlo, own_estimator
 from hgrpo_control.diagnose_settings import REFERENCE_ROLLOUTS, DiagnoseSettings
 from hgrpo_control.evaluation import require_same_interface
 from hgrpo_control.fixed_roots import own_states, rollouts
 from hgrpo_control.gradient_statistics import Estimate, Measurement, jackknife_error, moments, summarise
 from hgrpo_control.policy_gradient import gradient, gradients
+from hgrpo_control.proposals import GuidedProposals
 from hgrpo_control.reward_transform import RewardTransform
 from hgrpo_control.rollout import Rollout
 from policies.actor_critic import ActorCritic
@@ -76,6 +77,14 @@ class Diagnosis(NamedTuple):
     update_steps: int
     """Simulator steps of one of the run's updates, the batch size of `error_left`."""
     rows: list[Row]
+    """Of the settings' estimators."""
+    own: Row | None = None
+    """Of the run's own."""
+
+    @property
+    def every_row(self) -> list[Row]:
+        """The run's own row first."""
+        return [*(() if self.own is None else (self.own,)), *self.rows]
 
 
 def diagnose(
@@ -85,28 +94,31 @@ def diagnose(
     settings: DiagnoseSettings,
     progress: Progress,
     transform: RewardTransform | None = None,
+    proposals: GuidedProposals | None = None,
 ) -> Diagnosis:
-    """Variance and bias of every estimator of the settings; a policy without critic is judged by GRPO's alone.
+    """Variance and bias of the run's own estimator and of every one of the settings; a policy without critic is judged
+    by GRPO's alone.
 
-    `transform` is the run's f(R) with the statistics that it had; rewards are taken as they are without it.
+    `transform` is the run's f(R) with the statistics that it had; rewards are taken as they are without it. `proposals`
+    guide the first actions of the run's own samples, as they do in the run.
 
     Raises ConfigError for settings that do not fit the run, PolicyMismatchError for a policy of another task and
     NotFiniteError if something that is simulated is not finite.
     """
     require_same_interface(policy, simulator)
     shared = estimators(settings, run.algorithm, critic=policy.critic is not None)
-    if not shared:
-        raise ConfigError("nothing to measure: samples, branch_steps or lambdas left no estimator")
+    own = own_estimator(settings, run)
     horizon = settings.horizon_for(run.algorithm.gamma, simulator.spec.max_episode_steps)
-    tally = _Tally(_total_steps(settings, horizon, shared), progress)
+    tally = _Tally(_total_steps(settings, horizon, [[own], *shared]), progress)
     roots = own_states(simulator, policy, settings.roots, settings.seed)
     reference = draw_reference(policy, simulator, roots, run, settings, horizon, tally, transform)
-    rows = []
-    for members in shared:
-        drawn = draw_gradients(policy, simulator, roots, members, run, settings, tally, transform)
+    rows: list[Row] = []
+    for members in ([own], *shared):
+        guide = proposals if members[0] is own else None
+        drawn = draw_gradients(policy, simulator, roots, members, run, settings, tally, transform, guide)
         passes = run.steps_per_iteration / (settings.steps * settings.roots * members[0].num_samples)
         rows += [Row(member, summarise(drawn[:, k], reference.gradients, passes)) for k, member in enumerate(members)]
-    return Diagnosis(settings, policy.critic is not None, reference, run.steps_per_iteration, rows)
+    return Diagnosis(settings, policy.critic is not None, reference, run.steps_per_iteration, rows[1:], rows[0])
 
 
 def draw_reference(
@@ -139,12 +151,13 @@ def draw_gradients(
     settings: DiagnoseSettings,
     tally: Callable[[int], None],
     transform: RewardTransform | None = None,
+    proposals: GuidedProposals | None = None,
 ) -> Tensor:
     """(R, K, P) gradients of K estimators that read the same R rollouts; siblings share randomness as in the run."""
     samples, steps = members[0].num_samples, members[0].branch_steps
     found = []
     number, split = settings.replicates(samples), run.algorithm.sibling_noise == "split"
-    drawn = rollouts(simulator, policy, roots, samples, steps, settings.steps, number, settings.seed, split)
+    drawn = rollouts(simulator, policy, roots, samples, steps, settings.steps, number, settings.seed, split, proposals)
     for rollout in _paid(drawn, transform):
         found.append(gradients(policy, [member.read(rollout) for member in members]))
         tally(rollout.simulator_steps)

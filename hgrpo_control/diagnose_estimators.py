@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -11,12 +11,15 @@ import torch
 
 from hgrpo_control import advantages, algorithms
 from hgrpo_control.batch import Batch, flatten
-from hgrpo_control.config import GRPO, PPO, Algorithm, HybridGRPO
+from hgrpo_control.config import GRPO, PPO, Algorithm, Config, HybridGRPO
 from hgrpo_control.diagnose_settings import DiagnoseSettings
+from hgrpo_control.divisors import divisors
 from hgrpo_control.fixed_roots import first_steps
 from hgrpo_control.rollout import Rollout
 
 HYBRID_ESTIMATORS = ("paper", "per_sample", "group", "group_shrunk")
+THIS_RUN = "This run"
+_IN_COLUMNS = ("gamma", "gae_lambda", "num_samples", "branch_steps")  # gamma is that of all estimators
 
 
 class Estimator(NamedTuple):
@@ -28,6 +31,8 @@ class Estimator(NamedTuple):
     gae_lambda: float | None
     """None where the estimator has no lambda."""
     read: Callable[[Rollout], Batch]
+    note: str = ""
+    """What name and numbers leave out."""
 
 
 def estimators(settings: DiagnoseSettings, run: Algorithm, critic: bool) -> list[list[Estimator]]:
@@ -47,6 +52,26 @@ def estimators(settings: DiagnoseSettings, run: Algorithm, critic: bool) -> list
                 members += [_hybrid(run, kind, samples, steps, own_lambda) for kind in HYBRID_ESTIMATORS]
             shared.append(members)
     return shared
+
+
+def own_estimator(settings: DiagnoseSettings, run: Config) -> Estimator:
+    """The run's algorithm with all of its options, for rollouts whose reward is f(R) already.
+
+    Its branches are as long as those rollouts where they are longer, and the next shorter length that divides them
+    where their own does not.
+    """
+    algorithm, steps = run.algorithm, settings.steps
+    wanted = steps if algorithm.branch_steps is None else algorithm.branch_steps
+    length = max(n for n in divisors(steps) if n <= wanted)
+    options = {f.name: (getattr(algorithm, f.name), f.default) for f in fields(algorithm) if f.name not in _IN_COLUMNS}
+    given = [f"{name} {value}" for name, (value, default) in options.items() if value != default or name == "estimator"]
+    note = ", ".join((run.algorithm_name, *given))
+    if length != wanted:
+        measured = f"cut at {steps}" if wanted > steps else f"measured with {length}, which divides {steps}"
+        note += f"; its branches have {wanted} steps and are {measured} (--steps)"
+    own_lambda = getattr(algorithm, "gae_lambda", None)
+    read = partial(algorithms.batch, algorithm=algorithm)
+    return Estimator(THIS_RUN, algorithm.num_samples, length, own_lambda, read, note)
 
 
 def monte_carlo(rollout: Rollout, run: Algorithm, steps: int) -> Batch:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from hgrpo_control.diagnose import Diagnosis, Row
+from hgrpo_control.diagnose_estimators import THIS_RUN
 from hgrpo_control.gradient_statistics import Estimate
 
 
@@ -20,6 +21,7 @@ class _Style(NamedTuple):
     marker: str
     size: float = 5.0  # curves that often coincide differ in it
     line: str = "-"
+    edge: str | None = None  # of the marker, its own color unless given
 
 
 _STYLES = {
@@ -30,6 +32,7 @@ _STYLES = {
     "Hybrid per_sample": _Style("#56B4E9", "s"),
     "Hybrid group": _Style("#009E73", "D", 8.0),
     "Hybrid group_shrunk": _Style("#0072B2", "o", 4.0, "--"),
+    THIS_RUN: _Style("#F0E442", "*", 13.0, edge="#000000"),
 }
 
 
@@ -53,8 +56,9 @@ def picture(diagnosis: Diagnosis, title: str, path: Path) -> None:
 
     Points whose signal cannot be told from 0 are left out where the figure divides by it.
     """
-    ppo = [row for row in diagnosis.rows if row.estimator.name == "PPO"]
-    grouped = [row for row in diagnosis.rows if row.estimator.name != "PPO"]
+    every_row = [*diagnosis.rows, *(() if diagnosis.own is None else (diagnosis.own,))]  # its star over the others
+    ppo = [row for row in every_row if row.estimator.num_samples == 1]  # so is Hybrid GRPO's of one sample
+    grouped = [row for row in every_row if row.estimator.num_samples > 1]
     lengths = sorted({row.estimator.branch_steps for row in grouped})
     columns = [*([None] if ppo else []), *lengths]
     figure = Figure(figsize=(2.0 + 2.9 * len(columns), 11.0), layout="constrained")
@@ -62,7 +66,7 @@ def picture(diagnosis: Diagnosis, title: str, path: Path) -> None:
     for across, length in enumerate(columns):
         for down, panel in enumerate(_PANELS):
             axes = grid[down][across]
-            if panel.log and any(panel.figure(row).value > 0.0 for row in diagnosis.rows if _shown(row, panel)):
+            if panel.log and any(panel.figure(row).value > 0.0 for row in every_row if _shown(row, panel)):
                 axes.set_yscale("log", nonpositive="clip")
             if length is None:
                 _draw_ppo(axes, ppo, panel)
@@ -72,7 +76,9 @@ def picture(diagnosis: Diagnosis, title: str, path: Path) -> None:
         grid[0][across].set_title("PPO" if length is None else f"branches of n = {length}")
         grid[-1][across].set_xlabel("lambda" if length is None else "N, samples per state")
     handles = {label: line for axes in grid[0] for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), frameon=False)
+    figure.legend(
+        handles.values(), handles.keys(), loc="outside lower center", ncols=-(-len(handles) // 2), frameon=False
+    )
     figure.suptitle(
         f"{title}\nbars: one standard error; left out of the upper rows: mean gradients that cannot be told from 0",
         fontsize="medium",
@@ -82,8 +88,10 @@ def picture(diagnosis: Diagnosis, title: str, path: Path) -> None:
 
 def _draw_ppo(axes: Axes, rows: Sequence[Row], panel: _Panel) -> None:
     """Every lambda at a place of its own: equal distances read better than crowding towards 1."""
-    values = [row.estimator.gae_lambda or 0.0 for row in rows]
-    _curve(axes, "PPO", [(values.index(value), row) for value, row in zip(values, rows, strict=True)], panel)
+    values = sorted({row.estimator.gae_lambda or 0.0 for row in rows})
+    for name in dict.fromkeys(row.estimator.name for row in rows):
+        own = [row for row in rows if row.estimator.name == name]
+        _curve(axes, name, [(values.index(row.estimator.gae_lambda or 0.0), row) for row in own], panel)
     axes.set_xticks(range(len(values)), [f"{value:g}" for value in values])
     axes.set_xlim(-0.5, len(values) - 0.5)
 
@@ -110,6 +118,7 @@ def _curve(axes: Axes, name: str, points: Sequence[tuple[float, Row]], panel: _P
         color=style.color,
         marker=style.marker,
         markersize=style.size,
+        markeredgecolor=style.edge or style.color,
         linestyle=style.line,
         linewidth=1.3,
         elinewidth=0.8,

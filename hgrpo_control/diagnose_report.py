@@ -109,6 +109,8 @@ def headline(diagnosis: Diagnosis) -> list[str]:
         "Noise: tr Cov g / |E g|^2 of one pass over the states, and of as many simulator steps as a pass of PPO takes.",
         f"Error left: relative squared error after {diagnosis.update_steps:,} simulator steps, one update of this run.",
     ]
+    if diagnosis.own is not None:
+        lines.append(f"This run: {diagnosis.own.estimator.note}.")
     if not diagnosis.critic:
         lines.append("This policy has no critic: estimators that need V are left out.")
     if not norm.above_zero:
@@ -145,7 +147,7 @@ def write_csv(diagnosis: Diagnosis, path: Path) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(header)
-        for row in diagnosis.rows:
+        for row in diagnosis.every_row:
             estimator, measurement = row
             estimates = [getattr(measurement, name) for name in _MEASURES] + [row.equal_steps]
             numbers = [number for estimate in estimates for number in estimate]
@@ -158,8 +160,8 @@ def write_csv(diagnosis: Diagnosis, path: Path) -> None:
 
 def _grouped(diagnosis: Diagnosis) -> list[Row]:
     """Rows by estimator, in the order in which the estimators first appear."""
-    order = list(dict.fromkeys(row.estimator.name for row in diagnosis.rows))
-    return sorted(diagnosis.rows, key=lambda row: order.index(row.estimator.name))
+    order = list(dict.fromkeys(row.estimator.name for row in diagnosis.every_row))
+    return sorted(diagnosis.every_row, key=lambda row: order.index(row.estimator.name))
 
 
 def _bias(squared: Estimate) -> str:

@@ -9,6 +9,7 @@ from hgrpo_control.config import ConfigError
 from hgrpo_control.divisors import divisors
 
 REFERENCE_ROLLOUTS = 16
+FEWEST_REPLICATES = 4
 
 
 @dataclass(frozen=True)
@@ -60,16 +61,17 @@ class DiagnoseSettings:
                 f"{2 * REFERENCE_ROLLOUTS}; given {self.reference_branches}"
             )
         largest = max((1, *self.samples))
-        if self.replicates(largest) < 4:
+        if self.budget < FEWEST_REPLICATES * self.steps * self.roots * largest:
             steps = self.steps * self.roots * largest
             raise ConfigError(
-                f"budget must hold 4 replicates of {self.steps} steps x {self.roots} roots x {largest} samples, "
-                f"{4 * steps} simulator steps; given {self.budget}"
+                f"budget must hold {FEWEST_REPLICATES} replicates of {self.steps} steps x {self.roots} roots x "
+                f"{largest} samples, "
+                f"{FEWEST_REPLICATES * steps} simulator steps; given {self.budget}"
             )
 
     def replicates(self, num_samples: int) -> int:
-        """R, rollouts of T x E x N simulator steps within the budget."""
-        return self.budget // (self.steps * self.roots * num_samples)
+        """R, rollouts of T x E x N simulator steps within the budget, at least 4: N may be a run's own."""
+        return max(FEWEST_REPLICATES, self.budget // (self.steps * self.roots * num_samples))
 
     def horizon_for(self, gamma: float, max_episode_steps: int) -> int:
         """H for a discount and a time limit; raises ConfigError if the rollout leaves no room for it."""

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hgrpo_control.proposals import GuidedProposals
 from hgrpo_control.rollout import Rollout
 from hgrpo_control.sampler import Sampler
 from policies.actor_critic import ActorCritic
@@ -44,6 +45,7 @@ def rollouts(
     number: int,
     seed: int,
     split_noise: bool = False,
+    proposals: GuidedProposals | None = None,
 ) -> Iterator[Rollout]:
     """`number` independent rollouts of the product's sampler, each from the same E roots with randomness of its own.
 
@@ -56,7 +58,15 @@ def rollouts(
         copies = min(at_once, number - start)
         chunk_seed = _derived_seed(seed, num_samples, branch_steps, rollout_steps, start)
         sampler = Sampler(
-            simulator, policy, num_roots * copies, num_samples, branch_steps, rollout_steps, chunk_seed, split_noise
+            simulator,
+            policy,
+            num_roots * copies,
+            num_samples,
+            branch_steps,
+            rollout_steps,
+            chunk_seed,
+            split_noise,
+            proposals=proposals,
         )
         sampler.roots = _copies(simulator, roots, copies, _derived_seed(chunk_seed, 1))
         sampler.root_observation = simulator.observe(sampler.roots.state)

@@ -32,7 +32,7 @@ def run(words: list[str]) -> None:
     options = parse(DiagnoseOptions, words, "hgrpo diagnose")
     from rich.console import Console
 
-    from hgrpo_control import diagnose_report, rewards
+    from hgrpo_control import diagnose_report, guidance, rewards
     from hgrpo_control.config import ConfigError
     from hgrpo_control.diagnose import diagnose as measure
     from hgrpo_control.diagnose_plot import picture
@@ -52,10 +52,18 @@ def run(words: list[str]) -> None:
             f"{folder.path} has rewards transformed by those before them ({config.algorithm.reward_transform}), and "
             "has seen none yet; train it for an iteration first"
         )
+    guide = guidance.make(policy, config.algorithm, config.learning, seed=0)
+    if guide is not None:
+        if "guidance" not in training:
+            raise ConfigError(
+                f"{folder.checkpoint} does not hold the Q that guides this run; it was not saved in training"
+            )
+        guide.load_state_dict(training["guidance"])
     title = f"diagnose {folder.path.resolve().name}"
     with closing(training_simulator(config)) as simulator, diagnose_report.StepsBar(title) as bar:
         judged = judge_at(simulator, config, training, options)
-        diagnosis = measure(policy, simulator, config, options.settings, bar, transform)
+        proposals = None if guide is None else guide.proposals
+        diagnosis = measure(policy, simulator, config, options.settings, bar, transform, proposals)
     title = f"Policy gradients of {folder.path.resolve().name}"
     diagnose_report.write_csv(diagnosis, folder.diagnosis_table)
     picture(diagnosis, title, folder.diagnosis_plot)

@@ -20,7 +20,7 @@ import torch
 from probes import ScalarLQR, fresh_policy
 from torch import Tensor
 
-from hgrpo_control.config import GRPO, PPO, Config, ConfigError, HybridGRPO
+from hgrpo_control.config import GRPO, PPO, Config, HybridGRPO
 from hgrpo_control.diagnose import Diagnosis, Reference, Row, diagnose, draw_gradients, draw_reference
 from hgrpo_control.diagnose_estimators import estimators
 from hgrpo_control.diagnose_settings import DiagnoseSettings
@@ -266,8 +266,8 @@ def test_progress_ends_where_it_said_it_would() -> None:
     simulator, policy = lqr()
     seen: list[tuple[int, int]] = []
     diagnose(policy, simulator, RUN, small, lambda done, total: seen.append((done, total)))
-    # 32 branches of 10 steps from 4 roots, then twice 256 steps
-    assert seen[-1] == (32 * 10 * 4 + 2 * 256, 32 * 10 * 4 + 2 * 256)
+    # 32 branches of 10 steps from 4 roots, then three times 256 steps: this run, PPO, groups
+    assert seen[-1] == (32 * 10 * 4 + 3 * 256, 32 * 10 * 4 + 3 * 256)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
 
@@ -277,8 +277,11 @@ def test_without_critic_grpo_is_left() -> None:
     small = DiagnoseSettings(roots=4, steps=4, samples=(2,), branch_steps=(2,), budget=256, reference_branches=32)
     diagnosis = diagnose(policy, simulator, run, small, lambda done, total: None)
     assert [row.estimator.name for row in diagnosis.rows] == ["GRPO", "GRPO unscaled"]
-    with pytest.raises(ConfigError, match="nothing to measure"):
-        diagnose(policy, simulator, run, replace(small, samples=()), lambda done, total: None)
+    alone = diagnose(policy, simulator, run, replace(small, samples=()), lambda done, total: None)
+    assert alone.rows == []
+    assert diagnosis.own is not None
+    assert alone.own is not None
+    assert repr(alone.own.measurement) == repr(diagnosis.own.measurement)
 
 
 def test_estimators_follow_the_run() -> None:
