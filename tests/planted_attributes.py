@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 from collections import deque
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -175,6 +176,24 @@ class Pickled(Shown):
 
     def more(self) -> Any:
         return self.frozen.position[0]
+
+
+class Outside(Shown):
+    """Work for another thread, which no restore may take back; and a dict that is saved but for a function in it."""
+
+    def build(self) -> None:
+        self.work: queue.Queue[int] = queue.Queue()
+        self.tools = {"double": lambda x: 2.0 * x, "count": 0}
+
+    def begin(self) -> None:
+        self.tools["count"] = 0
+
+    def after(self) -> None:
+        self.tools["count"] += 1
+        self.work.put(1)
+
+    def more(self) -> Any:
+        return self.tools["double"](self.tools["count"])
 
 
 class NewClosure(Shown):

@@ -38,10 +38,11 @@ class SnapshotError(HgrpoError):
 class Anchors:
     """Objects by name: the `shared` ones, which are only named, and those that `find` meets.
 
-    `dump` is what pickles one object. Large arrays count as constant, and are left out, until `changed` sees a change.
+    `dump(obj, trial)` pickles an object; a trial is one where functions need not be pickled. Large arrays count as
+    constant, and are left out, until `changed` sees a change.
     """
 
-    def __init__(self, shared: Iterable[Any], regions: Regions, dump: Callable[[Any], bytes]) -> None:
+    def __init__(self, shared: Iterable[Any], regions: Regions, dump: Callable[[Any, bool], bytes]) -> None:
         self.objects = {f"part {number}": obj for number, obj in enumerate(shared)}
         self.names = {id(obj): name for name, obj in self.objects.items()}
         self.unsaved: list[str] = []
@@ -55,7 +56,12 @@ class Anchors:
         self._constant: set[str] = set()
 
     def find(self, value: Any, name: str) -> None:
-        """Take in an object and whatever it holds; raises NoSnapshotError for what must not be left out."""
+        """Take in an object and whatever it holds; raises NoSnapshotError for what must not be left out.
+
+        What holds a lock, a file or the like is left alone as a whole: its parts must not change under it.
+        """
+        if type(value) in _ATOMS or id(value) in self.names or not self._is_taken(value, name, True):
+            return
         waiting = [(value, name)]
         while waiting:
             obj, name = waiting.pop()
@@ -145,19 +151,24 @@ class Anchors:
                 self._constant.add(name)
 
     def _find_other(self, obj: Any, name: str) -> None:
-        if isinstance(obj, mujoco.MjData):
-            raise NoSnapshotError(f"it keeps a second MjData, whose memory no snapshot holds: {name}")
         if isinstance(obj, mujoco.MjModel):
             self.models.append(obj)
         elif not isinstance(obj, _ELSEWHERE):
-            try:
-                self._dump(obj)
-                return  # saved whenever something refers to it, and made anew
-            except NoSnapshotError as error:
-                raise NoSnapshotError(f"{error}: {name}") from error
-            except Exception:  # pickle raises whatever the object does
-                self.unsaved.append(name)
+            self._is_taken(obj, name, False)  # and made anew in every restore
+            return
         self._add(obj, name, None)
+
+    def _is_taken(self, obj: Any, name: str, trial: bool) -> bool:
+        """Whether pickle takes an object, which else is only named."""
+        try:
+            self._dump(obj, trial)
+            return True
+        except NoSnapshotError as error:
+            raise NoSnapshotError(f"{error}: {name}") from error
+        except Exception:  # pickle raises whatever the object does
+            self.unsaved.append(name)
+            self._add(obj, name, None)
+            return False
 
 
 def _items(obj: Any) -> Iterable[tuple[Any, Any]]:

@@ -42,7 +42,7 @@ class GymnasiumSimulator:
         self.source = Source(environment, kwargs)
         self.instance = Instance.open(self.source, self.options)
         self._pool: Pool | None = None
-        self._painter = Painter(self.source, self.options)
+        self._painter = Painter(self.source, self.options, self.instance)
         with closed_on_error(self):
             self.spec = _spec(self.instance, self.source.time_limit, self.options)
         if self.instance.obstacle:

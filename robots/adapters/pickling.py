@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import io
 import pickle
+import types
 from typing import Any
 
+import gymnasium
 import mujoco
 import numpy as np
 import torch
+from gymnasium.envs.registration import EnvSpec
 
 from robots.adapters.anchors import Anchors, NoSnapshotError, SnapshotError
 from robots.adapters.memory import ARRAYS, Regions, address, geometry, in_one_piece, new_array, raw, root, view_of
 
 _NAMED = "the generator"  # in a pickle: np_random, of which there is a new one after every reset
+_NAMELESS = (types.FunctionType, type, torch.Tensor, gymnasium.Space, EnvSpec)  # looked at one by one
 _NO_MEMORY = (mujoco.MjData, mujoco.MjModel)
 
 
 class Pickler(pickle.Pickler):
-    """Pickles attributes; `generator` is an object that is only named."""
+    """Pickles attributes; `generator` is an object that is only named, and in a `trial` so are functions and views."""
 
-    def __init__(self, file: io.BytesIO, anchors: Anchors, regions: Regions, generator: Any = None) -> None:
+    def __init__(
+        self, file: io.BytesIO, anchors: Anchors, regions: Regions, generator: Any = None, trial: bool = False
+    ) -> None:
         super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
-        self._names, self._regions, self._generator = anchors.names, regions, generator
+        self._names, self._regions, self._generator, self._trial = anchors.names, regions, generator, trial
 
     def persistent_id(self, obj: Any) -> Any:
         """The name that stands for an object; None for one that is pickled."""
@@ -32,6 +38,10 @@ class Pickler(pickle.Pickler):
         if obj is self._generator and obj is not None:
             return _NAMED
         kind = type(obj)
+        if self._trial and (isinstance(obj, _NAMELESS) or kind.__module__ == mujoco.MjData.__module__):
+            if kind is mujoco.MjData:
+                raise NoSnapshotError("it keeps a second MjData, whose memory no snapshot holds")
+            return _NAMED
         if kind in ARRAYS:
             place = self._regions.find(obj)
             return None if place is None else (*place, *geometry(obj))

@@ -12,10 +12,10 @@ from robots.render import require_gl
 
 
 class Painter:
-    """Draws with an instance of its own, made when the first picture is asked for."""
+    """Draws with an instance of its own, made when the first picture is asked for, or with the `only` one there is."""
 
-    def __init__(self, source: Source, options: AdapterOptions) -> None:
-        self._source, self._options = source, options
+    def __init__(self, source: Source, options: AdapterOptions, only: Instance) -> None:
+        self._source, self._options, self._only = source, options, only
         self._instances: dict[tuple[int, int], Instance] = {}
 
     def paint(self, snapshot: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -48,7 +48,7 @@ class Painter:
                     f"{source.name} was given as one finished environment that was not made with "
                     "render_mode='rgb_array'"
                 )
-            instance = Instance(source.only, source.name, self._options)
+            instance = self._only
         else:
             env = source.make()
             is_mujoco = isinstance(env.unwrapped, MujocoEnv)

@@ -213,10 +213,10 @@ class Snapshots:
     def _name(self, number: int, name: str) -> str:
         return f"{type(self._layers[number]).__name__}.{name}"
 
-    def _dump(self, value: Any) -> bytes:
+    def _dump(self, value: Any, trial: bool = False) -> bytes:
         file = io.BytesIO()
         generator = self._usual_generator() if self._provider is None else None
-        Pickler(file, self.anchors, self._regions, generator).dump(value)
+        Pickler(file, self.anchors, self._regions, generator, trial).dump(value)
         return file.getvalue()
 
     def _culprit(self, attributes: list[dict[str, Any]]) -> str:

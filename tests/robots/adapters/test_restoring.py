@@ -25,7 +25,7 @@ def checked(environment: type) -> BranchReport:
 
 @pytest.mark.parametrize(
     "environment",
-    [planted.Views, planted.Ring, planted.Goal, planted.ViewThenCopy, planted.Default],
+    [planted.Views, planted.Ring, planted.Goal, planted.ViewThenCopy, planted.Default, planted.Outside],
 )
 def test_attributes_that_share_memory_follow_the_plain_environment(environment: type) -> None:
     """Row 1 of two, branched and left for other rows in every step, is to be the plain environment to the bit."""
@@ -48,6 +48,27 @@ def test_attributes_that_share_memory_follow_the_plain_environment(environment: 
     assert not planted.ZEROS.any()
     report = checked(environment)
     assert report.exact, report
+
+
+def test_what_holds_a_lock_is_left_alone_as_a_whole() -> None:
+    simulator = GymnasiumSimulator(planted.Outside, **LIMIT)
+    assert simulator.instance.unsaved == ("Outside.work", "Outside.tools['double']")
+    work = simulator.instance.env.unwrapped.work
+    before, state = work.qsize(), simulator.reset(2, 0)
+    simulator.step(state, torch.zeros(2, 6))
+    assert work.qsize() == before + 2
+    simulator.step(state, torch.zeros(2, 6))
+    assert work.qsize() == before + 4
+
+
+def test_a_finished_environment_draws_with_itself() -> None:
+    env = planted.Views()
+    env.render_mode, env.render = "rgb_array", lambda: np.zeros((4, 4, 3), np.uint8)  # type: ignore[method-assign]
+    simulator = GymnasiumSimulator(env, **LIMIT)
+    state = simulator.reset(1, 0)
+    after = simulator.step(state, torch.zeros(1, 6))
+    assert simulator.render(state, width=8, height=8).shape == (8, 8, 3)
+    assert torch.equal(simulator.step(state, torch.zeros(1, 6)).observation, after.observation)
 
 
 def test_a_copy_that_stands_still_in_every_restore_alike_is_found_beside_a_plain_environment() -> None:

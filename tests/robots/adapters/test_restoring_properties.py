@@ -124,9 +124,9 @@ def described(start: Any, first: dict[int, int], kept: list[Any]) -> list[Any]:
 def test_a_restore_brings_back_contents_and_sharing(random: Any, size: int, before: int, after: int) -> None:
     world, regions = World(random, size), Regions([SIMULATION])
 
-    def dump(value: Any) -> bytes:
+    def dump(value: Any, trial: bool = False) -> bytes:
         file = io.BytesIO()
-        Pickler(file, anchors, regions).dump(value)
+        Pickler(file, anchors, regions, trial=trial).dump(value)
         return file.getvalue()
 
     anchors = Anchors([], regions, dump)
@@ -147,7 +147,7 @@ def test_objects_of_another_instance_are_missed_by_name() -> None:
     regions = Regions([])
 
     def opened(value: Any) -> Anchors:
-        anchors = Anchors([], regions, lambda obj: b"")
+        anchors = Anchors([], regions, lambda obj, trial: b"")
         anchors.find(value, "Env.parts")
         return anchors
 
