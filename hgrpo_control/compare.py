@@ -10,6 +10,7 @@ from typing import Any
 
 from hgrpo_control import plots
 from hgrpo_control.run_folder import Metrics, RunFolder, RunFolderError
+from hgrpo_files import make_folder, write_text
 
 _COLUMNS = (
     "run",
@@ -44,14 +45,14 @@ def compare(folders: Sequence[Path], out: Path) -> tuple[Path, Path]:
     curves: dict[str, list[list[Metrics]]] = {}
     for label, rows in zip(labels, metrics, strict=True):
         curves.setdefault(label, []).append(rows)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     picture, table = out / "learning_curves.png", out / "comparison.md"
     plots.learning_curves(curves, picture)
     cells = [_row(run, label, history) for run, label, history in zip(runs, labels, metrics, strict=True)]
     text = markdown_table(_COLUMNS, cells)
     if len(curves) < len(runs):
         text += "\nOver the seeds, mean (lowest ... highest):\n\n" + _over_seeds(cells)
-    table.write_text(f"{text}\n![learning curves]({picture.name})\n", encoding="utf-8")
+    write_text(table, f"{text}\n![learning curves]({picture.name})\n")
     return picture, table
 
 

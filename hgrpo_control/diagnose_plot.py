@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from hgrpo_control.diagnose import Diagnosis, Row
 from hgrpo_control.diagnose_estimators import THIS_RUN
 from hgrpo_control.gradient_statistics import Estimate
+from hgrpo_control.plots import save
 
 
 class _Style(NamedTuple):
@@ -83,7 +83,7 @@ def picture(diagnosis: Diagnosis, title: str, path: Path) -> None:
         f"{title}\nbars: one standard error; left out of the upper rows: mean gradients that cannot be told from 0",
         fontsize="medium",
     )
-    FigureCanvasAgg(figure).print_png(str(path))
+    save(figure, path)
 
 
 def _draw_ppo(axes: Axes, rows: Sequence[Row], panel: _Panel) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +15,7 @@ from rich.table import Table
 from hgrpo_control.compare import markdown_table
 from hgrpo_control.diagnose import Diagnosis, Row
 from hgrpo_control.gradient_statistics import Estimate
+from hgrpo_files import write_text
 
 COLUMNS = (
     "estimator",
@@ -137,25 +139,26 @@ def write_markdown(diagnosis: Diagnosis, title: str, headline: list[str], pictur
     """Headline, table and picture."""
     text = markdown_table(COLUMNS, [cells(row) for row in _grouped(diagnosis)])
     lines = "\n".join(f"- {line}" for line in headline)
-    path.write_text(f"# {title}\n\n{lines}\n\n{text}\n![{title}]({picture})\n", encoding="utf-8")
+    write_text(path, f"# {title}\n\n{lines}\n\n{text}\n![{title}]({picture})\n")
 
 
 def write_csv(diagnosis: Diagnosis, path: Path) -> None:
     """Every figure with its standard error, one row per estimator; empty where there is no number."""
     header = ["estimator", "gae_lambda", "num_samples", "branch_steps", "replicates"]
     header += [f"{name}{suffix}" for name in (*_MEASURES, "noise_to_signal_equal_steps") for suffix in ("", "_error")]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        for row in diagnosis.every_row:
-            estimator, measurement = row
-            estimates = [getattr(measurement, name) for name in _MEASURES] + [row.equal_steps]
-            numbers = [number for estimate in estimates for number in estimate]
-            lam = "" if estimator.gae_lambda is None else estimator.gae_lambda
-            writer.writerow(
-                [estimator.name, lam, estimator.num_samples, estimator.branch_steps, measurement.replicates]
-                + ["" if math.isnan(number) else f"{number:.6g}" for number in numbers]
-            )
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(header)
+    for row in diagnosis.every_row:
+        estimator, measurement = row
+        estimates = [getattr(measurement, name) for name in _MEASURES] + [row.equal_steps]
+        numbers = [number for estimate in estimates for number in estimate]
+        lam = "" if estimator.gae_lambda is None else estimator.gae_lambda
+        writer.writerow(
+            [estimator.name, lam, estimator.num_samples, estimator.branch_steps, measurement.replicates]
+            + ["" if math.isnan(number) else f"{number:.6g}" for number in numbers]
+        )
+    write_text(path, text.getvalue())
 
 
 def _grouped(diagnosis: Diagnosis) -> list[Row]:

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hgrpo_control.atomic_text import write_text
 from hgrpo_errors import HgrpoError
+from hgrpo_files import write_text
 from policies.spec import PolicySpec
 from robots.episodes import Episodes, Transition, advance, begin
 from robots.simulator import Simulator, episode_metrics, map_state, select

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from matplotlib.figure import Figure
 
 from hgrpo_control.evaluation import Recording
 from hgrpo_control.run_folder import Metrics
+from hgrpo_files import write_bytes
 
 AXES = {"simulator steps": "simulator_steps", "executed steps": "executed_steps", "wall-clock [s]": "wall_seconds"}
 
@@ -37,7 +39,7 @@ def learning_curves(curves: Mapping[str, Sequence[Sequence[Metrics]]], path: Pat
     handles, labels = grid[0][0].get_legend_handles_labels()
     if handles:  # beside the panels: labels name whatever differs between the runs, and may be long
         figure.legend(handles, labels, loc="outside upper left")
-    _save(figure, path)
+    save(figure, path)
 
 
 def _measures(runs: Sequence[Sequence[Metrics]]) -> dict[str, str]:
@@ -92,7 +94,7 @@ def flown_episodes(recording: Recording, control_hz: float, path: Path) -> None:
         if values.shape[2] > 1:
             panel.legend(loc="upper right", ncols=values.shape[2], fontsize="small")
     panels[-1].set_xlabel("time [s]")
-    _save(figure, path)
+    save(figure, path)
 
 
 def _component_name(size: int, component: int) -> str | None:
@@ -102,5 +104,8 @@ def _component_name(size: int, component: int) -> str | None:
     return "xyz"[component] if size == 3 else str(component + 1)
 
 
-def _save(figure: Figure, path: Path) -> None:
-    FigureCanvasAgg(figure).print_png(str(path))
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG; raises FileError."""
+    content = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(content)
+    write_bytes(path, content.getbuffer())

@@ -11,6 +11,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from hgrpo_control.config import Config
 from hgrpo_control.run_folder import Metrics, RunFolder
+from hgrpo_files import writing
 
 
 class ProgressBar:
@@ -66,15 +67,17 @@ class TensorBoard:
         self._writer: SummaryWriter | None = None
 
     def report(self, metrics: Metrics) -> None:
-        """Write one iteration; entries that are NaN are left out."""
-        if self._writer is None:  # not before the run has made its folder
-            purge = self._executed_steps + 1 if self._executed_steps else None
-            self._writer = SummaryWriter(str(self._folder.tensorboard), purge_step=purge)
-        for name, value in metrics._asdict().items():
-            if not math.isnan(value):
-                self._writer.add_scalar(name, value, metrics.executed_steps)
+        """Write one iteration; entries that are NaN are left out. Raises FileError."""
+        with writing(self._folder.tensorboard):
+            if self._writer is None:  # not before the run has made its folder
+                purge = self._executed_steps + 1 if self._executed_steps else None
+                self._writer = SummaryWriter(str(self._folder.tensorboard), purge_step=purge)
+            for name, value in metrics._asdict().items():
+                if not math.isnan(value):
+                    self._writer.add_scalar(name, value, metrics.executed_steps)
 
     def close(self) -> None:
-        """Write out what is buffered."""
+        """Write out what is buffered; raises FileError."""
         if self._writer is not None:
-            self._writer.close()
+            with writing(self._folder.tensorboard):
+                self._writer.close()

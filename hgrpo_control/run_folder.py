@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import math
-import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from hgrpo_control.atomic_text import write_text
 from hgrpo_control.config import Config, ConfigError
 from hgrpo_control.run_lock import LOCK_NAME, RunLock
 from hgrpo_errors import HgrpoError
+from hgrpo_files import append_text, make_folder, write_text
 from policies.checkpoint import CHECKPOINT_NAME
 
 _RUNS_NAMED = 5  # of those in a folder that is none itself
@@ -126,7 +126,7 @@ class RunFolder:
         """
         folder = cls(path)
         folder._require_new()
-        folder.path.mkdir(parents=True, exist_ok=True)
+        make_folder(folder.path)
         folder._lock = RunLock(folder.path)
         folder._require_new()
         folder.write_config(config)
@@ -186,24 +186,20 @@ class RunFolder:
 
     def append_metrics(self, row: Metrics) -> None:
         """Add one row; the header comes with the first."""
-        new = not self.metrics.exists()
-        with self.metrics.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            if new:
-                writer.writerow(Metrics._fields)
-            writer.writerow(row)
+        append_text(self.metrics, _csv([row] if self.metrics.exists() else [Metrics._fields, row]))
 
     def drop_metrics_after(self, iteration: int) -> None:
         """Forget rows of later iterations, which a resumed run will write again."""
         if not self.metrics.exists():
             return
         kept = [row for row in self.read_metrics() if row.iteration <= iteration]
-        temporary = self.metrics.with_name(self.metrics.name + ".partial")
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(Metrics._fields)
-            writer.writerows(kept)
-        os.replace(temporary, self.metrics)
+        write_text(self.metrics, _csv([Metrics._fields, *kept]))
+
+
+def _csv(rows: Iterable[Iterable[object]]) -> str:
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue()
 
 
 def _instead_of_a_run(folder: RunFolder) -> str:

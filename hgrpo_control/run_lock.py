@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from hgrpo_errors import HgrpoError
+from hgrpo_files import FileError, writing
 
 try:
     import fcntl
@@ -30,20 +31,20 @@ class RunLock:
     """A held lock on a run folder, and the file in it that says who holds it; freed by `release`.
 
     A file that a killed process left is taken over: what counts is the kernel's lock on it, not that it is there.
-    Raises RunInUseError where another process, or another part of this one, holds it, and OSError for no permission.
+    Raises RunInUseError where another process, or another part of this one, holds it, and FileError where it
+    cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
         path = folder / LOCK_NAME
         while True:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            with writing(path):
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
             try:
                 if not _locked(descriptor, path):
                     raise RunInUseError(f"{folder} is in use by {_holder(descriptor)}; wait until that has ended")
                 if _is_at(descriptor, path):
-                    os.ftruncate(descriptor, 0)
-                    since = datetime.now().astimezone().isoformat(" ", "seconds")
-                    os.write(descriptor, f"{os.getpid()} {socket.gethostname()} {since}\n".encode())
+                    _sign(descriptor, path)
                     break
             except BaseException:
                 os.close(descriptor)
@@ -51,6 +52,18 @@ class RunLock:
             os.close(descriptor)  # its holder removed it between our opening and our locking
         self.release = weakref.finalize(self, _release, descriptor, path, os.getpid())
         """Free the folder; also done when nothing refers to this object any more. A second call does nothing."""
+
+
+def _sign(descriptor: int, path: Path) -> None:
+    """Say in a lock of our own who holds it; removes it where that cannot be written."""
+    since = datetime.now().astimezone().isoformat(" ", "seconds")
+    try:
+        with writing(path):
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"{os.getpid()} {socket.gethostname()} {since}\n".encode())
+    except FileError:
+        path.unlink()
+        raise
 
 
 def _release(descriptor: int, path: Path, owner: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import closing, nullcontext
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from hgrpo_control.sampler import Sampler
 from hgrpo_control.simulation import policy_spec, training_simulator
 from hgrpo_control.stop_requests import stop_requests
 from hgrpo_errors import HgrpoError
+from hgrpo_files import FileError
 from policies import checkpoint
 from policies.actor_critic import ActorCritic
 from robots.simulator import Simulator, close, closed_on_error
@@ -214,10 +215,18 @@ def run(trainer: Trainer, folder: RunFolder | None, reporters: tuple[Reporter, .
     """Iterate to the end; save regularly, at the end, and when asked to stop.
 
     The first Ctrl-C, SIGTERM or SIGHUP finishes the iteration, saves and raises KeyboardInterrupt. Raises
-    TrainingDivergedError, and RolloutFailedError where the simulator fails; what was learned before is saved.
+    TrainingDivergedError, and RolloutFailedError where the simulator fails; what was learned before is saved. Raises
+    FileError where nothing more can be written, such as on a full disk; the last checkpoint stays.
     """
-    with nullcontext() if folder is None else folder.locked():
-        return _run(trainer, folder, reporters)
+    if folder is None:
+        return _run(trainer, None, reporters)
+    with folder.locked():
+        try:
+            return _run(trainer, folder, reporters)
+        except FileError as error:
+            if not folder.checkpoint.exists():
+                raise
+            raise FileError(f"{error}; then go on with: hgrpo resume {folder.path}") from error
 
 
 def _run(trainer: Trainer, folder: RunFolder | None, reporters: tuple[Reporter, ...]) -> ActorCritic:

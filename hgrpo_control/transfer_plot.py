@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 
+from hgrpo_control.plots import save
 from hgrpo_control.transfer import Flight, Transfer
 from robots.shapes import Vector
 
@@ -50,7 +50,7 @@ def picture(transfer: Transfer, path: Path) -> None:
     above.legend(handles=_legend(home, there), loc="best", fontsize="small")
     evaluation = there.evaluation
     figure.suptitle(f"{evaluation.task}: {len(_episodes(there))} of {evaluation.episodes} episodes", fontsize="medium")
-    FigureCanvasAgg(figure).print_png(str(path))
+    save(figure, path)
 
 
 def _draw(flight: Flight, look: dict[str, Any], above: Axes, over_time: list[Axes]) -> None:

@@ -10,11 +10,11 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from hgrpo_control.atomic_text import write_text
 from hgrpo_control.former_files import set_aside
 from hgrpo_control.run_folder import RunFolder
 from hgrpo_control.transfer import Flight, Transfer
 from hgrpo_control.transfer_plot import picture
+from hgrpo_files import write_text
 
 
 def write(transfer: Transfer, folder: RunFolder, video: bool) -> dict[str, Path]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import lzma
-import os
 import pickle
 import zipfile
 import zlib
@@ -14,6 +13,7 @@ from typing import Any
 import torch
 
 from hgrpo_errors import HgrpoError
+from hgrpo_files import write_bytes
 from policies.actor_critic import ActorCritic
 from policies.spec import PolicySpec
 
@@ -37,30 +37,20 @@ _LOADING_ERRORS = (
 
 
 class CheckpointError(HgrpoError):
-    """Raised for a checkpoint that is missing, damaged, of another kind or not to be written; says which and where."""
+    """Raised for a checkpoint that is missing, damaged or of another kind; says which and where."""
 
 
 def save(path: Path, policy: ActorCritic, training: dict[str, Any] | None = None) -> None:
     """Write policy and training state (tensors, numbers, strings and containers of them) to `path` atomically.
 
     Tensors are written as those of the CPU, wherever they lie, so that a run on a GPU is read on any machine. Raises
-    CheckpointError, and leaves what was there, if the file cannot be written.
+    FileError, and leaves what was there, if the file cannot be written.
     """
     parts = {"spec": policy.spec.to_json(), "policy": dict(policy.state_dict()), "training": training or {}}
     content = _on_cpu({"format": FORMAT, **parts})
     serialised = io.BytesIO()  # torch's own writer turns a full disk into an error about positions in a file
     torch.save(content, serialised)
-    temporary = path.with_name(path.name + ".partial")
-    try:
-        with temporary.open("wb") as file:
-            file.write(serialised.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise CheckpointError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_bytes(path, serialised.getbuffer())
 
 
 def _on_cpu(content: Any) -> Any:

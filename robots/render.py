@@ -8,6 +8,7 @@ any work is done.
 from __future__ import annotations
 
 import ctypes
+import errno
 import functools
 import importlib
 import importlib.util
@@ -25,6 +26,7 @@ from types import ModuleType
 import numpy as np
 
 from hgrpo_errors import HgrpoError, nearest
+from hgrpo_files import FileError, replacing, unwritable
 
 _OFF = ("disable", "disabled", "off", "false", "0")
 _DEFAULT = ("", "enable", "enabled", "on", "true", "1")
@@ -42,6 +44,10 @@ _REMEDY = {
     "or set MUJOCO_GL=egl (needs libegl1, libgl1-mesa-dri and libopengl0)",
 }
 _OTHER_REMEDY = "set MUJOCO_GL=egl or MUJOCO_GL=osmesa to draw without a display"
+
+
+class _EncoderError(Exception):
+    """Raised for what ffmpeg says where it gives up."""
 
 
 class MissingGraphicsError(HgrpoError):
@@ -76,7 +82,7 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> N
 
     `fps` is frames per second. Frames are taken one at a time, and the file appears under its name only once it is
     complete. Raises ValueError for no frame, for one of another shape or type, for an fps that is not positive and for
-    a name without .mp4; OSError where the file cannot be written.
+    a name without .mp4; FileError where the file cannot be written.
     """
     target = Path(path)
     if target.suffix != ".mp4":
@@ -84,17 +90,17 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> N
     if not (math.isfinite(fps) and fps > 0):
         raise HgrpoError(f"fps is {fps}; a positive number is needed")
     if not target.parent.is_dir():
-        raise FileNotFoundError(f"folder {str(target.parent)!r} of the video does not exist")
+        raise FileError(f"folder {str(target.parent)!r} of the video does not exist; make it first")
     remaining = iter(frames)
     first = next(remaining, None)
     if first is None:
         raise HgrpoError(f"no frames to write to {target.name!r}; a video needs at least one")
-    partial = target.with_name(f".{target.stem}.{os.getpid()}.mp4")
-    try:
-        _encode(partial, itertools.chain((first,), remaining), first.shape, fps)
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(target) as partial:
+        try:
+            _encode(partial, itertools.chain((first,), remaining), first.shape, fps)
+        except _EncoderError as error:
+            full = os.strerror(errno.ENOSPC)
+            raise unwritable(target, OSError(errno.ENOSPC if full in str(error) else errno.EIO, str(error))) from error
 
 
 def _encode(path: Path, frames: Iterable[np.ndarray], shape: tuple[int, ...], fps: float) -> None:
@@ -103,7 +109,7 @@ def _encode(path: Path, frames: Iterable[np.ndarray], shape: tuple[int, ...], fp
         raise HgrpoError(f"frames have shape {shape}; (height, width, 3) with even height and width is needed")
     rate = str(Fraction(fps).limit_denominator(100_000))
     raw = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{shape[1]}x{shape[0]}", "-r", rate, "-i", "-")
-    h264 = ("-an", "-c:v", "libx264", "-crf", "20", "-pix_fmt", "yuv420p", "-movflags", "+faststart")
+    h264 = ("-an", "-c:v", "libx264", "-crf", "20", "-pix_fmt", "yuv420p", "-movflags", "+faststart", "-f", "mp4")
     command = (_ffmpeg(), "-y", "-loglevel", "error", *raw, *h264, str(path))
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdin is not None  # a pipe was asked for
@@ -122,7 +128,7 @@ def _encode(path: Path, frames: Iterable[np.ndarray], shape: tuple[int, ...], fp
         _, message = process.communicate()
     if process.returncode != 0:
         lines = message.decode(errors="replace").strip().splitlines() or ["no reason given"]
-        raise OSError(f"ffmpeg failed to write {str(path)!r}: {lines[-1]}")
+        raise _EncoderError(f"ffmpeg says {lines[-1]!r}")
 
 
 def _ffmpeg() -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hgrpo_errors import HgrpoError
+from hgrpo_files import writing
 from policies.actor_critic import ActorCritic
 from policies.normalizer import CLIP
 from sim2real.c_footprint import Footprint, footprints
@@ -76,12 +77,14 @@ def export_c(
     with TemporaryDirectory() as folder:
         made = {ending: Path(folder) / f"{path.name}{ending}" for ending in texts}
         for ending, text in texts.items():
-            made[ending].write_text(text, encoding="utf-8")
+            with writing(made[ending]):
+                made[ending].write_text(text, encoding="utf-8")
         difference = _verify(made[".c"], policy, observation, action) if shutil.which("cc") else None
         sizes = footprints(made[".c"])
     with replacing(targets[".h"]) as new_header, replacing(targets[".c"]) as new_source:
-        new_header.write_text(texts[".h"], encoding="utf-8")
-        new_source.write_text(texts[".c"], encoding="utf-8")
+        for ending, new in ((".h", new_header), (".c", new_source)):
+            with writing(targets[ending]):
+                new.write_text(texts[ending], encoding="utf-8")
     return CExport(targets[".c"], targets[".h"], difference, sizes)
 
 

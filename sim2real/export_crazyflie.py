@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from hgrpo_files import writing
 from policies.actor_critic import ActorCritic
 from policies.spec import PolicySpec, past_action
 from sim2real.c_source import fill
@@ -46,7 +47,7 @@ def export_crazyflie(
     folder = Path(folder)
     require_app(folder)
     values = _values(policy.spec, airframe)
-    with TemporaryDirectory(dir=folder.parent) as temporary:
+    with writing(folder), TemporaryDirectory(dir=folder.parent) as temporary:
         app = Path(temporary) / "app"
         (app / "src").mkdir(parents=True)
         exported = export_c(policy, app / "src" / NAME, tanh=tanh, trained=trained)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from hgrpo_errors import HgrpoError
+from hgrpo_files import writing
 from policies.actor_critic import ActorCritic
 from policies.spec import PolicySpec
 from sim2real import metadata
@@ -169,10 +169,8 @@ def _verify(
 def _write(path: Path, model: onnx.ModelProto) -> None:
     """Let the model take its place at `path` once it has been read back and run."""
     with replacing(path, is_own_model) as temporary:
-        with temporary.open("wb") as file:
-            file.write(model.SerializeToString())
-            file.flush()
-            os.fsync(file.fileno())
+        with writing(path):
+            temporary.write_bytes(model.SerializeToString())
         try:
             OnnxPolicy(temporary)
         except OnnxPolicyError as error:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hgrpo_files import write_new
 from policies.spec import PolicySpec
 from sim2real.target import Reading
 from sim2real.watchdog import State
@@ -53,17 +55,18 @@ class FlightRecord:
         self._miss.append(miss)
 
     def write(self, path: Path) -> None:
-        """Write all rows to a file that does not exist yet; raises FileExistsError if it does."""
+        """Write all rows to a file that does not exist yet; raises FileError if it does, or cannot be written."""
         rows = len(self._time)
-        with path.open("xb") as file:
-            np.savez_compressed(
-                file,
-                time=np.array(self._time),
-                stamp_age=np.array(self._age),
-                observation=np.array(self._observation, np.float32).reshape(rows, self._spec.observation_size),
-                action=np.array(self._action).reshape(rows, self._spec.action_size),
-                state=np.array(self._state, np.uint8),
-                miss=np.array(self._miss, dtype=np.str_),
-                states=np.array(STATES),
-                policy_spec=np.array(self._spec.to_json()),
-            )
+        content = io.BytesIO()
+        np.savez_compressed(
+            content,
+            time=np.array(self._time),
+            stamp_age=np.array(self._age),
+            observation=np.array(self._observation, np.float32).reshape(rows, self._spec.observation_size),
+            action=np.array(self._action).reshape(rows, self._spec.action_size),
+            state=np.array(self._state, np.uint8),
+            miss=np.array(self._miss, dtype=np.str_),
+            states=np.array(STATES),
+            policy_spec=np.array(self._spec.to_json()),
+        )
+        write_new(path, content.getbuffer())

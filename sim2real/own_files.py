@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import hgrpo_files
 from sim2real.exportable import ExportError
 from sim2real.metadata import DISTRIBUTION
 
@@ -41,10 +41,6 @@ def replacing(path: Path, is_own: IsOwn = is_own_text) -> Iterator[Path]:
     After any error `path` is as it was, and nothing is left beside it.
     """
     require_replaceable(path, is_own)
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")  # nobody's name
-    try:
+    with hgrpo_files.replacing(path) as temporary:
         yield temporary
         require_replaceable(path, is_own)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -48,7 +48,7 @@ class Learner:
     saved_iteration: Callable[[Path], int | None]
     """At which iteration a checkpoint was made; None where there is none but that of the end."""
     before_checkpoint: frozenset[str]
-    """What a run may leave that was killed before its first checkpoint."""
+    """What a run may leave that was killed before its first checkpoint, beside files that are not whole."""
     packages: tuple[str, ...] = ()
     """Packages whose versions are recorded, beside torch and numpy."""
 
@@ -70,7 +70,7 @@ LEARNERS: dict[str, Learner] = {
         read=RunFolder.read_config,
         checkpoint=checkpoint.CHECKPOINT_NAME,
         saved_iteration=_saved_iteration,
-        before_checkpoint=frozenset({"config.json", "tensorboard", LOCK_NAME, checkpoint.CHECKPOINT_NAME + ".partial"}),
+        before_checkpoint=frozenset({"config.json", "tensorboard", LOCK_NAME}),
     ),
     "stable-baselines3": Learner(
         module="suites.stable_baselines3",

@@ -16,6 +16,7 @@ from hgrpo_control.command_line import UsageError
 from hgrpo_control.compare import flatten
 from hgrpo_control.config import ConfigError
 from hgrpo_control.run_folder import RunFolder, RunFolderError
+from hgrpo_files import PARTIAL
 from suites.definition import Suite, SuiteError, Variant
 from suites.learners import LEARNERS, Learner, Settings
 
@@ -191,7 +192,8 @@ def _iterations(run: Run) -> int:
 
 def _require_unstarted(run: Run) -> None:
     """Raise SuiteError if a folder without a checkpoint holds anything that a run does not make before its first."""
-    foreign = sorted(file.name for file in run.path.iterdir() if file.name not in run.learner.before_checkpoint)
+    names = {file.name for file in run.path.iterdir() if file.suffix != PARTIAL}
+    foreign = sorted(names - run.learner.before_checkpoint)
     if foreign:
         raise SuiteError(f"{run.path} holds {foreign[0]} but no {run.learner.checkpoint}; move it away")
 

@@ -16,6 +16,7 @@ import tyro
 from hgrpo_control.command_line import UsageError, parse
 from hgrpo_control.task_options import TASK_OPTIONS
 from hgrpo_errors import install
+from hgrpo_files import FileError
 from sim2real.watchdog import WatchdogOptions
 
 if TYPE_CHECKING:
@@ -142,8 +143,8 @@ def _write(record: FlightRecord, path: Path) -> bool:
     """Write what was flown; a disk that is full is told, and hides nothing else that there is to tell."""
     try:
         record.write(path)
-    except OSError as error:
-        print(f"the record cannot be written: {path}: {error.strerror or error}", file=sys.stderr)
+    except FileError as error:
+        print(f"the record is lost: {error}", file=sys.stderr)
         return False
     print(f"record: {path}")
     return True

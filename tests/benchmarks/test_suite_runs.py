@@ -178,7 +178,7 @@ def test_a_new_run_is_trained(run: Run) -> None:
 def test_a_run_killed_before_its_first_checkpoint_begins_again(run: Run, config: str) -> None:
     run.path.mkdir(parents=True)
     run.folder.config.write_text(config, encoding="utf-8")
-    (run.path / "checkpoint.pt.partial").write_bytes(b"half of")
+    (run.path / "checkpoint.pt.0123abcd.partial").write_bytes(b"half of")
     require_agreement([run])
     assert next_step(run) == "train"
     clear_unstarted(run)

@@ -10,6 +10,7 @@ import pytest
 import policies
 from hgrpo_control.cli import main
 from hgrpo_control.run_folder import RunFolder
+from hgrpo_files import FileError
 
 TINY = ("--num-envs", "16", "--rollout-steps", "8", "--hidden-sizes", "8", "--update-epochs", "1")
 TINY += ("--num-minibatches", "2", "--total-steps", "128")
@@ -112,7 +113,7 @@ def test_a_film_of_other_episodes_is_named_as_such(capsys: pytest.CaptureFixture
 
 def test_a_film_that_fails_leaves_no_former_one_under_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     def film(*given: object) -> None:
-        raise OSError(28, "No space left on device")
+        raise FileError("cannot write run/video.mp4: No space left on device")
 
     train("quadrotor-hover")
     Path("run/video.mp4").write_text("an older film")

@@ -70,7 +70,7 @@ def test_runs_of_one_label_share_a_colour_and_are_summed_up_by_their_mean(tmp_pa
 
 def test_the_mean_of_two_runs_is_that_of_their_values(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     figures = []
-    monkeypatch.setattr(plots, "_save", lambda figure, path: figures.append(figure))
+    monkeypatch.setattr(plots, "save", lambda figure, path: figures.append(figure))
     plots.learning_curves({"ppo": [history([1, 5, 9]), history([3, 7, 15])]}, tmp_path / "x.png")
     axes = figures[0].axes[0]
     assert axes.get_ylabel() == "episode return (training)"
@@ -87,7 +87,7 @@ def test_the_three_axes_are_the_two_kinds_of_steps_and_the_time(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     figures = []
-    monkeypatch.setattr(plots, "_save", lambda figure, path: figures.append(figure))
+    monkeypatch.setattr(plots, "save", lambda figure, path: figures.append(figure))
     plots.learning_curves({"ppo": [history([10, math.nan, 30], seconds=2.0)]}, tmp_path / "x.png")
     axes = figures[0].axes
     assert [a.get_xlabel() for a in axes[3:]] == ["simulator steps", "executed steps", "wall-clock [s]"]
@@ -101,8 +101,8 @@ def test_the_three_axes_are_the_two_kinds_of_steps_and_the_time(
 def test_a_task_without_a_goal_has_no_plot_of_its_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     without = [row._replace(success_rate=math.nan) for row in history([1, 5, 9])]
     figures = []
-    save = plots._save
-    monkeypatch.setattr(plots, "_save", lambda figure, path: (figures.append(figure), save(figure, path)))
+    save = plots.save
+    monkeypatch.setattr(plots, "save", lambda figure, path: (figures.append(figure), save(figure, path)))
     plots.learning_curves({"ppo": [without]}, tmp_path / "one.png")
     assert picture(tmp_path / "one.png").shape == (325, 1300, 3)
     axes = figures[0].axes
@@ -133,7 +133,7 @@ def test_signals_are_drawn_over_seconds_with_one_line_per_episode_and_component(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     figures = []
-    monkeypatch.setattr(plots, "_save", lambda figure, path: figures.append(figure))
+    monkeypatch.setattr(plots, "save", lambda figure, path: figures.append(figure))
     position = np.arange(5 * 2 * 3, dtype=float).reshape(5, 2, 3)
     position[3:, 1] = np.nan  # the second episode ended earlier
     motors, tilt = np.ones((5, 2, 4)), np.zeros((5, 2, 1))

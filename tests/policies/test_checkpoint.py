@@ -14,6 +14,7 @@ import pytest
 import torch
 
 import policies
+from hgrpo_files import FileError
 from policies import checkpoint
 from policies.actor_critic import ActorCritic
 from policies.checkpoint import CHECKPOINT_NAME, CheckpointError
@@ -138,12 +139,12 @@ def test_a_save_that_fails_leaves_the_old_file_and_no_other(saved: Path) -> None
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writing on fails as it does on a full disk
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
     try:
-        with pytest.raises(CheckpointError) as raised:
+        with pytest.raises(FileError) as raised:
             checkpoint.save(saved, trained_policy(), training)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
-    assert str(raised.value) == f"cannot write {saved}: File too large"
+    assert str(raised.value) == f"cannot write {saved}: File too large; raise the limit (ulimit -f), or write elsewhere"
     assert saved.read_bytes() == before
     assert [path.name for path in saved.parent.iterdir()] == [CHECKPOINT_NAME]
     checkpoint.save(saved, trained_policy(), {"iteration": 5})
@@ -152,7 +153,7 @@ def test_a_save_that_fails_leaves_the_old_file_and_no_other(saved: Path) -> None
 
 def test_a_folder_that_is_not_there_is_said_where_nothing_can_be_written(tmp_path: Path) -> None:
     path = tmp_path / "gone" / CHECKPOINT_NAME
-    with pytest.raises(CheckpointError, match=f"^cannot write {path}: No such file or directory$"):
+    with pytest.raises(FileError, match=f"^cannot write {path}: No such file or directory; make its folder first$"):
         checkpoint.save(path, trained_policy())
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from imageio.v3 import immeta
 
+from hgrpo_files import FileError
 from robots import render
 from robots.render import MissingGraphicsError, require_gl, write_video
 
@@ -273,11 +274,11 @@ def test_an_encoder_that_gives_up_is_quoted(tmp_path: Path, monkeypatch: pytest.
     encoder.chmod(0o755)
     monkeypatch.setattr(render, "_ffmpeg", lambda: str(encoder))
     # 40 frames are 369 kB, more than a pipe holds, so that writing meets the closed end
-    with pytest.raises(OSError, match=r"ffmpeg failed to write .*: No space left on device"):
+    with pytest.raises(FileError, match=r"^cannot write .*/film.mp4: ffmpeg says 'No space left on device'; free some"):
         write_video(tmp_path / "film.mp4", greys([0] * 40), 25)
     assert list(tmp_path.iterdir()) == [encoder]
 
 
 def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"folder '.*absent' of the video does not exist"):
+    with pytest.raises(FileError, match=r"folder '.*absent' of the video does not exist"):
         write_video(tmp_path / "absent" / "film.mp4", greys([0]), 25)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from loop_stand_ins import HZ, OBSERVATION, SPEC, ScriptedPolicy, ScriptedTarget, misses
 
+from hgrpo_files import FileError
 from sim2real.clock import MonotonicClock, SteppedClock
 from sim2real.flight_record import STATES, FlightRecord
 from sim2real.runtime import Flight, LoopOptions, fly
@@ -194,7 +195,7 @@ def test_the_record_has_every_tick(tmp_path: Path) -> None:
         np.testing.assert_array_equal(file["observation"][:3], [[1, 2], [np.nan, np.nan], [1, 2]])
         np.testing.assert_array_equal(file["stamp_age"][:3], [0.0, np.nan, 0.0])
         assert type(SPEC).from_json(str(file["policy_spec"])) == SPEC
-    with pytest.raises(FileExistsError):
+    with pytest.raises(FileError, match="File exists; name another"):
         record.write(tmp_path / "flight.npz")
 
 

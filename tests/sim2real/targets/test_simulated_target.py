@@ -12,6 +12,7 @@ from hover_controller import hover_controller
 
 import robots
 from hgrpo_control.cli import main
+from hgrpo_files import unwritable
 from policies.actor_critic import ActorCritic
 from policies.spec import PolicySpec
 from robots.episodes import advance, begin
@@ -166,7 +167,7 @@ def test_a_record_that_cannot_be_written_is_told_after_the_flight(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def write(record: FlightRecord, path: Path) -> None:
-        raise OSError(28, "No space left on device")
+        raise unwritable(path, OSError(28, "No space left on device"))
 
     monkeypatch.setattr(FlightRecord, "write", write)
     words = ["fly", str(exported), "--target", "simulated", "--fast", "--seconds", "0.2"]
