@@ -2,7 +2,8 @@
 
 The trainer asks once per iteration, between two rollouts, so that within a rollout nothing changes and branches of one
 state are paid alike. A difficulty decides how episodes to come begin; episodes under way keep the one they began with.
-Where a curriculum stands is saved with the checkpoint, so a resumed run goes on bit for bit.
+Where a curriculum stands is saved with the checkpoint, so a resumed run goes on bit for bit (the same number of
+threads, kind of machine and build of torch given).
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Going on with a run from its last checkpoint: bit for bit as if it had never stopped, or with more steps."""
+"""Going on with a run from its last checkpoint as if it had never stopped, or with more steps.
+
+It is bit for bit the same with the same number of threads, kind of machine and build of torch.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,7 @@ _UNFIT = "{} does not hold the training state that config.json asks for"
 def resume(out: str | Path, reporters: tuple[Reporter, ...] = (), total_steps: int | None = None) -> ActorCritic:
     """Continue a run from its last checkpoint as if it had never stopped; warns where a task does not allow that.
 
+    It goes on bit for bit with the same number of threads, kind of machine and build of torch.
     With `total_steps` the run is given that total instead of its own, also where it is finished; `rate_note` says what
     the learning rate does then. Raises RunFolderError if there is no run, or nothing left to do, RunInUseError if
     another process is on it, CheckpointError if its checkpoint cannot be used.

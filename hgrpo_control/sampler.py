@@ -26,9 +26,10 @@ class Sampler:
     """Draws rollouts of T steps from E roots that go on from one rollout to the next.
 
     Randomness comes from separate generators for the executed sample and for its siblings, so branching changes no bit
-    of the executed trajectory. With `split_noise` each sibling meets randomness of its own, gusts for example; without,
-    all samples of a root meet the same. With `proposals` the last floor(N / 2) siblings start with guided actions (eq.
-    18). `state_dict` holds everything that the next rollout depends on besides the policy and the proposals.
+    of the executed trajectory, with as many threads on the same machine. With `split_noise` each sibling meets
+    randomness of its own, gusts for example; without, all samples of a root meet the same. With `proposals` the last
+    floor(N / 2) siblings start with guided actions (eq. 18). `state_dict` holds everything that
+    the next rollout depends on besides the policy and the proposals.
 
     With `initial_states` every branch starts in a freshly drawn initial state instead of going on from the executed
     sample's end. An episode that has not ended with its branch is given up: it is not among the finished ones.

@@ -1,4 +1,7 @@
-"""Training: collect, compute advantages, learn, record; resumable bit for bit."""
+"""Training: collect, compute advantages, learn, record; resumable.
+
+With the same number of threads, kind of machine and build of torch a resumed run is bit for bit the uninterrupted one.
+"""
 
 from __future__ import annotations
 
@@ -93,7 +96,10 @@ class Trainer:
 
     @property
     def resume_note(self) -> str:
-        """What keeps a resumed run from being bit for bit the uninterrupted one; empty if nothing does."""
+        """What keeps a resumed run from being bit for bit the uninterrupted one; empty if nothing does.
+
+        Another number of threads, kind of machine or build of torch does so too, and is not looked at.
+        """
         obstacle = self.sampler.simulator.spec.branching_obstacle
         return (
             obstacle and f"every environment begins a new episode, so the run goes on, but not bit for bit: {obstacle}"

@@ -120,7 +120,8 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     def set_snapshot(self, snapshot: EnvSnapshot) -> None:
         """Go back to a snapshot of this task, taken here or elsewhere; what follows is the same to the bit.
 
-        A time limit counts in a wrapper outside and stays as it is. Raises TypeError for anything but a snapshot.
+        Elsewhere it is so on the same kind of machine and build of torch, with as many threads. A time limit
+        counts in a wrapper outside and stays as it is. Raises TypeError for anything but a snapshot.
         """
         if not isinstance(snapshot, EnvSnapshot):
             raise TypeError(f"expected an EnvSnapshot, what get_snapshot() returns; given {type(snapshot).__name__}")

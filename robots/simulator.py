@@ -112,7 +112,10 @@ class Simulator(Protocol):
         ...
 
     def step(self, state: Any, action: Tensor) -> Step:
-        """Advance B rows by one control step; the same state and action (B, A) give the same bits."""
+        """Advance B rows by one control step; the same state and action (B, A) give the same bits.
+
+        They do on one machine and build of torch.
+        """
         ...
 
     def success(self, state: Any) -> Tensor:

@@ -12,7 +12,7 @@ from hgrpo_control.rollout import Rollout
 
 
 def batch(rollout: Rollout, config: HybridGRPO) -> Batch:
-    """Rollout to batch by the chosen estimator; N = 1 gives PPO's batch bit for bit.
+    """Rollout to batch by the chosen estimator; N = 1 gives PPO's batch, in one process bit for bit.
 
     Where samples were guided (eq. 18) their importance weights are the batch's, and Q gets its targets.
     Raises ValueError if the rollout was drawn without a critic.

@@ -15,7 +15,9 @@ from hgrpo_control.commands.train import train_with_reports
 
 @dataclass(frozen=True)
 class ResumeOptions:
-    """Go on with a run from its last checkpoint, bit for bit as if it had never stopped.
+    """Go on with a run from its last checkpoint as if it had never stopped.
+
+    It is bit for bit the same with the same number of threads, kind of machine and build of torch.
 
     A finished run can be given more steps. A learning rate that falls linearly then goes on along the new total: it is
     what a run of that total would have at this point, and so higher than it last was. Curricula count executed steps or

@@ -1,5 +1,7 @@
 """Whether an environment can be branched exactly: save, go elsewhere, come back, and see the same future to the bit.
 
+All of it happens in one process, so nothing is said about other machines.
+
 From each of many states, met under random actions in several episodes, the environment first runs on undisturbed. Then
 it is restored, takes another branch (every other time with a reset in it, as training resets), is restored again and
 replays the first branch; a second instance, which has lived another life, replays it too. What was lost in every
