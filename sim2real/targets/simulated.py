@@ -22,7 +22,7 @@ from sim2real.trained_on import TrainedOn
 MOST_BEHIND = 1.0
 """How far the simulator may fall behind the clock [s] before it gives up what it cannot make up for."""
 
-_TRIALS = 5
+_TRIALS = 50
 
 
 class Episode(NamedTuple):
@@ -74,13 +74,17 @@ class SimulatedTarget:
         self._start, self._steps = math.nan, 0
 
     def start(self) -> None:
-        """Begin the first episode, after a few steps on trial, of which the first takes longer than those that follow.
+        """Begin the first episode, after steps on trial until one keeps the period.
 
         Raises TargetError where the clock is one that runs and a step takes longer than the period.
         """
         self._begin()
         period = 1.0 / self.simulator.spec.control_hz
-        step = min(self._time_of_a_step() for _ in range(_TRIALS))
+        step = math.inf
+        for _ in range(_TRIALS):  # the first step takes longer, and so does one that another process interrupts
+            step = min(step, self._time_of_a_step())
+            if step <= period:
+                break
         if step > period:
             raise TargetError(
                 f"a step of {self.simulator.spec.name} takes {1e3 * step:.1f} ms here, longer than its period of "
