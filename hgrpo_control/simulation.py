@@ -12,7 +12,7 @@ from robots.privileged import Privileged
 from robots.quadrotor.flight import QuadrotorFlight
 from robots.quadrotor.physics.catalogue import BUILT_IN
 from robots.registry import takes_device
-from robots.simulator import Quantity, Simulator, SimulatorSpec, close
+from robots.simulator import Quantity, Simulator, SimulatorSpec, closed_on_error
 
 
 def make_simulator(config: Config, device: torch.device | None = None) -> Simulator:
@@ -50,24 +50,26 @@ def training_simulator(config: Config) -> Simulator:
     that is not there.
     """
     simulator = make_simulator(config, find_device(config.device))
-    if config.algorithm.num_samples > 1 and simulator.spec.branching_obstacle:
-        close(simulator)
+    with closed_on_error(simulator):
+        _require_fit(config, simulator.spec)
+        try:
+            return Privileged(simulator) if config.network.privileged_critic else simulator
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+
+
+def _require_fit(config: Config, spec: SimulatorSpec) -> None:
+    """Raise ConfigError where an algorithm branches or splits noise in a task that does not allow or have it."""
+    if config.algorithm.num_samples > 1 and spec.branching_obstacle:
         raise ConfigError(
             f"{config.algorithm_name} branches {config.algorithm.num_samples} samples from every state, but "
-            f"{simulator.spec.branching_obstacle}; without that it trains with ppo"
+            f"{spec.branching_obstacle}; without that it trains with ppo"
         )
-    if config.algorithm.sibling_noise == "split" and not simulator.spec.noise:
+    if config.algorithm.sibling_noise == "split" and not spec.noise:
         raise ConfigError(
             f"sibling_noise split does nothing in {config.task}, whose steps draw nothing; allowed: shared, or a task "
             "with noise, such as a quadrotor's with --task-options gust=1"
         )
-    if not config.network.privileged_critic:
-        return simulator
-    try:
-        return Privileged(simulator)
-    except ValueError as error:
-        close(simulator)
-        raise ConfigError(str(error)) from error
 
 
 def policy_spec(spec: SimulatorSpec, network: Network, critic: bool) -> PolicySpec:

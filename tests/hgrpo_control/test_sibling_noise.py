@@ -147,6 +147,16 @@ def test_noise_is_not_split_where_no_step_draws(task: str, options: dict[str, st
     )
 
 
+def test_a_simulator_without_noise_to_split_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[str] = []
+    simulator = robots.make("quadrotor-hover")
+    monkeypatch.setattr(simulator, "close", lambda: closed.append("once"), raising=False)
+    monkeypatch.setattr("robots.make", lambda task, **options: simulator)
+    with pytest.raises(ConfigError, match="does nothing in quadrotor-hover"):
+        Trainer(Config("quadrotor-hover", HybridGRPO(sibling_noise="split"), num_envs=2, rollout_steps=4))
+    assert closed == ["once"]
+
+
 @pytest.mark.parametrize(
     ("task", "options"),
     [("quadrotor-hover", {"rate_noise": "0.1"}), ("quadrotor-hover", {"gust": "1"}), ("quadrotor-pursuit", {})],
