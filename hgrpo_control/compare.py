@@ -59,7 +59,7 @@ def compare(folders: Sequence[Path], out: Path) -> tuple[Path, Path]:
 def _require_one_task(runs: Sequence[RunFolder]) -> None:
     first: dict[str, RunFolder] = {}
     for run in runs:
-        first.setdefault(run.read_config().task, run)
+        first.setdefault(run.peek_config().task, run)
     if len(first) > 1:
         tasks = ", ".join(f"{task} ({run.path})" for task, run in first.items())
         raise RunFolderError(
@@ -107,7 +107,7 @@ def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str
 
 def _labels(runs: Sequence[RunFolder]) -> list[str]:
     """Algorithm names, with what differs between the configs of one algorithm behind them."""
-    configs = [flatten(json.loads(run.read_config().to_json())) for run in runs]
+    configs = [flatten(json.loads(run.peek_config().to_json())) for run in runs]
     for config in configs:
         config.pop("seed")
     labels = []
@@ -135,7 +135,7 @@ def _row(run: RunFolder, label: str, history: list[Metrics]) -> list[str]:
     return [
         run.path.name,
         label,
-        str(run.read_config().seed),
+        str(run.peek_config().seed),
         f"{last.simulator_steps:,}",
         f"{last.executed_steps:,}",
         f"{last.wall_seconds:.0f}",

@@ -16,10 +16,12 @@ from hgrpo_control.divisors import divisors, near_divisors
 from hgrpo_control.entropy_settings import EntropySettings
 from hgrpo_control.group_settings import GroupSettings
 from hgrpo_control.guidance_settings import GuidanceSettings
+from hgrpo_control.import_settings import IMPORTS
 from hgrpo_control.inert import inert_problem
 from hgrpo_control.reward_settings import RewardSettings
 from hgrpo_control.task_options import TASK_OPTIONS
 from hgrpo_errors import HgrpoError, unknown
+from hgrpo_imports import imports_problem
 
 
 class ConfigError(HgrpoError):
@@ -155,6 +157,8 @@ class Config:
     """Iterations between two checkpoints."""
     device: str = "cpu"
     """Where networks and simulator run: cpu, cuda or cuda:N; tasks that are not made for GPUs take cpu alone."""
+    imports: IMPORTS = ()
+    """Module of yours to import first: it may register tasks and robots. Other commands take it again."""
 
     def __post_init__(self) -> None:
         for settings in (self.algorithm, self.network, self.learning):
@@ -177,6 +181,7 @@ class Config:
         if problem is None and self.algorithm.sibling_noise == "split" and samples == 1:
             problem = "sibling_noise split does nothing with num_samples 1; allowed: shared, or more samples"
         problem = problem or curriculum_problem(self.curriculum) or device_problem(self.device)
+        problem = problem or imports_problem(self.imports)
         if problem is not None:
             raise ConfigError(problem)
         if self.rollout_steps % self.branch_steps:
@@ -243,6 +248,7 @@ class Config:
             network["hidden_sizes"] = tuple(network["hidden_sizes"])
             fields["network"] = Network(**network)
             fields["learning"] = Learning(**fields["learning"])
+            fields["imports"] = tuple(fields.get("imports", ()))  # older runs imported nothing
             return cls(**fields)
         except ConfigError:
             raise

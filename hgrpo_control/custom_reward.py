@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib
-import os
-import sys
 from typing import Any
 
 import torch
@@ -14,6 +11,7 @@ from torch import Tensor
 from hgrpo_control.reward_transform import RewardTransform
 from hgrpo_control.rollout import NotFiniteError
 from hgrpo_errors import HgrpoError, closest
+from hgrpo_imports import UserModuleError, load
 
 
 class RewardTransformError(HgrpoError):
@@ -86,16 +84,10 @@ class CustomTransform(RewardTransform):
 def _imported(name: str) -> Any:
     """The attribute that MODULE:FUNCTION names; the current directory is searched first, as by `python -m`."""
     module_name, _, attribute = name.partition(":")
-    here = os.getcwd()
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    importlib.invalidate_caches()
     try:
-        module = importlib.import_module(module_name)
-    except Exception as error:  # a module may raise anything
-        raise RewardTransformError(
-            f"reward transform {name!r} cannot be imported: {_one_line(error)}; looked in {here} and on Python's path"
-        ) from error
+        module = load(module_name)
+    except UserModuleError as error:
+        raise RewardTransformError(f"reward transform {name!r} {error}") from error
     if not hasattr(module, attribute):
         callables = [word for word, value in vars(module).items() if callable(value) and not word.startswith("_")]
         close = closest(attribute, callables)

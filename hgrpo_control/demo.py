@@ -44,7 +44,7 @@ def _commands(out: Path, training: Sequence[str]) -> Iterator[list[str]]:
 
 def is_finished(folder: RunFolder) -> bool:
     """Whether the checkpoint of a run is that of its last iteration."""
-    config = RunFolder.open(folder.path).read_config()
+    config = RunFolder.open(folder.path).peek_config()
     _, saved = checkpoint.restore(folder.checkpoint)
     return int(saved.get("iteration", 0)) >= config.num_iterations
 

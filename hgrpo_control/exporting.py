@@ -59,10 +59,11 @@ def export(options: ExportOptions) -> Iterator[str]:
     folder = RunFolder.open(options.folder)
     onnx = _onnx_targets(options, folder)
     _require_replaceable(options, onnx)
+    config = folder.read_config(options.imports, learning=False)
     policy, training = restore(folder.checkpoint)
-    trained = trained_on(folder.read_config(), policy.spec.robot)
+    trained = trained_on(config, policy.spec.robot)
     if onnx:
-        yield from _onnx_files(policy, training, folder, options, onnx, trained)
+        yield from _onnx_files(policy, training, config, options, onnx, trained)
     if options.c is not None:
         written = export_c(policy, options.c, tanh=options.tanh, trained=trained)
         yield from _c_lines(written)
@@ -101,7 +102,7 @@ def _require_replaceable(options: ExportOptions, onnx: Mapping[str, Path]) -> No
 def _onnx_files(
     policy: ActorCritic,
     training: Mapping[str, Any],
-    folder: RunFolder,
+    config: Config,
     options: ExportOptions,
     paths: Mapping[str, Path],
     trained: TrainedOn,
@@ -115,7 +116,6 @@ def _onnx_files(
     precisions = [name for name in ("float16", "int8") if name in paths]
     if not precisions:
         return
-    config = folder.read_config()
     with closing(make_simulator(config)) as simulator:
         judged = judge_at(simulator, config, training, options)
         yield from judged.lines

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
 from hgrpo_control.config import Config
+from hgrpo_control.imports import resume_command
 from hgrpo_control.reporter import Reporter
 from hgrpo_control.run_folder import RunFolder, RunFolderError
 from hgrpo_control.saved_state import fits
@@ -22,15 +24,21 @@ from robots.simulator import closed_on_error
 _UNFIT = "{} does not hold the training state that config.json asks for"
 
 
-def resume(out: str | Path, reporters: tuple[Reporter, ...] = (), total_steps: int | None = None) -> ActorCritic:
+def resume(
+    out: str | Path,
+    reporters: tuple[Reporter, ...] = (),
+    total_steps: int | None = None,
+    imports: Sequence[str] = (),
+) -> ActorCritic:
     """Continue a run from its last checkpoint as if it had never stopped; warns where a task does not allow that.
 
     It goes on bit for bit with the same number of threads, kind of machine and build of torch.
     With `total_steps` the run is given that total instead of its own, also where it is finished; `rate_note` says what
-    the learning rate does then. Raises RunFolderError if there is no run, or nothing left to do, RunInUseError if
-    another process is on it, CheckpointError if its checkpoint cannot be used.
+    the learning rate does then. Of the modules that the run names, only those in `imports` are imported. Raises
+    ImportRefusedError for another, RunFolderError if there is no run, or nothing left to do, RunInUseError if another
+    process is on it, CheckpointError if its checkpoint cannot be used.
     """
-    with RunFolder.open(out).locked() as folder, closing(restore_trainer(folder, total_steps)) as trainer:
+    with RunFolder.open(out).locked() as folder, closing(restore_trainer(folder, total_steps, imports)) as trainer:
         if trainer.resume_note:
             warnings.warn(trainer.resume_note, stacklevel=2)
         if total_steps is not None:
@@ -38,12 +46,12 @@ def resume(out: str | Path, reporters: tuple[Reporter, ...] = (), total_steps: i
         return run(trainer, folder, reporters)
 
 
-def restore_trainer(folder: RunFolder, total_steps: int | None = None) -> Trainer:
+def restore_trainer(folder: RunFolder, total_steps: int | None = None, imports: Sequence[str] = ()) -> Trainer:
     """The trainer of an unfinished run as its last checkpoint left it, with another total if one is given.
 
-    Raises RunFolderError or CheckpointError. config.json stays as it is.
+    Raises ImportRefusedError, RunFolderError or CheckpointError. config.json stays as it is.
     """
-    config = folder.read_config()
+    config = folder.read_config(imports)
     policy, saved = checkpoint.restore(folder.checkpoint)
     if "sampler" not in saved or (saved.get("reference") is None) != (config.learning.reference is None):
         raise checkpoint.CheckpointError(_UNFIT.format(folder.checkpoint))
@@ -87,7 +95,8 @@ def _require_steps_left(folder: RunFolder, trainer: Trainer, total_steps: int | 
     taken = f"{trainer.simulator_steps:,} simulator steps taken"
     if total_steps is None and trainer.finished:
         raise RunFolderError(
-            f"{folder.path} is finished: {taken}; for more: hgrpo resume {folder.path} --total-steps N"
+            f"{folder.path} is finished: {taken}; for more: {resume_command(folder.path, trainer.config)} "
+            "--total-steps N"
         )
     least = (trainer.iteration + 1) * trainer.config.steps_per_iteration
     if total_steps is not None and total_steps < least:

@@ -7,15 +7,17 @@ import hashlib
 import io
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from hgrpo_control.config import Config, ConfigError
+from hgrpo_control.imports import modules_of
 from hgrpo_control.run_lock import LOCK_NAME, RunLock
 from hgrpo_errors import HgrpoError
 from hgrpo_files import append_text, make_folder, write_text
+from hgrpo_imports import load_all, require
 from policies.checkpoint import CHECKPOINT_NAME
 
 _RUNS_NAMED = 5  # of those in a folder that is none itself
@@ -164,8 +166,23 @@ class RunFolder:
             raise RunFolderError(_instead_of_a_run(folder))
         return folder
 
-    def read_config(self) -> Config:
-        """The run's settings; raises RunFolderError if the file cannot be used."""
+    def read_config(self, imports: Sequence[str] = (), learning: bool = True) -> Config:
+        """The run's settings to run it by; imports the modules that the user names, and no other.
+
+        Args:
+            imports: Modules that the user named in this call.
+            learning: Whether the reward transform will be used too.
+
+        Raises RunFolderError if the file cannot be used, ImportRefusedError for a module that only the file names,
+        UserModuleError for one that cannot be imported.
+        """
+        config = self.peek_config()
+        require(modules_of(config, learning), imports, f"{self.path} was trained with")
+        load_all(imports)
+        return config
+
+    def peek_config(self) -> Config:
+        """The run's settings, to be looked at only; raises RunFolderError if the file cannot be used."""
         try:
             return Config.from_json(self.config.read_text(encoding="utf-8"))
         except (ConfigError, UnicodeDecodeError) as error:

@@ -19,6 +19,7 @@ from hgrpo_control.curriculum import Curriculum, difficulty_of
 from hgrpo_control.curriculum_settings import SuccessSchedule
 from hgrpo_control.device import find_device
 from hgrpo_control.guidance import GuidanceStats
+from hgrpo_control.imports import resume_command
 from hgrpo_control.instruments import Instruments
 from hgrpo_control.learner import Learner, LearnerStats
 from hgrpo_control.reporter import Reporter
@@ -29,6 +30,7 @@ from hgrpo_control.simulation import policy_spec, training_simulator
 from hgrpo_control.stop_requests import stop_requests
 from hgrpo_errors import HgrpoError
 from hgrpo_files import FileError
+from hgrpo_imports import load_all
 from policies import checkpoint
 from policies.actor_critic import ActorCritic
 from robots.simulator import Simulator, close, closed_on_error
@@ -207,11 +209,11 @@ class Trainer:
 
 
 def train(config: Config, out: str | Path | None = None, reporters: tuple[Reporter, ...] = ()) -> ActorCritic:
-    """Train a policy; with `out`, write a run folder there that `resuming.resume` can continue.
+    """Import `config.imports`, train, and write a run folder `out`, if given, that `resuming.resume` can continue.
 
-    Raises ConfigError for contradictory settings, RunFolderError if `out` exists, TrainingDivergedError if NaN turns
-    up.
+    Raises ConfigError for contradictory settings, RunFolderError if `out` exists, TrainingDivergedError for NaN.
     """
+    load_all(config.imports)
     with closing(Trainer(config)) as trainer:
         folder = None if out is None else RunFolder.create(out, config)
         return run(trainer, folder, reporters)
@@ -252,7 +254,7 @@ def _run(trainer: Trainer, folder: RunFolder | None, reporters: tuple[Reporter, 
                 raise TrainingDivergedError(_diverged(trainer, folder, error)) from error
             except RolloutFailedError as error:
                 save()
-                hint = "" if folder is None else f"; saved, to go on: hgrpo resume {folder.path}"
+                hint = "" if folder is None else f"; saved, to go on: {resume_command(folder.path, trainer.config)}"
                 raise RolloutFailedError(f"stopped in iteration {trainer.iteration + 1}: {error}{hint}") from error
             if folder is not None:
                 folder.append_metrics(metrics)

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from hgrpo_errors import HgrpoError, nearest
+from hgrpo_errors import HgrpoError, closest, nearest
 from robots.gymnasium_spec import register_environment
 from robots.simulator import Simulator
 
@@ -29,6 +29,8 @@ class UnknownTaskError(HgrpoError):
 
     def __init__(self, name: str, hint: str = "") -> None:
         everything = names() + tuple(f"{prefix}/..." for prefix in families())
+        if not hint and closest(name, everything) is None:
+            hint = f"{nearest(name, everything)}, and what a module of yours registers: add --import MODULE"
         super().__init__(f"unknown task {name!r}; {hint or nearest(name, everything)}")
 
 
@@ -98,6 +100,12 @@ def make(name: str, /, **options: Any) -> Simulator:
 def takes_device(name: str) -> bool:
     """Whether the simulator of a task can be made for a GPU, by an option `device` that its factory names."""
     return name in _FACTORIES and "device" in inspect.signature(_FACTORIES[name]).parameters
+
+
+def module_of(name: str) -> str:
+    """MODULE that making gymnasium/MODULE:ID or gymnasium/MODULE:FACTORY imports; empty for any other task."""
+    prefix, _, member = name.partition("/")
+    return member.rpartition(":")[0] if prefix == "gymnasium" else ""
 
 
 def _family(name: str) -> Family | None:

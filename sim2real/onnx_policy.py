@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from sim2real.trained_on import TrainedOn
 
 INPUT_NAME = "observation"
 OUTPUT_NAME = "action"
+_NOWHERE = os.devnull  # where a model may look for weights that lie in other files: below it there are none
 
 SESSION_ERRORS: tuple[type[Exception], ...] = (
     ort.Fail,
@@ -148,6 +150,7 @@ def open_session(model: bytes, threads: int = 1) -> onnxruntime.InferenceSession
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", _NOWHERE)
     options.log_severity_level = 4  # errors are raised; its own lines would show names in the model as they are
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from hgrpo_control.command_line import UsageError, parse
+from hgrpo_control.import_settings import IMPORTS
 from hgrpo_control.task_options import TASK_OPTIONS
 
 
@@ -26,6 +27,8 @@ class CheckOptions:
     """Seed of the random actions."""
     task_options: Annotated[dict[str, str], TASK_OPTIONS] = field(default_factory=dict)
     """Options of the environment."""
+    imports: IMPORTS = ()
+    """Module of yours to import first: it may register the task."""
 
 
 def run(words: list[str]) -> int:
@@ -36,9 +39,11 @@ def run(words: list[str]) -> int:
     from rich.console import Console
 
     from hgrpo_control.check_report import difference_table, verdict
+    from hgrpo_imports import load_all
     from robots.adapters.branch_check import check as branch_check
     from robots.adapters.subject import subjects
 
+    load_all(options.imports)
     one, other, plain = subjects(options.environment, dict(options.task_options))
     with closing(one), closing(other), nullcontext() if plain is None else closing(plain):
         report = branch_check(one, other, plain, options.states, options.steps, options.seed)

@@ -10,6 +10,7 @@ import tyro
 
 from hgrpo_control.command_line import parse
 from hgrpo_control.diagnose_settings import DiagnoseSettings
+from hgrpo_control.import_settings import IMPORTS
 from hgrpo_control.judged_settings import RUN, JudgedSettings, Weights
 
 
@@ -25,6 +26,8 @@ class DiagnoseOptions(JudgedSettings):
     weights: Weights = "run"
     """Reward weights: run (where the run's curriculum stands), final (where it ends), or default (the task's)."""
     settings: DiagnoseSettings = field(default_factory=DiagnoseSettings)
+    imports: IMPORTS = ()
+    """Module of yours to import first, such as the one that registers its task; a run's are named again here."""
 
 
 def run(words: list[str]) -> None:
@@ -43,7 +46,7 @@ def run(words: list[str]) -> None:
     from robots.simulator import closing
 
     folder = RunFolder.open(options.folder)
-    config = dataclasses.replace(folder.read_config(), device="cpu")  # where policies are loaded
+    config = dataclasses.replace(folder.read_config(options.imports), device="cpu")  # where policies are loaded
     policy, training = restore(folder.checkpoint)
     transform = rewards.make(config.algorithm, config.num_envs)
     transform.load_state_dict(training.get("reward_transform", {}))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from hgrpo_control.command_line import UsageError, parse
+from hgrpo_control.import_settings import IMPORTS
 from hgrpo_control.judged_settings import JudgedSettings
 from hgrpo_control.task_options import TASK_OPTIONS
 
@@ -40,6 +41,8 @@ class EvaluateOptions(JudgedSettings):
     """How many."""
     task_options: Annotated[dict[str, str], TASK_OPTIONS] = field(default_factory=dict)
     """Options of the task that differ from those it was trained with."""
+    imports: IMPORTS = ()
+    """Module of yours to import first, such as the one that registers its task; a run's are named again here."""
 
 
 def run(words: list[str]) -> None:
@@ -59,7 +62,7 @@ def run(words: list[str]) -> None:
             "contradict each other; give one of them"
         )
     folder = RunFolder.open(options.folder)
-    config = folder.read_config()
+    config = folder.read_config(options.imports, learning=False)
     changed = dataclasses.replace(config, task_options=config.task_options | options.task_options)
     with closing(make_simulator(changed)) as simulator:
         _fly(options, folder, changed, simulator)

@@ -10,6 +10,7 @@ from typing import Literal
 import tyro
 
 from hgrpo_control.command_line import parse
+from hgrpo_control.import_settings import IMPORTS
 from hgrpo_control.judged_settings import JudgedSettings
 
 
@@ -38,6 +39,8 @@ class ExportOptions(JudgedSettings):
     """In C: tanhf of libm, or an own approximation that needs no libm."""
     crazyflie: Path | None = None
     """Write an out-of-tree controller app of the Crazyflie's firmware into a folder: a new one or an app of ours."""
+    imports: IMPORTS = ()
+    """Module of yours to import first, such as the one that registers its task; a run's are named again here."""
 
     @property
     def wants_variants(self) -> bool:

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from hgrpo_control.command_line import UsageError, parse
+from hgrpo_control.import_settings import IMPORTS
 from hgrpo_control.task_options import TASK_OPTIONS
 from hgrpo_errors import install
 from hgrpo_files import FileError
+from hgrpo_imports import import_words, load_all
 from sim2real.watchdog import WatchdogOptions
 
 if TYPE_CHECKING:
@@ -80,6 +82,8 @@ class FlyOptions:
     """simulated: stop after so many."""
     fast: bool = False
     """simulated: as fast as it goes instead of in real time."""
+    imports: IMPORTS = ()
+    """simulated: module of yours to import first, such as the one that registers the task."""
 
     @property
     def served(self) -> bool:
@@ -103,6 +107,9 @@ def run(words: list[str]) -> int:
         raise UsageError(f"--fast is for --target simulated; a vehicle flies in real time; given {options.target}")
     if options.vehicle and options.target != "mavlink":
         raise UsageError(f"--vehicle is for --target mavlink; given {options.target}")
+    if options.imports and options.target != "simulated":
+        given = import_words(options.imports)
+        raise UsageError(f"--import is for --target simulated, whose tasks may be yours; given {given}")
     from sim2real.clock import MonotonicClock, SteppedClock
     from sim2real.flight_record import FlightRecord
     from sim2real.loop_statistics import LoopStatistics
@@ -213,8 +220,16 @@ def _make_target(options: FlyOptions, policy: OnnxPolicy | Reconnecting, clock: 
         if options.target == "simulated":
             from sim2real.targets.simulated import SimulatedTarget
 
+            load_all(options.imports)
             return SimulatedTarget(
-                spec, clock, options.task, task_options, options.seed, options.episodes, policy.trained_on
+                spec,
+                clock,
+                options.task,
+                task_options,
+                options.seed,
+                options.episodes,
+                policy.trained_on,
+                options.imports,
             )
         if options.target == "crazyflie":
             return _crazyflie(options, spec, clock)

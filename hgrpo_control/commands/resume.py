@@ -11,6 +11,7 @@ import tyro
 
 from hgrpo_control.command_line import parse
 from hgrpo_control.commands.train import train_with_reports
+from hgrpo_control.import_settings import IMPORTS
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class ResumeOptions:
     """Run folder."""
     total_steps: int | None = None
     """Simulator steps after which training ends, those already taken included; None is what the run was given."""
+    imports: IMPORTS = ()
+    """Module of yours to import first, such as the one that registers its task; a run's are named again here."""
 
 
 def run(words: list[str]) -> None:
@@ -37,8 +40,8 @@ def run(words: list[str]) -> None:
     from hgrpo_control.run_folder import RunFolder
 
     with RunFolder.open(options.folder).locked() as folder:
-        former = folder.read_config()
-        with closing(restore_trainer(folder, options.total_steps)) as trainer:
+        former = folder.read_config(options.imports)
+        with closing(restore_trainer(folder, options.total_steps, options.imports)) as trainer:
             if trainer.resume_note:
                 print(f"hgrpo: {trainer.resume_note}", file=sys.stderr)
             if note := rate_note(trainer, former):

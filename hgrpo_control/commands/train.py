@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from contextlib import closing
 from dataclasses import dataclass
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING
 
 from hgrpo_control.command_line import UsageError, parse
 from hgrpo_control.config import ALGORITHMS, Config
+from hgrpo_control.imports import modules_of, resume_command
 from hgrpo_control.presets import preset
+from hgrpo_imports import import_words, load_all, take_imports
 
 if TYPE_CHECKING:
     from hgrpo_control.run_folder import RunFolder
@@ -29,7 +32,8 @@ class TrainOptions:
 
 
 def parse_train_options(words: list[str]) -> TrainOptions:
-    """Options from the words behind `hgrpo train`; raises UsageError or ConfigError."""
+    """Options from the words behind `hgrpo train`; imports what they name; raises UsageError or ConfigError."""
+    imports, words = take_imports(words)
     if len(words) < 2 or words[0].startswith("-") or words[1].startswith("-"):
         if words and words[0] in ALGORITHMS and "--help" not in words:
             raise UsageError("which task? usage: hgrpo train ALGORITHM TASK [options]; `hgrpo tasks` lists them")
@@ -38,7 +42,8 @@ def parse_train_options(words: list[str]) -> TrainOptions:
             "`hgrpo tasks` lists the tasks, and `hgrpo train ALGORITHM TASK --help` the options"
         )
     algorithm, task, *rest = words
-    config = preset(algorithm, task)
+    load_all(imports)  # first, for they may register the task
+    config = dataclasses.replace(preset(algorithm, task), imports=imports)
     run = f"{algorithm}-{task}".translate(str.maketrans("/:", "--"))
     default = TrainOptions(config, Path("runs") / f"{run}-seed{config.seed}")
     options = parse(TrainOptions, rest, f"hgrpo train {algorithm} {task}", default)
@@ -59,12 +64,13 @@ def run(words: list[str]) -> None:
     if "--resume" in words:
         from hgrpo_control.commands import resume
 
+        imports, words = take_imports(words)
         if len(words) != 2 or words[0] != "--resume":
             raise UsageError(
                 "--resume takes a run folder and nothing else: hgrpo train --resume DIR; "
                 "for more steps: hgrpo resume DIR --total-steps N"
             )
-        resume.run(words[1:])
+        resume.run([*words[1:], *import_words(imports).split()])
         return
     options = parse_train_options(words)
     if options.video:
@@ -82,7 +88,8 @@ def run(words: list[str]) -> None:
     if options.video:
         from hgrpo_control.commands import evaluate
 
-        evaluate.run([str(folder.path), "--video"])
+        named = modules_of(options.config, learning=False)  # by the user, in this very call
+        evaluate.run([str(folder.path), "--video", *import_words(tuple(named)).split()])
 
 
 def _require_drawable(config: Config) -> None:
@@ -107,7 +114,7 @@ def train_with_reports(trainer: Trainer, folder: RunFolder) -> None:
         with ProgressBar(trainer.config) as bar:
             train(trainer, folder, (bar, tensorboard))
     except KeyboardInterrupt:
-        print(f"interrupted; continue with: hgrpo resume {folder.path}", file=sys.stderr)
+        print(f"interrupted; continue with: {resume_command(folder.path, trainer.config)}", file=sys.stderr)
         raise
     finally:
         tensorboard.close()

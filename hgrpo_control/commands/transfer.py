@@ -8,6 +8,7 @@ from pathlib import Path
 import tyro
 
 from hgrpo_control.command_line import parse
+from hgrpo_control.import_settings import IMPORTS
 from hgrpo_control.judged_settings import JudgedSettings
 
 
@@ -28,6 +29,8 @@ class TransferOptions(JudgedSettings):
     """Seed of the starts; training never sees it."""
     video: bool = False
     """Also write transfer-NAME.mp4, the first few flights there."""
+    imports: IMPORTS = ()
+    """Module of yours to import first, such as the one that registers its task; a run's are named again here."""
 
 
 def run(words: list[str]) -> None:
@@ -49,7 +52,7 @@ def run(words: list[str]) -> None:
     from sim2real.onnx_policy import OnnxPolicy
 
     folder = RunFolder.open(options.folder)
-    config = folder.read_config()
+    config = folder.read_config(options.imports, learning=False)
     with places(config, options.to) as there_and_at_home:
         policy, training = restore(folder.checkpoint)
         there_and_at_home.judge_at(config, training, options)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +9,7 @@ import gymnasium
 from gymnasium.wrappers import TimeLimit
 
 from hgrpo_errors import closest
+from hgrpo_imports import UserModuleError, load
 from robots.adapters.options import EnvironmentRefusedError
 from robots.registry import UnknownTaskError
 
@@ -101,17 +99,10 @@ def _by_name(name: str) -> Callable[..., Environment]:
     """A factory for an id, MODULE:ID or MODULE:FACTORY; modules are looked for in the current directory too."""
     module_name, colon, member = name.rpartition(":")
     if colon:
-        here = os.getcwd()
-        if here not in sys.path:
-            sys.path.insert(0, here)
-        importlib.invalidate_caches()
         try:
-            module = importlib.import_module(module_name)
-        except Exception as error:  # a module may raise anything
-            raise EnvironmentRefusedError(
-                f"module {module_name!r} of {name!r} cannot be imported: {one_line(error)}; "
-                f"looked in {here} and on Python's path"
-            ) from error
+            module = load(module_name)
+        except UserModuleError as error:
+            raise EnvironmentRefusedError(f"module {module_name!r} of {name!r} {error}") from error
         if callable(getattr(module, member, None)):
             return getattr(module, member)
     if member not in gymnasium.registry:

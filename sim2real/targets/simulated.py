@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,8 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 import robots
+from hgrpo_imports import require
 from policies.spec import PolicySpec
 from robots.episodes import Transition, advance, begin
+from robots.registry import module_of
 from robots.simulator import Quantity, Simulator
 from sim2real.clock import Clock
 from sim2real.target import Reading, TargetEnded, TargetError
@@ -46,7 +48,8 @@ class SimulatedTarget:
     flight. The task that the policy was `trained` for is flown with the options of its training; those that are given
     replace them, and `differences` says in a line what is other than in training. Raises TargetError where the task
     does not show what the policy reads or take what it commands, at its rate, and for another airframe than that of
-    training, unless a quadrotor is given.
+    training, unless a quadrotor is given. A task that `imports` does not name the module of is flown only where it is
+    given here: ImportRefusedError.
     """
 
     def __init__(
@@ -58,7 +61,10 @@ class SimulatedTarget:
         seed: int = 0,
         episodes: int | None = None,
         trained: TrainedOn | None = None,
+        imports: Sequence[str] = (),
     ) -> None:
+        if not task and (module := module_of(spec.task)):
+            require({module: f"task {spec.task!r}"}, imports, "this policy was trained with")
         given, flown = dict(task_options or {}), task or spec.task
         kept = trained.task_options if trained is not None and flown == spec.task else {}
         self.simulator: Simulator = robots.make(flown, **(kept | given))

@@ -51,6 +51,8 @@ def files(document: str) -> dict[str, str]:
     if document == "docs/algorithms.md":
         (squared,) = re.findall(r"`(def squared.*?)`", (ROOT / document).read_text(encoding="utf-8"))
         return {"rewards.py": squared}
+    if document == "docs/flying.md":
+        return {"my_robot.py": ""}
     return {}
 
 

@@ -183,7 +183,7 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
             "unknown command 'swim'; allowed: tasks, train, resume, evaluate, transfer, export, inspect, fly, serve, "
             "check, compare, diagnose",
         ),
-        (("tasks", "all"), "hgrpo tasks takes no arguments; given all"),
+        (("tasks", "all"), "hgrpo tasks takes no arguments but --import MODULE; given all"),
         (("train", "hybrid", "quadrotor-hover"), "unknown algorithm 'hybrid'; did you mean 'hybrid-grpo'?"),
         (("train", "sac", "quadrotor-hover"), "unknown algorithm 'sac'; allowed: ppo, grpo, hybrid-grpo"),
         (("train", "ppo", "quadrotor-hove"), "unknown task 'quadrotor-hove'; did you mean 'quadrotor-hover'?"),

@@ -21,6 +21,7 @@ TINY = ("--num-envs", "4", "--rollout-steps", "8", "--hidden-sizes", "8", "--upd
 TINY += ("--num-minibatches", "2")
 PENDULUM = "gymnasium/InvertedPendulum-v5"
 SAVED = ("gymnasium/planted:limited_cart", "gymnasium/planted:plain_cart")
+NAMED = ("--import", "planted")
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +31,7 @@ def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def config(folder: str) -> Config:
-    return RunFolder.open(folder).read_config()
+    return RunFolder.open(folder).peek_config()
 
 
 def test_hybrid_grpo_trains_evaluates_and_exports(capsys: pytest.CaptureFixture[str]) -> None:
@@ -49,9 +50,9 @@ def test_a_run_with_snapshots_is_resumed_bit_for_bit() -> None:
     policies.save(folder.checkpoint, trainer.policy, trainer.state_dict())
     trainer.iterate()
     policies.save(folder.checkpoint, trainer.policy, trainer.state_dict())
-    assert restore_trainer(folder).resume_note == ""
+    assert restore_trainer(folder, imports=["planted"]).resume_note == ""
     del folder  # and with it its lock
-    assert main(["train", "--resume", "halves"]) == 0
+    assert main(["train", "--resume", "halves", *NAMED]) == 0
     whole, halves = (policies.load(name).state_dict() for name in ("whole", "halves"))
     assert all(torch.equal(whole[name], halves[name]) for name in whole)
 
@@ -70,9 +71,9 @@ def test_ppo_trains_without_snapshots_and_says_what_resuming_cannot(capsys: pyte
     policies.save(folder.checkpoint, trainer.policy, trainer.state_dict())
     del folder  # and with it its lock
     capsys.readouterr()
-    assert main(["train", "--resume", "half"]) == 0
+    assert main(["train", "--resume", "half", *NAMED]) == 0
     assert "every environment begins a new episode" in capsys.readouterr().err
-    assert main(["evaluate", "half", "--episodes", "3"]) == 0
+    assert main(["evaluate", "half", "--episodes", "3", *NAMED]) == 0
 
 
 def test_a_resumed_run_without_snapshots_has_one_environment_per_row() -> None:
@@ -80,7 +81,7 @@ def test_a_resumed_run_without_snapshots_has_one_environment_per_row() -> None:
     trainer, folder = Trainer(config("run")), RunFolder.create("half", config("run"))
     trainer.iterate()
     policies.save(folder.checkpoint, trainer.policy, trainer.state_dict())
-    trainer = restore_trainer(folder)
+    trainer = restore_trainer(folder, imports=["planted"])
     sampler = trainer.sampler
     pool = sampler.simulator._pool  # type: ignore[attr-defined]
     assert len(pool.instances) == 4
@@ -103,10 +104,10 @@ def test_a_fault_in_mid_training_is_one_line_and_the_run_goes_on_from_before_it(
     assert main(["train", "hybrid-grpo", "gymnasium/planted:LateFault", *words, "broken"]) == 2
     assert capsys.readouterr().err == (
         "hgrpo: stopped in iteration 3: planted:LateFault returned from step reward = None; expected one number; "
-        "saved, to go on: hgrpo resume broken\n"
+        "saved, to go on: hgrpo resume broken --import planted\n"
     )
     monkeypatch.setattr(planted.LateFault, "sound_steps", [10**9])
-    assert main(["train", "--resume", "broken"]) == 0
+    assert main(["train", "--resume", "broken", *NAMED]) == 0
     assert_same(Path("whole"), Path("broken"))
 
 

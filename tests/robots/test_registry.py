@@ -64,7 +64,10 @@ def test_a_name_near_nothing_lists_what_there_is() -> None:
     families = tuple(f"{prefix}/..." for prefix in robots.families())
     with pytest.raises(UnknownTaskError) as caught:
         robots.make("zzz")
-    assert str(caught.value) == f"unknown task 'zzz'; allowed: {', '.join((*robots.names(), *families))}"
+    assert str(caught.value) == (
+        f"unknown task 'zzz'; allowed: {', '.join((*robots.names(), *families))}, and what a module of yours "
+        "registers: add --import MODULE"
+    )
     assert isinstance(caught.value, ValueError)
 
 

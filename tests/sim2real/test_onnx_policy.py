@@ -253,6 +253,28 @@ def test_edited_files_are_refused(
     assert message in refusal(edited(exported, tmp_path, edit))
 
 
+@pytest.mark.parametrize("where", ["beside.bin", "../above.bin", "absolute"])
+def test_weights_that_lie_in_other_files_are_not_read(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    location = str(tmp_path / "above.bin") if where == "absolute" else where
+
+    def moved_out(model: onnx.ModelProto) -> None:
+        weight = next(tensor for tensor in model.graph.initializer if len(tensor.dims) == 2)
+        numbers = onnx.numpy_helper.to_array(weight).tobytes()
+        for path in (tmp_path / "above.bin", tmp_path / "here" / "beside.bin"):
+            path.write_bytes(numbers)
+        weight.ClearField("raw_data")
+        weight.ClearField("float_data")
+        weight.data_location = onnx.TensorProto.EXTERNAL
+        for key, value in (("location", location), ("offset", "0"), ("length", str(len(numbers)))):
+            weight.external_data.add(key=key, value=value)
+
+    assert "is damaged or not an ONNX model" in refusal(edited(exported, tmp_path, moved_out))
+
+
 def test_an_unedited_copy_is_accepted(exported: Path, tmp_path: Path) -> None:
     assert OnnxPolicy(str(edited(exported, tmp_path, lambda model: None))).spec == SPEC
 

@@ -12,6 +12,7 @@ from hgrpo_control.cli import main
 from robots.adapters.gymnasium import GymnasiumSimulator
 from robots.adapters.options import EnvironmentRefusedError
 
+NAMED = ("--import", "planted")
 CART = "gymnasium/planted:OpenCart"
 TINY = ("--num-envs", "4", "--rollout-steps", "8", "--hidden-sizes", "8", "--update-epochs", "1")
 TINY += ("--num-minibatches", "2", "--total-steps", "64", "--out", "run", "--task-options", "max_episode_steps=20")
@@ -63,13 +64,13 @@ def test_a_close_that_fails_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize("more", [(), ("snapshots=none",)])
 def test_every_command_closes_them(log: dict[int, int], more: tuple[str, ...]) -> None:
     assert main(["train", "ppo", CART, *TINY, *more]) == 0
-    assert main(["train", "--resume", "run"]) == 2  # finished
+    assert main(["train", "--resume", "run", *NAMED]) == 2  # finished
     for words in (["evaluate", "run", "--episodes", "2"], ["export", "run", "--int8", "--episodes", "2"]):
-        assert main(words) == 0
+        assert main([*words, *NAMED]) == 0
     diagnose = ["diagnose", "run", "--roots", "2", "--steps", "2", "--samples", "2", "--branch-steps", "1"]
     diagnose += ["--budget", "64", "--reference-branches", "32"]
     assert main(["check", "planted:OpenCart", "--states", "2"]) == 0
-    assert main(diagnose) == (2 if more else 0)
+    assert main([*diagnose, *NAMED]) == (2 if more else 0)
     assert len(log) >= 6
     assert set(log.values()) == {1}
 
@@ -80,7 +81,11 @@ def test_errors_and_ctrl_c_close_them(
 ) -> None:
     assert main(["train", "ppo", CART, *TINY]) == 0
     monkeypatch.setattr(planted.OpenCart, "fails_at", fails_at)
-    for words in (["evaluate", "run"], ["check", "planted:OpenCart"], ["train", "ppo", CART, *TINY, "--out", "other"]):
+    for words in (
+        ["evaluate", "run", *NAMED],
+        ["check", "planted:OpenCart"],
+        ["train", "ppo", CART, *TINY, "--out", "other"],
+    ):
         assert main(words) == status
     assert len(log) >= 3
     assert set(log.values()) == {1}

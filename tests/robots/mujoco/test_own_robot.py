@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import sys
 from pathlib import Path
@@ -14,9 +15,12 @@ import torch
 from states import follow, random_actions, same
 
 import robots
+from hgrpo_control.cli import main
 from hgrpo_control.config import PPO, Config, Learning, Network
 from hgrpo_control.evaluation import evaluate
-from hgrpo_control.training import train
+from hgrpo_control.run_folder import RunFolder
+from hgrpo_control.training import Trainer, train
+from policies import checkpoint
 from robots import registry
 from robots.catalogue import MUJOCO_TASKS
 from robots.mujoco.simulator import MujocoSimulator
@@ -95,6 +99,44 @@ def test_the_robot_of_the_page_trains_and_varies(slider: MujocoSimulator) -> Non
     assert 0.0 <= evaluation.success_rate <= 1.0
     varied = robots.make("slider", mass=0.3)
     assert [q.name for q in varied.spec.privileged] == ["block_mass_factor"]
+
+
+SECTION = PAGE.partition("## A robot of one's own")[2]
+COMMANDS = [line.split()[1:] for line in SECTION.splitlines() if line.startswith("    hgrpo ")]
+
+
+@pytest.fixture
+def beside_the_robot(slider: MujocoSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the folder of slider.py, which nothing has imported yet."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "slider")
+    del registry._FACTORIES["slider"]
+
+
+@pytest.mark.usefixtures("beside_the_robot")
+def test_every_command_of_the_page_works_as_written(capsys: pytest.CaptureFixture[str]) -> None:
+    assert [words[0] for words in COMMANDS][:4] == ["tasks", "check", "train", "evaluate"]
+    for words in COMMANDS:
+        assert main(words) == 0, (words, capsys.readouterr().err)
+    assert json.loads(Path("slider_run/evaluation.json").read_text())["success_rate"] > 0.5
+    assert json.loads(Path("slider_run/config.json").read_text())["imports"] == ["slider"]
+
+
+@pytest.mark.usefixtures("beside_the_robot")
+def test_an_interrupted_run_of_the_robot_goes_on_where_its_module_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    tiny = ["--num-envs", "8", "--rollout-steps", "16", "--num-minibatches", "2", "--total-steps", "256"]
+    assert main(["train", "ppo", "slider", "--import", "slider", *tiny, "--out", "run"]) == 0
+    folder = RunFolder.open("run")
+    trainer = Trainer(folder.peek_config())
+    trainer.iterate()
+    checkpoint.save(folder.checkpoint, trainer.policy, trainer.state_dict())
+    sys.modules.pop("slider")
+    del registry._FACTORIES["slider"]
+    capsys.readouterr()
+    assert main(["train", "--resume", "run"]) == 2
+    assert capsys.readouterr().err.endswith(": add --import slider\n")
+    assert main(["train", "--resume", "run", "--import", "slider"]) == 0
 
 
 def test_a_state_is_made_from_an_mjdata_as_the_page_says() -> None:

@@ -1,0 +1,26 @@
+"""Which modules a run imports, and what names them again on a command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hgrpo_control.config import Config
+from hgrpo_imports import import_words
+from robots.registry import module_of
+
+
+def modules_of(config: Config, learning: bool = True) -> dict[str, str]:
+    """Modules that a run imports, and what of its config says so; `learning` counts the reward transform in."""
+    named = {name: import_words((name,)) for name in config.imports}
+    task = module_of(config.task)
+    if task:
+        named.setdefault(task, f"task {config.task!r}")
+    transform, colon, _ = config.algorithm.reward_transform.partition(":")
+    if learning and colon:
+        named.setdefault(transform, f"reward_transform {config.algorithm.reward_transform!r}")
+    return named
+
+
+def resume_command(folder: Path, config: Config) -> str:
+    """What goes on with a run from the command line, its modules included."""
+    return f"hgrpo resume {folder} {import_words(tuple(modules_of(config)))}".rstrip()
