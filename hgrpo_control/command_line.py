@@ -47,7 +47,10 @@ def parse(kind: type[Options], words: Sequence[str], program: str, default: Opti
 
 
 def _require_values(options: dict[str, str], words: Sequence[str]) -> None:
-    """Raise UsageError where an option of several values is given none, which would make an empty list of it."""
+    """Raise UsageError where an option of several values is given none, which would make an empty list of it.
+
+    Names with values (`--task-options`) may be none: that changes nothing, and scripts have them in a variable.
+    """
     for word, following in pairwise([*words, "--"]):
         if following.startswith("--") and (example := options.get(word.replace("_", "-"))) is not None:
             raise UsageError(f"{word} takes one value or more{example and f', such as {word} {example}'}; given none")
@@ -62,16 +65,10 @@ def _of_several_values(kind: Any) -> dict[str, str]:
         for each in (hint, *get_args(hint)):
             if dataclasses.is_dataclass(each):
                 found |= _of_several_values(each)
-            elif get_origin(each) is dict:
-                found[_option(field.name)] = "NAME=VALUE"
             elif get_origin(each) is tuple and Ellipsis in get_args(each):
                 given = field.default if isinstance(field.default, tuple) else ()
-                found[_option(field.name)] = " ".join(map(str, given))
+                found[f"--{field.name.replace('_', '-')}"] = " ".join(map(str, given))
     return found
-
-
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
 
 
 def _one_line(text: str) -> str:

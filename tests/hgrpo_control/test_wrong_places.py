@@ -146,14 +146,9 @@ def test_every_other_path_of_the_wrong_kind_is_told(words: tuple[str, ...], mess
             (*HOVER, "--hidden_sizes", "--seed", "3"),
             "--hidden_sizes takes one value or more, such as --hidden_sizes 64 64; given none",
         ),
-        (
-            (*HOVER, "--task-options"),
-            "--task-options takes one value or more, such as --task-options NAME=VALUE; given none",
-        ),
         ((*FLY, "--goal"), "--goal takes one value or more, such as --goal 0.0 0.0 1.0; given none"),
         ((*FLY, "--safe-action", "--fast"), "--safe-action takes one value or more; given none"),
-        (("evaluate", "run", "--task-options"), "--task-options takes one value or more, such as "),
-        (("check", "quadrotor-hover", "--task-options"), "--task-options takes one value or more, such as "),
+        (("diagnose", "run", "--lambdas"), "--lambdas takes one value or more, such as --lambdas 0.0 0.8 0.9 "),
     ],
 )
 def test_an_option_of_several_values_is_not_given_none(
