@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import NamedTuple
 
 from hgrpo_control import standard_output
+from hgrpo_control.interruption import told
 from hgrpo_errors import HgrpoError, install, nearest, printable
 
 
@@ -72,7 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         extra = COMMANDS[words[0]].extra
         print(f"hgrpo: {words[0]} needs {error.name}: {install(extra)}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
+        print(told(stopped), file=sys.stderr)
         return 130
 
 

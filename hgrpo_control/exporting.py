@@ -31,7 +31,7 @@ from sim2real.export_crazyflie import export_crazyflie, require_app
 from sim2real.export_onnx import export_onnx, is_own_model, record
 from sim2real.exportable import GOLDEN_ROWS
 from sim2real.onnx_policy import OnnxPolicy
-from sim2real.own_files import require_replaceable
+from sim2real.own_files import replacing, require_replaceable
 from sim2real.trained_on import TrainedOn
 
 SEED = 1
@@ -39,6 +39,13 @@ SEED = 1
 _SEEN = 4096  # observations of these flights: every other one calibrates int8, the others measure errors
 _LEAST_SEEN = 2 * (max(GOLDEN_ROWS) + 1)  # half of them calibrate, and golden pairs are taken from these
 _FEW_EPISODES = 20  # fewer make rates and mean returns that say little
+
+
+class Said(NamedTuple):
+    """A line, and the files that were written before it."""
+
+    line: str
+    files: tuple[Path, ...] = ()
 
 
 class Flown(NamedTuple):
@@ -52,7 +59,7 @@ class Flown(NamedTuple):
     """(M, O) others that it met."""
 
 
-def export(options: ExportOptions) -> Iterator[str]:
+def export(options: ExportOptions) -> Iterator[Said]:
     """Write every file that was asked for, and say in a line each what it is and how far it is from the policy."""
     if options.episodes < 1:
         raise UsageError(f"episodes must be at least 1; given {options.episodes}")
@@ -69,7 +76,7 @@ def export(options: ExportOptions) -> Iterator[str]:
         yield from _c_lines(written)
     if options.crazyflie is not None:
         written = export_crazyflie(policy, options.crazyflie, _airframe(policy.spec), options.tanh, trained)
-        yield f"crazyflie: {options.crazyflie} (see README.md in it)"
+        yield Said(f"crazyflie: {options.crazyflie} (see README.md in it)", (options.crazyflie,))
         yield from _c_lines(written)
 
 
@@ -106,31 +113,33 @@ def _onnx_files(
     options: ExportOptions,
     paths: Mapping[str, Path],
     trained: TrainedOn,
-) -> Iterator[str]:
+) -> Iterator[Said]:
     path = paths["float32"]
     difference = export_onnx(policy, path, trained=trained)
-    yield f"onnx: {path} (differs from torch by at most {difference:.1e} over 1,000 observations)"
+    yield Said(f"onnx: {path} (differs from torch by at most {difference:.1e} over 1,000 observations)", (path,))
     if fixed := paths.get("batch1"):
         difference = export_onnx(policy, fixed, batch=1, trained=trained)
-        yield f"onnx: {fixed} (takes one row; differs from torch by at most {difference:.1e} over 1,000 observations)"
+        far = f"differs from torch by at most {difference:.1e} over 1,000 observations"
+        yield Said(f"onnx: {fixed} (takes one row; {far})", (fixed,))
     precisions = [name for name in ("float16", "int8") if name in paths]
     if not precisions:
         return
     with closing(make_simulator(config)) as simulator:
         judged = judge_at(simulator, config, training, options)
-        yield from judged.lines
+        yield from map(Said, judged.lines)
         flown = _fly(policy, simulator, judged, options.episodes)
         for precision in precisions:
-            yield _variant(policy, paths[precision], precision, flown, trained)
-            yield from how_little(precision, flown)
+            yield Said(_variant(policy, paths[precision], precision, flown, trained), (paths[precision],))
+            yield from map(Said, how_little(precision, flown))
 
 
 def _variant(policy: ActorCritic, path: Path, precision: str, flown: Flown, trained: TrainedOn) -> str:
-    """Write a variant, fly it, and put into it what was measured."""
-    export_onnx(policy, path, precision=precision, calibration=flown.calibration, trained=trained)
+    """Make a variant, fly it, put into it what was measured, and let it take its place then."""
     calibrated = {"calibration_observations": len(flown.calibration)} if precision == "int8" else {}
-    measured = calibrated | _measure(policy, OnnxPolicy(path), flown)
-    record(path, measured)
+    with replacing(path, is_own_model) as made:
+        export_onnx(policy, made, precision=precision, calibration=flown.calibration, trained=trained)
+        measured = calibrated | _measure(policy, OnnxPolicy(made), flown)
+        record(made, measured)
     success = measured["success_rate"], measured["policy_success_rate"]
     rates = "" if success[0] is None else f", success {success[0]:.3f} where the policy has {success[1]:.3f}"
     returns = f"return {measured['return_mean']:.1f} and {measured['policy_return_mean']:.1f}"
@@ -203,11 +212,11 @@ def _airframe(spec: PolicySpec) -> Airframe:
     return Airframe(parameters.mass, GRAVITY, parameters.thrust_curve, parameters.rotor_speed_min)
 
 
-def _c_lines(written: CExport) -> Iterator[str]:
+def _c_lines(written: CExport) -> Iterator[Said]:
     agreement = (
         "not checked: there is no C compiler cc here"
         if written.difference is None
         else f"differs from torch by at most {written.difference:.1e} over 1,000 observations"
     )
-    yield f"c: {written.source} and {written.header} ({agreement})"
-    yield from (f"c: {size}" for size in written.footprints)
+    yield Said(f"c: {written.source} and {written.header} ({agreement})", (written.source, written.header))
+    yield from (Said(f"c: {size}") for size in written.footprints)

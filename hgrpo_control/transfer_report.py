@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -17,22 +18,22 @@ from hgrpo_control.transfer_plot import picture
 from hgrpo_files import write_text
 
 
-def write(transfer: Transfer, folder: RunFolder, video: bool) -> dict[str, Path]:
-    """Write transfer-NAME.json, .png and, if asked for, .mp4 into a run folder; returns the paths by what they are."""
+def write(transfer: Transfer, folder: RunFolder, video: bool) -> Iterator[tuple[str, Path]]:
+    """Write transfer-NAME.json, .png and, if asked for, .mp4 into a run folder; says of each what it is and where."""
     paths = {kind: folder.transfer(transfer.target, kind) for kind in ("json", "png")}
     text = json.dumps(_fields(transfer), indent=2, allow_nan=False) + "\n"
     same = paths["json"].exists() and paths["json"].read_bytes() == text.encode()
     write_text(paths["json"], text)
+    yield "figures", paths["json"]
     picture(transfer, paths["png"])
-    written = {"onnx": folder.onnx, "figures": paths["json"], "trajectories": paths["png"]}
+    yield "trajectories", paths["png"]
     path = folder.transfer(transfer.target, "mp4")
     with set_aside(() if same and not video else (path,)):
         if video:
             from hgrpo_control.video import film
 
             film(transfer.there.simulator, transfer.there.recording, path)
-            written["video"] = path
-    return written
+            yield "video", path
 
 
 def table(transfer: Transfer) -> Table:

@@ -39,6 +39,7 @@ def run(words: list[str]) -> None:
     from hgrpo_control.config import ConfigError
     from hgrpo_control.diagnose import diagnose as measure
     from hgrpo_control.diagnose_plot import picture
+    from hgrpo_control.interruption import listing_what_is_kept
     from hgrpo_control.judged import judge_at
     from hgrpo_control.run_folder import RunFolder
     from hgrpo_control.simulation import training_simulator
@@ -68,10 +69,13 @@ def run(words: list[str]) -> None:
         proposals = None if guide is None else guide.proposals
         diagnosis = measure(policy, simulator, config, options.settings, bar, transform, proposals)
     title = f"Policy gradients of {folder.path.resolve().name}"
-    diagnose_report.write_csv(diagnosis, folder.diagnosis_table)
-    picture(diagnosis, title, folder.diagnosis_plot)
     headline = [*judged.lines, *diagnose_report.headline(diagnosis)]
-    diagnose_report.write_markdown(diagnosis, title, headline, folder.diagnosis_plot.name, folder.diagnosis)
+    with listing_what_is_kept() as kept:
+        diagnose_report.write_csv(diagnosis, folder.diagnosis_table)
+        kept.append(folder.diagnosis_table)
+        picture(diagnosis, title, folder.diagnosis_plot)
+        kept.append(folder.diagnosis_plot)
+        diagnose_report.write_markdown(diagnosis, title, headline, folder.diagnosis_plot.name, folder.diagnosis)
     Console().print(diagnose_report.terminal_table(diagnosis))
     for line in headline:
         print(line)

@@ -72,6 +72,7 @@ def _fly(options: EvaluateOptions, folder: RunFolder, changed: Config, simulator
     """Fly, and write what came of it."""
     from hgrpo_control.evaluation import evaluate as fly
     from hgrpo_control.former_files import episodes_replaced, set_aside
+    from hgrpo_control.interruption import listing_what_is_kept
     from hgrpo_control.judged import judge_at
     from policies.checkpoint import restore
 
@@ -91,20 +92,23 @@ def _fly(options: EvaluateOptions, folder: RunFolder, changed: Config, simulator
     files = folder.evaluation_files(options.task_options | options.changed)
     replaced = episodes_replaced(files.figures, evaluation.episodes)
     same = files.figures.exists() and files.figures.read_bytes() == evaluation.to_json().encode()
-    evaluation.write(files.figures)
-    for line in (*judged.lines, evaluation.summary()):
-        print(line)
-    print(f"evaluation: {files.figures}{replaced}")
-    with set_aside(() if same and not options.video else (files.plot, files.video)):
-        if options.video:
-            _film(simulator, recording, files)
+    with listing_what_is_kept() as kept:
+        evaluation.write(files.figures)
+        kept.append(files.figures)
+        for line in (*judged.lines, evaluation.summary()):
+            print(line)
+        print(f"evaluation: {files.figures}{replaced}")
+        with set_aside(() if same and not options.video else (files.plot, files.video)):
+            if options.video:
+                _film(simulator, recording, files, kept)
 
 
-def _film(simulator: Simulator, recording: Recording, files: EvaluationFiles) -> None:
+def _film(simulator: Simulator, recording: Recording, files: EvaluationFiles, kept: list[Path]) -> None:
     from hgrpo_control.plots import flown_episodes
     from hgrpo_control.video import film
 
     flown_episodes(recording, simulator.spec.control_hz, files.plot)
+    kept.append(files.plot)
     print(f"plots: {files.plot}")
     film(simulator, recording, files.video)
     print(f"video: {files.video}")

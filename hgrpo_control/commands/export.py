@@ -55,6 +55,9 @@ def run(words: list[str]) -> None:
     if bare:
         options = dataclasses.replace(options, onnx=options.folder / "policy.onnx")
     from hgrpo_control.exporting import export
+    from hgrpo_control.interruption import listing_what_is_kept
 
-    for line in export(options):
-        print(line)
+    with listing_what_is_kept() as kept:
+        for line, files in export(options):
+            kept += files
+            print(line)

@@ -110,6 +110,7 @@ def run(words: list[str]) -> int:
     if options.imports and options.target != "simulated":
         given = import_words(options.imports)
         raise UsageError(f"--import is for --target simulated, whose tasks may be yours; given {given}")
+    from hgrpo_control.interruption import listing_what_is_kept
     from sim2real.clock import MonotonicClock, SteppedClock
     from sim2real.flight_record import FlightRecord
     from sim2real.loop_statistics import LoopStatistics
@@ -132,12 +133,13 @@ def run(words: list[str]) -> int:
             print(f"flown otherwise than trained: {difference}")
         record = None if options.record is None else FlightRecord(policy.spec)
         statistics, flight = LoopStatistics(), None
-        try:
-            flight = fly(policy, target, loop, clock, record, statistics)
-        finally:
-            if flight is None and statistics.ticks:  # it flew, whatever failed in the end
-                print(statistics.table())
-            written = record is None or options.record is None or _write(record, options.record)
+        with listing_what_is_kept() as kept:
+            try:
+                flight = fly(policy, target, loop, clock, record, statistics)
+            finally:
+                if flight is None and statistics.ticks:  # it flew, whatever failed in the end
+                    print(statistics.table())
+                written = record is None or options.record is None or _write(record, options.record, kept)
     print(f"ended: {flight.reason}")
     summary = getattr(target, "summary", None)
     if summary is not None:
@@ -146,13 +148,14 @@ def run(words: list[str]) -> int:
     return 1 if flight.stopped_by_watchdog or not written else 0
 
 
-def _write(record: FlightRecord, path: Path) -> bool:
+def _write(record: FlightRecord, path: Path, kept: list[Path]) -> bool:
     """Write what was flown; a disk that is full is told, and hides nothing else that there is to tell."""
     try:
         record.write(path)
     except FileError as error:
         print(f"the record is lost: {error}", file=sys.stderr)
         return False
+    kept.append(path)
     print(f"record: {path}")
     return True
 

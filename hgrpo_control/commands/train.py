@@ -89,7 +89,12 @@ def run(words: list[str]) -> None:
         from hgrpo_control.commands import evaluate
 
         named = modules_of(options.config, learning=False)  # by the user, in this very call
-        evaluate.run([str(folder.path), "--video", *import_words(tuple(named)).split()])
+        words = [str(folder.path), "--video", *import_words(tuple(named)).split()]
+        try:
+            evaluate.run(words)
+        except KeyboardInterrupt as stopped:
+            again = f"hgrpo evaluate {' '.join(words)}"
+            raise KeyboardInterrupt(f"the trained policy is kept; film it with: {again}") from stopped
 
 
 def _require_drawable(config: Config) -> None:
@@ -104,6 +109,16 @@ def _require_drawable(config: Config) -> None:
 
 def train_with_reports(trainer: Trainer, folder: RunFolder) -> None:
     """Train under a progress bar; an interrupted run says how to go on."""
+    try:
+        _train(trainer, folder)
+    except KeyboardInterrupt as stopped:
+        if folder.checkpoint.exists():
+            raise KeyboardInterrupt(f"continue with: {resume_command(folder.path, trainer.config)}") from stopped
+        raise KeyboardInterrupt(f"nothing was learned yet; {folder.path} can be deleted") from stopped
+    print(f"trained: {folder.path} ({trainer.simulator_steps:,} simulator steps in {trainer.wall_seconds:.0f} s)")
+
+
+def _train(trainer: Trainer, folder: RunFolder) -> None:
     from hgrpo_control.progress import ProgressBar, TensorBoard
     from hgrpo_control.training import run as train
 
@@ -113,9 +128,5 @@ def train_with_reports(trainer: Trainer, folder: RunFolder) -> None:
     try:
         with ProgressBar(trainer.config) as bar:
             train(trainer, folder, (bar, tensorboard))
-    except KeyboardInterrupt:
-        print(f"interrupted; continue with: {resume_command(folder.path, trainer.config)}", file=sys.stderr)
-        raise
     finally:
         tensorboard.close()
-    print(f"trained: {folder.path} ({trainer.simulator_steps:,} simulator steps in {trainer.wall_seconds:.0f} s)")

@@ -45,6 +45,7 @@ def run(words: list[str]) -> None:
     from hgrpo_control import transfer_report
     from hgrpo_control.exported import Exported
     from hgrpo_control.exporting import trained_on
+    from hgrpo_control.interruption import listing_what_is_kept
     from hgrpo_control.run_folder import RunFolder
     from hgrpo_control.transfer import places
     from policies.checkpoint import restore
@@ -53,12 +54,16 @@ def run(words: list[str]) -> None:
 
     folder = RunFolder.open(options.folder)
     config = folder.read_config(options.imports, learning=False)
-    with places(config, options.to) as there_and_at_home:
+    with places(config, options.to) as there_and_at_home, listing_what_is_kept() as kept:
         policy, training = restore(folder.checkpoint)
         there_and_at_home.judge_at(config, training, options)
         export_onnx(policy, folder.onnx, trained=trained_on(config, policy.spec.robot))
+        kept.append(folder.onnx)
         result = there_and_at_home.fly(Exported(OnnxPolicy(folder.onnx)), options.episodes, options.seed)
-        written = transfer_report.write(result, folder, options.video)
+        written = {"onnx": folder.onnx}
+        for kind, path in transfer_report.write(result, folder, options.video):
+            written[kind] = path
+            kept.append(path)
     Console().print(transfer_report.table(result))
     for line in (*transfer_report.notes(result), *(f"{kind}: {path}" for kind, path in written.items())):
         print(line)
