@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and one line where that fails; imports only `hgrpo_errors`."""
+"""Files that are written whole or not at all, and one line where a file fails; imports only `hgrpo_errors`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ PARTIAL = ".partial"
 """How the names of files end that are not whole yet."""
 
 _ELSEWHERE = "or write elsewhere"
-_TO_DO = {
+_TO_WRITE = {
     errno.ENOSPC: f"free some, {_ELSEWHERE}",
     errno.EDQUOT: f"free some, {_ELSEWHERE}",
     errno.EFBIG: f"raise the limit (ulimit -f), {_ELSEWHERE}",
-    errno.EACCES: f"give yourself the right to, {_ELSEWHERE}",
-    errno.EPERM: f"give yourself the right to, {_ELSEWHERE}",
+    errno.EACCES: f"give yourself the right to write there, {_ELSEWHERE}",
+    errno.EPERM: f"give yourself the right to write there, {_ELSEWHERE}",
     errno.EROFS: "write elsewhere",
     errno.ENOENT: "make its folder first",
     errno.ENOTDIR: "what it names as a folder is a file",
@@ -29,14 +29,37 @@ _TO_DO = {
 }
 
 
+_RIGHT = "give yourself the right to read it"
+_TO_READ = {errno.EACCES: _RIGHT, errno.EPERM: _RIGHT}
+
+
 class FileError(HgrpoError):
-    """Raised for a file that cannot be written; says which, why, and what to do."""
+    """Raised for a file that cannot be read or written; says which, why, and what to do."""
 
 
 def unwritable(path: str | Path, error: OSError) -> FileError:
     """The error to raise for a file that could not be written."""
-    to_do = _TO_DO.get(error.errno or 0)
-    return FileError(f"cannot write {path}: {error.strerror or error}" + (f"; {to_do}" if to_do else ""))
+    return _told(f"cannot write {path}", error, _TO_WRITE)
+
+
+def _told(what: str, error: OSError, ways_out: dict[int, str]) -> FileError:
+    way_out = ways_out.get(error.errno or 0)
+    return FileError(f"{what}: {error.strerror or error}" + (f"; {way_out}" if way_out else ""))
+
+
+@contextlib.contextmanager
+def reading(path: str | Path) -> Iterator[None]:
+    """Turn the OSError of a block that does nothing but read or look at `path` into FileError."""
+    try:
+        yield
+    except OSError as error:
+        raise _told(f"cannot read {path}", error, _TO_READ) from error
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """Content of a file; raises FileError."""
+    with reading(path):
+        return Path(path).read_bytes()
 
 
 @contextlib.contextmanager

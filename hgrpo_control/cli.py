@@ -66,8 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not standard_output.is_of_output(error):
             raise
         return OUTPUT_UNREAD
-    except (HgrpoError, OSError) as error:
-        print(f"hgrpo: {' '.join(printable(_told(error)).split())}", file=sys.stderr)
+    except HgrpoError as error:
+        print(f"hgrpo: {' '.join(printable(str(error)).split())}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
         extra = COMMANDS[words[0]].extra
@@ -78,18 +78,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _told(error: Exception) -> str:
-    """What an error says, with the path first where it is the system's about a file."""
-    if isinstance(error, OSError) and error.strerror and isinstance(error.filename, str):
-        other = f" -> {error.filename2}" if error.filename2 else ""
-        return f"{error.filename}{other}: {error.strerror}"
-    return str(error)
-
-
 def entry_point() -> None:
     """What the installed `hgrpo` script calls: `main`, and what is told of output that could not be written."""
     if sys.argv[1:2] == ["serve"]:  # the first process of a container loses signals that it neither handles nor holds
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+    standard_output.watch()
     try:
         status = main()
     except SystemExit as stopped:  # --help
@@ -100,10 +93,9 @@ def entry_point() -> None:
     except BrokenPipeError:
         status = OUTPUT_UNREAD
         standard_output.give_up()
-    except OSError as error:
-        print(f"hgrpo: the output cannot be written: {error.strerror}", file=sys.stderr)
+    except standard_output.OutputError as error:
+        print(f"hgrpo: {error}", file=sys.stderr)
         status = 2
-        standard_output.give_up()
     sys.exit(status)
 
 

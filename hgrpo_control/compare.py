@@ -10,7 +10,7 @@ from typing import Any
 
 from hgrpo_control import plots
 from hgrpo_control.run_folder import Metrics, RunFolder, RunFolderError
-from hgrpo_files import make_folder, write_text
+from hgrpo_files import make_folder, read_bytes, write_text
 
 _COLUMNS = (
     "run",
@@ -131,7 +131,7 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def _row(run: RunFolder, label: str, history: list[Metrics]) -> list[str]:
     last = history[-1]
     tail = [m.episode_return for m in history[-max(1, len(history) // 10) :] if not math.isnan(m.episode_return)]
-    evaluation = json.loads(run.evaluation.read_text(encoding="utf-8")) if run.evaluation.exists() else {}
+    evaluation = _evaluation(run)
     return [
         run.path.name,
         label,
@@ -145,6 +145,20 @@ def _row(run: RunFolder, label: str, history: list[Metrics]) -> list[str]:
         _figure(evaluation.get("return_mean"), 1),
         _figure(evaluation.get("episodes"), 0),
     ]
+
+
+def _evaluation(run: RunFolder) -> dict[str, Any]:
+    """What evaluation.json of a run holds; empty where there is none."""
+    if not run.evaluation.exists():
+        return {}
+    anew = f"hgrpo evaluate {run.path} writes it anew"
+    try:
+        fields = json.loads(read_bytes(run.evaluation))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise RunFolderError(f"{run.evaluation} is damaged ({error}); {anew}") from error
+    if not isinstance(fields, dict):
+        raise RunFolderError(f"{run.evaluation} holds no figures; {anew}")
+    return fields
 
 
 def _figure(value: float | None, digits: int) -> str:

@@ -16,7 +16,7 @@ from hgrpo_control.config import Config, ConfigError
 from hgrpo_control.imports import modules_of
 from hgrpo_control.run_lock import LOCK_NAME, RunLock
 from hgrpo_errors import HgrpoError
-from hgrpo_files import append_text, make_folder, write_text
+from hgrpo_files import append_text, make_folder, read_bytes, reading, write_text
 from hgrpo_imports import load_all, require
 from policies.checkpoint import CHECKPOINT_NAME
 
@@ -135,9 +135,12 @@ class RunFolder:
         return folder
 
     def _require_new(self) -> None:
-        if self.path.exists() and not self.path.is_dir():
+        with reading(self.path):
+            exists, is_folder = self.path.exists(), self.path.is_dir()
+            used = is_folder and any(file.name != LOCK_NAME for file in self.path.iterdir())
+        if exists and not is_folder:
             raise RunFolderError(f"{self.path} is a file; --out is the folder of a new run")
-        if self.path.exists() and any(f.name != LOCK_NAME for f in self.path.iterdir()):
+        if used:
             way = f", or continue it with: hgrpo resume {self.path}" if self.config.exists() else ""
             raise RunFolderError(f"{self.path} exists already; choose another --out{way}")
 
@@ -162,8 +165,9 @@ class RunFolder:
     def open(cls, path: str | Path) -> RunFolder:
         """An existing run; raises RunFolderError if there is none."""
         folder = cls(path)
-        if not folder.config.exists():
-            raise RunFolderError(_instead_of_a_run(folder))
+        with reading(folder.path):
+            if not folder.config.exists():
+                raise RunFolderError(_instead_of_a_run(folder))
         return folder
 
     def read_config(self, imports: Sequence[str] = (), learning: bool = True) -> Config:
@@ -184,7 +188,7 @@ class RunFolder:
     def peek_config(self) -> Config:
         """The run's settings, to be looked at only; raises RunFolderError if the file cannot be used."""
         try:
-            return Config.from_json(self.config.read_text(encoding="utf-8"))
+            return Config.from_json(read_bytes(self.config).decode())
         except (ConfigError, UnicodeDecodeError) as error:
             raise RunFolderError(f"{self.config}: {error}") from error
 
@@ -193,13 +197,16 @@ class RunFolder:
         write_text(self.config, config.to_json())
 
     def read_metrics(self) -> list[Metrics]:
-        """Every row written so far."""
+        """Every row written so far; raises RunFolderError for a file that holds something else."""
         if not self.metrics.exists():
             return []
-        with self.metrics.open(newline="", encoding="utf-8") as file:
-            rows = csv.DictReader(file)
+        content = read_bytes(self.metrics)
+        try:
+            rows = csv.DictReader(io.StringIO(content.decode(), newline=""))
             columns = len(rows.fieldnames or ())
             return [_parse(row) for row in rows if None not in row.values() and len(row) == columns]
+        except (ValueError, LookupError, csv.Error) as error:
+            raise RunFolderError(f"{self.metrics} does not hold the metrics of a run: {error!r}") from error
 
     def append_metrics(self, row: Metrics) -> None:
         """Add one row; the header comes with the first."""

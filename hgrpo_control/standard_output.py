@@ -2,9 +2,47 @@
 
 from __future__ import annotations
 
+import io
 import os
 import select
 import sys
+
+from hgrpo_errors import HgrpoError
+
+
+class OutputError(HgrpoError):
+    """Raised where standard output takes nothing more, as a file on a full disk."""
+
+
+class _Output(io.TextIOWrapper):
+    """Standard output whose errors tell that they are its own; one whose reader has gone breaks as ever."""
+
+    def write(self, text: str, /) -> int:
+        try:
+            return super().write(text)
+        except OSError as error:
+            raise _of_output(error) from error
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError as error:
+            raise _of_output(error) from error
+
+
+def _of_output(error: OSError) -> Exception:
+    if isinstance(error, BrokenPipeError):
+        return error
+    give_up()  # or what still waits would fail again at the end
+    return OutputError(f"the output cannot be written: {error.strerror}")
+
+
+def watch() -> None:
+    """Have standard output raise OutputError from here on."""
+    plain = sys.stdout
+    if isinstance(plain, io.TextIOWrapper):
+        encoding, errors, buffered = plain.encoding, plain.errors, plain.line_buffering
+        sys.stdout = _Output(plain.detach(), encoding, errors, line_buffering=buffered)
 
 
 def is_of_output(error: OSError) -> bool:

@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from hgrpo_control.former_files import set_aside
+from hgrpo_control.former_files import holds, set_aside
 from hgrpo_control.run_folder import RunFolder
 from hgrpo_control.transfer import Flight, Transfer
 from hgrpo_control.transfer_plot import picture
@@ -22,7 +22,7 @@ def write(transfer: Transfer, folder: RunFolder, video: bool) -> Iterator[tuple[
     """Write transfer-NAME.json, .png and, if asked for, .mp4 into a run folder; says of each what it is and where."""
     paths = {kind: folder.transfer(transfer.target, kind) for kind in ("json", "png")}
     text = json.dumps(_fields(transfer), indent=2, allow_nan=False) + "\n"
-    same = paths["json"].exists() and paths["json"].read_bytes() == text.encode()
+    same = holds(paths["json"], text)
     write_text(paths["json"], text)
     yield "figures", paths["json"]
     picture(transfer, paths["png"])

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from hgrpo_errors import HgrpoError
-from hgrpo_files import write_bytes
+from hgrpo_files import read_bytes, write_bytes
 from policies.actor_critic import ActorCritic
 from policies.spec import PolicySpec
 
@@ -24,7 +24,7 @@ FORMAT = 2
 _LOADING_ERRORS = (
     RuntimeError,
     EOFError,
-    OSError,
+    OSError,  # what torch makes of a file that ends too soon
     LookupError,
     AttributeError,
     TypeError,
@@ -67,7 +67,7 @@ def load(folder: str | Path) -> ActorCritic:
 
 
 def restore(folder: str | Path) -> tuple[ActorCritic, dict[str, Any]]:
-    """Policy and training state of a run folder or checkpoint file; raises CheckpointError.
+    """Policy and training state of a run folder or checkpoint file; raises CheckpointError or FileError.
 
     A file of format 1 is refused where a policy in it, its reference included, would see an observation scaled
     otherwise than in training.
@@ -77,9 +77,10 @@ def restore(folder: str | Path) -> tuple[ActorCritic, dict[str, Any]]:
         path = path / CHECKPOINT_NAME
     if not path.exists():
         raise CheckpointError(f"no checkpoint at {path}")
+    file = io.BytesIO(read_bytes(path))
     try:
-        _require_intact(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        _require_intact(file)
+        content = torch.load(file, map_location="cpu", weights_only=True)
         if not isinstance(content, dict):
             raise TypeError(f"it holds a {type(content).__name__}")
         policy = _policy(content)
@@ -129,12 +130,13 @@ def _require_finite(policy: ActorCritic, path: Path) -> None:
             raise CheckpointError(f"{path} cannot be used: {bad} of {tensor.numel()} numbers in {name} are not finite")
 
 
-def _require_intact(path: Path) -> None:
+def _require_intact(file: io.BytesIO) -> None:
     """Raise BadZipFile unless every byte of a record is what was written: torch does not look at the checksums."""
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(file) as archive:
         damaged = archive.testzip()
     if damaged is not None:
         raise zipfile.BadZipFile(f"record {damaged} does not match its checksum")
+    file.seek(0)
 
 
 def _one_line(error: Exception) -> str:

@@ -30,7 +30,7 @@ def require_replaceable(path: Path, is_own: IsOwn = is_own_text) -> None:
     """
     if path.is_dir() or not path.parent.is_dir():
         raise ExportError(f"cannot write {path}: it {'is a folder' if path.is_dir() else 'lies in no existing folder'}")
-    if os.path.lexists(path) and not (path.is_file() and is_own(path.read_bytes())):
+    if os.path.lexists(path) and not (path.is_file() and is_own(hgrpo_files.read_bytes(path))):
         raise ExportError(f"{path} was not written by {DISTRIBUTION} and stays; move it away or choose another name")
 
 

@@ -71,7 +71,7 @@ def run(words: list[str]) -> None:
 def _fly(options: EvaluateOptions, folder: RunFolder, changed: Config, simulator: Simulator) -> None:
     """Fly, and write what came of it."""
     from hgrpo_control.evaluation import evaluate as fly
-    from hgrpo_control.former_files import episodes_replaced, set_aside
+    from hgrpo_control.former_files import episodes_replaced, holds, set_aside
     from hgrpo_control.interruption import listing_what_is_kept
     from hgrpo_control.judged import judge_at
     from policies.checkpoint import restore
@@ -91,7 +91,7 @@ def _fly(options: EvaluateOptions, folder: RunFolder, changed: Config, simulator
     evaluation = dataclasses.replace(evaluation, task_options=changed.task_options, judged_at=judged.for_json())
     files = folder.evaluation_files(options.task_options | options.changed)
     replaced = episodes_replaced(files.figures, evaluation.episodes)
-    same = files.figures.exists() and files.figures.read_bytes() == evaluation.to_json().encode()
+    same = holds(files.figures, evaluation.to_json())
     with listing_what_is_kept() as kept:
         evaluation.write(files.figures)
         kept.append(files.figures)

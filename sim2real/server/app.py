@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import logging
+import os
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from hgrpo_errors import printable
+from hgrpo_errors import HgrpoError, printable
 from sim2real.metadata import producer_version
 from sim2real.onnx_policy import OnnxPolicyError
 from sim2real.server.access import OPEN_PATH, Access
@@ -40,7 +42,7 @@ def serve(words: tuple[str, ...], settings: ServerSettings) -> None:
 
     SIGHUP reads their files, the token and the certificate again.
 
-    Raises ValueError for what cannot be served and OSError for an address, file or folder that cannot be used.
+    Raises HgrpoError for what cannot be served, and for an address, file or folder that cannot be used.
     """
     log_to_standard_error()
     with Signals(settings.shutdown_timeout + _MERCY) as signals:
@@ -68,6 +70,17 @@ async def _serve(words: tuple[str, ...], settings: ServerSettings, signals: Sign
         if recorder is not None:
             recorder.close()
             print(f"recording: {recorder.path}" + (f" ({recorder.failure})" if recorder.failure else ""))
+
+
+def _no_address(settings: ServerSettings, error: OSError) -> HgrpoError:
+    """What to say of an address that cannot be listened on."""
+    number = error.errno or 0
+    reason = os.strerror(number) if number > 0 else error.strerror  # names that mean nothing have numbers of their own
+    way_out = {errno.EADDRINUSE: "--port 0 takes a free one", errno.EACCES: "choose a --port from 1024 on"}
+    return HgrpoError(
+        f"cannot listen on {settings.host}:{settings.port}: {reason or error}; "
+        f"{way_out.get(number, 'choose a --host of this machine')}"
+    )
 
 
 class _Server:
@@ -103,7 +116,10 @@ class _Server:
         await runner.setup()
         meanwhile = [asyncio.ensure_future(task) for task in (connections.watch(), self._reload(again))]
         try:
-            listening = await loop.create_server(connections.accept, settings.host, settings.port, ssl=context)
+            try:
+                listening = await loop.create_server(connections.accept, settings.host, settings.port, ssl=context)
+            except OSError as error:
+                raise _no_address(settings, error) from error
             gc.collect()
             gc.freeze()  # what lives as long as the server is not looked at again in the middle of a request
             self._announce(listening.sockets[0].getsockname()[1], context is not None)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hgrpo_errors import HgrpoError
+from hgrpo_files import reading
 from sim2real.server.settings import ServerSettings
 
 _log = logging.getLogger("hgrpo.server")
@@ -24,7 +25,8 @@ class Token:
 class Credentials:
     """What the server asks for, `token`, and how it proves who it is, `context`; None where it does neither.
 
-    Raises HgrpoError for a token that is too short and for no certificate with its key, OSError for an unreadable file.
+    Raises HgrpoError for a token that is too short and for no certificate with its key, FileError for an unreadable
+    file.
     """
 
     token: Token | None = None
@@ -49,7 +51,7 @@ class Credentials:
         for name, read in self._sources.items():
             try:
                 read()
-            except (HgrpoError, OSError) as error:
+            except HgrpoError as error:
                 _log.warning("the former %s stays: %s", name, error)
             else:
                 _log.warning("%s: read again", name)
@@ -80,7 +82,8 @@ def _context(certificate: Path, private_key: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     for path in (certificate, private_key):
-        path.open("rb").close()  # whose error names the file, as that of ssl does not
+        with reading(path):  # whose error names the file, as that of ssl does not
+            path.open("rb").close()
     try:
         context.load_cert_chain(certificate, private_key, refuse)
     except ssl.SSLError as error:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hgrpo_errors import HgrpoError
+from hgrpo_files import make_folder, writing
 from sim2real.onnx_policy import OnnxPolicy
 from sim2real.server.guards import ActionGuard
 from sim2real.server.metrics import Metrics
@@ -50,16 +51,17 @@ class Recorder:
     """Writes steps into a new file under `folder`, in a thread of its own: no request ever waits for a disk.
 
     Steps beyond WAITING_BYTES in memory, beyond `limit_bytes` in the file or after a failed write are dropped and
-    counted. Raises OSError if the file cannot be made.
+    counted. Raises FileError if the file cannot be made.
     """
 
     def __init__(self, folder: Path, header: dict[str, Any], limit_bytes: int, metrics: Metrics) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         self.path = folder / f"{stamp}-{os.getpid()}.steps"
         self.failure: str | None = None
-        self._file = self.path.open("xb")
-        self._size = self._file.write(pack({"schema_version": SCHEMA_VERSION, **header}))
+        with writing(self.path):
+            self._file = self.path.open("xb")
+            self._size = self._file.write(pack({"schema_version": SCHEMA_VERSION, **header}))
         self._limit = limit_bytes
         self._metrics = metrics
         self._counting = threading.Lock()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hgrpo_errors import HgrpoError
+from hgrpo_files import read_bytes
 
 SHORTEST_TOKEN = 16
 
@@ -84,10 +85,10 @@ class ServerSettings:
             return False
 
     def read_token(self) -> bytes | None:
-        """The token without white space around it; raises ValueError for one that is too short, OSError for no file."""
+        """The token without white space around it; raises HgrpoError if it is too short, FileError if there is none."""
         if self.token_file is None:
             return None
-        token = self.token_file.read_bytes().strip()
+        token = read_bytes(self.token_file).strip()
         if len(token) < SHORTEST_TOKEN:
             raise HgrpoError(f"{self.token_file} holds a token of {len(token)} bytes; at least {SHORTEST_TOKEN}")
         return token

@@ -23,7 +23,8 @@ def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def train(task: str, *options: str) -> None:
-    assert main(["train", "ppo", task, *TINY, "--out", "run", "--task-options", *options]) == 0
+    given = ("--task-options", *options) if options else ()
+    assert main(["train", "ppo", task, *TINY, "--out", "run", *given]) == 0
 
 
 def evaluate(*words: str, file: str = "evaluation.json") -> dict[str, object]:

@@ -52,9 +52,10 @@ def test_a_table_that_nobody_reads_to_its_end_is_no_traceback(unread: int) -> No
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_output_that_cannot_be_written_is_one_line() -> None:
+@pytest.mark.parametrize("words", [["--help"], ["tasks"]])
+def test_output_that_cannot_be_written_is_one_line(words: list[str]) -> None:
     with open("/dev/full", "wb") as full:
-        status, complaints = ended(["--help"], full.fileno())
+        status, complaints = ended(words, full.fileno())
     assert (status, complaints) == (2, "hgrpo: the output cannot be written: No space left on device\n")
 
 

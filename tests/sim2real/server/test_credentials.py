@@ -14,6 +14,7 @@ import pytest
 from served import OBSERVATIONS, PATIENCE, ROOT, Server, wait_until, write_certificate
 
 from hgrpo_errors import HgrpoError
+from hgrpo_files import FileError
 from sim2real.client import PolicyClient
 from sim2real.onnx_policy import OnnxPolicy
 from sim2real.server.credentials import Credentials
@@ -104,5 +105,5 @@ def test_what_is_no_pair_is_refused_by_name(tmp_path: Path, certificate: tuple[P
         Credentials(settings(certificate[0], other[1]))
     with pytest.raises(HgrpoError, match=r"are no PEM certificate and its key$"):
         Credentials(settings(certificate[1], certificate[1]))
-    with pytest.raises(FileNotFoundError, match="nowhere"):
+    with pytest.raises(FileError, match=r"cannot read .*nowhere: No such file or directory"):
         Credentials(settings(tmp_path / "nowhere", certificate[1]))

@@ -64,7 +64,10 @@ def test_the_command_line_says_what_is_wrong_in_one_line(
         ((str(tmp_path / "broken.onnx"),), "damaged"),
         ((one, one), "two policies are named 'one'"),
         ((f"a/b={one}",), "policy name 'a/b'"),
-        ((one, "--port", str(server.port)), "address already in use"),
+        (
+            (one, "--port", str(server.port)),
+            f"{server.port}: Address already in use; --port 0 takes a free one",
+        ),
         ((one, "--token-file", str(tmp_path / "no token")), "No such file"),
         ((), "no policy to serve"),
     ):
