@@ -8,6 +8,9 @@ from hgrpo_control.config import Config
 from hgrpo_imports import import_words
 from robots.registry import module_of
 
+TRUST = "--trust-snapshots"
+"""What says that the pickles in a run's checkpoint may be read."""
+
 
 def modules_of(config: Config, learning: bool = True) -> dict[str, str]:
     """Modules that a run imports, and what of its config says so; `learning` counts the reward transform in."""

@@ -19,7 +19,7 @@ from hgrpo_control.curriculum import Curriculum, difficulty_of
 from hgrpo_control.curriculum_settings import SuccessSchedule
 from hgrpo_control.device import find_device
 from hgrpo_control.guidance import GuidanceStats
-from hgrpo_control.imports import resume_command
+from hgrpo_control.imports import TRUST, resume_command
 from hgrpo_control.instruments import Instruments
 from hgrpo_control.learner import Learner, LearnerStats
 from hgrpo_control.reporter import Reporter
@@ -33,6 +33,7 @@ from hgrpo_files import FileError
 from hgrpo_imports import load_all
 from policies import checkpoint
 from policies.actor_critic import ActorCritic
+from robots.adapters.state import GymnasiumState
 from robots.simulator import Simulator, close, closed_on_error
 
 
@@ -95,6 +96,16 @@ class Trainer:
     def close(self) -> None:
         """Close the simulator; nothing can be iterated afterwards."""
         close(self.sampler.simulator)
+
+    @property
+    def holds_pickles(self) -> bool:
+        """Whether a checkpoint of it holds snapshots of an adapted environment: going on unpickles them."""
+        state = self.sampler.roots.state
+        return isinstance(state, GymnasiumState) and state.snapshot.shape[1] > 0
+
+    def resume_command(self, folder: Path) -> str:
+        """What goes on with the run from the command line."""
+        return resume_command(folder, self.config) + (f" {TRUST}" if self.holds_pickles else "")
 
     @property
     def resume_note(self) -> str:
@@ -234,7 +245,7 @@ def run(trainer: Trainer, folder: RunFolder | None, reporters: tuple[Reporter, .
         except FileError as error:
             if not folder.checkpoint.exists():
                 raise
-            raise FileError(f"{error}; then go on with: hgrpo resume {folder.path}") from error
+            raise FileError(f"{error}; then go on with: {trainer.resume_command(folder.path)}") from error
 
 
 def _run(trainer: Trainer, folder: RunFolder | None, reporters: tuple[Reporter, ...]) -> ActorCritic:
@@ -254,7 +265,7 @@ def _run(trainer: Trainer, folder: RunFolder | None, reporters: tuple[Reporter, 
                 raise TrainingDivergedError(_diverged(trainer, folder, error)) from error
             except RolloutFailedError as error:
                 save()
-                hint = "" if folder is None else f"; saved, to go on: {resume_command(folder.path, trainer.config)}"
+                hint = "" if folder is None else f"; saved, to go on: {trainer.resume_command(folder.path)}"
                 raise RolloutFailedError(f"stopped in iteration {trainer.iteration + 1}: {error}{hint}") from error
             if folder is not None:
                 folder.append_metrics(metrics)

@@ -29,6 +29,8 @@ class ResumeOptions:
     """Run folder."""
     total_steps: int | None = None
     """Simulator steps after which training ends, those already taken included; None is what the run was given."""
+    trust_snapshots: bool = False
+    """Read the snapshots in the checkpoint of a run in an adapted environment; they are pickles, which may run code."""
     imports: IMPORTS = ()
     """Module of yours to import first, such as the one that registers its task; a run's are named again here."""
 
@@ -41,7 +43,7 @@ def run(words: list[str]) -> None:
 
     with RunFolder.open(options.folder).locked() as folder:
         former = folder.read_config(options.imports)
-        with closing(restore_trainer(folder, options.total_steps, options.imports)) as trainer:
+        with closing(restore_trainer(folder, options.total_steps, options.imports, options.trust_snapshots)) as trainer:
             if trainer.resume_note:
                 print(f"hgrpo: {trainer.resume_note}", file=sys.stderr)
             if note := rate_note(trainer, former):

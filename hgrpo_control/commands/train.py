@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from hgrpo_control.command_line import UsageError, parse
 from hgrpo_control.config import ALGORITHMS, Config
-from hgrpo_control.imports import modules_of, resume_command
+from hgrpo_control.imports import TRUST, modules_of
 from hgrpo_control.presets import preset
 from hgrpo_imports import import_words, load_all, take_imports
 
@@ -65,12 +65,14 @@ def run(words: list[str]) -> None:
         from hgrpo_control.commands import resume
 
         imports, words = take_imports(words)
+        trusted = [TRUST] if TRUST in words else []
+        words = [word for word in words if word != TRUST]
         if len(words) != 2 or words[0] != "--resume":
             raise UsageError(
                 "--resume takes a run folder and nothing else: hgrpo train --resume DIR; "
                 "for more steps: hgrpo resume DIR --total-steps N"
             )
-        resume.run([*words[1:], *import_words(imports).split()])
+        resume.run([*words[1:], *trusted, *import_words(imports).split()])
         return
     options = parse_train_options(words)
     if options.video:
@@ -113,7 +115,7 @@ def train_with_reports(trainer: Trainer, folder: RunFolder) -> None:
         _train(trainer, folder)
     except KeyboardInterrupt as stopped:
         if folder.checkpoint.exists():
-            raise KeyboardInterrupt(f"continue with: {resume_command(folder.path, trainer.config)}") from stopped
+            raise KeyboardInterrupt(f"continue with: {trainer.resume_command(folder.path)}") from stopped
         raise KeyboardInterrupt(f"nothing was learned yet; {folder.path} can be deleted") from stopped
     print(f"trained: {folder.path} ({trainer.simulator_steps:,} simulator steps in {trainer.wall_seconds:.0f} s)")
 

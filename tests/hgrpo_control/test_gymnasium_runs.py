@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import pickle
 from pathlib import Path
+from typing import Any
 
 import planted
 import pytest
@@ -13,6 +15,7 @@ from stopping import assert_same
 import policies
 from hgrpo_control.cli import main
 from hgrpo_control.config import Config
+from hgrpo_control.imports import TRUST
 from hgrpo_control.resuming import restore_trainer
 from hgrpo_control.run_folder import RunFolder
 from hgrpo_control.training import Trainer, run
@@ -50,11 +53,46 @@ def test_a_run_with_snapshots_is_resumed_bit_for_bit() -> None:
     policies.save(folder.checkpoint, trainer.policy, trainer.state_dict())
     trainer.iterate()
     policies.save(folder.checkpoint, trainer.policy, trainer.state_dict())
-    assert restore_trainer(folder, imports=["planted"]).resume_note == ""
+    assert restore_trainer(folder, imports=["planted"], trust_snapshots=True).resume_note == ""
     del folder  # and with it its lock
-    assert main(["train", "--resume", "halves", *NAMED]) == 0
+    assert main(["train", "--resume", "halves", *NAMED, TRUST]) == 0
     whole, halves = (policies.load(name).state_dict() for name in ("whole", "halves"))
     assert all(torch.equal(whole[name], halves[name]) for name in whole)
+
+
+class _Sprung:
+    """Creates a file when it is unpickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (Path("sprung"),)
+
+
+def test_snapshots_in_a_checkpoint_are_unpickled_only_where_that_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "hybrid-grpo", SAVED[0], *TINY, "--total-steps", "128", "--out", "run"]) == 0
+    path = Path("run/checkpoint.pt")
+    policy, saved = policies.restore(path)
+    (rows,) = [part for part in saved["sampler"]["roots"] if isinstance(part, list)] or [saved["sampler"]["roots"]]
+    snapshot = next(part for part in rows if part.dtype == torch.uint8)
+    trap = pickle.dumps(_Sprung())
+    for row in snapshot:  # after eight bytes with the length of it
+        row[:8] = torch.frombuffer(bytearray(len(trap).to_bytes(8, "little")), dtype=torch.uint8)
+        row[8 : 8 + len(trap)] = torch.frombuffer(bytearray(trap), dtype=torch.uint8)
+    policies.save(path, policy, saved)
+    more = ["--import", "planted", "--total-steps", "256"]
+    capsys.readouterr()
+    assert main(["resume", "run", *more]) == 2
+    assert capsys.readouterr().err.endswith("where that was you, or one you trust, add --trust-snapshots\n")
+    assert main(["evaluate", "run", "--import", "planted", "--episodes", "2"]) == 0
+    assert main(["export", "run", "--import", "planted"]) == 0
+    assert not Path("sprung").exists()
+    assert main(["resume", "run", *more, TRUST]) == 2
+    assert Path("sprung").exists(), "what is trusted is read, or this test tests nothing"
+
+
+def test_the_trust_that_does_nothing_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "ppo", "quadrotor-hover", *TINY, "--total-steps", "32", "--out", "run"]) == 0
+    assert main(["resume", "run", "--total-steps", "64", TRUST]) == 2
+    assert "--trust-snapshots does nothing for run/checkpoint.pt" in capsys.readouterr().err
 
 
 def test_ppo_trains_without_snapshots_and_says_what_resuming_cannot(capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,10 +142,10 @@ def test_a_fault_in_mid_training_is_one_line_and_the_run_goes_on_from_before_it(
     assert main(["train", "hybrid-grpo", "gymnasium/planted:LateFault", *words, "broken"]) == 2
     assert capsys.readouterr().err == (
         "hgrpo: stopped in iteration 3: planted:LateFault returned from step reward = None; expected one number; "
-        "saved, to go on: hgrpo resume broken --import planted\n"
+        "saved, to go on: hgrpo resume broken --import planted --trust-snapshots\n"
     )
     monkeypatch.setattr(planted.LateFault, "sound_steps", [10**9])
-    assert main(["train", "--resume", "broken", *NAMED]) == 0
+    assert main(["train", "--resume", "broken", *NAMED, TRUST]) == 0
     assert_same(Path("whole"), Path("broken"))
 
 
