@@ -149,6 +149,8 @@ class StableBaselines3Config:
             fields = json.loads(text)
             if (fields.pop("learner"), fields.pop("algorithm")) != ("stable-baselines3", cls.algorithm):
                 raise ConfigError("not a config of stable-baselines3's ppo")
+            if fields["task"] not in ZOO:  # an id such as MODULE:ID would be imported
+                raise ConfigError(f"unknown task {fields['task']!r}; {nearest(str(fields['task']), tuple(ZOO))}")
             settings = dict(fields.pop("settings"))
             settings["hidden_sizes"] = tuple(settings["hidden_sizes"])
             return cls(**fields, settings=ZooSettings(**settings))

@@ -63,6 +63,12 @@ def test_settings_that_cannot_be_run_are_refused(task: str, words: list[str], me
         parse_options("ppo", task, words)
 
 
+def test_a_stored_task_that_would_be_imported_is_refused() -> None:
+    text = parse_options("ppo", PENDULUM, []).to_json().replace(f'"{PENDULUM}"', f'"trap:{PENDULUM}"')
+    with pytest.raises(ConfigError, match=f"unknown task 'trap:{PENDULUM}'; did you mean '{PENDULUM}'"):
+        StableBaselines3Config.from_json(text)
+
+
 def test_a_variant_names_a_learner_and_one_of_its_algorithms() -> None:
     with pytest.raises(SuiteError, match=r"variant a names the learner 'stable-baselines'; did you mean 'stable-bas"):
         Variant("a", "ppo", learner="stable-baselines")
