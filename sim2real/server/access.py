@@ -55,6 +55,8 @@ class Access:
         hosts, origins = request.headers.getall("Host", []), request.headers.getall("Origin", [])
         if self._credentials.token is None and not (len(hosts) == 1 and _is_loopback(hosts[0])):
             return True
+        if not origins:
+            return False
         allowed = [f"{scheme}://{host}" for host in hosts for scheme in ("http", "https")]
         return any(origin not in allowed for origin in origins)
 

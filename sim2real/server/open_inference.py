@@ -8,6 +8,7 @@ token that began them, to the connection where there is none: nobody else finds 
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -29,6 +30,7 @@ EXTENSIONS = ("binary_tensor_data", "sequence", "model_repository")
 MOST_STREAMS = 1024  # of one token or connection
 
 _PROTOCOL = "http"
+_WHOLE = nullcontext()  # around the body of a request that has arrived already, as small ones have
 _STATUS = {"unknown_policy": 404, "unknown_version": 404, "too_large": 413, "stale": 409, "action": 500}
 
 
@@ -44,7 +46,15 @@ class OpenInferenceEndpoint:
 
     def routes(self) -> list[web.RouteDef]:
         """Where each handler is found."""
-        routes = [
+        routes: list[web.RouteDef] = []
+        for model in ("/v2/models/{policy}", "/v2/models/{policy}/versions/{version}"):
+            routes += [
+                web.post(f"{model}/infer", self._answering(self._infer)),  # found first, being asked for most
+                web.get(model, self._answering(self._model_metadata)),
+                web.get(f"{model}/ready", self._answering(self._ready)),
+            ]
+        return [
+            *routes,
             web.get("/v2", self._server_metadata),
             web.get("/v2/health/live", self._live),
             web.get("/v2/health/ready", self._ready),
@@ -52,13 +62,6 @@ class OpenInferenceEndpoint:
             web.post("/v2/repository/models/{policy}/load", self._answering(self._load)),
             web.post("/v2/repository/models/{policy}/rollback", self._rollback),
         ]
-        for model in ("/v2/models/{policy}", "/v2/models/{policy}/versions/{version}"):
-            routes += [
-                web.get(model, self._answering(self._model_metadata)),
-                web.get(f"{model}/ready", self._answering(self._ready)),
-                web.post(f"{model}/infer", self._answering(self._infer)),
-            ]
-        return routes
 
     async def _server_metadata(self, request: web.Request) -> web.Response:
         return web.json_response({"name": "hgrpo", "version": self._version, "extensions": EXTENSIONS})
@@ -139,7 +142,7 @@ class OpenInferenceEndpoint:
         return web.json_response({"name": name, "version": number})
 
     async def _body(self, request: web.Request) -> bytes:
-        with self._connections.receiving(request):
+        with _WHOLE if request.content.is_eof() else self._connections.receiving(request):
             try:
                 return await request.read()
             except web.RequestPayloadError as error:
