@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from hgrpo_control.config import Config
 from hgrpo_imports import import_words
-from robots.registry import module_of
+from robots.registry import module_of, registered_by
 
 TRUST = "--trust-snapshots"
 """What says that the pickles in a run's checkpoint may be read."""
@@ -22,6 +23,15 @@ def modules_of(config: Config, learning: bool = True) -> dict[str, str]:
     if learning and colon:
         named.setdefault(transform, f"reward_transform {config.algorithm.reward_transform!r}")
     return named
+
+
+def with_registrar(config: Config) -> Config:
+    """The config with the module that registered its task among the imports, where none is named.
+
+    A run that is trained from Python then says from the command line which module it needs.
+    """
+    module = registered_by(config.task)
+    return config if config.imports or not module else dataclasses.replace(config, imports=(module,))
 
 
 def resume_command(folder: Path, config: Config) -> str:

@@ -7,6 +7,7 @@ import hashlib
 import io
 import math
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -181,7 +182,8 @@ class RunFolder:
         UserModuleError for one that cannot be imported.
         """
         config = self.peek_config()
-        require(modules_of(config, learning), imports, f"{self.path} was trained with")
+        already = {name for name in config.imports if name in sys.modules}  # by the user's own Python
+        require(modules_of(config, learning), (*imports, *already), f"{self.path} was trained with")
         load_all(imports)
         return config
 

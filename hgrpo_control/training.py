@@ -19,7 +19,7 @@ from hgrpo_control.curriculum import Curriculum, difficulty_of
 from hgrpo_control.curriculum_settings import SuccessSchedule
 from hgrpo_control.device import find_device
 from hgrpo_control.guidance import GuidanceStats
-from hgrpo_control.imports import TRUST, resume_command
+from hgrpo_control.imports import TRUST, resume_command, with_registrar
 from hgrpo_control.instruments import Instruments
 from hgrpo_control.learner import Learner, LearnerStats
 from hgrpo_control.reporter import Reporter
@@ -225,6 +225,7 @@ def train(config: Config, out: str | Path | None = None, reporters: tuple[Report
     Raises ConfigError for contradictory settings, RunFolderError if `out` exists, TrainingDivergedError for NaN.
     """
     load_all(config.imports)
+    config = with_registrar(config)
     with closing(Trainer(config)) as trainer:
         folder = None if out is None else RunFolder.create(out, config)
         return run(trainer, folder, reporters)

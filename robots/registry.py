@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import os
+import sys
 from collections.abc import Callable
+from importlib.machinery import PathFinder
 from typing import Any, NamedTuple
 
 from hgrpo_errors import HgrpoError, closest, nearest
@@ -22,14 +25,23 @@ class Family(NamedTuple):
 
 _FACTORIES: dict[str, Callable[..., Simulator]] = {}
 _FAMILIES: dict[str, Family] = {}
+_REGISTERED_BY: dict[str, str] = {}  # the module that registered a task, for each
 
 
 class UnknownTaskError(HgrpoError):
-    """Raised for a task name that stands for nothing; says which is nearest, or what there is."""
+    """Raised for a task name that stands for nothing; says which is nearest, or what there is.
+
+    Where a module of the first part of the name lies in the current directory, the line says how to import it.
+    """
 
     def __init__(self, name: str, hint: str = "") -> None:
         everything = names() + tuple(f"{prefix}/..." for prefix in families())
-        if not hint and closest(name, everything) is None:
+        near = hint.startswith("did you mean") if hint else closest(name, everything) is not None
+        module = "" if near else _module_here(name.removeprefix("gymnasium/").partition(":")[0])
+        if module:
+            super().__init__(_missing_from(module, name))
+            return
+        if not hint and not near:
             hint = f"{nearest(name, everything)}, and what a module of yours registers: add --import MODULE"
         super().__init__(f"unknown task {name!r}; {hint or nearest(name, everything)}")
 
@@ -43,6 +55,13 @@ def register(name: str, factory: Callable[..., Simulator]) -> None:
         raise HgrpoError(f"task {name!r} is registered already")
     register_environment(name)
     _FACTORIES[name] = factory
+    _REGISTERED_BY[name] = sys._getframe(1).f_globals.get("__name__", "")
+
+
+def registered_by(name: str) -> str:
+    """Module outside this package that registered a task and can be imported again; empty for any other."""
+    module = _REGISTERED_BY.get(name, "")
+    return "" if module == "__main__" or module.partition(".")[0] == __name__.partition(".")[0] else module
 
 
 def register_family(prefix: str, factory: Callable[..., Simulator], describe: str) -> None:
@@ -111,3 +130,17 @@ def module_of(name: str) -> str:
 def _family(name: str) -> Family | None:
     prefix, slash, member = name.partition("/")
     return _FAMILIES.get(prefix) if slash and member else None
+
+
+def _module_here(name: str) -> str:
+    """The name, if a module of that name lies in the current directory; imports nothing."""
+    return name if name.isidentifier() and PathFinder.find_spec(name, [os.getcwd()]) is not None else ""
+
+
+def _missing_from(module: str, name: str) -> str:
+    """What to say of a task that is not there though a module of its name is."""
+    if module not in sys.modules:
+        return f"task {name!r} is not registered; where the module {module} here registers it, add --import {module}"
+    registered = sorted(task for task, by in _REGISTERED_BY.items() if by == module)
+    known = f"it registers {', '.join(registered)}" if registered else "it registers no task"
+    return f"{name!r} is neither in the module {module} nor registered with Gymnasium; {known}"

@@ -179,6 +179,25 @@ def test_python_is_asked_as_the_command_line_is(sprung: Callable[[], bool]) -> N
     assert sprung()
 
 
+def test_a_run_trained_from_python_knows_which_module_registered_its_task(
+    sprung: Callable[[], bool], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("trap.py").write_text(TRAP + '\n\nrobots.register("trap-hover", hover)\n')
+    monkeypatch.syspath_prepend(".")
+    import trap  # type: ignore[import-not-found]
+
+    config = dataclasses.replace(RunFolder("run").peek_config(), task="trap-hover")
+    hgrpo_control.train(config, "own")
+    assert hgrpo_control.resume("own", total_steps=512) is not None  # in a process that has imported the module
+    del sys.modules["trap"]
+    assert main(["evaluate", "own", "--episodes", "2"]) == 2
+    line = "own was trained with --import trap, and code is imported only where you say so: add --import trap"
+    assert line in capsys.readouterr().err
+    registry._FACTORIES.pop("trap-hover")
+    assert main(["evaluate", "own", "--episodes", "2", "--import", "trap"]) == 0
+    assert trap.hover is not None
+
+
 def test_all_that_is_missing_is_told_at_once_and_nothing_is_imported_before(
     sprung: Callable[[], bool], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import robots
@@ -69,6 +71,24 @@ def test_a_name_near_nothing_lists_what_there_is() -> None:
         "registers: add --import MODULE"
     )
     assert isinstance(caught.value, ValueError)
+
+
+def test_a_module_of_that_name_in_the_current_directory_is_pointed_at_and_not_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "slidr.py").write_text("raise SystemExit('imported')")
+    for name in ("slidr", "gymnasium/slidr"):
+        with pytest.raises(UnknownTaskError, match=r"where the module slidr here registers it, add --import slidr$"):
+            robots.make(name)
+
+
+def test_whoever_registers_a_task_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_FACTORIES", dict(registry._FACTORIES))
+    monkeypatch.setattr(registry, "_REGISTERED_BY", dict(registry._REGISTERED_BY))
+    robots.register("mine", lambda: robots.make("quadrotor-hover"))
+    assert registry.registered_by("mine") == __name__
+    assert registry.registered_by("quadrotor-hover") == registry.registered_by("nothing") == ""
 
 
 def test_nearest_offers_the_closest_of_several() -> None:
