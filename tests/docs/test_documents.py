@@ -19,16 +19,16 @@ from documented_shell import Shell
 
 HYBRID = "hgrpo train hybrid-grpo quadrotor-hover --out runs/hybrid"
 GIVEN: dict[str, tuple[str, ...]] = {
-    "docs/deploy.md": (HYBRID, "hgrpo export runs/hybrid --onnx policy.onnx"),
-    "docs/diagnose.md": (HYBRID,),
-    "docs/flying.md": (f"{HYBRID} --task-options interface=ctbr", "hgrpo export runs/hybrid --onnx policy.onnx"),
-    "docs/serving.md": (
+    "docs/guides/deploy.md": (HYBRID, "hgrpo export runs/hybrid --onnx policy.onnx"),
+    "docs/guides/diagnose.md": (HYBRID,),
+    "docs/guides/fly.md": (f"{HYBRID} --task-options interface=ctbr", "hgrpo export runs/hybrid --onnx policy.onnx"),
+    "docs/guides/serve.md": (
         HYBRID,
         "hgrpo export runs/hybrid",
         "hgrpo train ppo quadrotor-hover --out runs/land",
         "hgrpo export runs/land",
     ),
-    "docs/sim2sim.md": (HYBRID,),
+    "docs/guides/sim2sim.md": (HYBRID,),
 }
 """What the reader of a page has done before."""
 FACTORY = """
@@ -45,13 +45,13 @@ gymnasium.register("MyEnv-v0", Cart, max_episode_steps=200)
 
 def files(document: str) -> dict[str, str]:
     """The reader's own, by name: what the page itself shows, where it does."""
-    if document == "docs/environments.md":
+    if document == "docs/guides/own-environment.md":
         (cart,) = (block.text for block in blocks(document) if "class Cart" in block.text)
         return {"my_module.py": cart + FACTORY, "my_package/my_module.py": REGISTERS}
-    if document == "docs/algorithms.md":
+    if document == "docs/concepts/algorithms.md":
         (squared,) = re.findall(r"`(def squared.*?)`", (ROOT / document).read_text(encoding="utf-8"))
         return {"rewards.py": squared}
-    if document == "docs/flying.md":
+    if document == "docs/guides/fly.md":
         return {"my_robot.py": ""}
     return {}
 
@@ -171,6 +171,6 @@ def typed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     """A shell in which a policy of motors and one of rates have been trained."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         shell = Shell(tmp_path_factory.mktemp("typed"), monkeypatch)
-        for line in GIVEN["docs/flying.md"]:
+        for line in GIVEN["docs/guides/fly.md"]:
             shell.run(line)
         yield shell

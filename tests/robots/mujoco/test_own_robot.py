@@ -1,4 +1,4 @@
-"""What docs/mujoco.md says: its table, and its robot, which is built and trained from the page itself."""
+"""What docs/guides/mujoco.md says: its table, and its robot, which is built and trained from the page itself."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from robots.catalogue import MUJOCO_TASKS
 from robots.mujoco.simulator import MujocoSimulator
 from robots.simulator import select
 
-PAGE = (Path(__file__).parents[3] / "docs" / "mujoco.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "guides" / "mujoco.md").read_text(encoding="utf-8")
 
 
 def block(language: str, containing: str) -> str:

@@ -1,0 +1,50 @@
+"""What the site generates: the page of the command line."""
+
+from __future__ import annotations
+
+import importlib.util
+from types import ModuleType
+
+import pytest
+from documents import ROOT
+
+from hgrpo_control.cli import COMMANDS
+
+
+@pytest.fixture(scope="module")
+def command_line() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("command_line", ROOT / "docs" / "hooks" / "command_line.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_has_every_command_and_its_options(command_line: ModuleType) -> None:
+    sections = command_line.page().split("\n## ")[1:]
+    assert [section.split("\n", 1)[0] for section in sections] == [f"hgrpo {name}" for name in COMMANDS]
+    for name, section in zip(COMMANDS, sections, strict=True):
+        assert name == "tasks" or "| option | value | meaning |" in section, name
+    train = sections[list(COMMANDS).index("train")]
+    assert train.count("| `--num-envs` | `INT` |") == 3
+    assert train.count("| `--estimator` |") == 1
+    assert "| `--seed` | `INT` | Seed of the episodes; training never sees it. (default: 0) |" in page_of(
+        sections, "evaluate"
+    )
+
+
+def page_of(sections: list[str], name: str) -> str:
+    return sections[list(COMMANDS).index(name)]
+
+
+def test_the_walk_leaves_the_commands_as_they_were(
+    command_line: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import tyro
+
+    before = tyro.cli
+    assert command_line.parser_of(["tasks"]) is None
+    assert command_line.parser_of(["inspect"]).prog == "hgrpo inspect"
+    assert tyro.cli is before
+    assert capsys.readouterr().out == ""
