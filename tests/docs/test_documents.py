@@ -17,6 +17,8 @@ pytest.importorskip("pymavlink", reason="pymavlink is not here: pip install -c c
 
 from documented_shell import Shell
 
+from robots import registry
+
 HYBRID = "hgrpo train hybrid-grpo quadrotor-hover --out runs/hybrid"
 GIVEN: dict[str, tuple[str, ...]] = {
     "docs/guides/deploy.md": (HYBRID, "hgrpo export runs/hybrid --onnx policy.onnx"),
@@ -29,6 +31,7 @@ GIVEN: dict[str, tuple[str, ...]] = {
         "hgrpo export runs/land",
     ),
     "docs/guides/sim2sim.md": (HYBRID,),
+    "docs/guides/train.md": (HYBRID,),
 }
 """What the reader of a page has done before."""
 FACTORY = """
@@ -53,6 +56,9 @@ def files(document: str) -> dict[str, str]:
         return {"rewards.py": squared}
     if document == "docs/guides/fly.md":
         return {"my_robot.py": ""}
+    if document == "docs/guides/own-task.md":
+        (climb,) = (block.text for block in blocks(document) if "class Climb(" in block.text)
+        return {"climb.py": climb}
     return {}
 
 
@@ -74,6 +80,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.mark.filterwarnings("ignore:.*render_modes:UserWarning")  # the cart of the page has no pictures
 @pytest.mark.parametrize("document", [document for document in documents() if shown(document)])
 def test_a_page_can_be_typed(document: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_FACTORIES", dict(registry._FACTORIES))  # a page registers a task of its own
     shell, names = Shell(folder, monkeypatch), dict[str, Any](observation=np.zeros(16, np.float32))
     for name, text in files(document).items():
         (folder / name).parent.mkdir(exist_ok=True)
@@ -96,7 +103,7 @@ def test_a_page_can_be_typed(document: str, folder: Path, monkeypatch: pytest.Mo
 def test_tests_that_are_said_to_run_a_block_read_its_page() -> None:
     marks = [(block.document, *block.mark) for document in documents() for block in shown(document) if block.mark]
     tests = {test: document for document, kind, test in marks if kind == "run by"}
-    assert len(tests) == 3
+    assert len(tests) == 4
     for test, document in tests.items():
         assert Path(document).name in (ROOT / test).read_text(encoding="utf-8")
 
