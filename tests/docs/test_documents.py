@@ -103,7 +103,7 @@ def test_a_page_can_be_typed(document: str, folder: Path, monkeypatch: pytest.Mo
 def test_tests_that_are_said_to_run_a_block_read_its_page() -> None:
     marks = [(block.document, *block.mark) for document in documents() for block in shown(document) if block.mark]
     tests = {test: document for document, kind, test in marks if kind == "run by"}
-    assert len(tests) == 4
+    assert len(tests) == 5
     for test, document in tests.items():
         assert Path(document).name in (ROOT / test).read_text(encoding="utf-8")
 
