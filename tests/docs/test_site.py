@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from types import ModuleType
 
 import pytest
-from documents import ROOT
+from documents import ROOT, documents
 
 from hgrpo_control.cli import COMMANDS
 
@@ -48,3 +49,18 @@ def test_the_walk_leaves_the_commands_as_they_were(
     assert command_line.parser_of(["inspect"]).prog == "hgrpo inspect"
     assert tyro.cli is before
     assert capsys.readouterr().out == ""
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 500
+
+
+GENERATED = re.compile(r"docs/results/(branching|.+/(report|comparison))\.md")
+"""As in docs/hooks/pages.py."""
+
+
+@pytest.mark.parametrize("page", [page for page in documents() if not GENERATED.fullmatch(page)])
+def test_lines_of_pages_are_short(page: str) -> None:
+    lines = (ROOT / page).read_text(encoding="utf-8").splitlines()
+    long = [f"{page}:{number}" for number, line in enumerate(lines, 1) if len(line) > 140 and not line.startswith("|")]
+    assert not [place for place in long if page.startswith("docs/") or page == "README.md"]
