@@ -12,7 +12,7 @@ from mkdocs.structure.files import Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[2]
-REPORT = re.compile(r"results/(branching|.+/(report|comparison))\.md")
+REPORT = re.compile(r"results/(branching|serving|.+/(report|comparison))\.md")
 MARK = """!!! info "Generated report"
     A program wrote this page from the recorded runs beside it. It is not edited by hand.
 

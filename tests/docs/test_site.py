@@ -55,7 +55,7 @@ def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 500
 
 
-GENERATED = re.compile(r"docs/results/(branching|.+/(report|comparison))\.md")
+GENERATED = re.compile(r"docs/results/(branching|serving|.+/(report|comparison))\.md")
 """As in docs/hooks/pages.py."""
 
 
