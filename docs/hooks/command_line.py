@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import html
 import io
 import warnings
 from collections.abc import Iterator
@@ -104,9 +105,14 @@ def _options(parser: argparse.ArgumentParser | None, heading: str) -> Iterator[s
         yield "| option | value | meaning |\n|---|---|---|"
         for action in actions:
             names = ", ".join(f"`{word}`" for word in action.option_strings) or f"`{action.metavar}`"
-            value = f"`{_escaped(str(action.metavar))}`" if action.metavar and action.option_strings else ""
+            value = _code(str(action.metavar)) if action.metavar and action.option_strings else ""
             yield f"| {names} | {value} | {_escaped(action.help or '')} |"
         yield ""
+
+
+def _code(text: str) -> str:
+    """Code for a cell of a table, where a bar cannot stand in backticks."""
+    return f"`{text}`" if "|" not in text else f"<code>{html.escape(text).replace('|', '&#124;')}</code>"
 
 
 def _escaped(text: str) -> str:
