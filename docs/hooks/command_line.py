@@ -53,16 +53,20 @@ def _command(name: str) -> Iterator[str]:
     yield f"{command.purpose[0].upper()}{command.purpose[1:]}. Extra to install: `{command.extra}`.\n"
     yield f"```text\nhgrpo {f'{name} {command.usage}'.strip()}\n```\n"
     if name != "train":
-        yield from _options(parser_of([name]), "###")
+        parser = parser_of([name])
+        yield from [f"```text\n{_printed([name])}\n```\n"] if parser is None else _options(parser)
         return
     yield "Options and defaults depend on the algorithm and the task. The tables are those of `quadrotor-hover`.\n"
     for words in TRAIN:
         yield f"### hgrpo train {words[0]}\n"
-        yield from _options(parser_of([name, *words]), "####")
+        parser = parser_of([name, *words])
+        if parser is None:
+            raise RuntimeError(f"hgrpo train {' '.join(words)} --help did not reach its parser")
+        yield from _options(parser)
 
 
 def parser_of(words: list[str]) -> argparse.ArgumentParser | None:
-    """The parser behind a command, None where it takes no options."""
+    """The parser behind a command, None where it has none."""
     given: dict[str, Any] = {}
 
     def catch(kind: Any, *, args: Any, **how: Any) -> None:
@@ -85,10 +89,15 @@ def parser_of(words: list[str]) -> argparse.ArgumentParser | None:
         return get_parser(given.pop("kind"), **given)
 
 
-def _options(parser: argparse.ArgumentParser | None, heading: str) -> Iterator[str]:
-    if parser is None:
-        yield "It takes no options.\n"
-        return
+def _printed(words: list[str]) -> str:
+    """The help of a command that reads its options by itself."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        main([*words, "--help"])
+    return said.getvalue().strip()
+
+
+def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
     if parser.description:
         yield f"{_escaped(parser.description)}\n"
     for group in parser._action_groups:
