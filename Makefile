@@ -6,9 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := runs/demo
 READY := $(VENV)/.ready
+DOCS_READY := $(VENV)/.docs-ready
 CLIENTS := tritonclient openpi-client
 
-.PHONY: demo test check format lint clean
+.PHONY: demo test check format lint docs clean
 
 # What lies in $(RUN) is kept: an interrupted run goes on, and make demo RUN=runs/another trains another.
 demo: $(READY)
@@ -29,8 +30,12 @@ format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# The documentation, in site/. A warning, such as a broken link, is an error.
+docs: $(DOCS_READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) site build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # The environment is made again whenever a dependency changes.
 $(READY): pyproject.toml constraints.txt
@@ -40,4 +45,8 @@ $(READY): pyproject.toml constraints.txt
 	# Clients of others that the server's tests use. They ask for older numpy and ml_dtypes than they work with.
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps $(CLIENTS) || \
 		echo "$(CLIENTS) could not be installed; tests with these clients will skip"
+	touch $@
+
+$(DOCS_READY): $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	touch $@

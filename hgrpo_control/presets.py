@@ -81,7 +81,7 @@ def _wider(gae_lambda: float, total_steps: int) -> dict[str, Config]:
     return wider | {"hybrid-grpo": dataclasses.replace(wider["hybrid-grpo"], algorithm=hybrid)}
 
 
-# Gates and obstacles are more than two layers of 64 units take in: see docs/tasks.md.
+# Gates and obstacles are more than two layers of 64 units take in: see docs/guides/tasks.md.
 _THROUGH_GATES = _wider(0.95, 128 * 65_536)
 _AMONG_OBSTACLES = _wider(0.98, 256 * 65_536)
 

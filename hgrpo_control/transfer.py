@@ -1,4 +1,4 @@
-"""Flying an exported policy in another physics, and at home from the same starts: docs/sim2sim.md."""
+"""Flying an exported policy in another physics, and at home from the same starts: docs/guides/sim2sim.md."""
 
 from __future__ import annotations
 

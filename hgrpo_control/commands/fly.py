@@ -34,7 +34,7 @@ EXTRAS = {"simulated": "train", "mavlink": "mavlink", "crazyflie": "crazyflie"}
 
 @dataclass(frozen=True)
 class FlyOptions:
-    """Fly an exported policy at its rate, on a schedule, under a watchdog; docs/flying.md has every target."""
+    """Fly an exported policy at its rate, on a schedule, under a watchdog; docs/guides/fly.md has every target."""
 
     policy: tyro.conf.Positional[str]
     """ONNX file that `hgrpo export` wrote, or ws://HOST:PORT/ or wss://... of a server: `hgrpo serve`."""

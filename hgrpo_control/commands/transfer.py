@@ -22,7 +22,7 @@ class TransferOptions(JudgedSettings):
     folder: tyro.conf.Positional[Path]
     """Run folder."""
     to: str
-    """Where: mujoco or gym-pybullet-drones; docs/sim2sim.md says what flies there."""
+    """Where: mujoco or gym-pybullet-drones; docs/guides/sim2sim.md says what flies there."""
     episodes: int = 100
     """Episodes flown in each place, side by side."""
     seed: int = 0

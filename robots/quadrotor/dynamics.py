@@ -4,7 +4,7 @@ World frame: z up, right-handed. Body frame: x forward, y left, z up. Quaternion
 
 The rotors' lag is linear while a command is held, so their speeds are followed exactly. The rigid body is integrated by
 the classical fourth-order Runge-Kutta method, one step per control step, its stages fed with the rotors' exact speeds
-at the beginning, middle and end. docs/quadrotor.md has the measurement behind this choice.
+at the beginning, middle and end. docs/concepts/quadrotor.md has the measurement behind this choice.
 
 Inside this file arrays are component-first, (k, B), so that every operation runs over contiguous memory; the public
 state is batch-first, views of the same memory. All operations act element by element, so a row gives the same bits in

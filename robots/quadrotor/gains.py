@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ControlGains:
-    """What an autopilot of one airframe is tuned to; docs/quadrotor.md has the loops."""
+    """What an autopilot of one airframe is tuned to; docs/concepts/quadrotor.md has the loops."""
 
     rate: tuple[float, float, float]
     """k_p: angular acceleration per error of the body rates about x, y, z [1/s]."""

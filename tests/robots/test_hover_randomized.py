@@ -254,8 +254,8 @@ def test_a_row_has_the_same_bits_in_any_batch(quadrotor: str, dtype: torch.dtype
 
 
 def test_the_registered_tasks_have_the_ranges_of_the_documentation() -> None:
-    """The table is read from docs/quadrotor.md, so that the two cannot part."""
-    text = (Path(__file__).parents[2] / "docs" / "quadrotor.md").read_text(encoding="utf-8")
+    """The table is read from docs/concepts/quadrotor.md, so that the two cannot part."""
+    text = (Path(__file__).parents[2] / "docs" / "concepts" / "quadrotor.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` \|.*\| ([\d.]+) \| ([\d.]+) \|$", text, re.MULTILINE)
     assert [name for name, _, _ in rows] == [field.name for field in fields(Randomization)]
     for column, suffix in ((1, "-randomized"), (2, "-gusty")):

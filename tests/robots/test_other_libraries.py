@@ -1,4 +1,4 @@
-"""What docs/gymnasium.md says, run as it stands, and stable-baselines3's PPO on our tasks."""
+"""What docs/guides/other-libraries.md says, run as it stands, and stable-baselines3's PPO on our tasks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "gymnasium.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "guides" / "other-libraries.md"
 SHORTER = {"n_steps=256": "n_steps=16", "total_timesteps=1_000_000": "total_timesteps=256"}
 
 

@@ -1,1 +1,1 @@
-"""gym-pybullet-drones behind our contract: docs/gym-pybullet-drones.md."""
+"""gym-pybullet-drones behind our contract: docs/guides/gym-pybullet-drones.md."""

@@ -1,6 +1,6 @@
 """The aviaries of gym-pybullet-drones as simulators: explicit states, stepped by worker processes.
 
-Frames, units, what is exact and what differs from the environments themselves: docs/gym-pybullet-drones.md.
+Frames, units, what is exact and what differs from the environments themselves: docs/guides/gym-pybullet-drones.md.
 """
 
 from __future__ import annotations

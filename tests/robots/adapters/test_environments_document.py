@@ -1,4 +1,4 @@
-"""The worked example of docs/environments.md does what the document says."""
+"""The worked example of docs/guides/own-environment.md does what the document says."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from hgrpo_control.cli import main
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "environments.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "guides" / "own-environment.md"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What docs/mujoco.md says: its table, and its robot, which is built and trained from the page itself."""
+"""What docs/guides/mujoco.md and own-robot.md say: a table, and a robot that is built and trained from the page."""
 
 from __future__ import annotations
 
@@ -26,11 +26,13 @@ from robots.catalogue import MUJOCO_TASKS
 from robots.mujoco.simulator import MujocoSimulator
 from robots.simulator import select
 
-PAGE = (Path(__file__).parents[3] / "docs" / "mujoco.md").read_text(encoding="utf-8")
+GUIDES = Path(__file__).parents[3] / "docs" / "guides"
+PAGE = (GUIDES / "mujoco.md").read_text(encoding="utf-8")
+OWN = (GUIDES / "own-robot.md").read_text(encoding="utf-8")
 
 
 def block(language: str, containing: str) -> str:
-    blocks = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+    blocks = re.findall(rf"```{language}\n(.*?)```", PAGE + OWN, re.DOTALL)
     return next(text for text in blocks if containing in text)
 
 
@@ -101,7 +103,7 @@ def test_the_robot_of_the_page_trains_and_varies(slider: MujocoSimulator) -> Non
     assert [q.name for q in varied.spec.privileged] == ["block_mass_factor"]
 
 
-SECTION = PAGE.partition("## A robot of one's own")[2]
+SECTION = OWN.partition("## Train it")[2]
 COMMANDS = [line.split()[1:] for line in SECTION.splitlines() if line.startswith("    hgrpo ")]
 
 
