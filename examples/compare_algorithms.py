@@ -19,7 +19,7 @@ from hgrpo_control.compare import compare
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", default="quadrotor-hover")
-    parser.add_argument("--steps", type=int, default=1_048_576, help="of each, at least 65,536 on quadrotor-hover")
+    parser.add_argument("--steps", type=int, default=2_097_152, help="of each, at least 65,536 on quadrotor-hover")
     parser.add_argument("--episodes", type=int, default=100, help="of each evaluation")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="where runs, learning curves and the table go")

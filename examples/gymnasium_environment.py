@@ -44,7 +44,7 @@ class Cart(gymnasium.Env):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=100_000, help="simulator steps, at least 2,048")
+    parser.add_argument("--steps", type=int, default=50_000, help="simulator steps, at least 2,048")
     given = parser.parse_args()
 
     limit = {"max_episode_steps": "100"}
