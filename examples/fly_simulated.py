@@ -1,0 +1,46 @@
+"""Fly an exported policy at its rate under the watchdog of `hgrpo fly`, in a simulator that does not wait for it.
+
+    python examples/fly_simulated.py                              # trains a policy to hover first, a minute or two
+    python examples/fly_simulated.py --policy runs/hover/policy.onnx --seconds 20
+
+The loop is the one that flies vehicles: at every slot of its schedule it reads, asks the policy and sends what the
+watchdog allows. A late answer is a miss, and misses that last end the flight. --fast flies as fast as it goes instead.
+"""
+
+import argparse
+import dataclasses
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import hgrpo_control
+from sim2real import OnnxPolicy
+from sim2real.clock import MonotonicClock, SteppedClock
+from sim2real.export_onnx import export_onnx
+from sim2real.runtime import LoopOptions, fly
+from sim2real.targets.simulated import SimulatedTarget
+
+
+def trained(steps: int) -> OnnxPolicy:
+    """A policy that was trained to hover, exported and read again."""
+    config = dataclasses.replace(hgrpo_control.preset("hybrid-grpo", "quadrotor-hover"), total_steps=steps)
+    with TemporaryDirectory() as folder:
+        export_onnx(hgrpo_control.train(config), Path(folder) / "policy.onnx")
+        return OnnxPolicy(Path(folder) / "policy.onnx")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--policy", type=Path, help="an exported file")
+    parser.add_argument("--steps", type=int, default=4_194_304, help="simulator steps of training, at least 65,536")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of flight")
+    parser.add_argument("--fast", action="store_true", help="as fast as it goes instead of in real time")
+    given = parser.parse_args()
+
+    policy = OnnxPolicy(given.policy) if given.policy else trained(given.steps)
+    clock = SteppedClock() if given.fast else MonotonicClock()
+    target = SimulatedTarget(policy.spec, clock, trained=policy.trained_on)
+    flight = fly(policy, target, LoopOptions(seconds=given.seconds), clock)
+
+    print(f"ended: {flight.reason}")
+    print(target.summary())
+    print(flight.statistics.table())

@@ -1,0 +1,60 @@
+"""Serve an exported policy as `hgrpo serve` does, and ask it over a WebSocket with a deadline on every answer.
+
+python examples/serve_and_ask.py                              # trains a policy for some seconds first
+python examples/serve_and_ask.py --policy runs/hover/policy.onnx
+"""
+
+import argparse
+import dataclasses
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from sim2real.client import PolicyClient
+from sim2real.server.rejection import Rejected
+
+
+def trained(path: Path, steps: int) -> Path:
+    """Where a policy lies that was trained for a short while."""
+    import hgrpo_control
+    from sim2real.export_onnx import export_onnx
+
+    config = hgrpo_control.preset("hybrid-grpo", "quadrotor-hover")
+    export_onnx(hgrpo_control.train(dataclasses.replace(config, num_envs=64, total_steps=steps)), path)
+    return path
+
+
+def ask(url: str, number: int) -> None:
+    """Ask for actions as a control loop does, then for one that the server refuses."""
+    with PolicyClient(url, timeout=10.0) as client:  # a control loop would wait for 0.01 s
+        names = [entry["name"] for entry in client.metadata["observation"]]
+        observation = [1.0 if name == "up_z" else 0.0 for name in names]  # level, at rest, at the target
+        began = time.perf_counter()
+        for _ in range(number):
+            action = client.infer(observation).action
+        print(f"{number} answers in {1e3 * (time.perf_counter() - began) / number:.2f} ms each; the last one: {action}")
+        try:
+            client.infer([float("inf"), *observation[1:]])
+        except Rejected as refusal:
+            print(f"refused as {refusal.reason}: {refusal}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--policy", type=Path, help="an exported file")
+    parser.add_argument("--steps", type=int, default=262_144, help="simulator steps of training, at least 16,384")
+    parser.add_argument("--requests", type=int, default=1000)
+    given = parser.parse_args()
+    with TemporaryDirectory() as folder:
+        policy = given.policy or trained(Path(folder) / "policy.onnx", given.steps)
+        command = "from hgrpo_control.cli import entry_point; entry_point()"  # what the script `hgrpo` holds
+        words = [sys.executable, "-u", "-c", command, "serve", str(policy), "--port", "0"]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as server:
+            said = next(line for line in server.stdout if "serving at" in line)
+            print(said.strip())
+            ask(re.sub(r".*http://([^ /]+)/.*", r"ws://\1/", said.strip()), given.requests)
+            server.terminate()
+    print(f"server ended with status {server.returncode}")

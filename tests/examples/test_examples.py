@@ -1,0 +1,141 @@
+"""Every script of examples/ runs as its reader runs it, at a tiny size, and prints what it says it finds."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from hgrpo_errors import install
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py"))
+NUMBER = r"-?\d+\.\d+"
+
+
+class Run(NamedTuple):
+    """How a script is run, and the lines that it has to print, as regular expressions in this order."""
+
+    words: str
+    lines: tuple[str, ...]
+
+
+SUMMARY = rf"\d+ episodes: return {NUMBER} \+- {NUMBER}, success_rate {NUMBER}, length \d+"
+RUNS = {
+    "train_and_evaluate.py": Run(
+        "--steps 65536 --episodes 10",
+        (rf" *65,536 steps in +\d+ s: return +{NUMBER}, success rate {NUMBER}", SUMMARY.replace(r"\d+", "10", 1)),
+    ),
+    "branch_a_state.py": Run(
+        "--branches 3 --steps 5",
+        (
+            *(rf"branch {row}: earned +{NUMBER}, ends at x {NUMBER} m, y {NUMBER} m, z {NUMBER} m" for row in range(3)),
+            r"branch [012] earned most; flown again, alone: same bits True",
+            r"two branches with equal commands and shared gusts end 0\.0000 m apart",
+            r"two branches with equal commands and split gusts end 0\.(?!0000)\d+ m apart",
+        ),
+    ),
+    "own_task.py": Run(
+        "--steps 32768 --mass 0.2",
+        (r"quadrotor-height: an episode succeeds if it ends within 20 cm of the height .*", SUMMARY),
+    ),
+    "own_robot.py": Run("--steps 16384", (rf"\{{\}} {SUMMARY}", rf"\{{'mass': 0\.3\}} {SUMMARY}")),
+    "gymnasium_environment.py": Run(
+        "--steps 2048",
+        (r"gymnasium/gymnasium_environment:Cart is exact: 20 states restored .* replayed to the bit", SUMMARY),
+    ),
+    "stable_baselines3_ppo.py": Run(
+        "--steps 16384", (rf"50 episodes of PPO by Stable-Baselines3: return {NUMBER} \+- {NUMBER}",)
+    ),
+    "export_without_torch.py": Run(
+        "--steps 16384",
+        (
+            r"exported \d\d,\d\d\d bytes; differs from torch by at most \d\.\de-\d\d",
+            r"torch imported: False; quadrotor-hover at 100 Hz",
+            *(rf"target {height} m above: motors \[({NUMBER}, ){{3}}{NUMBER}\]" for height in (r"-0\.5", r"\+0\.0")),
+            r"target \+0\.5 m above: .*",
+            r"refused: observation entry 'position_error_x' is nan; .*",
+        ),
+    ),
+    "serve_and_ask.py": Run(
+        "--steps 16384 --requests 5",
+        (
+            r"serving at http://127\.0\.0\.1:\d+/",
+            rf"5 answers in {NUMBER} ms each; the last one: \[.*\]",
+            r"refused as not_finite: observation 'position_error_x' is inf .*",
+            r"server ended with status 0",
+        ),
+    ),
+    "fly_simulated.py": Run(
+        "--steps 65536 --seconds 2 --fast",
+        (r"ended: the time was up", r".*episodes?.*", r"ticks 200 \(flying 200\), missed 0", r"\[ms\] .*", "jitter .*"),
+    ),
+    "compare_algorithms.py": Run(
+        "--task Reacher-v5 --steps 3200 --episodes 4",
+        (
+            *(f"{algorithm} is trained" for algorithm in ("ppo", "grpo", "hybrid-grpo")),
+            r"algorithm +executed +success +return",
+            rf"ppo +2,048 +{NUMBER} +{NUMBER}",
+            rf"grpo +400 +{NUMBER} +{NUMBER}",
+            rf"hybrid-grpo +1,024 +{NUMBER} +{NUMBER}",
+        ),
+    ),
+    "hybrid_grpo.py": Run("--steps 65536", (r"iteration 1 of 1: \d+ of \d+ episodes that ended reached the goal",)),
+}
+
+
+def run(name: str, words: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """A script, run by a fresh interpreter in another folder."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-W", "error", str(EXAMPLES / name), *words.split()]
+    return subprocess.run(
+        command, capture_output=True, text=True, env=environment, cwd=folder, timeout=600, check=False
+    )
+
+
+def test_every_script_is_run_here() -> None:
+    assert sorted(RUNS) == SCRIPTS
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_runs_and_says_what_it_found(name: str, tmp_path: Path) -> None:
+    if name == "stable_baselines3_ppo.py" and importlib.util.find_spec("stable_baselines3") is None:
+        pytest.skip(f"stable_baselines3 is not here: {install('bench')}")
+    if name == "serve_and_ask.py" and importlib.util.find_spec("websockets") is None:
+        pytest.skip(f"websockets is not here: {install('serve')}")
+    result = run(name, RUNS[name].words, tmp_path)
+    assert result.returncode == 0, result.stderr
+    printed = iter(result.stdout.splitlines())
+    for expected in RUNS[name].lines:
+        assert any(re.fullmatch(expected, line) for line in printed), f"no line {expected!r} in:\n{result.stdout}"
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_stable_baselines3_its_script_says_what_to_install(tmp_path: Path) -> None:
+    if importlib.util.find_spec("stable_baselines3") is not None:
+        pytest.skip("stable_baselines3 is here")
+    result = run("stable_baselines3_ppo.py", "", tmp_path)
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert re.fullmatch(r"Stable-Baselines3 is not here; in a clone: pip install .*\.\[bench\]'\n", result.stderr)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_is_short_and_says_how_it_is_run(name: str) -> None:
+    text = (EXAMPLES / name).read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= (250 if name == "hybrid_grpo.py" else 60)
+    said = ast.get_docstring(ast.parse(text)) or ""
+    assert f"python examples/{name}" in said
+
+
+def test_the_table_names_every_script() -> None:
+    page = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^\| \[(\w+\.py)\]\(\1\) \|", page, re.MULTILINE)) == SCRIPTS

@@ -1,0 +1,79 @@
+"""The one-file Hybrid GRPO of examples/ is the package's, bit for bit."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from torch import Tensor
+
+import hgrpo_control
+from hgrpo_control.training import Trainer
+
+FILE = Path(__file__).parents[2] / "examples" / "hybrid_grpo.py"
+
+
+@pytest.fixture
+def example(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("hybrid_grpo", FILE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "hybrid_grpo", module)  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def assert_same(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:
+    assert ours.keys() == theirs.keys()
+    assert not [name for name in ours if not torch.equal(ours[name], theirs[name])]
+
+
+def test_the_first_update_has_the_bits_of_the_package(example: ModuleType) -> None:
+    """Same seed, same parameters and statistics before and after one update with the preset's settings."""
+    preset = hgrpo_control.preset("hybrid-grpo", "quadrotor-hover")
+    config = dataclasses.replace(preset, seed=5, total_steps=preset.steps_per_iteration)
+    run = example.HybridGRPO(example.Settings(seed=5, total_steps=config.total_steps))
+    assert run.iterations == 1
+    fresh = {name: tensor.clone() for name, tensor in run.policy.state_dict().items()}
+    assert_same(fresh, Trainer(config).policy.state_dict())
+    run.iterate()
+    trained = run.policy.state_dict()
+    assert not any(torch.equal(trained[name], fresh[name]) for name in fresh)
+    assert_same(trained, hgrpo_control.train(config).state_dict())
+
+
+def test_later_updates_have_them_too(example: ModuleType) -> None:
+    """Nine iterations of 64 steps: episodes end on the floor and, after 500 steps, by the time limit."""
+    steps = 9 * 8 * 4 * 64
+    preset = hgrpo_control.preset("hybrid-grpo", "quadrotor-hover")
+    learning = dataclasses.replace(preset.learning, update_epochs=1, num_minibatches=2)
+    config = dataclasses.replace(preset, num_envs=8, total_steps=steps, learning=learning)
+    run = example.HybridGRPO(example.Settings(total_steps=steps, roots=8, epochs=1, minibatches=2))
+    while run.iteration < run.iterations:
+        run.iterate()
+    assert_same(run.policy.state_dict(), hgrpo_control.train(config).state_dict())
+
+
+def test_the_file_is_short() -> None:
+    assert len(FILE.read_text(encoding="utf-8").splitlines()) <= 250
+
+
+def test_the_defaults_are_those_of_the_preset(example: ModuleType) -> None:
+    preset = hgrpo_control.preset("hybrid-grpo", "quadrotor-hover")
+    assert example.Settings().total_steps == preset.total_steps
+    assert example.HybridGRPO(example.Settings()).iterations == preset.num_iterations
+
+
+def test_it_imports_nothing_but_torch_and_the_simulators() -> None:
+    tree = ast.parse(FILE.read_text(encoding="utf-8"))
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    rooms = {name.partition(".")[0] for name in imported} - set(sys.stdlib_module_names)
+    assert rooms == {"torch", "robots"}
