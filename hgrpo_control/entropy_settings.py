@@ -6,7 +6,10 @@ import math
 from dataclasses import dataclass
 
 from hgrpo_control.inert import inert_problem
-from hgrpo_control.temperature import HIGHEST, LOWEST
+
+LOWEST, HIGHEST = 1e-4, 1e2
+"""What an adapted alpha is kept between. Lower is as good as none; higher drowns any other term of the loss. Without a
+bound alpha would wander off while a target cannot be reached, and take as long to come back."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,14 +12,14 @@ import torch
 from numpy.typing import NDArray
 
 import robots
-from hgrpo_control.command_line import UsageError
-from hgrpo_control.commands.export import ExportOptions
 from hgrpo_control.config import Config
 from hgrpo_control.evaluation import Evaluation, evaluate
+from hgrpo_control.export_settings import ExportOptions
 from hgrpo_control.exported import Exported, Noting
 from hgrpo_control.judged import Judged, judge_at
 from hgrpo_control.run_folder import RunFolder
 from hgrpo_control.simulation import make_simulator
+from hgrpo_errors import HgrpoError
 from policies.actor_critic import ActorCritic
 from policies.checkpoint import restore
 from policies.spec import PolicySpec
@@ -62,7 +62,7 @@ class Flown(NamedTuple):
 def export(options: ExportOptions) -> Iterator[Said]:
     """Write every file that was asked for, and say in a line each what it is and how far it is from the policy."""
     if options.episodes < 1:
-        raise UsageError(f"episodes must be at least 1; given {options.episodes}")
+        raise HgrpoError(f"episodes must be at least 1; given {options.episodes}")
     folder = RunFolder.open(options.folder)
     onnx = _onnx_targets(options, folder)
     _require_replaceable(options, onnx)
@@ -172,7 +172,7 @@ def _fly(policy: ActorCritic, simulator: Simulator, judged: Judged, episodes: in
     evaluation = dataclasses.replace(evaluation, judged_at=judged.for_json())
     seen = np.concatenate(pilot.seen)
     if len(seen) < _LEAST_SEEN:
-        raise UsageError(
+        raise HgrpoError(
             f"episodes is {episodes}, which met {len(seen)} observations; a variant needs {_LEAST_SEEN}: "
             "raise --episodes"
         )

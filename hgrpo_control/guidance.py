@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from hgrpo_control.action_value import ActionValueLearner
 from hgrpo_control.batch import Batch
 from hgrpo_control.config import Algorithm, HybridGRPO, Learning
-from hgrpo_control.proposals import GuidedProposals, effective_sample_size, guided_count
+from hgrpo_control.importance import effective_sample_size, guided_count
+from hgrpo_control.proposals import GuidedProposals
 from hgrpo_control.rollout import Rollout
 from policies.actor_critic import ActorCritic
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from hgrpo_control import losses
 from hgrpo_control.batch import Batch, minibatches_of
 from hgrpo_control.config import Learning
-from hgrpo_control.instruments import GradientMoments
+from hgrpo_control.gradient_noise import GradientMoments
 from hgrpo_control.rollout import NotFiniteError
 from hgrpo_control.temperature import Temperature, gaussian_entropy
 from policies import gaussian

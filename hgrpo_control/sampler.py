@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hgrpo_control.proposals import GuidedProposals, guided_count
+from hgrpo_control.importance import guided_count
+from hgrpo_control.proposals import GuidedProposals
 from hgrpo_control.rollout import FinishedEpisodes, NotFiniteError, Rollout, RolloutFailedError, RolloutRecorder
 from hgrpo_errors import HgrpoError
 from policies.actor_critic import ActorCritic

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-LOWEST, HIGHEST = 1e-4, 1e2
-"""What an adapted alpha is kept between. Lower is as good as none; higher drowns any other term of the loss. Without a
-bound alpha would wander off while a target cannot be reached, and take as long to come back."""
+from hgrpo_control.entropy_settings import HIGHEST, LOWEST
+
 DAMPING = 1.0
 """How much log alpha yields to a nat of entropy at once."""
 

@@ -9,6 +9,9 @@ from functools import partial
 from typing import Any
 
 from robots.quadrotor.flight import make_flight
+from robots.quadrotor.parameters import QuadrotorParameters
+from robots.quadrotor.physics.catalogue import AIRFRAMES, FOREIGN
+from robots.quadrotor.physics.physics import Physics
 from robots.quadrotor.tasks.gates import GateOptions, Gates
 from robots.quadrotor.tasks.hover import HoverOptions, make_hover
 from robots.quadrotor.tasks.obstacles import ObstacleOptions, Obstacles
@@ -73,3 +76,13 @@ def _drones(name: str, **options: Any) -> Simulator:
 
 
 register_family("gpd", _drones, "gym-pybullet-drones: gpd/HoverAviary, gpd/MultiHoverAviary or gpd/VelocityAviary")
+
+
+def _pybullet_physics(parameters: QuadrotorParameters, duration: float) -> Physics:
+    from robots.quadrotor.physics.pybullet_drone import PybulletDrone
+
+    return PybulletDrone(parameters, duration)
+
+
+FOREIGN["gym-pybullet-drones"] = _pybullet_physics
+AIRFRAMES["gym-pybullet-drones"] = "cf2x"

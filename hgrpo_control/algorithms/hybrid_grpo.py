@@ -7,7 +7,7 @@ import torch
 from hgrpo_control import advantages
 from hgrpo_control.batch import Batch, flatten
 from hgrpo_control.config import HybridGRPO
-from hgrpo_control.proposals import averaging_weights
+from hgrpo_control.importance import averaging_weights
 from hgrpo_control.rollout import Rollout
 
 

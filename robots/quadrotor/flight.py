@@ -26,9 +26,10 @@ from robots.quadrotor.flight_options import FlightOptions
 from robots.quadrotor.flight_state import FlightState
 from robots.quadrotor.interfaces import Interface, make_interface
 from robots.quadrotor.latency import ActionQueue
-from robots.quadrotor.mission import Flown, Mission, Pose, pose_of
+from robots.quadrotor.mission import Flown, Mission
 from robots.quadrotor.parameters import preset
 from robots.quadrotor.physics import make_physics
+from robots.quadrotor.pose import Pose, pose_of
 from robots.quadrotor.randomization import HiddenParameters
 from robots.quadrotor.scene import QuadrotorScene
 from robots.quadrotor.sensors import Sensors

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
-from robots.quadrotor import dynamics
 from robots.quadrotor.dynamics import QuadrotorState
 from robots.quadrotor.parameters import QuadrotorParameters
+from robots.quadrotor.pose import Pose
 from robots.quadrotor.starts import Draw
 from robots.shapes import Shape, Vector
 from robots.simulator import Quantity
@@ -24,29 +24,6 @@ if TYPE_CHECKING:
     from robots.quadrotor.flight_options import FlightOptions
     from robots.quadrotor.flight_state import FlightState
     from robots.quadrotor.scene import Camera
-
-
-class Pose(NamedTuple):
-    """Where a body is and how it moves, as its sensors say or as it truly is; component-first."""
-
-    position: Tensor
-    """(3, B) in the world frame [m]."""
-    velocity: Tensor
-    """(3, B) in the world frame [m/s]."""
-    rows: Tensor
-    """(3, 3, B) rotation matrix, body to world; rows[2] is the direction of world z in the body frame."""
-    angular_velocity: Tensor
-    """(3, B) in the body frame [rad/s]."""
-
-    def in_body(self, vector: Tensor) -> Tensor:
-        """(3, B) world vector in the body frame."""
-        return dynamics.to_body(self.rows, vector)
-
-
-def pose_of(body: QuadrotorState) -> Pose:
-    """The true pose of a body."""
-    rows = dynamics.rotation_rows(body.quaternion.t())
-    return Pose(body.position.t(), body.velocity.t(), rows, body.angular_velocity.t())
 
 
 class Flown(NamedTuple):

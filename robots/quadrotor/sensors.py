@@ -20,7 +20,7 @@ from torch import Tensor
 from robots import noise
 from robots.options import OptionError
 from robots.quadrotor.dynamics import QuadrotorState, rotation_rows, to_body
-from robots.quadrotor.mission import Pose
+from robots.quadrotor.pose import Pose
 from robots.quadrotor.starts import Draw
 from robots.simulator import Quantity
 

@@ -16,7 +16,8 @@ from torch import Tensor
 from hgrpo_control import algorithms, instruments
 from hgrpo_control.batch import Batch
 from hgrpo_control.config import GRPO, PPO, Algorithm, HybridGRPO, Learning
-from hgrpo_control.instruments import GradientMoments, Instruments, gradient_variance, noise_scale
+from hgrpo_control.gradient_noise import GradientMoments, gradient_variance, noise_scale
+from hgrpo_control.instruments import Instruments
 from hgrpo_control.learner import Learner, standardize
 from hgrpo_control.rollout import Rollout
 from hgrpo_control.sampler import Sampler

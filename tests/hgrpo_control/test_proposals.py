@@ -18,14 +18,8 @@ from hgrpo_control import algorithms
 from hgrpo_control.action_value import ActionValue
 from hgrpo_control.batch import Batch
 from hgrpo_control.config import HybridGRPO
-from hgrpo_control.proposals import (
-    GuidedProposals,
-    averaging_weights,
-    effective_sample_size,
-    guided_count,
-    importance_weights,
-    resample,
-)
+from hgrpo_control.importance import averaging_weights, effective_sample_size, guided_count
+from hgrpo_control.proposals import GuidedProposals, importance_weights, resample
 from hgrpo_control.rollout import NotFiniteError, Rollout
 from hgrpo_control.sampler import Sampler
 from policies.actor_critic import ActorCritic

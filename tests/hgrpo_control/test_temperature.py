@@ -15,9 +15,10 @@ from probes import ActionReward, fresh_policy, train
 
 from hgrpo_control import algorithms, temperature
 from hgrpo_control.config import PPO, Config, ConfigError, HybridGRPO, Learning
+from hgrpo_control.entropy_settings import HIGHEST, LOWEST
 from hgrpo_control.learner import Learner
 from hgrpo_control.sampler import Sampler
-from hgrpo_control.temperature import HIGHEST, LOWEST, Temperature, gaussian_entropy
+from hgrpo_control.temperature import Temperature, gaussian_entropy
 from policies import gaussian
 
 many = settings(max_examples=60, deadline=None)

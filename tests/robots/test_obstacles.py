@@ -19,7 +19,8 @@ from robots.quadrotor.dynamics import QuadrotorState
 from robots.quadrotor.flight import QuadrotorFlight, make_flight
 from robots.quadrotor.flight_state import FlightState
 from robots.quadrotor.forest import Forest
-from robots.quadrotor.mission import Flown, Outcome, pose_of
+from robots.quadrotor.mission import Flown, Outcome
+from robots.quadrotor.pose import pose_of
 from robots.quadrotor.starts import Draw
 from robots.quadrotor.tasks import obstacles
 from robots.quadrotor.tasks.obstacles import ObstacleOptions, Obstacles, ObstacleState

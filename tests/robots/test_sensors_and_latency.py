@@ -13,7 +13,7 @@ from torch import Tensor
 import robots
 from robots.options import OptionError
 from robots.quadrotor.flight_state import FlightState
-from robots.quadrotor.mission import pose_of
+from robots.quadrotor.pose import pose_of
 from robots.quadrotor.tasks.hover import HoverOptions, QuadrotorHover
 from robots.simulator import repeat
 

@@ -1,4 +1,4 @@
-"""The engines by name. Each is imported only when a task asks for it."""
+"""The engines by name; robots/catalogue.py adds those of other packages. Each is imported when a task asks for it."""
 
 from __future__ import annotations
 
@@ -19,18 +19,11 @@ def _mujoco(parameters: QuadrotorParameters, duration: float) -> Physics:
     return FreeBody(parameters, duration)
 
 
-def _pybullet(parameters: QuadrotorParameters, duration: float) -> Physics:
-    from robots.quadrotor.physics.pybullet_drone import PybulletDrone
-
-    return PybulletDrone(parameters, duration)
-
-
 FOREIGN: dict[str, Callable[[QuadrotorParameters, float], Physics]] = {
     "mujoco": _mujoco,
-    "gym-pybullet-drones": _pybullet,
 }
 
-AIRFRAMES = {"gym-pybullet-drones": "cf2x"}
+AIRFRAMES: dict[str, str] = {}
 """Engines that have one airframe only, and the preset that is this airframe."""
 
 

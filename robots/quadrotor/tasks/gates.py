@@ -47,8 +47,14 @@ from robots.quadrotor.flight_options import FlightOptions
 from robots.quadrotor.flight_state import FlightState
 from robots.quadrotor.gate_crossing import crossing
 from robots.quadrotor.gate_drawing import frame
-from robots.quadrotor.mission import Drawing, Flown, Mission, Outcome, Pose
+from robots.quadrotor.mission import (
+    Drawing,
+    Flown,
+    Mission,
+    Outcome,
+)
 from robots.quadrotor.parameters import QuadrotorParameters
+from robots.quadrotor.pose import Pose
 from robots.quadrotor.scene import Camera
 from robots.quadrotor.starts import Draw
 from robots.simulator import Quantity

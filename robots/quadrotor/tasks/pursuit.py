@@ -39,8 +39,14 @@ from robots.quadrotor import dynamics
 from robots.quadrotor.dynamics import QuadrotorState
 from robots.quadrotor.flight_options import FlightOptions
 from robots.quadrotor.flight_state import FlightState
-from robots.quadrotor.mission import Drawing, Flown, Mission, Outcome, Pose, pose_of
+from robots.quadrotor.mission import (
+    Drawing,
+    Flown,
+    Mission,
+    Outcome,
+)
 from robots.quadrotor.parameters import QuadrotorParameters
+from robots.quadrotor.pose import Pose, pose_of
 from robots.quadrotor.starts import Draw, tilt_and_heading
 from robots.shapes import Shape, bar
 from robots.simulator import Quantity

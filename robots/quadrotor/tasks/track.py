@@ -31,8 +31,14 @@ from robots.quadrotor import dynamics, trajectories
 from robots.quadrotor.dynamics import QuadrotorState
 from robots.quadrotor.flight_options import FlightOptions
 from robots.quadrotor.flight_state import FlightState
-from robots.quadrotor.mission import Drawing, Flown, Mission, Outcome, Pose
+from robots.quadrotor.mission import (
+    Drawing,
+    Flown,
+    Mission,
+    Outcome,
+)
 from robots.quadrotor.parameters import QuadrotorParameters
+from robots.quadrotor.pose import Pose
 from robots.quadrotor.scene import Camera
 from robots.quadrotor.starts import Draw, tilt_and_heading
 from robots.quadrotor.trajectories import Trajectory
