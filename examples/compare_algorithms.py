@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 import hgrpo_control
 import robots
-from hgrpo_control.compare import compare
+from hgrpo_control.reports.compare import compare
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -19,7 +19,7 @@ def train_and_export(path: Path, steps: int) -> None:
     import dataclasses
 
     import hgrpo_control
-    from sim2real.export_onnx import export_onnx
+    from sim2real.export.onnx import export_onnx
 
     config = hgrpo_control.preset("hybrid-grpo", "quadrotor-hover")
     policy = hgrpo_control.train(dataclasses.replace(config, num_envs=64, total_steps=steps))

@@ -14,9 +14,9 @@ from tempfile import TemporaryDirectory
 
 import hgrpo_control
 from sim2real import OnnxPolicy
-from sim2real.clock import MonotonicClock, SteppedClock
-from sim2real.export_onnx import export_onnx
-from sim2real.runtime import LoopOptions, fly
+from sim2real.export.onnx import export_onnx
+from sim2real.flight.clock import MonotonicClock, SteppedClock
+from sim2real.flight.loop import LoopOptions, fly
 from sim2real.targets.simulated import SimulatedTarget
 
 

@@ -13,9 +13,9 @@ from functools import partial
 
 import hgrpo_control
 import robots
-from robots.quadrotor.flight import make_flight
-from robots.quadrotor.flight_options import FlightOptions
-from robots.quadrotor.mission import Mission, Outcome
+from robots.quadrotor.flight.mission import Mission, Outcome
+from robots.quadrotor.flight.options import FlightOptions
+from robots.quadrotor.flight.simulator import make_flight
 
 HEIGHT = 2.0  # m
 

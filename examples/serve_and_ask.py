@@ -13,14 +13,14 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from sim2real.client import PolicyClient
-from sim2real.server.rejection import Rejected
+from sim2real.client.policy_client import PolicyClient
+from sim2real.protocol.rejection import Rejected
 
 
 def trained(path: Path, steps: int) -> Path:
     """Where a policy lies that was trained for a short while."""
     import hgrpo_control
-    from sim2real.export_onnx import export_onnx
+    from sim2real.export.onnx import export_onnx
 
     config = hgrpo_control.preset("hybrid-grpo", "quadrotor-hover")
     export_onnx(hgrpo_control.train(dataclasses.replace(config, num_envs=64, total_steps=steps)), path)

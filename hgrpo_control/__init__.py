@@ -11,14 +11,14 @@ os.environ.setdefault(
 )  # robots/__init__.py says why; here because torch may come before it
 
 _LAZY = {
-    "Config": "hgrpo_control.config",
-    "GRPO": "hgrpo_control.config",
-    "HybridGRPO": "hgrpo_control.config",
-    "PPO": "hgrpo_control.config",
-    "evaluate": "hgrpo_control.evaluation",
-    "preset": "hgrpo_control.presets",
-    "resume": "hgrpo_control.resuming",
-    "train": "hgrpo_control.training",
+    "Config": "hgrpo_control.config.run",
+    "GRPO": "hgrpo_control.config.run",
+    "HybridGRPO": "hgrpo_control.config.run",
+    "PPO": "hgrpo_control.config.run",
+    "evaluate": "hgrpo_control.evaluation.evaluate",
+    "preset": "hgrpo_control.presets.quadrotor",
+    "resume": "hgrpo_control.training.resuming",
+    "train": "hgrpo_control.training.trainer",
 }
 
 __all__ = ["GRPO", "PPO", "Config", "HybridGRPO", "evaluate", "preset", "resume", "train"]

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NamedTuple
 
-from hgrpo_control import standard_output
-from hgrpo_control.interruption import told
+from hgrpo_control.command_line import standard_output
+from hgrpo_control.command_line.interruption import told
 from hgrpo_errors import HgrpoError, install, nearest, printable
 
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from hgrpo_control.cli import main as hgrpo
-from hgrpo_control.run_folder import RunFolder
+from hgrpo_control.runs.run_folder import RunFolder
 from hgrpo_errors import HgrpoError
 from policies import checkpoint
-from robots.render import MissingGraphicsError, require_gl
+from robots.drawing.offscreen import MissingGraphicsError, require_gl
 
 
 def demo(out: Path, command: Callable[[Sequence[str]], int] = hgrpo, training: Sequence[str] = ()) -> int:

@@ -8,15 +8,15 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from robots.quadrotor.flight import make_flight
-from robots.quadrotor.parameters import QuadrotorParameters
+from robots.quadrotor.body.parameters import QuadrotorParameters
+from robots.quadrotor.flight.simulator import make_flight
 from robots.quadrotor.physics.catalogue import AIRFRAMES, FOREIGN
 from robots.quadrotor.physics.physics import Physics
-from robots.quadrotor.tasks.gates import GateOptions, Gates
+from robots.quadrotor.tasks.gates.task import GateOptions, Gates
 from robots.quadrotor.tasks.hover import HoverOptions, make_hover
-from robots.quadrotor.tasks.obstacles import ObstacleOptions, Obstacles
+from robots.quadrotor.tasks.obstacles.task import ObstacleOptions, Obstacles
 from robots.quadrotor.tasks.pursuit import Pursuit, PursuitOptions
-from robots.quadrotor.tasks.track import Track, TrackOptions
+from robots.quadrotor.tasks.track.task import Track, TrackOptions
 from robots.quadrotor.tasks.waypoints import WaypointOptions, Waypoints
 from robots.registry import register, register_family
 from robots.simulator import Simulator
@@ -61,7 +61,7 @@ for _name in MUJOCO_TASKS:
 
 
 def _gymnasium(name: str, **options: Any) -> Simulator:
-    from robots.adapters.gymnasium import make_gymnasium  # only whoever names such a task pays for the import
+    from robots.from_gymnasium.simulator import make_gymnasium  # only whoever names such a task pays for the import
 
     return make_gymnasium(name, **options)
 
@@ -70,7 +70,7 @@ register_family("gymnasium", _gymnasium, "any Gymnasium environment: gymnasium/I
 
 
 def _drones(name: str, **options: Any) -> Simulator:
-    from robots.adapters.drones.simulator import make_drones  # only whoever names such a task pays for the import
+    from robots.pybullet_drones.simulator import make_drones  # only whoever names such a task pays for the import
 
     return make_drones(name, **options)
 
@@ -79,7 +79,7 @@ register_family("gpd", _drones, "gym-pybullet-drones: gpd/HoverAviary, gpd/Multi
 
 
 def _pybullet_physics(parameters: QuadrotorParameters, duration: float) -> Physics:
-    from robots.quadrotor.physics.pybullet_drone import PybulletDrone
+    from robots.pybullet_drones.physics import PybulletDrone
 
     return PybulletDrone(parameters, duration)
 

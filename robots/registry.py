@@ -10,7 +10,7 @@ from importlib.machinery import PathFinder
 from typing import Any, NamedTuple
 
 from hgrpo_errors import HgrpoError, closest, nearest
-from robots.gymnasium_spec import register_environment
+from robots.gymnasium_ids import register_environment
 from robots.simulator import Simulator
 
 

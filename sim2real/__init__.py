@@ -9,10 +9,10 @@ from importlib import import_module
 from typing import Any
 
 _LAZY = {
-    "CPolicy": "sim2real.c_policy",
-    "ExportError": "sim2real.exportable",
-    "OnnxPolicy": "sim2real.onnx_policy",
-    "OnnxPolicyError": "sim2real.onnx_policy",
+    "CPolicy": "sim2real.policy.c_policy",
+    "ExportError": "sim2real.export.exportable",
+    "OnnxPolicy": "sim2real.policy.onnx_policy",
+    "OnnxPolicyError": "sim2real.policy.onnx_policy",
 }
 
 # the function export_onnx is not among them: it would hide the submodule of its name, or not, depending on import order

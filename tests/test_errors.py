@@ -9,9 +9,14 @@ from pathlib import Path
 import pytest
 
 from hgrpo_control.cli import main
-from hgrpo_control.command_line import UsageError
-from hgrpo_control.config import PPO, Config, Learning, Network
-from hgrpo_control.training import train
+from hgrpo_control.command_line.parsing import UsageError
+from hgrpo_control.config.run import (
+    PPO,
+    Config,
+    Learning,
+    Network,
+)
+from hgrpo_control.training.trainer import train
 from hgrpo_errors import HgrpoError, install, nearest, printable, unknown
 from hgrpo_files import FileError, read_bytes, reading
 

@@ -138,8 +138,8 @@ import os, sys
 from pathlib import Path
 
 from hgrpo_control.cli import main
-from hgrpo_control.config import PPO, Config, Learning, Network
-from hgrpo_control.training import train
+from hgrpo_control.config.run import PPO, Config, Learning, Network
+from hgrpo_control.training.trainer import train
 from hgrpo_files import FileError
 
 PLAIN = Config(

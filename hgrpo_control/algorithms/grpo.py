@@ -6,10 +6,10 @@ do, by its definition: see anything that a branch's n steps do not show, since n
 
 from __future__ import annotations
 
-from hgrpo_control import group_advantages
-from hgrpo_control.batch import Batch, flatten
-from hgrpo_control.config import GRPO
-from hgrpo_control.rollout import Rollout
+from hgrpo_control.algorithms import group_advantages
+from hgrpo_control.algorithms.batch import Batch, flatten
+from hgrpo_control.algorithms.rollout import Rollout
+from hgrpo_control.config.run import GRPO
 
 
 def batch(rollout: Rollout, config: GRPO) -> Batch:

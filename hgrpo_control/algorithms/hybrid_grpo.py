@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from hgrpo_control import advantages
-from hgrpo_control.batch import Batch, flatten
-from hgrpo_control.config import HybridGRPO
-from hgrpo_control.importance import averaging_weights
-from hgrpo_control.rollout import Rollout
+from hgrpo_control.algorithms import advantages
+from hgrpo_control.algorithms.batch import Batch, flatten
+from hgrpo_control.algorithms.importance import averaging_weights
+from hgrpo_control.algorithms.rollout import Rollout
+from hgrpo_control.config.run import HybridGRPO
 
 
 def batch(rollout: Rollout, config: HybridGRPO) -> Batch:

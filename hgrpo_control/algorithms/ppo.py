@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from hgrpo_control import advantages
-from hgrpo_control.batch import Batch, flatten
-from hgrpo_control.config import PPO
-from hgrpo_control.rollout import Rollout
+from hgrpo_control.algorithms import advantages
+from hgrpo_control.algorithms.batch import Batch, flatten
+from hgrpo_control.algorithms.rollout import Rollout
+from hgrpo_control.config.run import PPO
 
 
 def batch(rollout: Rollout, config: PPO) -> Batch:

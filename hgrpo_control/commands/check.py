@@ -8,9 +8,9 @@ from typing import Annotated
 
 import tyro
 
-from hgrpo_control.command_line import UsageError, parse
-from hgrpo_control.import_settings import IMPORTS
-from hgrpo_control.task_options import TASK_OPTIONS
+from hgrpo_control.command_line.parsing import UsageError, parse
+from hgrpo_control.config.imports import IMPORTS
+from hgrpo_control.config.named_values import TASK_OPTIONS
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ def run(words: list[str]) -> int:
         raise UsageError(f"states and steps must be at least 1; given {options.states} and {options.steps}")
     from rich.console import Console
 
-    from hgrpo_control.check_report import difference_table, verdict
+    from hgrpo_control.reports.branch_check import difference_table, verdict
     from hgrpo_imports import load_all
-    from robots.adapters.branch_check import check as branch_check
-    from robots.adapters.subject import subjects
+    from robots.branch_check.check import check as branch_check
+    from robots.branch_check.subject import subjects
 
     load_all(options.imports)
     one, other, plain = subjects(options.environment, dict(options.task_options))

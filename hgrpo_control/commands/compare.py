@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tyro
 
-from hgrpo_control.command_line import UsageError, parse
+from hgrpo_control.command_line.parsing import UsageError, parse
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ def run(words: list[str]) -> None:
     options = parse(CompareOptions, words, "hgrpo compare")
     if not options.folders:
         raise UsageError("hgrpo compare needs at least one run folder")
-    from hgrpo_control.compare import compare as side_by_side
+    from hgrpo_control.reports.compare import compare as side_by_side
 
     for path in side_by_side(options.folders, options.out):
         print(path)

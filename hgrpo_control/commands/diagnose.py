@@ -8,10 +8,10 @@ from pathlib import Path
 
 import tyro
 
-from hgrpo_control.command_line import parse
-from hgrpo_control.diagnose_settings import DiagnoseSettings
-from hgrpo_control.import_settings import IMPORTS
-from hgrpo_control.judged_settings import RUN, JudgedSettings, Weights
+from hgrpo_control.command_line.parsing import parse
+from hgrpo_control.config.imports import IMPORTS
+from hgrpo_control.config.judged import RUN, JudgedSettings, Weights
+from hgrpo_control.diagnose.settings import DiagnoseSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,21 +35,23 @@ def run(words: list[str]) -> None:
     options = parse(DiagnoseOptions, words, "hgrpo diagnose")
     from rich.console import Console
 
-    from hgrpo_control import diagnose_report, guidance, rewards
-    from hgrpo_control.config import ConfigError
-    from hgrpo_control.diagnose import diagnose as measure
-    from hgrpo_control.diagnose_plot import picture
-    from hgrpo_control.interruption import listing_what_is_kept
-    from hgrpo_control.judged import judge_at
-    from hgrpo_control.run_folder import RunFolder
-    from hgrpo_control.simulation import training_simulator
+    from hgrpo_control.command_line.interruption import listing_what_is_kept
+    from hgrpo_control.config.run import ConfigError
+    from hgrpo_control.diagnose import report
+    from hgrpo_control.diagnose.measurement import diagnose as measure
+    from hgrpo_control.diagnose.plot import picture
+    from hgrpo_control.rewards import transforms
+    from hgrpo_control.runs.run_folder import RunFolder
+    from hgrpo_control.sampling import guidance
+    from hgrpo_control.training.judged import judge_at
+    from hgrpo_control.training.simulation import training_simulator
     from policies.checkpoint import restore
     from robots.simulator import closing
 
     folder = RunFolder.open(options.folder)
     config = dataclasses.replace(folder.read_config(options.imports), device="cpu")  # where policies are loaded
     policy, training = restore(folder.checkpoint)
-    transform = rewards.make(config.algorithm, config.num_envs)
+    transform = transforms.make(config.algorithm, config.num_envs)
     transform.load_state_dict(training.get("reward_transform", {}))
     if not transform.ready:
         raise ConfigError(
@@ -64,19 +66,19 @@ def run(words: list[str]) -> None:
             )
         guide.load_state_dict(training["guidance"])
     title = f"diagnose {folder.path.resolve().name}"
-    with closing(training_simulator(config)) as simulator, diagnose_report.StepsBar(title) as bar:
+    with closing(training_simulator(config)) as simulator, report.StepsBar(title) as bar:
         judged = judge_at(simulator, config, training, options)
         proposals = None if guide is None else guide.proposals
         diagnosis = measure(policy, simulator, config, options.settings, bar, transform, proposals)
     title = f"Policy gradients of {folder.path.resolve().name}"
-    headline = [*judged.lines, *diagnose_report.headline(diagnosis)]
+    headline = [*judged.lines, *report.headline(diagnosis)]
     with listing_what_is_kept() as kept:
-        diagnose_report.write_csv(diagnosis, folder.diagnosis_table)
+        report.write_csv(diagnosis, folder.diagnosis_table)
         kept.append(folder.diagnosis_table)
         picture(diagnosis, title, folder.diagnosis_plot)
         kept.append(folder.diagnosis_plot)
-        diagnose_report.write_markdown(diagnosis, title, headline, folder.diagnosis_plot.name, folder.diagnosis)
-    Console().print(diagnose_report.terminal_table(diagnosis))
+        report.write_markdown(diagnosis, title, headline, folder.diagnosis_plot.name, folder.diagnosis)
+    Console().print(report.terminal_table(diagnosis))
     for line in headline:
         print(line)
     for path in (folder.diagnosis, folder.diagnosis_table, folder.diagnosis_plot):

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from hgrpo_control.command_line import UsageError, parse
-from hgrpo_control.import_settings import IMPORTS
-from hgrpo_control.judged_settings import JudgedSettings
-from hgrpo_control.task_options import TASK_OPTIONS
+from hgrpo_control.command_line.parsing import UsageError, parse
+from hgrpo_control.config.imports import IMPORTS
+from hgrpo_control.config.judged import JudgedSettings
+from hgrpo_control.config.named_values import TASK_OPTIONS
 
 if TYPE_CHECKING:
-    from hgrpo_control.config import Config
-    from hgrpo_control.evaluation import Recording
-    from hgrpo_control.run_folder import EvaluationFiles, RunFolder
+    from hgrpo_control.config.run import Config
+    from hgrpo_control.evaluation.evaluate import Recording
+    from hgrpo_control.runs.run_folder import EvaluationFiles, RunFolder
     from robots.simulator import Simulator
 
 
@@ -49,11 +49,11 @@ def run(words: list[str]) -> None:
     """`hgrpo evaluate DIR [options]`."""
     options = parse(EvaluateOptions, words, "hgrpo evaluate")
     if options.video:
-        from robots.render import require_gl
+        from robots.drawing.offscreen import require_gl
 
         require_gl()
-    from hgrpo_control.run_folder import RunFolder
-    from hgrpo_control.simulation import make_simulator
+    from hgrpo_control.runs.run_folder import RunFolder
+    from hgrpo_control.training.simulation import make_simulator
     from robots.simulator import closing
 
     if "difficulty" in options.changed and "difficulty" in options.task_options:
@@ -70,10 +70,10 @@ def run(words: list[str]) -> None:
 
 def _fly(options: EvaluateOptions, folder: RunFolder, changed: Config, simulator: Simulator) -> None:
     """Fly, and write what came of it."""
-    from hgrpo_control.evaluation import evaluate as fly
-    from hgrpo_control.former_files import episodes_replaced, holds, set_aside
-    from hgrpo_control.interruption import listing_what_is_kept
-    from hgrpo_control.judged import judge_at
+    from hgrpo_control.command_line.interruption import listing_what_is_kept
+    from hgrpo_control.evaluation.evaluate import evaluate as fly
+    from hgrpo_control.evaluation.former_files import episodes_replaced, holds, set_aside
+    from hgrpo_control.training.judged import judge_at
     from policies.checkpoint import restore
 
     if options.video and simulator.spec.branching_obstacle:
@@ -82,7 +82,7 @@ def _fly(options: EvaluateOptions, folder: RunFolder, changed: Config, simulator
     if options.video and record < 1:
         raise UsageError(f"video_episodes must be at least 1; given {record}")
     if options.video:
-        from hgrpo_control.video import require_drawable
+        from hgrpo_control.evaluation.video import require_drawable
 
         require_drawable(simulator)
     policy, training = restore(folder.checkpoint)
@@ -104,8 +104,8 @@ def _fly(options: EvaluateOptions, folder: RunFolder, changed: Config, simulator
 
 
 def _film(simulator: Simulator, recording: Recording, files: EvaluationFiles, kept: list[Path]) -> None:
-    from hgrpo_control.plots import flown_episodes
-    from hgrpo_control.video import film
+    from hgrpo_control.evaluation.video import film
+    from hgrpo_control.reports.learning_curves import flown_episodes
 
     flown_episodes(recording, simulator.spec.control_hz, files.plot)
     kept.append(files.plot)

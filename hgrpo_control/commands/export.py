@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from hgrpo_control.command_line import parse
-from hgrpo_control.export_settings import ExportOptions
+from hgrpo_control.command_line.parsing import parse
+from hgrpo_control.export.settings import ExportOptions
 
 
 def run(words: list[str]) -> None:
@@ -14,8 +14,8 @@ def run(words: list[str]) -> None:
     options = parse(ExportOptions, [word for word in words if not (bare and word == "--onnx")], "hgrpo export")
     if bare:
         options = dataclasses.replace(options, onnx=options.folder / "policy.onnx")
-    from hgrpo_control.exporting import export
-    from hgrpo_control.interruption import listing_what_is_kept
+    from hgrpo_control.command_line.interruption import listing_what_is_kept
+    from hgrpo_control.export.files import export
 
     with listing_what_is_kept() as kept:
         for line, files in export(options):

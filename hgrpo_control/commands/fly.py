@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from hgrpo_control.command_line import UsageError, parse
-from hgrpo_control.import_settings import IMPORTS
-from hgrpo_control.task_options import TASK_OPTIONS
+from hgrpo_control.command_line.parsing import UsageError, parse
+from hgrpo_control.config.imports import IMPORTS
+from hgrpo_control.config.named_values import TASK_OPTIONS
 from hgrpo_errors import install
 from hgrpo_files import FileError
 from hgrpo_imports import import_words, load_all
-from sim2real.watchdog import WatchdogOptions
+from sim2real.flight.watchdog import WatchdogOptions
 
 if TYPE_CHECKING:
     from policies.spec import PolicySpec
-    from sim2real.clock import Clock
-    from sim2real.flight_record import FlightRecord
-    from sim2real.onnx_policy import OnnxPolicy
-    from sim2real.reconnecting import Reconnecting
-    from sim2real.target import Target
+    from sim2real.client.reconnecting import Reconnecting
+    from sim2real.flight.clock import Clock
+    from sim2real.flight.record import FlightRecord
+    from sim2real.flight.target import Target
+    from sim2real.policy.onnx_policy import OnnxPolicy
 
 EXTRAS = {"simulated": "train", "mavlink": "mavlink", "crazyflie": "crazyflie"}
 
@@ -110,12 +110,12 @@ def run(words: list[str]) -> int:
     if options.imports and options.target != "simulated":
         given = import_words(options.imports)
         raise UsageError(f"--import is for --target simulated, whose tasks may be yours; given {given}")
-    from hgrpo_control.interruption import listing_what_is_kept
-    from sim2real.clock import MonotonicClock, SteppedClock
-    from sim2real.flight_record import FlightRecord
-    from sim2real.loop_statistics import LoopStatistics
-    from sim2real.runtime import LoopOptions, fly
-    from sim2real.trained_on import airframe_in_words, options_in_words
+    from hgrpo_control.command_line.interruption import listing_what_is_kept
+    from sim2real.flight.clock import MonotonicClock, SteppedClock
+    from sim2real.flight.loop import LoopOptions, fly
+    from sim2real.flight.record import FlightRecord
+    from sim2real.flight.statistics import LoopStatistics
+    from sim2real.policy.trained_on import airframe_in_words, options_in_words
 
     with _opened(options) as policy:
         clock: Clock = SteppedClock() if options.fast else MonotonicClock(options.spin_seconds)
@@ -175,7 +175,7 @@ def _opened(options: FlyOptions) -> Iterator[OnnxPolicy | Reconnecting]:
 
 def _load(options: FlyOptions) -> OnnxPolicy:
     """The exported file; raises UsageError for what only a server needs."""
-    from sim2real.onnx_policy import OnnxPolicy
+    from sim2real.policy.onnx_policy import OnnxPolicy
 
     if options.token_file is not None or options.certificate is not None:
         raise UsageError(f"--token-file and --certificate are for a server, ws://HOST:PORT/; given {options.policy}")
@@ -185,8 +185,8 @@ def _load(options: FlyOptions) -> OnnxPolicy:
 def _connect(options: FlyOptions) -> Reconnecting:
     """The policy of a server, connected to again whenever it has gone."""
     try:
-        from sim2real.reconnecting import Reconnecting
-        from sim2real.remote_policy import RemotePolicy
+        from sim2real.client.reconnecting import Reconnecting
+        from sim2real.client.remote_policy import RemotePolicy
     except ModuleNotFoundError as error:
         raise UsageError(f"a server needs {error.name}: {install('serve')}") from error
     token = None if options.token_file is None else _token(options.token_file)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tyro
 
-from hgrpo_control.command_line import parse
+from hgrpo_control.command_line.parsing import parse
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,6 @@ class InspectOptions:
 def run(words: list[str]) -> None:
     """`hgrpo inspect FILE`."""
     options = parse(InspectOptions, words, "hgrpo inspect")
-    from sim2real.inspection import inspect as describe
+    from sim2real.policy.inspection import inspect as describe
 
     print(describe(options.file))

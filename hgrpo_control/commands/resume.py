@@ -9,9 +9,9 @@ from pathlib import Path
 
 import tyro
 
-from hgrpo_control.command_line import parse
+from hgrpo_control.command_line.parsing import parse
 from hgrpo_control.commands.train import train_with_reports
-from hgrpo_control.import_settings import IMPORTS
+from hgrpo_control.config.imports import IMPORTS
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class ResumeOptions:
 def run(words: list[str]) -> None:
     """`hgrpo resume DIR [--total-steps N]`."""
     options = parse(ResumeOptions, words, "hgrpo resume")
-    from hgrpo_control.resuming import rate_note, restore_trainer
-    from hgrpo_control.run_folder import RunFolder
+    from hgrpo_control.runs.run_folder import RunFolder
+    from hgrpo_control.training.resuming import rate_note, restore_trainer
 
     with RunFolder.open(options.folder).locked() as folder:
         former = folder.read_config(options.imports)

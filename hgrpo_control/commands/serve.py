@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import tyro
 
-from hgrpo_control.command_line import UsageError, parse
+from hgrpo_control.command_line.parsing import UsageError, parse
 from sim2real.server.settings import ServerSettings
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hgrpo_control.command_line import UsageError
+from hgrpo_control.command_line.parsing import UsageError
 from hgrpo_imports import take_imports
 
 
@@ -18,7 +18,7 @@ def run(words: list[str]) -> None:
     from rich.console import Console
 
     import robots
-    from hgrpo_control.task_table import task_table
+    from hgrpo_control.reports.tasks import task_table
     from hgrpo_imports import load_all
 
     load_all(imports)

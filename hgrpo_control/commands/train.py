@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hgrpo_control.command_line import UsageError, parse
-from hgrpo_control.config import ALGORITHMS, Config
-from hgrpo_control.imports import TRUST, modules_of
-from hgrpo_control.presets import preset
+from hgrpo_control.command_line.parsing import UsageError, parse
+from hgrpo_control.config.run import ALGORITHMS, Config
+from hgrpo_control.presets.quadrotor import preset
+from hgrpo_control.runs.imports import TRUST, modules_of
 from hgrpo_imports import import_words, load_all, take_imports
 
 if TYPE_CHECKING:
-    from hgrpo_control.run_folder import RunFolder
-    from hgrpo_control.training import Trainer
+    from hgrpo_control.runs.run_folder import RunFolder
+    from hgrpo_control.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ def parse_train_options(words: list[str]) -> TrainOptions:
 
 def run(words: list[str]) -> None:
     """`hgrpo train ALGORITHM TASK [options]` and `hgrpo train --resume DIR`."""
-    from hgrpo_control.run_folder import RunFolder
-    from hgrpo_control.training import Trainer
+    from hgrpo_control.runs.run_folder import RunFolder
+    from hgrpo_control.training.trainer import Trainer
 
     if words in (["-h"], ["--help"]):
         print("usage: hgrpo train ALGORITHM TASK [options]\n       hgrpo train --resume DIR, as hgrpo resume DIR")
@@ -76,7 +76,7 @@ def run(words: list[str]) -> None:
         return
     options = parse_train_options(words)
     if options.video:
-        from robots.render import require_gl
+        from robots.drawing.offscreen import require_gl
 
         require_gl()  # before minutes of training, not after
     with closing(Trainer(options.config)) as trainer:
@@ -101,8 +101,8 @@ def run(words: list[str]) -> None:
 
 def _require_drawable(config: Config) -> None:
     """Draw with a simulator of its own, so that training begins as it does without a film."""
-    from hgrpo_control.simulation import make_simulator
-    from hgrpo_control.video import require_drawable
+    from hgrpo_control.evaluation.video import require_drawable
+    from hgrpo_control.training.simulation import make_simulator
     from robots.simulator import closing as closing_simulator
 
     with closing_simulator(make_simulator(config)) as simulator:
@@ -121,8 +121,8 @@ def train_with_reports(trainer: Trainer, folder: RunFolder) -> None:
 
 
 def _train(trainer: Trainer, folder: RunFolder) -> None:
-    from hgrpo_control.progress import ProgressBar, TensorBoard
-    from hgrpo_control.training import run as train
+    from hgrpo_control.runs.progress import ProgressBar, TensorBoard
+    from hgrpo_control.training.trainer import run as train
 
     for note in trainer.sampler.simulator.spec.notes:
         print(f"hgrpo: {note}", file=sys.stderr)

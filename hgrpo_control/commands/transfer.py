@@ -7,9 +7,9 @@ from pathlib import Path
 
 import tyro
 
-from hgrpo_control.command_line import parse
-from hgrpo_control.import_settings import IMPORTS
-from hgrpo_control.judged_settings import JudgedSettings
+from hgrpo_control.command_line.parsing import parse
+from hgrpo_control.config.imports import IMPORTS
+from hgrpo_control.config.judged import JudgedSettings
 
 
 @dataclass(frozen=True)
@@ -37,20 +37,20 @@ def run(words: list[str]) -> None:
     """`hgrpo transfer DIR --to PHYSICS [options]`."""
     options = parse(TransferOptions, words, "hgrpo transfer")
     if options.video:
-        from robots.render import require_gl
+        from robots.drawing.offscreen import require_gl
 
         require_gl()
     from rich.console import Console
 
-    from hgrpo_control import transfer_report
-    from hgrpo_control.exported import Exported
-    from hgrpo_control.exporting import trained_on
-    from hgrpo_control.interruption import listing_what_is_kept
-    from hgrpo_control.run_folder import RunFolder
-    from hgrpo_control.transfer import places
+    from hgrpo_control.command_line.interruption import listing_what_is_kept
+    from hgrpo_control.evaluation.exported import Exported
+    from hgrpo_control.export.files import trained_on
+    from hgrpo_control.runs.run_folder import RunFolder
+    from hgrpo_control.transfer import report
+    from hgrpo_control.transfer.measurement import places
     from policies.checkpoint import restore
-    from sim2real.export_onnx import export_onnx
-    from sim2real.onnx_policy import OnnxPolicy
+    from sim2real.export.onnx import export_onnx
+    from sim2real.policy.onnx_policy import OnnxPolicy
 
     folder = RunFolder.open(options.folder)
     config = folder.read_config(options.imports, learning=False)
@@ -61,9 +61,9 @@ def run(words: list[str]) -> None:
         kept.append(folder.onnx)
         result = there_and_at_home.fly(Exported(OnnxPolicy(folder.onnx)), options.episodes, options.seed)
         written = {"onnx": folder.onnx}
-        for kind, path in transfer_report.write(result, folder, options.video):
+        for kind, path in report.write(result, folder, options.video):
             written[kind] = path
             kept.append(path)
-    Console().print(transfer_report.table(result))
-    for line in (*transfer_report.notes(result), *(f"{kind}: {path}" for kind, path in written.items())):
+    Console().print(report.table(result))
+    for line in (*report.notes(result), *(f"{kind}: {path}" for kind, path in written.items())):
         print(line)

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from robots.drawing.offscreen import require_gl
+from robots.drawing.shapes import add_shape, path
 from robots.mujoco.batch import without_warnings
 from robots.mujoco.robot import View
-from robots.render import require_gl
-from robots.shapes import add_shape, path
 
 _PATH_RADIUS = 0.003  # of the distance from which it is seen
 
@@ -46,7 +46,7 @@ def drawable_model(file: str, view: View) -> Any:
 class MujocoScene:
     """Draws the model of an MJCF file in pictures of `width` times `height` pixels, seen as `view` says.
 
-    Raises robots.render.MissingGraphicsError where no picture can be drawn. Use it from one thread only.
+    Raises robots.drawing.offscreen.MissingGraphicsError where no picture can be drawn. Use it from one thread only.
     """
 
     def __init__(self, file: str, view: View, width: int, height: int) -> None:

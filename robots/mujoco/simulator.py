@@ -177,7 +177,7 @@ class MujocoSimulator:
     ) -> np.ndarray:
         """Picture (height, width, 3) uint8 of one row, with the path `trail` (k, 3) [m] if given.
 
-        Raises robots.render.MissingGraphicsError where no picture can be drawn.
+        Raises robots.drawing.offscreen.MissingGraphicsError where no picture can be drawn.
         """
         if (width, height) not in self._scenes:
             self._scenes[width, height] = MujocoScene(model_path(self.robot.model_file), self.robot.view, width, height)

@@ -13,9 +13,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from robots.quadrotor.parameters import QuadrotorParameters
-from robots.render import require_gl
-from robots.shapes import Shape, Vector, add_shape, bar, path
+from robots.drawing.offscreen import require_gl
+from robots.drawing.shapes import (
+    Shape,
+    Vector,
+    add_shape,
+    bar,
+    path,
+)
+from robots.quadrotor.body.parameters import QuadrotorParameters
 
 if TYPE_CHECKING:
     import mujoco
@@ -54,7 +60,7 @@ def chase(position: Vector, target: Vector | None) -> Camera:
 class QuadrotorScene:
     """Draws one quadrotor of the given parameters in pictures of `width` times `height` pixels.
 
-    Raises robots.render.MissingGraphicsError where no picture can be drawn. Use it from one thread only.
+    Raises robots.drawing.offscreen.MissingGraphicsError where no picture can be drawn. Use it from one thread only.
     """
 
     def __init__(

@@ -13,24 +13,24 @@ from aiohttp.typedefs import Handler
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from hgrpo_errors import HgrpoError, printable
-from sim2real.metadata import producer_version
-from sim2real.onnx_policy import OnnxPolicyError
+from sim2real.policy.metadata import producer_version
+from sim2real.policy.onnx_policy import OnnxPolicyError
+from sim2real.protocol.rejection import Rejected
 from sim2real.server.access import OPEN_PATH, Access
 from sim2real.server.connections import Connections
+from sim2real.server.core.inference import Inference
+from sim2real.server.core.policies import ServedPolicy, describe, load_policies
+from sim2real.server.core.recording import Recorder
+from sim2real.server.core.swapping import Swapper
 from sim2real.server.credentials import Credentials
 from sim2real.server.http_reply import SERVER, refusal
-from sim2real.server.inference import Inference
 from sim2real.server.log_lines import log_to_standard_error
 from sim2real.server.metrics import Metrics
-from sim2real.server.open_inference import OpenInferenceEndpoint
-from sim2real.server.policies import ServedPolicy, describe, load_policies
-from sim2real.server.recording import Recorder
-from sim2real.server.rejection import Rejected
+from sim2real.server.open_inference.routes import OpenInferenceEndpoint
+from sim2real.server.openpi.websocket import WebSocketEndpoint
 from sim2real.server.settings import ServerSettings
 from sim2real.server.signals import Signals
 from sim2real.server.status_page import status_page
-from sim2real.server.swapping import Swapper
-from sim2real.server.websocket import WebSocketEndpoint
 
 _MERCY = 3.0  # seconds after the shutdown's timeout, for a recording to be closed
 _MOMENT = 0.05  # seconds; to aiohttp 0 means for ever

@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from sim2real.onnx_policy import OnnxPolicy, OnnxPolicyError, read_model
+from sim2real.policy.onnx_policy import OnnxPolicy, OnnxPolicyError, read_model
 
 _REFUSED = 3  # exit status; no signal and no failure of Python itself has it
 _MARGIN = 1.0  # seconds after its time in which a process ends itself, where nobody is left to end it

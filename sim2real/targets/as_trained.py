@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from policies.spec import PolicySpec
-from robots.quadrotor.flight import QuadrotorFlight
+from robots.quadrotor.flight.simulator import QuadrotorFlight
 from robots.simulator import Simulator
-from sim2real.target import TargetError
-from sim2real.trained_on import TrainedOn, in_words
+from sim2real.flight.target import TargetError
+from sim2real.policy.trained_on import TrainedOn, in_words
 
 
 def require_the_same_airframe(spec: PolicySpec, trained: TrainedOn | None, simulator: Simulator) -> None:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from pymavlink.dialects.v20 import common
 
-from sim2real.target import TargetError
+from sim2real.flight.target import TargetError
 
 
 class Mode(NamedTuple):

@@ -32,9 +32,9 @@ from numpy.typing import NDArray
 
 from hgrpo_errors import printable
 from policies.spec import PolicySpec
-from sim2real.clock import Clock
-from sim2real.quadrotor_observation import Motion
-from sim2real.target import Reading, TargetEnded, TargetError
+from sim2real.flight.clock import Clock
+from sim2real.flight.target import Reading, TargetEnded, TargetError
+from sim2real.targets.observation import Motion
 from sim2real.targets.setpoints import DEFAULT_MAX_AGE, GoalFrom, Setpoints, doubt
 
 DEFAULT_URI = "radio://0/80/2M/E7E7E7E7E7"

@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 from pymavlink.dialects.v20 import common
 
 from policies.spec import PolicySpec
-from sim2real.clock import Clock
-from sim2real.frames import flip
-from sim2real.target import Reading, TargetEnded, TargetError
+from sim2real.flight.clock import Clock
+from sim2real.flight.target import Reading, TargetEnded, TargetError
+from sim2real.targets.frames import flip
 from sim2real.targets.mavlink_vehicle import LISTEN_SECONDS, LOST_AFTER, MavlinkVehicle
 from sim2real.targets.setpoints import DEFAULT_MAX_AGE, GoalFrom, Setpoints, doubt
 

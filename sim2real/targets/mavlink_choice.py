@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pymavlink.dialects.v20 import common
 
-from sim2real.target import TargetError
+from sim2real.flight.target import TargetError
 
 Address = tuple[str, int]
 FORM = "SYSID[:ADDRESS], such as 1, 1:192.0.2.7 or 1:192.0.2.7:14550"

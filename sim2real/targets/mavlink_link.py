@@ -12,7 +12,7 @@ from typing import Any
 from pymavlink.dialects.v20 import common
 
 from hgrpo_errors import install
-from sim2real.target import TargetError
+from sim2real.flight.target import TargetError
 from sim2real.targets.mavlink_choice import Address, Heard, wish
 
 _MOST_SENDERS = 16  # whose bytes are parsed apart: the last ones

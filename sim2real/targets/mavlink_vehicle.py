@@ -11,12 +11,12 @@ import numpy as np
 from pymavlink.dialects.v20 import common
 
 from hgrpo_errors import printable
-from sim2real.clock import Clock
-from sim2real.frames import flip, flip_quaternion
-from sim2real.quadrotor_observation import Motion
-from sim2real.target import TargetError
+from sim2real.flight.clock import Clock
+from sim2real.flight.target import TargetError
 from sim2real.targets.autopilots import Autopilot, Mode, autopilot_of
+from sim2real.targets.frames import flip, flip_quaternion
 from sim2real.targets.mavlink_link import MavlinkLink
+from sim2real.targets.observation import Motion
 
 HEARTBEAT_SECONDS = 1.0  # between ours
 LOST_AFTER = 3.0  # [s] without the vehicle's

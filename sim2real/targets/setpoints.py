@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.spec import PolicySpec
-from sim2real.course import Course
-from sim2real.frames import from_heading, rotation
-from sim2real.metadata import action_type
-from sim2real.quadrotor_observation import Motion, QuadrotorObservation
-from sim2real.target import Reading, TargetError
+from sim2real.flight.target import Reading, TargetError
+from sim2real.policy.metadata import action_type
+from sim2real.targets.course import Course
+from sim2real.targets.frames import from_heading, rotation
+from sim2real.targets.observation import Motion, QuadrotorObservation
 
 GoalFrom = Literal["takeoff", "origin"]
 DEFAULT_MAX_AGE = 0.1  # [s], as of the loop's options

@@ -16,10 +16,10 @@ from policies.spec import PolicySpec
 from robots.episodes import Transition, advance, begin
 from robots.registry import module_of
 from robots.simulator import Quantity, Simulator
-from sim2real.clock import Clock
-from sim2real.target import Reading, TargetEnded, TargetError
+from sim2real.flight.clock import Clock
+from sim2real.flight.target import Reading, TargetEnded, TargetError
+from sim2real.policy.trained_on import TrainedOn
 from sim2real.targets.as_trained import differences, require_the_same_airframe
-from sim2real.trained_on import TrainedOn
 
 MOST_BEHIND = 1.0
 """How far the simulator may fall behind the clock [s] before it gives up what it cannot make up for."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-import branching
 import mujoco
 import numpy as np
 import pytest
 import torch
-from contestants import ROLLOUT_STEPS, CopiedData, RawBatch, RepeatAndStep, begin_branching
+
+from benchmarks.speed import branching
+from benchmarks.speed.contestants import ROLLOUT_STEPS, CopiedData, RawBatch, RepeatAndStep, begin_branching
 
 LOOP = branching.Entry("Hopper-v5", branching.LOOP)
 RAW = branching.Entry("Hopper-v5", branching.RAW, 16, 4)

@@ -1,17 +1,17 @@
-"""benchmarks/hover.py does what a run lacks, and judges no older policy and no other evaluation."""
+"""benchmarks/suite/hover.py does what a run lacks, and judges no older policy and no other evaluation."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-import hover
 import pytest
-from suites.definition import Suite, SuiteError, Variant
-from suites.plan import Run, next_step, planned_runs
 
+from benchmarks.suite import hover
+from benchmarks.suite.definition import Suite, SuiteError, Variant
+from benchmarks.suite.plan import Run, next_step, planned_runs
 from hgrpo_control.cli import main
-from hgrpo_control.training import Trainer, train
+from hgrpo_control.training.trainer import Trainer, train
 from policies import checkpoint
 
 OPTIONS = "--num-envs 4 --rollout-steps 4 --num-minibatches 1 --update-epochs 1 --hidden-sizes 8 --total-steps 32"

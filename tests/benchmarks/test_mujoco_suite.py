@@ -6,10 +6,11 @@ import importlib.util
 from pathlib import Path
 
 import pytest
-from suites.definition import Suite, SuiteError, Variant, load_suite
-from suites.plan import planned_runs
-from suites.report import report
-from suites.stored import CurvePoint, Final, Results, write_results
+
+from benchmarks.suite.definition import Suite, SuiteError, Variant, load_suite
+from benchmarks.suite.plan import planned_runs
+from benchmarks.suite.report import report
+from benchmarks.suite.stored import CurvePoint, Final, Results, write_results
 
 needs_bench = pytest.mark.skipif(
     importlib.util.find_spec("rliable") is None or importlib.util.find_spec("stable_baselines3") is None,
@@ -94,7 +95,7 @@ def test_a_report_without_success_has_speeds_and_returns(tmp_path: Path) -> None
 
 @needs_bench
 def test_contestants_take_turns_and_the_first_call_does_not_count() -> None:
-    from mujoco_speed import alternate
+    from benchmarks.speed.mujoco_speed import alternate
 
     calls: list[str] = []
 

@@ -9,14 +9,14 @@ import math
 from pathlib import Path
 
 import pytest
-from suites.collect import collect
-from suites.definition import Suite, SuiteError, Variant
-from suites.plan import Run, clear_unstarted, next_step, planned_runs, require_agreement
-from suites.stable_baselines3_settings import ZOO, StableBaselines3Config, parse_options
 
-from hgrpo_control.command_line import UsageError
-from hgrpo_control.config import ConfigError
-from hgrpo_control.run_folder import RunFolder
+from benchmarks.suite.collect import collect
+from benchmarks.suite.definition import Suite, SuiteError, Variant
+from benchmarks.suite.learners.stable_baselines3_settings import ZOO, StableBaselines3Config, parse_options
+from benchmarks.suite.plan import Run, clear_unstarted, next_step, planned_runs, require_agreement
+from hgrpo_control.command_line.parsing import UsageError
+from hgrpo_control.config.run import ConfigError
+from hgrpo_control.runs.run_folder import RunFolder
 
 PENDULUM = "InvertedDoublePendulum-v5"
 SMALL = ("--total-steps", "300", "--n-epochs", "2")
@@ -35,7 +35,7 @@ def the_run(root: Path, *options: str) -> Run:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run of two iterations of 128 steps."""
-    from suites.stable_baselines3 import main
+    from benchmarks.suite.learners.stable_baselines3 import main
 
     run = the_run(tmp_path_factory.mktemp("trained"))
     with pytest.warns(UserWarning, match="mini-batch size of 512"):  # the zoo's, which a batch of 128 does not fill
@@ -102,7 +102,7 @@ def test_a_run_leaves_metrics_of_every_iteration(trained: Run) -> None:
 
 @needs_stable_baselines3
 def test_the_same_seed_trains_the_same(trained: Run, tmp_path: Path) -> None:
-    from suites.stable_baselines3 import train
+    from benchmarks.suite.learners.stable_baselines3 import train
 
     with pytest.warns(UserWarning, match="mini-batch size"):
         train(trained.config, tmp_path / "again")  # type: ignore[arg-type]
@@ -112,7 +112,7 @@ def test_the_same_seed_trains_the_same(trained: Run, tmp_path: Path) -> None:
 
 @needs_stable_baselines3
 def test_an_evaluation_counts_raw_returns_of_as_many_episodes_as_asked_for(trained: Run) -> None:
-    from suites.stable_baselines3 import main
+    from benchmarks.suite.learners.stable_baselines3 import main
 
     main(trained.words("evaluate"))
     first = trained.folder.evaluation.read_text(encoding="utf-8")
@@ -139,7 +139,7 @@ def test_a_run_made_with_other_settings_is_refused_by_name(trained: Run) -> None
 
 @needs_stable_baselines3
 def test_the_settings_reach_the_learner() -> None:
-    from suites.stable_baselines3 import build
+    from benchmarks.suite.learners.stable_baselines3 import build
 
     model = build(StableBaselines3Config("HalfCheetah-v5", seed=2, settings=ZOO["HalfCheetah-v5"]))
     zoo = ZOO["HalfCheetah-v5"]
@@ -158,7 +158,7 @@ def test_the_settings_reach_the_learner() -> None:
 
 @needs_stable_baselines3
 def test_a_linear_schedule_ends_at_zero() -> None:
-    from suites.stable_baselines3 import build
+    from benchmarks.suite.learners.stable_baselines3 import build
 
     settings = dataclasses.replace(ZOO[PENDULUM], lr_schedule="linear", learning_rate=0.5, batch_size=64)
     model = build(StableBaselines3Config(PENDULUM, settings=settings))

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import suite as command_line
-from suites.definition import Suite, SuiteError, Variant, load_suite, suite_names
-from suites.plan import planned_runs
+
+import benchmarks.suite.__main__ as command_line
+from benchmarks.suite.definition import Suite, SuiteError, Variant, load_suite, suite_names
+from benchmarks.suite.plan import planned_runs
 
 HOVER = "quadrotor-hover"
 

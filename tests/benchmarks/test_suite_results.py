@@ -12,22 +12,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from suites import plots
-from suites import report as reporting
-from suites.collect import collect, thin
-from suites.definition import Suite, SuiteError, Variant
-from suites.estimates import ALL_TASKS, estimate, score_matrix
-from suites.intervals import (
+
+from benchmarks.suite import plots
+from benchmarks.suite import report as reporting
+from benchmarks.suite.collect import collect, thin
+from benchmarks.suite.definition import Suite, SuiteError, Variant
+from benchmarks.suite.estimates import ALL_TASKS, estimate, score_matrix
+from benchmarks.suite.intervals import (
     Interval,
     interquartile_mean,
     interquartile_means,
     probability_of_improvement,
 )
-from suites.plan import Run, planned_runs
-from suites.stored import CurvePoint, Final, Results, read_results, write_results
-
-from hgrpo_control.run_folder import Metrics
-from hgrpo_control.training import train
+from benchmarks.suite.plan import Run, planned_runs
+from benchmarks.suite.stored import CurvePoint, Final, Results, read_results, write_results
+from hgrpo_control.runs.run_folder import Metrics
+from hgrpo_control.training.trainer import train
 
 HOVER = "quadrotor-hover"
 OPTIONS = "--num-envs 4 --rollout-steps 4 --num-minibatches 1 --update-epochs 1 --hidden-sizes 8 --total-steps 32"

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from suites import runs as runner
-from suites.definition import Suite, SuiteError, Variant
-from suites.listing import listing
-from suites.plan import Run, clear_unstarted, next_step, planned_runs, require_agreement
 
-from hgrpo_control.run_folder import RunFolder
-from hgrpo_control.training import Trainer, train
+from benchmarks.suite import runs as runner
+from benchmarks.suite.definition import Suite, SuiteError, Variant
+from benchmarks.suite.listing import listing
+from benchmarks.suite.plan import Run, clear_unstarted, next_step, planned_runs, require_agreement
+from hgrpo_control.runs.run_folder import RunFolder
+from hgrpo_control.training.trainer import Trainer, train
 from policies import checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -265,9 +265,9 @@ def figures(folder: RunFolder) -> list[str]:
 SCRIPT = f"""
 import sys
 from pathlib import Path
-from suites.definition import Suite, Variant
-from suites.plan import planned_runs
-from suites.runs import run_missing
+from benchmarks.suite.definition import Suite, Variant
+from benchmarks.suite.plan import planned_runs
+from benchmarks.suite.runs import run_missing
 
 variant = Variant("a", "ppo", (*"{OPTIONS} 4800 --checkpoint-every 7".split(),))
 SUITE = Suite("trial", "Trial", ("quadrotor-hover",), (variant,), (0,), episodes=2)

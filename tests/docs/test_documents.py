@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from documents import ROOT, Block, blocks, blocks_of, documents
+from support.documents import ROOT, Block, blocks, blocks_of, documents
 
 pytest.importorskip("aiohttp", reason="the extra 'serve' is not installed")
 pytest.importorskip("pymavlink", reason="pymavlink is not here: pip install -c constraints.txt '.[mavlink]'")
 
-from documented_shell import Shell
+from support.documented_shell import Shell
 
 from robots import registry
 
@@ -162,9 +162,9 @@ def test_blocks_are_found_with_their_lines_and_marks() -> None:
         ("make demos", "demos"),
         ("pip install '.[fly]'", "no extra fly"),
         ("pip install hgrpo-control", "does not install this package"),
-        ("python benchmarks/suite.py run hidden_luck --job 1 --sed 2", "suite.py does not take"),
+        ("python -m benchmarks.suite run hidden_luck --job 1 --sed 2", "suite.py does not take"),
         ("python benchmarks/nothing.py", "there is no benchmarks/nothing.py"),
-        ("python tests/simulated_vehicle.py --prot 14540", "does not take --prot"),
+        ("python tests/support/simulated_vehicle.py --prot 14540", "does not take --prot"),
         ("rm -rf runs", "rm is no command"),
     ],
 )

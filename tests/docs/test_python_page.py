@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from documents import blocks
+from support.documents import blocks
 
 PAGE = "docs/guides/python.md"
 

@@ -7,7 +7,7 @@ import re
 from types import ModuleType
 
 import pytest
-from documents import ROOT, documents
+from support.documents import ROOT, documents
 
 from hgrpo_control.cli import COMMANDS
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 import hgrpo_control
-from hgrpo_control.training import Trainer
+from hgrpo_control.training.trainer import Trainer
 
 FILE = Path(__file__).parents[2] / "examples" / "hybrid_grpo.py"
 

@@ -15,10 +15,10 @@ import torch
 import policies
 import robots
 from hgrpo_control.cli import COMMANDS, main
-from hgrpo_control.config import ALGORITHMS
-from hgrpo_control.run_folder import RunFolder
+from hgrpo_control.config.run import ALGORITHMS
+from hgrpo_control.runs.run_folder import RunFolder
 from policies.actor_critic import ActorCritic
-from sim2real.onnx_policy import OnnxPolicy
+from sim2real.policy.onnx_policy import OnnxPolicy
 
 TINY = ("--num-envs", "16", "--rollout-steps", "8", "--hidden-sizes", "8", "--update-epochs", "1")
 TINY += ("--num-minibatches", "2", "--total-steps", "256")  # two iterations of PPO

@@ -40,49 +40,52 @@ class Moment(NamedTuple):
 
 
 MOMENTS = [
-    Moment(("tasks",), "hgrpo_control.task_table.task_table", NOTHING),
-    Moment(("inspect", ONNX), "sim2real.inspection.inspect", NOTHING),
-    Moment(("check", "quadrotor-hover"), "robots.adapters.branch_check.check", NOTHING),
+    Moment(("tasks",), "hgrpo_control.reports.tasks.task_table", NOTHING),
+    Moment(("inspect", ONNX), "sim2real.policy.inspection.inspect", NOTHING),
+    Moment(("check", "quadrotor-hover"), "robots.branch_check.check.check", NOTHING),
     Moment(("serve", ONNX), "sim2real.server.app.serve", NOTHING),
-    Moment(TRAIN, "hgrpo_control.training.Trainer.__init__", NOTHING),
+    Moment(TRAIN, "hgrpo_control.training.trainer.Trainer.__init__", NOTHING),
     Moment(
         TRAIN,
-        "hgrpo_control.progress.TensorBoard.__init__",
+        "hgrpo_control.runs.progress.TensorBoard.__init__",
         "nothing was learned yet; new can be deleted",
         ("new/config.json",),
     ),
     Moment(
         ("resume", "run", "--total-steps", "512"),
-        "hgrpo_control.training.Trainer.iterate",
+        "hgrpo_control.training.trainer.Trainer.iterate",
         "continue with: hgrpo resume run",
     ),
-    Moment(("evaluate", "run"), "hgrpo_control.evaluation.evaluate", NOTHING),
+    Moment(("evaluate", "run"), "hgrpo_control.evaluation.evaluate.evaluate", NOTHING),
     Moment(
         ("evaluate", "run", "--episodes", "1"),
-        "hgrpo_control.former_files.set_aside",
+        "hgrpo_control.evaluation.former_files.set_aside",
         "kept: run/evaluation.json",
         ("run/evaluation.json",),
     ),
-    Moment(("compare", "run"), "hgrpo_control.plots.learning_curves", NOTHING),
-    Moment(("compare", "run"), "hgrpo_control.plots.FigureCanvasAgg", NOTHING),
-    Moment(DIAGNOSE, "hgrpo_control.diagnose.diagnose", NOTHING),
-    Moment(DIAGNOSE, "hgrpo_control.diagnose_plot.save", "kept: run/diagnosis.csv", ("run/diagnosis.csv",)),
-    Moment(("transfer", "run", "--to", "mujoco"), "hgrpo_control.transfer.Places.fly", f"kept: {ONNX}"),
+    Moment(("compare", "run"), "hgrpo_control.reports.learning_curves.learning_curves", NOTHING),
+    Moment(("compare", "run"), "hgrpo_control.reports.learning_curves.FigureCanvasAgg", NOTHING),
+    Moment(DIAGNOSE, "hgrpo_control.diagnose.measurement.diagnose", NOTHING),
+    Moment(DIAGNOSE, "hgrpo_control.diagnose.plot.save", "kept: run/diagnosis.csv", ("run/diagnosis.csv",)),
+    Moment(("transfer", "run", "--to", "mujoco"), "hgrpo_control.transfer.measurement.Places.fly", f"kept: {ONNX}"),
     Moment(
         ("transfer", "run", "--to", "mujoco", "--episodes", "1"),
-        "hgrpo_control.transfer_plot.save",
+        "hgrpo_control.transfer.plot.save",
         f"kept: {ONNX}, run/transfer-mujoco.json",
         ("run/transfer-mujoco.json",),
     ),
-    Moment(EXPORT, "hgrpo_control.exporting.restore", NOTHING),
-    Moment(EXPORT, "sim2real.export_onnx.replacing", NOTHING),
+    Moment(EXPORT, "hgrpo_control.export.files.restore", NOTHING),
+    Moment(EXPORT, "sim2real.export.onnx.replacing", NOTHING),
     Moment(
-        EXPORT, "hgrpo_control.exporting._fly", f"kept: {ONNX}, run/policy.batch1.onnx", ("run/policy.batch1.onnx",)
+        EXPORT, "hgrpo_control.export.files._fly", f"kept: {ONNX}, run/policy.batch1.onnx", ("run/policy.batch1.onnx",)
     ),
     Moment(
-        EXPORT, "hgrpo_control.exporting._measure", f"kept: {ONNX}, run/policy.batch1.onnx", ("run/policy.batch1.onnx",)
+        EXPORT,
+        "hgrpo_control.export.files._measure",
+        f"kept: {ONNX}, run/policy.batch1.onnx",
+        ("run/policy.batch1.onnx",),
     ),
-    Moment(("export", "run", "--onnx", "--c", "hover"), "sim2real.export_c.footprints", f"kept: {ONNX}"),
+    Moment(("export", "run", "--onnx", "--c", "hover"), "sim2real.export.c.footprints", f"kept: {ONNX}"),
     Moment(FLY, "hgrpo_control.commands.fly._load", NOTHING),
     Moment(FLY, f"{SIMULATED}.start", "kept: flight.npz", ("flight.npz",)),
     Moment(FLY, f"{SIMULATED}.apply", "kept: flight.npz", ("flight.npz",), presses=2),
@@ -159,8 +162,8 @@ def test_one_ctrl_c_ends_a_flight_at_the_next_tick(
 @pytest.mark.parametrize(
     ("words", "held", "told"),
     [
-        (("check", "quadrotor-hover"), "robots.adapters.branch_check.check", NOTHING),
-        (("export", "run", "--onnx", "--c", "hover"), "sim2real.export_c.footprints", f"kept: {ONNX}"),
+        (("check", "quadrotor-hover"), "robots.branch_check.check.check", NOTHING),
+        (("export", "run", "--onnx", "--c", "hover"), "sim2real.export.c.footprints", f"kept: {ONNX}"),
     ],
 )
 def test_a_process_ends_with_130_and_the_line(here: Path, words: tuple[str, ...], held: str, told: str) -> None:

@@ -7,17 +7,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import planted  # noqa: F401  (registers the environments named below)
 import pytest
 import torch
+from support import buggy_envs  # noqa: F401  (registers the environments named below)
 
 import policies
 from hgrpo_control.cli import main
-from hgrpo_control.config import GRPO, PPO, Algorithm, Config, HybridGRPO, Learning, Network
-from hgrpo_control.training import train
+from hgrpo_control.config.run import (
+    GRPO,
+    PPO,
+    Algorithm,
+    Config,
+    HybridGRPO,
+    Learning,
+    Network,
+)
+from hgrpo_control.training.trainer import train
 from policies.actor_critic import ActorCritic
 
-ADAPTED = "gymnasium/planted:limited_cart"
+ADAPTED = "gymnasium/support.buggy_envs:limited_cart"
 
 
 @contextmanager

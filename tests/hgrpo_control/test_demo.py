@@ -10,7 +10,7 @@ import pytest
 from hgrpo_control import demo as module
 from hgrpo_control.cli import main
 from hgrpo_control.demo import demo
-from hgrpo_control.training import Trainer
+from hgrpo_control.training.trainer import Trainer
 
 TINY = ("--num-envs", "16", "--rollout-steps", "8", "--hidden-sizes", "8", "--update-epochs", "1")
 TINY += ("--num-minibatches", "2", "--num-samples", "2", "--branch-steps", "1", "--total-steps", "512")

@@ -9,16 +9,23 @@ from pathlib import Path
 
 import pytest
 import torch
-from probes import ConstantReward, ScalarLQR, fresh_policy
+from support.analytic_envs import ConstantReward, ScalarLQR, fresh_policy
 
 import policies
-from hgrpo_control import algorithms, guidance
+from hgrpo_control import algorithms
 from hgrpo_control.cli import main
-from hgrpo_control.config import GRPO, PPO, Algorithm, Config, HybridGRPO
-from hgrpo_control.diagnose import diagnose, draw_gradients
-from hgrpo_control.diagnose_estimators import own_estimator
-from hgrpo_control.diagnose_settings import DiagnoseSettings
-from hgrpo_control.fixed_roots import own_states, rollouts
+from hgrpo_control.config.run import (
+    GRPO,
+    PPO,
+    Algorithm,
+    Config,
+    HybridGRPO,
+)
+from hgrpo_control.diagnose.estimators import own_estimator
+from hgrpo_control.diagnose.fixed_roots import own_states, rollouts
+from hgrpo_control.diagnose.measurement import diagnose, draw_gradients
+from hgrpo_control.diagnose.settings import DiagnoseSettings
+from hgrpo_control.sampling import guidance
 
 SMALL = DiagnoseSettings(
     roots=4, steps=8, samples=(2,), branch_steps=(4,), lambdas=(0.7,), budget=512, reference_branches=32, horizon=4

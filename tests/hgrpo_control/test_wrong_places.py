@@ -7,14 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hover_controller import hover_controller
+from support.hover_controller import hover_controller
 
 import hgrpo_control
 import robots
 from hgrpo_control.cli import main
-from hgrpo_control.run_folder import RunFolder
+from hgrpo_control.runs.run_folder import RunFolder
 from policies import checkpoint
-from sim2real.export_onnx import export_onnx
+from sim2real.export.onnx import export_onnx
 
 HOVER = ("train", "ppo", "quadrotor-hover")
 FLY = ("fly", "run/policy.onnx", "--target", "simulated", "--fast", "--episodes", "1")

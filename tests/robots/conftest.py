@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from combinations import NAMES, TASKS
+from support.combinations import NAMES, TASKS
 
 import robots
 from robots.simulator import Simulator

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from inherited_observations import ALWAYS, SELDOM, matches
-from states import ROWS, bounds, clone, follow, leaves, random_actions, running_states, same
+from support.inherited_observations import ALWAYS, SELDOM, matches
+from support.states import ROWS, bounds, clone, follow, leaves, random_actions, running_states, same
 from torch import Tensor
 
 import robots

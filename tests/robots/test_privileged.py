@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from states import same
+from support.states import same
 from torch import Tensor
 
 import robots

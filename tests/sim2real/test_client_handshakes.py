@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from scripted_server import PATIENCE, scripted
+from support.scripted_server import PATIENCE, scripted
 
 from hgrpo_errors import HgrpoError
-from sim2real.client import PolicyClient
+from sim2real.client.policy_client import PolicyClient
 
 SHORT = 0.3  # seconds, where a server is silent
 

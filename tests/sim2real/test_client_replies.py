@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scripted_server import GOOD, METADATA, PATIENCE, frame, reply, scripted, text
+from support.scripted_server import GOOD, METADATA, PATIENCE, frame, reply, scripted, text
 
 from hgrpo_errors import HgrpoError
-from sim2real import client_reply
-from sim2real.client import PolicyClient
-from sim2real.client_reply import UnreadableError
-from sim2real.remote_policy import RemotePolicy
-from sim2real.server.rejection import Rejected
-from sim2real.server.wire import pack
+from sim2real.client import reply as client_reply
+from sim2real.client.policy_client import PolicyClient
+from sim2real.client.remote_policy import RemotePolicy
+from sim2real.client.reply import UnreadableError
+from sim2real.protocol.msgpack import pack
+from sim2real.protocol.rejection import Rejected
 
 SHORT = 0.3  # seconds, where a server is silent
 OBSERVATION = np.arange(3, dtype=np.float32)

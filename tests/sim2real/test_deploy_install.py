@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from exported_policies import make_policy, make_spec, observations_of, torch_actions
+from support.exported_policies import make_policy, make_spec, observations_of, torch_actions
 
 import sim2real
-from sim2real.export_onnx import export_onnx
+from sim2real.export.onnx import export_onnx
 
 ROOT = Path(sim2real.__file__).parents[1]
 

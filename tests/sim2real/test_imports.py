@@ -14,8 +14,8 @@ import sim2real
 from hgrpo_errors import install
 from policies.actor_critic import ActorCritic
 from policies.spec import Entry, PolicySpec
-from sim2real.export_onnx import export_onnx
-from sim2real.onnx_policy import OnnxPolicy
+from sim2real.export.onnx import export_onnx
+from sim2real.policy.onnx_policy import OnnxPolicy
 
 ROOT = Path(sim2real.__file__).parents[1]
 SPEC = PolicySpec("hover", "cf2x", 100.0, (Entry("x"), Entry("y")), (Entry("a"),), (-1.0,), (2.0,), (0.0,), (8,))
@@ -45,7 +45,7 @@ def test_an_exported_file_flies_without_torch_and_onnx(tmp_path: Path) -> None:
     path = tmp_path / "policy.onnx"
     export_onnx(policy, path)
     code = (
-        "import policies.spec, sim2real, sim2real.onnx_policy\n"
+        "import policies.spec, sim2real, sim2real.policy.onnx_policy\n"
         f"policy = sim2real.OnnxPolicy({str(path)!r})\n"
         "print(policy.spec.robot, float(policy([0.3, -0.2])[0]))"
     )
@@ -59,7 +59,10 @@ def test_an_exported_file_flies_without_torch_and_onnx(tmp_path: Path) -> None:
 def test_tables_and_compiled_policies_need_no_torch(tmp_path: Path) -> None:
     path = tmp_path / "policy.onnx"
     export_onnx(ActorCritic(SPEC), path)
-    code = f"import sim2real.c_policy, sim2real.inspection\nprint(sim2real.inspection.inspect({str(path)!r}))"
+    code = (
+        "import sim2real.policy.c_policy, sim2real.policy.inspection as inspection\n"
+        f"print(inspection.inspect({str(path)!r}))"
+    )
     assert "drone preset" in run_without(("torch", "onnx", "rich", "mujoco", "gymnasium"), code)
 
 
@@ -71,7 +74,10 @@ def test_names_are_loaded_when_used() -> None:
 
 
 def test_the_loop_and_the_vehicles_need_no_torch() -> None:
-    code = "import sim2real.runtime, sim2real.reconnecting, sim2real.quadrotor_observation, hgrpo_control.commands.fly"
+    code = (
+        "import sim2real.flight.loop, sim2real.client.reconnecting, "
+        "sim2real.targets.observation, hgrpo_control.commands.fly"
+    )
     run_without(("torch", "onnx", "mujoco", "gymnasium", "rich", "pymavlink", "cflib"), code)
 
 

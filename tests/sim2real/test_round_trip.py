@@ -12,28 +12,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from exported_policies import make_policy, make_spec
-from hover_controller import hover_controller
 from numpy.typing import NDArray
-from served import PATIENCE, Server
+from support.exported_policies import make_policy, make_spec
+from support.hover_controller import hover_controller
+from support.server_process import PATIENCE, Server
 from torch import Tensor
 
 import robots
-from hgrpo_control.evaluation import Pilot
-from hgrpo_control.exported import Exported
+from hgrpo_control.evaluation.evaluate import Pilot
+from hgrpo_control.evaluation.exported import Exported
 from policies.actor_critic import ActorCritic
 from policies.spec import PolicySpec
 from robots.episodes import Episodes, advance
-from robots.quadrotor.flight import QuadrotorFlight
+from robots.quadrotor.flight.simulator import QuadrotorFlight
 from robots.simulator import repeat
-from sim2real.c_policy import CPolicy, compile_library
-from sim2real.export_c import export_c
-from sim2real.export_onnx import export_onnx
-from sim2real.exportable import actions_of, check_observations
-from sim2real.metadata import disagreement
-from sim2real.onnx_policy import OnnxPolicy
-from sim2real.server.wire import pack, unpack
-from sim2real.websocket_connection import LARGEST_MESSAGE, WebSocketConnection
+from sim2real.client.websocket_connection import LARGEST_MESSAGE, WebSocketConnection
+from sim2real.export.c import export_c
+from sim2real.export.exportable import actions_of, check_observations
+from sim2real.export.onnx import export_onnx
+from sim2real.policy.c_policy import CPolicy, compile_library
+from sim2real.policy.metadata import disagreement
+from sim2real.policy.onnx_policy import OnnxPolicy
+from sim2real.protocol.msgpack import pack, unpack
 
 KINDS = ("onnx", "c", "websocket", "http")
 EPISODES = 16

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from robots.quadrotor.dynamics import QuadrotorState
+from robots.quadrotor.body.dynamics import QuadrotorState
+from robots.quadrotor.body.parameters import GRAVITY, QuadrotorParameters
 from robots.quadrotor.interfaces.interface import Interface, substeps_at
 from robots.quadrotor.interfaces.rate_loop import RateLoop, RateMemory
-from robots.quadrotor.parameters import GRAVITY, QuadrotorParameters
 from robots.simulator import Quantity
 
 

@@ -8,11 +8,11 @@ import torch
 
 from hgrpo_errors import nearest
 from robots.options import OptionError
+from robots.quadrotor.body.parameters import QuadrotorParameters
 from robots.quadrotor.interfaces.body_rates import BodyRates
 from robots.quadrotor.interfaces.interface import Interface
 from robots.quadrotor.interfaces.motors import Motors
 from robots.quadrotor.interfaces.velocity import Velocity
-from robots.quadrotor.parameters import QuadrotorParameters
 
 INTERFACES: dict[str, Callable[[QuadrotorParameters, float, torch.dtype, torch.device], Interface]] = {
     "motors": Motors,

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from robots.quadrotor.dynamics import QuadrotorState
+from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.simulator import Quantity
 
 INNER_HZ = 500.0

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from robots.quadrotor.dynamics import QuadrotorState, hover_action
+from robots.quadrotor.body.dynamics import QuadrotorState, hover_action
+from robots.quadrotor.body.parameters import QuadrotorParameters
 from robots.quadrotor.interfaces.interface import Interface
-from robots.quadrotor.parameters import QuadrotorParameters
 from robots.simulator import Quantity
 
 

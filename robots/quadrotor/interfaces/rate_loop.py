@@ -15,8 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from robots.quadrotor.dynamics import QuadrotorState
-from robots.quadrotor.parameters import GRAVITY, QuadrotorParameters
+from robots.quadrotor.body.dynamics import QuadrotorState
+from robots.quadrotor.body.parameters import GRAVITY, QuadrotorParameters
 
 _YAW_SHARE = 0.25  # of the weight, shifted between the two pairs of rotors
 _INTEGRAL_SHARE = 0.125  # of the weight, held by an integral

@@ -15,10 +15,10 @@ import math
 import torch
 from torch import Tensor
 
-from robots.quadrotor.dynamics import QuadrotorState, rotation_rows, to_body
+from robots.quadrotor.body.dynamics import QuadrotorState, rotation_rows, to_body
+from robots.quadrotor.body.parameters import GRAVITY, QuadrotorParameters
 from robots.quadrotor.interfaces.interface import Interface, substeps_at
 from robots.quadrotor.interfaces.rate_loop import RateLoop, RateMemory
-from robots.quadrotor.parameters import GRAVITY, QuadrotorParameters
 from robots.simulator import Quantity
 
 _LEAST_LIFT = 0.3  # of g, so that the direction of f stays defined in a descent

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from hgrpo_errors import nearest
 from robots.options import OptionError
-from robots.quadrotor.parameters import QuadrotorParameters
+from robots.quadrotor.body.parameters import QuadrotorParameters
 from robots.quadrotor.physics.physics import Physics
 
 BUILT_IN = "built-in"
-"""robots/quadrotor/dynamics.py, which needs no engine."""
+"""robots/quadrotor/body/dynamics.py, which needs no engine."""
 
 
 def _mujoco(parameters: QuadrotorParameters, duration: float) -> Physics:

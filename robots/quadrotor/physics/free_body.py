@@ -15,8 +15,8 @@ from torch import Tensor
 
 from robots.mujoco.batch import RowPool, state_slices
 from robots.mujoco.readout import Derived
-from robots.quadrotor.dynamics import QuadrotorState
-from robots.quadrotor.parameters import QuadrotorParameters
+from robots.quadrotor.body.dynamics import QuadrotorState
+from robots.quadrotor.body.parameters import QuadrotorParameters
 from robots.quadrotor.physics.free_body_model import build_model, physics_steps
 from robots.quadrotor.physics.physics import PhysicsError
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import mujoco
 
-from robots.quadrotor.parameters import GRAVITY, QuadrotorParameters
+from robots.quadrotor.body.parameters import GRAVITY, QuadrotorParameters
 
 LONGEST_STEP = 1e-3  # s
 HALF_HEIGHT = 0.0125  # m

@@ -7,7 +7,7 @@ from typing import Protocol
 from torch import Tensor
 
 from hgrpo_errors import HgrpoError
-from robots.quadrotor.dynamics import QuadrotorState
+from robots.quadrotor.body.dynamics import QuadrotorState
 
 
 class PhysicsError(HgrpoError):

@@ -36,20 +36,20 @@ import torch
 from torch import Tensor
 
 from robots.options import read_options
-from robots.quadrotor import dynamics
-from robots.quadrotor.dynamics import QuadrotorState
-from robots.quadrotor.flight import QuadrotorFlight
-from robots.quadrotor.flight_options import FlightOptions
-from robots.quadrotor.flight_state import FlightState
-from robots.quadrotor.mission import (
+from robots.quadrotor.body import dynamics
+from robots.quadrotor.body.dynamics import QuadrotorState
+from robots.quadrotor.body.parameters import QuadrotorParameters
+from robots.quadrotor.body.pose import Pose
+from robots.quadrotor.draw import Draw
+from robots.quadrotor.flight.mission import (
     Drawing,
     Flown,
     Mission,
     Outcome,
 )
-from robots.quadrotor.parameters import QuadrotorParameters
-from robots.quadrotor.pose import Pose
-from robots.quadrotor.starts import Draw
+from robots.quadrotor.flight.options import FlightOptions
+from robots.quadrotor.flight.simulator import QuadrotorFlight
+from robots.quadrotor.flight.state import FlightState
 from robots.simulator import Quantity
 
 TARGET = (0.0, 0.0, 2.0)  # m, world; high enough to right a drone that starts on its side 1 m below

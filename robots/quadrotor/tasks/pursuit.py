@@ -34,21 +34,21 @@ import torch
 from torch import Tensor
 
 from robots import noise
+from robots.drawing.shapes import Shape, bar
 from robots.options import OptionError
-from robots.quadrotor import dynamics
-from robots.quadrotor.dynamics import QuadrotorState
-from robots.quadrotor.flight_options import FlightOptions
-from robots.quadrotor.flight_state import FlightState
-from robots.quadrotor.mission import (
+from robots.quadrotor.body import dynamics
+from robots.quadrotor.body.dynamics import QuadrotorState
+from robots.quadrotor.body.parameters import QuadrotorParameters
+from robots.quadrotor.body.pose import Pose, pose_of
+from robots.quadrotor.draw import Draw, tilt_and_heading
+from robots.quadrotor.flight.mission import (
     Drawing,
     Flown,
     Mission,
     Outcome,
 )
-from robots.quadrotor.parameters import QuadrotorParameters
-from robots.quadrotor.pose import Pose, pose_of
-from robots.quadrotor.starts import Draw, tilt_and_heading
-from robots.shapes import Shape, bar
+from robots.quadrotor.flight.options import FlightOptions
+from robots.quadrotor.flight.state import FlightState
 from robots.simulator import Quantity
 
 HOME = (0.0, 0.0, 2.5)  # m, world

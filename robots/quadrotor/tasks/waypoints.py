@@ -30,22 +30,22 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from robots.drawing.shapes import Shape, bar
 from robots.options import OptionError
-from robots.quadrotor import dynamics
-from robots.quadrotor.dynamics import QuadrotorState
-from robots.quadrotor.flight_options import FlightOptions
-from robots.quadrotor.flight_state import FlightState
-from robots.quadrotor.mission import (
+from robots.quadrotor.body import dynamics
+from robots.quadrotor.body.dynamics import QuadrotorState
+from robots.quadrotor.body.parameters import QuadrotorParameters
+from robots.quadrotor.body.pose import Pose
+from robots.quadrotor.draw import Draw
+from robots.quadrotor.flight.mission import (
     Drawing,
     Flown,
     Mission,
     Outcome,
 )
-from robots.quadrotor.parameters import QuadrotorParameters
-from robots.quadrotor.pose import Pose
+from robots.quadrotor.flight.options import FlightOptions
+from robots.quadrotor.flight.state import FlightState
 from robots.quadrotor.scene import Camera
-from robots.quadrotor.starts import Draw
-from robots.shapes import Shape, bar
 from robots.simulator import Quantity
 
 ARENA_LOW, ARENA_HIGH = (-3.0, -3.0, 0.5), (3.0, 3.0, 4.5)  # m, world

@@ -8,12 +8,12 @@ import numpy as np
 import planted_attributes as planted
 import pytest
 import torch
-from states import random_actions
+from support.states import random_actions
 
-from robots.adapters.anchors import SnapshotError
-from robots.adapters.branch_check import BranchReport, check
-from robots.adapters.gymnasium import GymnasiumSimulator
-from robots.adapters.subject import subjects
+from robots.branch_check.check import BranchReport, check
+from robots.branch_check.subject import subjects
+from robots.from_gymnasium.saving.anchors import SnapshotError
+from robots.from_gymnasium.simulator import GymnasiumSimulator
 from robots.simulator import repeat, select
 
 LIMIT = {"max_episode_steps": 100}

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robots.adapters.anchors import Anchors
-from robots.adapters.memory import Regions, address, root
-from robots.adapters.pickling import Pickler, Unpickler
+from robots.from_gymnasium.saving.anchors import Anchors
+from robots.from_gymnasium.saving.memory import Regions, address, root
+from robots.from_gymnasium.saving.pickling import Pickler, Unpickler
 
 SIMULATION = np.arange(64, dtype=np.uint8)  # memory that is saved elsewhere
 KINDS = ("array", "fortran", "view", "region", "list", "dict", "object", "tuple")

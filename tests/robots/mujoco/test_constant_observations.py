@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from inherited_observations import ALWAYS, SELDOM, matches
-from mujoco_beside_gymnasium import action, environment
+from support.inherited_observations import ALWAYS, SELDOM, matches
+from support.mujoco_beside_gymnasium import action, environment
 
 import robots
 

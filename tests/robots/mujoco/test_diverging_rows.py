@@ -12,13 +12,19 @@ import numpy as np
 import pytest
 import torch
 from mujoco.batch import SimulationError
-from states import clone, random_actions, same
+from support.states import clone, random_actions, same
 from torch import Tensor
 
 import robots
-from hgrpo_control.config import PPO, Config, HybridGRPO, Learning, Network
-from hgrpo_control.run_folder import RunFolder
-from hgrpo_control.training import train
+from hgrpo_control.config.run import (
+    PPO,
+    Config,
+    HybridGRPO,
+    Learning,
+    Network,
+)
+from hgrpo_control.runs.run_folder import RunFolder
+from hgrpo_control.training.trainer import train
 from robots.mujoco.simulator import MujocoSimulator, MujocoState
 from robots.simulator import replace, select
 

@@ -12,7 +12,7 @@ import mujoco
 import numpy as np
 import pytest
 import torch
-from mujoco_beside_gymnasium import action, differences, environment, join, scatter
+from support.mujoco_beside_gymnasium import action, differences, environment, join, scatter
 
 import robots
 from robots.catalogue import MUJOCO_TASKS

@@ -7,8 +7,8 @@ from typing import Any
 import mujoco
 import numpy as np
 import pytest
-from mujoco_beside_gymnasium import action, environment, scatter
 from scipy import stats
+from support.mujoco_beside_gymnasium import action, environment, scatter
 
 import robots
 from robots.catalogue import MUJOCO_TASKS

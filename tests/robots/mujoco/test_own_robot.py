@@ -12,14 +12,19 @@ import mujoco
 import numpy as np
 import pytest
 import torch
-from states import follow, random_actions, same
+from support.states import follow, random_actions, same
 
 import robots
 from hgrpo_control.cli import main
-from hgrpo_control.config import PPO, Config, Learning, Network
-from hgrpo_control.evaluation import evaluate
-from hgrpo_control.run_folder import RunFolder
-from hgrpo_control.training import Trainer, train
+from hgrpo_control.config.run import (
+    PPO,
+    Config,
+    Learning,
+    Network,
+)
+from hgrpo_control.evaluation.evaluate import evaluate
+from hgrpo_control.runs.run_folder import RunFolder
+from hgrpo_control.training.trainer import Trainer, train
 from policies import checkpoint
 from robots import registry
 from robots.catalogue import MUJOCO_TASKS

@@ -6,13 +6,13 @@ import mujoco
 import numpy as np
 import pytest
 import torch
-from states import random_actions
+from support.states import random_actions
 
 import robots
 from robots.catalogue import MUJOCO_TASKS
+from robots.drawing.offscreen import MissingGraphicsError, require_gl
 from robots.mujoco.scene import drawable_model
 from robots.mujoco.simulator import MujocoSimulator, model_path
-from robots.render import MissingGraphicsError, require_gl
 
 WIDTH, HEIGHT = 160, 120
 

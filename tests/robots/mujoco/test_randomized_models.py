@@ -8,12 +8,17 @@ import mujoco
 import numpy as np
 import pytest
 import torch
-from mujoco_beside_gymnasium import action, differences, environment
-from states import clone, follow, random_actions, same
+from support.mujoco_beside_gymnasium import action, differences, environment
+from support.states import clone, follow, random_actions, same
 
 import robots
-from hgrpo_control.config import PPO, Config, Learning, Network
-from hgrpo_control.training import Trainer
+from hgrpo_control.config.run import (
+    PPO,
+    Config,
+    Learning,
+    Network,
+)
+from hgrpo_control.training.trainer import Trainer
 from robots.catalogue import MUJOCO_TASKS
 from robots.mujoco.simulator import MujocoSimulator, MujocoState
 from robots.options import OptionError

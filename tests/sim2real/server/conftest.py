@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from served import Server, write_certificate, write_policy
+from support.server_process import Server, write_certificate, write_policy
 
-from sim2real.onnx_policy import OnnxPolicy
+from sim2real.policy.onnx_policy import OnnxPolicy
 
 
 @pytest.fixture(scope="session")

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from raw_http import Client
-from served import OBSERVATIONS, PATIENCE, Server
+from support.raw_http import Client
+from support.server_process import OBSERVATIONS, PATIENCE, Server
 
-from sim2real.client import PolicyClient
-from sim2real.onnx_policy import OnnxPolicy
+from sim2real.client.policy_client import PolicyClient
+from sim2real.policy.onnx_policy import OnnxPolicy
 
 TOKEN = "a token of 26 characters.."
 PATHS = ("/", "/metrics", "/status.json", "/v2", "/v2/models/one", "/nowhere")

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from raw_http import Client, sequenced
-from served import OBSERVATIONS, PATIENCE, Server, is_cut
+from support.raw_http import Client, sequenced
+from support.server_process import OBSERVATIONS, PATIENCE, Server, is_cut
 
-from sim2real.client import PolicyClient
-from sim2real.onnx_policy import OnnxPolicy
+from sim2real.client.policy_client import PolicyClient
+from sim2real.policy.onnx_policy import OnnxPolicy
 from sim2real.server.connections import SHORT_TIMEOUT, STRANGERS
 
 TOKEN = "a token of 26 characters.."

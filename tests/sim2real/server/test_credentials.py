@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from served import OBSERVATIONS, PATIENCE, ROOT, Server, wait_until, write_certificate
+from support.server_process import OBSERVATIONS, PATIENCE, ROOT, Server, wait_until, write_certificate
 
 from hgrpo_errors import HgrpoError
 from hgrpo_files import FileError
-from sim2real.client import PolicyClient
-from sim2real.onnx_policy import OnnxPolicy
+from sim2real.client.policy_client import PolicyClient
+from sim2real.policy.onnx_policy import OnnxPolicy
 from sim2real.server.credentials import Credentials
 from sim2real.server.settings import ServerSettings
 

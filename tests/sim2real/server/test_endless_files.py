@@ -19,10 +19,10 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from served import OBSERVATIONS, PATIENCE, ROOT, Server, wait_until
+from support.server_process import OBSERVATIONS, PATIENCE, ROOT, Server, wait_until
 
-from sim2real.client import PolicyClient
-from sim2real.onnx_policy import OnnxPolicy
+from sim2real.client.policy_client import PolicyClient
+from sim2real.policy.onnx_policy import OnnxPolicy
 
 SHUTDOWN = 1.0
 MERCY = 3.0  # seconds after it until the process is ended by force

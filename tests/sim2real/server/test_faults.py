@@ -12,13 +12,13 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from malformed import KINDS, malformed
-from served import OBSERVATIONS, PATIENCE, Server, converse, frame, is_cut, wait_until
+from support.bad_messages import KINDS, malformed
+from support.server_process import OBSERVATIONS, PATIENCE, Server, converse, frame, is_cut, wait_until
 from websockets.sync.client import connect
 
-from sim2real.client import PolicyClient
-from sim2real.onnx_policy import OnnxPolicy
-from sim2real.server.wire import pack, unpack
+from sim2real.client.policy_client import PolicyClient
+from sim2real.policy.onnx_policy import OnnxPolicy
+from sim2real.protocol.msgpack import pack, unpack
 
 GOOD = pack({"observation": OBSERVATIONS[0]})
 HEARTBEAT = 2.0  # of the server that tests share

@@ -14,12 +14,12 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
-from served import OBSERVATIONS, PATIENCE, SPEC, Server, wait_until, write_policy
+from support.server_process import OBSERVATIONS, PATIENCE, SPEC, Server, wait_until, write_policy
 
 from policies.spec import Entry
-from sim2real.client import PolicyClient
-from sim2real.onnx_policy import OnnxPolicy
-from sim2real.server.policies import KEPT_VERSIONS, ServedPolicy
+from sim2real.client.policy_client import PolicyClient
+from sim2real.policy.onnx_policy import OnnxPolicy
+from sim2real.server.core.policies import KEPT_VERSIONS, ServedPolicy
 from sim2real.server.settings import ServerSettings
 
 

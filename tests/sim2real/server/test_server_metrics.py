@@ -6,9 +6,9 @@ import json
 
 import numpy as np
 from prometheus_client.parser import text_string_to_metric_families
-from served import OBSERVATIONS, PATIENCE, Server, wait_until
+from support.server_process import OBSERVATIONS, PATIENCE, Server, wait_until
 
-from sim2real.client import PolicyClient
+from sim2real.client.policy_client import PolicyClient
 from sim2real.server.metrics import BOUNDS, LatencyHistogram, Metrics
 
 TENSOR = {"name": "observation", "shape": [3], "datatype": "FP32", "data": [0.0, 0.0, 0.0]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from served import Server
+from support.server_process import Server
 
 from hgrpo_control.cli import main
 from sim2real.server.settings import ServerSettings

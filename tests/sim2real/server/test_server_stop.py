@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from raw_http import Client, parts
-from served import OBSERVATIONS, PATIENCE, Server, is_cut, wait_until
+from support.raw_http import Client, parts
+from support.server_process import OBSERVATIONS, PATIENCE, Server, is_cut, wait_until
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 from websockets.sync.client import connect
 
-from sim2real.onnx_policy import OnnxPolicy
+from sim2real.policy.onnx_policy import OnnxPolicy
 
 
 @pytest.mark.parametrize("earlier", [0, 2])

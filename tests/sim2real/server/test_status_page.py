@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from served import OBSERVATIONS, PATIENCE, Server, wait_until
+from support.server_process import OBSERVATIONS, PATIENCE, Server, wait_until
 from websockets.sync.client import ClientConnection, connect
 
-from sim2real.client import PolicyClient
-from sim2real.onnx_policy import OnnxPolicy
-from sim2real.server.rejection import Rejected
+from sim2real.client.policy_client import PolicyClient
+from sim2real.policy.onnx_policy import OnnxPolicy
+from sim2real.protocol.rejection import Rejected
 
 CHROMIUM = shutil.which("chromium")
 

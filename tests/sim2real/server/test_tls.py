@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from served import OBSERVATIONS, PATIENCE, Server, frame
+from support.server_process import OBSERVATIONS, PATIENCE, Server, frame
 
-from sim2real.onnx_policy import OnnxPolicy
+from sim2real.policy.onnx_policy import OnnxPolicy
+from sim2real.protocol.msgpack import pack, unpack
 from sim2real.server.connections import SHORT_TIMEOUT, STRANGERS
-from sim2real.server.wire import pack, unpack
 
 MOST = 3  # connections
 

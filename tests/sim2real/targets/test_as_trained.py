@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hover_controller import hover_controller
+from support.hover_controller import hover_controller
 
 import hgrpo_control
 import robots
 from hgrpo_control.cli import main
-from hgrpo_control.run_folder import RunFolder
+from hgrpo_control.runs.run_folder import RunFolder
 from policies import checkpoint
-from robots.quadrotor.flight import QuadrotorFlight
-from robots.quadrotor.parameters import preset
+from robots.quadrotor.body.parameters import preset
+from robots.quadrotor.flight.simulator import QuadrotorFlight
 from sim2real import OnnxPolicy
-from sim2real.clock import SteppedClock
-from sim2real.export_onnx import export_onnx
-from sim2real.target import TargetError
+from sim2real.export.onnx import export_onnx
+from sim2real.flight.clock import SteppedClock
+from sim2real.flight.target import TargetError
+from sim2real.policy.trained_on import TrainedOn, from_json
 from sim2real.targets.simulated import SimulatedTarget
-from sim2real.trained_on import TrainedOn, from_json
 
 OPTIONS = {"quadrotor": "cf2x", "difficulty": "0.05"}
 FAST = ("--target", "simulated", "--fast", "--episodes", "1")

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sim2real.target import TargetError
+from sim2real.flight.target import TargetError
 
 pytest.importorskip("pymavlink", reason="pymavlink is not here: pip install -c constraints.txt '.[mavlink]'")
 

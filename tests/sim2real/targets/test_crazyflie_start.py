@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 
 import robots
-from hgrpo_control.config import Network
-from hgrpo_control.simulation import policy_spec
+from hgrpo_control.config.run import Network
+from hgrpo_control.training.simulation import policy_spec
 from policies.spec import PolicySpec
-from sim2real.clock import MonotonicClock
-from sim2real.runtime import LoopOptions, fly
-from sim2real.target import TargetEnded, TargetError
-from sim2real.watchdog import WatchdogOptions
+from sim2real.flight.clock import MonotonicClock
+from sim2real.flight.loop import LoopOptions, fly
+from sim2real.flight.target import TargetEnded, TargetError
+from sim2real.flight.watchdog import WatchdogOptions
 
 pytest.importorskip("cflib", reason="cflib is not here: pip install '.[crazyflie]'")
 
 import cflib.crtp
 from cflib.crazyflie.commander import Commander
-from crazyflie_link import STATE, CrazyflieLink
+from support.crazyflie_link import STATE, CrazyflieLink
 
 from sim2real.targets.crazyflie import CrazyflieTarget
 

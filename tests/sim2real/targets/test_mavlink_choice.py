@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from vehicle_process import free_port
+from support.vehicle_process import free_port
 
-from sim2real.target import TargetError
+from sim2real.flight.target import TargetError
 
 pytest.importorskip("pymavlink", reason="pymavlink is not here: pip install -c constraints.txt '.[mavlink]'")
 

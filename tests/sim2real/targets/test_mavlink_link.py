@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("pymavlink", reason="pymavlink is not here: pip install -c constraints.txt '.[mavlink]'")
 pytest.importorskip("serial", reason="pyserial is not here: pip install -c constraints.txt '.[mavlink]'")
 
-from sim2real.target import TargetError
+from sim2real.flight.target import TargetError
 from sim2real.targets.mavlink_link import SerialLink, open_link
 
 

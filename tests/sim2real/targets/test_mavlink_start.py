@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 
 import robots
-from hgrpo_control.config import Network
-from hgrpo_control.simulation import policy_spec
+from hgrpo_control.config.run import Network
+from hgrpo_control.training.simulation import policy_spec
 from policies.spec import PolicySpec
-from sim2real.clock import SteppedClock
-from sim2real.runtime import LoopOptions, fly
-from sim2real.target import TargetError
-from sim2real.watchdog import WatchdogOptions
+from sim2real.flight.clock import SteppedClock
+from sim2real.flight.loop import LoopOptions, fly
+from sim2real.flight.target import TargetError
+from sim2real.flight.watchdog import WatchdogOptions
 
 pytest.importorskip("pymavlink", reason="pymavlink is not here: pip install -c constraints.txt '.[mavlink]'")
 
-from mavlink_stand_in import ScriptedVehicle
 from pymavlink.dialects.v20 import common
+from support.mavlink_stand_in import ScriptedVehicle
 
 from sim2real.targets import mavlink_link
 from sim2real.targets.mavlink import MavlinkTarget

@@ -10,20 +10,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hover_controller import commanding_controller
-from loop_stand_ins import ScriptedPolicy
-from vehicle_process import VehicleProcess, free_port
+from support.hover_controller import commanding_controller
+from support.loop_stand_ins import ScriptedPolicy
+from support.vehicle_process import VehicleProcess, free_port
 
 import robots
 from hgrpo_control.cli import main
 from policies.spec import PolicySpec
-from robots.quadrotor.flight import QuadrotorFlight
-from sim2real.clock import MonotonicClock
-from sim2real.export_onnx import export_onnx
-from sim2real.onnx_policy import OnnxPolicy
-from sim2real.runtime import Flight, LoopOptions, fly
-from sim2real.target import TargetEnded, TargetError
-from sim2real.watchdog import WatchdogOptions
+from robots.quadrotor.flight.simulator import QuadrotorFlight
+from sim2real.export.onnx import export_onnx
+from sim2real.flight.clock import MonotonicClock
+from sim2real.flight.loop import Flight, LoopOptions, fly
+from sim2real.flight.target import TargetEnded, TargetError
+from sim2real.flight.watchdog import WatchdogOptions
+from sim2real.policy.onnx_policy import OnnxPolicy
 
 pytest.importorskip("pymavlink", reason="pymavlink is not here: pip install -c constraints.txt '.[mavlink]'")
 
@@ -265,8 +265,8 @@ def _fly_nowhere(connection: str) -> None:
 
 
 def _spec(interface: str, task: str = "quadrotor-hover") -> PolicySpec:
-    from hgrpo_control.config import Network
-    from hgrpo_control.simulation import policy_spec
+    from hgrpo_control.config.run import Network
+    from hgrpo_control.training.simulation import policy_spec
 
     return policy_spec(robots.make(task, interface=interface).spec, Network(), critic=False)
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from sim2real.clock import SteppedClock
-from sim2real.target import TargetError
+from sim2real.flight.clock import SteppedClock
+from sim2real.flight.target import TargetError
 
 pytest.importorskip("pymavlink", reason="pymavlink is not here: pip install -c constraints.txt '.[mavlink]'")
 
-from mavlink_stand_in import ScriptedVehicle
 from pymavlink.dialects.v10 import common as common_1
 from pymavlink.dialects.v20 import common
+from support.mavlink_stand_in import ScriptedVehicle
 
 from sim2real.targets import mavlink_link
 from sim2real.targets.mavlink_vehicle import MavlinkVehicle

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import robots
-from hgrpo_control.config import Network
-from hgrpo_control.simulation import policy_spec
+from hgrpo_control.config.run import Network
+from hgrpo_control.training.simulation import policy_spec
 from policies.spec import PolicySpec
-from sim2real.course import Course
-from sim2real.quadrotor_observation import Motion
-from sim2real.target import TargetError
+from sim2real.flight.target import TargetError
+from sim2real.targets.course import Course
+from sim2real.targets.observation import Motion
 from sim2real.targets.setpoints import GoalFrom, Setpoints, doubt
 
 POSITION = np.array([1.0, 2.0, 3.0])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hover_controller import hover_controller
+from support.hover_controller import hover_controller
 
 import robots
 from hgrpo_control.cli import main
@@ -16,12 +16,12 @@ from hgrpo_files import unwritable
 from policies.actor_critic import ActorCritic
 from policies.spec import PolicySpec
 from robots.episodes import advance, begin
-from robots.quadrotor.flight import QuadrotorFlight
-from sim2real.clock import SteppedClock
-from sim2real.export_onnx import export_onnx
-from sim2real.flight_record import FlightRecord
-from sim2real.runtime import LoopOptions, fly
-from sim2real.target import TargetError
+from robots.quadrotor.flight.simulator import QuadrotorFlight
+from sim2real.export.onnx import export_onnx
+from sim2real.flight.clock import SteppedClock
+from sim2real.flight.loop import LoopOptions, fly
+from sim2real.flight.record import FlightRecord
+from sim2real.flight.target import TargetError
 from sim2real.targets.simulated import SimulatedTarget
 
 

@@ -1,0 +1,1 @@
+"""Suites of experiments: each module declares one as SUITE."""

@@ -1,0 +1,53 @@
+"""What each extension changes: every one switched on by itself, on quadrotor-hover, from the same start."""
+
+from __future__ import annotations
+
+from benchmarks.suite.definition import Suite, Variant
+
+STEPS = ("--total-steps", str(24 * 65_536))
+
+
+def hybrid(name: str, *words: str, group: str = "Hybrid GRPO") -> Variant:
+    """The preset of Hybrid GRPO with a few words more."""
+    return Variant(name, "hybrid-grpo", (*STEPS, *words), group)
+
+
+def grpo(name: str, *words: str) -> Variant:
+    """The preset of GRPO with a few words more."""
+    return Variant(name, "grpo", (*STEPS, *words), "GRPO")
+
+
+SUITE = Suite(
+    name="extensions",
+    title="What each extension changes",
+    tasks=("quadrotor-hover",),
+    variants=(
+        hybrid("preset"),
+        hybrid("tanh", "--reward-transform", "tanh", group="rewards"),
+        hybrid("clip", "--reward-transform", "clip", group="rewards"),
+        hybrid("scale", "--reward-transform", "scale", group="rewards"),
+        hybrid("rolling", "--reward-transform", "rolling", group="rewards"),
+        hybrid("rolling-std", "--reward-transform", "rolling-std", group="rewards"),
+        hybrid("callable", "--reward-transform", "torch:erf", group="rewards"),
+        hybrid("target-sigma", "--ent-coef", "0.01", "--target-sigma", "0.3"),
+        hybrid("entropy", "--ent-coef", "0.001"),
+        hybrid("clip-high", "--clip-high", "0.28"),
+        hybrid("branches-of-8", "--branch-steps", "8", "--gae-lambda", "0.95"),
+        hybrid(
+            "guided-branches-of-8",
+            *("--branch-steps", "8", "--gae-lambda", "0.95"),
+            *("--guided-candidates", "16", "--guidance-temperature", "0.05"),
+        ),
+        hybrid("branches-of-1", "--branch-steps", "1", "--gae-lambda", "0.95"),
+        hybrid("paper", "--estimator", "paper"),
+        grpo("grpo"),
+        grpo("grpo-leave-one-out", "--baseline", "leave_one_out"),
+        grpo("grpo-batch-scale", "--scale", "batch"),
+        grpo("grpo-no-scale", "--scale", "none"),
+        grpo("grpo-reward-to-go", "--credit", "reward_to_go"),
+        grpo("grpo-initial-states", "--groups", "initial_states"),
+        grpo("grpo-drop-zero-variance", "--drop-zero-variance"),
+        Variant("reference", "hybrid-grpo", (*STEPS, "--kl-coef", "0.01"), "Hybrid GRPO", reference="preset"),
+    ),
+    seeds=(0,),
+)

@@ -1,0 +1,44 @@
+"""Extensions that need more than the first third of a preset's steps, trained for all of them; and the presets that no
+other suite trains to their end."""
+
+from __future__ import annotations
+
+from benchmarks.suite.definition import Suite, Variant
+
+HOVER = ("quadrotor-hover",)
+HIDDEN_LUCK = ("quadrotor-hover-randomized", "quadrotor-hover-gusty")
+SHORT = ("--branch-steps", "8", "--gae-lambda", "0.95")
+
+
+def hybrid(name: str, *words: str, tasks: tuple[str, ...] = HOVER, group: str = "Hybrid GRPO") -> Variant:
+    """The preset of Hybrid GRPO with a few words more."""
+    return Variant(name, "hybrid-grpo", words, group, tasks)
+
+
+def grpo(name: str, *words: str) -> Variant:
+    """The preset of GRPO with a few words more."""
+    return Variant(name, "grpo", words, "GRPO", HOVER)
+
+
+SUITE = Suite(
+    name="extensions-full",
+    title="Extensions and presets at full length",
+    tasks=(*HOVER, *HIDDEN_LUCK),
+    variants=(
+        hybrid("hidden-luck-preset", tasks=HIDDEN_LUCK, group="presets"),
+        hybrid("rolling", "--reward-transform", "rolling", group="rewards"),
+        hybrid("rolling-std", "--reward-transform", "rolling-std", group="rewards"),
+        hybrid("branches-of-8", *SHORT),
+        hybrid("guided-branches-of-8", *SHORT, "--guided-candidates", "16", "--guidance-temperature", "0.05"),
+        hybrid("branches-of-1", "--branch-steps", "1", "--gae-lambda", "0.95"),
+        hybrid("branches-of-1-faster", "--branch-steps", "1", "--gae-lambda", "0.95", "--learning-rate", "4e-3"),
+        grpo("grpo"),
+        grpo("grpo-leave-one-out", "--baseline", "leave_one_out"),
+        grpo("grpo-batch-scale", "--scale", "batch"),
+        grpo("grpo-no-scale", "--scale", "none"),
+        grpo("grpo-reward-to-go", "--credit", "reward_to_go"),
+        grpo("grpo-initial-states", "--groups", "initial_states"),
+        grpo("grpo-drop-zero-variance", "--drop-zero-variance"),
+    ),
+    seeds=(0,),
+)

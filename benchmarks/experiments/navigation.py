@@ -1,0 +1,35 @@
+"""Drone navigation with everything randomised: PPO and Hybrid GRPO at equal simulator steps."""
+
+from __future__ import annotations
+
+from benchmarks.suite.definition import Suite, Variant
+
+TASKS = ("quadrotor-waypoints", "quadrotor-obstacles")
+RANDOMIZED = (
+    "--task-options",
+    *("mass=0.2", "rotor_thrust=0.1", "inertia=0.2", "rotor_lag=0.3", "drag=0.5", "yaw_torque=0.2"),
+    *("rotor_offset=0.05", "wind=0.3", "gust=0.3"),
+)
+STEPS = ("--total-steps", str(128 * 65_536))
+
+
+def ppo(gae_lambda: float) -> Variant:
+    """The preset of PPO with another lambda: it has as many simulator steps and samples per update as the other's."""
+    words = (*STEPS, "--gae-lambda", str(gae_lambda), *RANDOMIZED)
+    return Variant(f"ppo-lambda{gae_lambda:g}", "ppo", words, group="PPO")
+
+
+SUITE = Suite(
+    name="navigation",
+    title="Navigation with everything randomised",
+    tasks=TASKS,
+    variants=(
+        ppo(0.95),
+        ppo(1.0),
+        Variant("hybrid-shrunk", "hybrid-grpo", (*STEPS, *RANDOMIZED), group="Hybrid GRPO"),
+    ),
+    seeds=(0, 1, 2),
+    episodes=200,
+    measures=("success_rate", "return_mean"),
+    comparisons=(("hybrid-shrunk", "ppo-lambda0.95"), ("hybrid-shrunk", "ppo-lambda1")),
+)

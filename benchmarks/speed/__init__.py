@@ -1,0 +1,1 @@
+"""How fast simulators and training run."""

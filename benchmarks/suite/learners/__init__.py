@@ -1,0 +1,1 @@
+"""Whose implementation trains a variant of a suite."""

@@ -1,0 +1,213 @@
+"""Run what is missing of a suite, several processes at once; may be killed at any moment and called again."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from types import FrameType
+from typing import IO, NamedTuple
+
+import hgrpo_control
+from benchmarks.suite.definition import SuiteError
+from benchmarks.suite.learners.registry import LEARNERS
+from benchmarks.suite.origin import describe_origin
+from benchmarks.suite.plan import Run, Step, clear_unstarted, is_trained, next_step
+
+COMMANDS = {name: (sys.executable, "-m", learner.module) for name, learner in LEARNERS.items()}
+"""What runs a learner's command line."""
+
+_POLL_SECONDS = 0.2
+
+
+class Failure(NamedTuple):
+    """A run that could not be finished."""
+
+    run: Run
+    reason: str
+
+
+class _Process(NamedTuple):
+    run: Run
+    step: Step
+    handle: subprocess.Popen[bytes]
+    began: float
+
+
+def default_jobs() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_missing(runs: Sequence[Run], jobs: int) -> list[Failure]:
+    """Train and evaluate what is missing of `runs`, `jobs` processes at once; returns the runs that failed.
+
+    KeyboardInterrupt and SIGTERM stop the children, which save first, and raise KeyboardInterrupt; a second one kills
+    them. A run that another process works on is left to it, and looked at again at the end.
+    """
+    schedule = _Schedule(runs, jobs)
+    with _sigterm_as_interrupt():
+        try:
+            while schedule.advance():
+                time.sleep(_POLL_SECONDS)
+        except BaseException:
+            schedule.stop()
+            raise
+    return schedule.failures
+
+
+class _Schedule:
+    """Runs that wait, run and failed; one step (train, resume, evaluate) of a run is one child process."""
+
+    def __init__(self, runs: Sequence[Run], jobs: int) -> None:
+        self.queue = deque(runs)
+        self.elsewhere: deque[Run] = deque()
+        self.running: list[_Process] = []
+        self.failures: list[Failure] = []
+        self.jobs, self.total, self.ended = jobs, len(runs), 0
+
+    def advance(self) -> bool:
+        """Take in what ended, start what fits; False when nothing is left."""
+        for process in list(self.running):
+            if process.handle.poll() is not None:
+                self.running.remove(process)
+                self._take_in(process)
+        while len(self.running) < self.jobs and (run := self._next_ready()) is not None:
+            self.queue.remove(run)
+            self._start(run)
+        if not self.running and self.elsewhere:
+            time.sleep(1.0)
+            self.queue.extend(self.elsewhere)
+            self.elsewhere.clear()
+        return bool(self.queue or self.running)
+
+    def _next_ready(self) -> Run | None:
+        """The first run in the queue whose reference is not still to be finished here."""
+        coming = {run.path for run in (*self.queue, *self.elsewhere, *(process.run for process in self.running))}
+        return next((run for run in self.queue if run.reference is None or run.reference.path not in coming), None)
+
+    def _start(self, run: Run, after: Step | None = None) -> None:
+        """Start the next step of a run; `after` is the step that has just ended well."""
+        run.path.parent.mkdir(parents=True, exist_ok=True)
+        with run.log.open("ab") as log:
+            if not _lock(log):
+                if run not in self.elsewhere:
+                    self.elsewhere.append(run)
+                return
+            try:
+                step = next_step(run)
+                if step == "train":
+                    _require_reference(run)
+                    clear_unstarted(run)
+            except ValueError as error:
+                self._end(run, f"failed: {error}", failed=True)
+                return
+            if step is None:
+                self._end(run, "done", quiet=after is None)
+            elif after is not None and (step != "evaluate" or after == "evaluate"):
+                self._end(run, f"failed: {after} ended well, but the run still needs: {step}", failed=True)
+            else:
+                self.running.append(_launch(run, step, log))
+
+    def _take_in(self, process: _Process) -> None:
+        status, run = process.handle.returncode, process.run
+        assert process.handle.stdin is not None
+        process.handle.stdin.close()
+        if status == 0:
+            print(f"  {run.label}: {process.step} took {time.monotonic() - process.began:.0f} s", flush=True)
+            self._start(run, after=process.step)
+            return
+        how = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
+        self._end(run, f"{process.step} failed ({how}): {_last_line(run.log)}; all of it: {run.log}", failed=True)
+
+    def _end(self, run: Run, outcome: str, failed: bool = False, quiet: bool = False) -> None:
+        self.ended += 1
+        if not quiet:
+            print(f"[{self.ended}/{self.total}] {run.label}: {outcome}", flush=True)
+        if failed:
+            self.failures.append(Failure(run, outcome))
+
+    def stop(self) -> None:
+        """Ask every child to save and end, and wait for it; kill them if interrupted meanwhile."""
+        if self.running:
+            print(f"stopping {len(self.running)} runs; they save first. Ctrl-C again kills them.", flush=True)
+        try:
+            for process in self.running:
+                assert process.handle.stdin is not None
+                process.handle.stdin.close()
+            for process in self.running:
+                process.handle.wait()
+        except KeyboardInterrupt:
+            for process in self.running:
+                process.handle.kill()
+                process.handle.wait()
+            raise
+
+
+def _require_reference(run: Run) -> None:
+    """Raise SuiteError if a run refers to one that is not trained to its end."""
+    if run.reference is not None and not is_trained(run.reference):
+        raise SuiteError(f"it needs {run.reference.label}, which is not trained to its end")
+
+
+def _launch(run: Run, step: Step, log: IO[bytes]) -> _Process:
+    """Start a child. It inherits the locked log, so the run is locked for as long as the child lives."""
+    words = run.words(step)
+    name = run.variant.learner
+    line = {"command": [name, *words], "started": datetime.now(timezone.utc).isoformat(timespec="seconds")}
+    with run.origin.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line | describe_origin(run.learner.packages)) + "\n")
+    log.write(f"$ {name} {' '.join(words)}\n".encode())
+    log.flush()
+    handle = subprocess.Popen(
+        [*COMMANDS[name], *words],
+        stdin=subprocess.PIPE,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        env=_environment(),
+        start_new_session=True,  # Ctrl-C in the terminal is for the runner alone, which then asks its children
+    )
+    return _Process(run, step, handle, time.monotonic())
+
+
+def _environment() -> dict[str, str]:
+    """One thread per process, and the very packages that this process imported."""
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    here, package = Path(__file__).resolve().parents[2], Path(hgrpo_control.__file__).resolve().parents[1]
+    paths = [str(package), str(here), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, **threads, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
+
+
+def _lock(file: IO[bytes]) -> bool:
+    """Take the lock of an open file; False if another process holds it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "no output")
+
+
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    def handle(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -1,0 +1,127 @@
+"""GRPO's advantages: branches from one state compared with each other, without a critic.
+
+Shapes: n steps of a branch, any number of groups, N samples per group in the last dimension. Equation numbers are those
+of the Hybrid GRPO paper (2025). Its eq. 7 and eq. 8 taken literally subtract the mean from the same mean, which is
+zero; the comparison here is DeepSeek's (Shao et al., 2024), and the options are those of its successors.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from hgrpo_control.algorithms.advantages import discounted_sum, first_episode
+
+EPSILON = 1e-4  # beside a standard deviation
+
+
+def outcome(reward: Tensor, done: Tensor, terminated: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
+    """Q_i = sum of gamma^j f(R)_{i,j} over the branch's first episode (eq. 6), and who is compared: all, both
+    (1, ..., N); reward, done and terminated (n, ..., N)."""
+    value = discounted_sum(reward, done, gamma)[:1]
+    return value, torch.ones_like(value, dtype=torch.bool)
+
+
+def reward_to_go(reward: Tensor, done: Tensor, terminated: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
+    """Q_{i,j} = sum over l >= j of gamma^{l-j} f(R)_{i,l} of the first episode, and who is compared at step j, both
+    (n, ..., N).
+
+    An episode that ended for good earns nothing more, which is known and not guessed: its sample stays in the
+    comparison with Q = 0 while a sibling still acts. All N samples are then compared at every step, and every step
+    keeps the same share of its policy gradient: (N - 1) / N less the plain mean, all of it less the leave-one-out mean.
+    Comparing only the m that are alive would leave (m - 1) / m less the plain mean, and nothing to a last survivor
+    either way: where rewards are positive, having outlived the others would count for nothing. The price is more
+    variance where few are alive. What an episode cut by the time limit would have earned is unknown, so its sample is
+    not compared any more; siblings share their clock, so those that are alive are cut in the same step.
+    """
+    acts = first_episode(done)
+    ended = (terminated & acts).cumsum(dim=0) > 0  # from the last step of the episode on
+    value = torch.where(acts, discounted_sum(reward, done, gamma), 0.0)
+    return value, (acts | ended) & acts.any(-1, keepdim=True)
+
+
+def compare(value: Tensor, counts: Tensor, scale: str = "group", baseline: str = "mean") -> Tensor:
+    """Advantages (..., N) of the samples of each group, 0 for those that do not count; value and counts (..., N).
+
+    `baseline`: value less the mean of its group (`mean`), or less the mean of its siblings (`leave_one_out`,
+    Ahmadian et al., 2024), which is M / (M - 1) times as much in a group of M. Both are then divided, `scale`, by the
+    standard deviation of their group + 1e-4 (`group`, Shao et al., 2024), by that of the differences from the group
+    mean over all groups + 1e-4 (`batch`, Hu et al., 2025), or not at all (`none`, Liu et al., 2025).
+
+    Raises ValueError for N = 1, where there is nothing to compare, and for an unknown choice.
+    """
+    if value.shape[-1] < 2:
+        raise ValueError(f"a group needs at least 2 samples to be compared; given {value.shape[-1]}")
+    members = counts.sum(-1, keepdim=True)
+    centred = _centred(value, counts)
+    squares = centred.square()
+    if scale == "group":
+        spread = (squares.sum(-1, keepdim=True) / members.clamp_min(1)).sqrt() + EPSILON
+    elif scale == "batch":
+        spread = (squares.sum() / members.sum().clamp_min(1)).sqrt() + EPSILON
+    elif scale == "none":
+        spread = torch.ones_like(squares[..., :1])
+    else:
+        raise ValueError(f"unknown scale {scale!r}; allowed: group, batch, none")
+    if baseline == "leave_one_out":
+        centred = centred * members / (members - 1).clamp_min(1)
+    elif baseline != "mean":
+        raise ValueError(f"unknown baseline {baseline!r}; allowed: mean, leave_one_out")
+    return centred / spread
+
+
+def varies(value: Tensor, counts: Tensor, tolerance: Tensor | float = 0.0) -> Tensor:
+    """(..., 1) bool, whether values of a group that count differ by more than `tolerance` (..., 1); value and counts
+    (..., N)."""
+    high = torch.where(counts, value, -torch.inf).amax(-1, keepdim=True)
+    low = torch.where(counts, value, torch.inf).amin(-1, keepdim=True)
+    return high - low > tolerance
+
+
+def grpo(
+    reward: Tensor,
+    done: Tensor,
+    terminated: Tensor,
+    gamma: float,
+    scale: str = "group",
+    baseline: str = "mean",
+    credit: str = "outcome",
+    drop_zero_variance: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """Advantages of branches and the weights of their steps in the loss, both (n, ..., N); so are the arguments.
+
+    `credit`: every step of a branch's first episode gets the comparison of the whole branch (`outcome`), or step j
+    that of what is still to come (`reward_to_go`); `scale` and `baseline` are those of `compare`. Steps after the
+    first episode have weight 0 and the others 1, and the loss is the mean over all of them, whatever their weight.
+
+    `drop_zero_variance` gives weight 0 to comparisons in which nobody is better, and raises the weights of the others
+    so that the mean is over what is left (Yu et al., 2025). With nothing left, all weights are 0. Values that differ
+    by no more than the rounding of a sum of n rewards count as equal.
+
+    Raises ValueError for N = 1 and for an unknown choice.
+    """
+    if credit not in _CREDIT:
+        raise ValueError(f"unknown credit {credit!r}; allowed: {', '.join(_CREDIT)}")
+    value, counts = _CREDIT[credit](reward, done, terminated, gamma)
+    acts = first_episode(done)
+    weight = acts.to(reward.dtype)
+    if drop_zero_variance:
+        size, _ = _CREDIT[credit](reward.abs(), done, terminated, gamma)
+        rounding = 8.0 * torch.finfo(reward.dtype).eps * size.amax(-1, keepdim=True)
+        left = (varies(value, counts, rounding) | ~acts.any(-1, keepdim=True)).expand_as(reward)
+        counts = counts & left[: len(value)]
+        weight = torch.where(left, weight, 0.0) * (left.numel() / max(1, int(left.sum())))
+    return compare(value, counts, scale, baseline).expand_as(reward), weight
+
+
+_CREDIT = {"outcome": outcome, "reward_to_go": reward_to_go}
+
+
+def _centred(value: Tensor, counts: Tensor) -> Tensor:
+    """value less the mean of its group's values that count, 0 where it does not count; exactly 0 in a constant
+    group."""
+    # Measured from one of them, equal values give exact equality after rounding.
+    reference = value.gather(-1, counts.to(torch.uint8).argmax(-1, keepdim=True))
+    shifted = torch.where(counts, value - reference, 0.0)
+    mean = shifted.sum(-1, keepdim=True) / counts.sum(-1, keepdim=True).clamp_min(1)
+    return torch.where(counts, shifted - mean, 0.0)

@@ -1,0 +1,43 @@
+"""Settings of the reward transform, which every algorithm has; importable without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hgrpo_control.config.inert import inert_problem
+from hgrpo_errors import unknown
+
+TRANSFORMS = ("identity", "tanh", "clip", "scale", "rolling", "rolling-std")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardSettings:
+    """f(R), what the learner is paid instead of R (eq. 12 and 17)."""
+
+    reward_transform: str = "identity"
+    """f(R): identity, tanh, clip, scale, rolling, rolling-std or MODULE:FUNCTION, a function of your own."""
+    reward_low: float = -1.0
+    """Lower bound of `clip`."""
+    reward_high: float = 1.0
+    """Upper bound of `clip`."""
+    reward_window: int = 100_000
+    """Executed rewards that `rolling` and `rolling-std` look back on."""
+
+    def reward_problem(self) -> str | None:
+        """What contradicts itself here, in one line; None if nothing does."""
+        name = self.reward_transform
+        if ":" in name:
+            if len([part for part in name.split(":") if part]) != 2 or name.count(":") != 1:
+                return f"reward_transform {name!r} is not of the form MODULE:FUNCTION"
+        elif name not in TRANSFORMS:
+            return unknown("reward_transform", name, TRANSFORMS, ", ".join((*TRANSFORMS, "MODULE:FUNCTION")))
+        if not self.reward_low < self.reward_high:
+            return f"reward_low must be below reward_high; given {self.reward_low} and {self.reward_high}"
+        if self.reward_window < 2:
+            return f"reward_window must be at least 2; given {self.reward_window}"
+        given, problem = f"with reward_transform {name}; it belongs to ", None
+        if name != "clip":
+            problem = inert_problem(self, ("reward_low", "reward_high"), f"{given}clip")
+        if problem is None and not name.startswith("rolling"):
+            problem = inert_problem(self, ("reward_window",), f"{given}rolling and rolling-std")
+        return problem

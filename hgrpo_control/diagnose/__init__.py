@@ -1,0 +1,1 @@
+"""Variance and bias of policy gradient estimators."""

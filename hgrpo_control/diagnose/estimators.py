@@ -1,0 +1,123 @@
+"""The estimators that `hgrpo diagnose` compares, as readings of one rollout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from functools import partial
+from typing import NamedTuple
+
+import torch
+
+from hgrpo_control import algorithms
+from hgrpo_control.algorithms import advantages
+from hgrpo_control.algorithms.batch import Batch, flatten
+from hgrpo_control.algorithms.rollout import Rollout
+from hgrpo_control.config.divisors import divisors
+from hgrpo_control.config.run import (
+    GRPO,
+    PPO,
+    Algorithm,
+    Config,
+    HybridGRPO,
+)
+from hgrpo_control.diagnose.fixed_roots import first_steps
+from hgrpo_control.diagnose.settings import DiagnoseSettings
+
+HYBRID_ESTIMATORS = ("paper", "per_sample", "group", "group_shrunk")
+THIS_RUN = "This run"
+_IN_COLUMNS = ("gamma", "gae_lambda", "num_samples", "branch_steps")  # gamma is that of all estimators
+
+
+class Estimator(NamedTuple):
+    """One way to read a rollout of N samples in branches of n steps."""
+
+    name: str
+    num_samples: int
+    branch_steps: int
+    gae_lambda: float | None
+    """None where the estimator has no lambda."""
+    read: Callable[[Rollout], Batch]
+    note: str = ""
+    """What name and numbers leave out."""
+
+
+def estimators(settings: DiagnoseSettings, run: Algorithm, critic: bool) -> list[list[Estimator]]:
+    """Every estimator of the settings under the run's gamma, for rollouts whose reward is f(R) already; those of one
+    list share rollouts.
+
+    Without a critic only GRPO's are left.
+    """
+    own_lambda = getattr(run, "gae_lambda", 1.0) if settings.gae_lambda is None else settings.gae_lambda
+    shared = []
+    if critic and settings.lambdas:
+        shared.append([_ppo(run, value, settings.steps) for value in dict.fromkeys(settings.lambdas)])
+    for steps in dict.fromkeys(settings.branch_steps):
+        for samples in dict.fromkeys(settings.samples):
+            members = _grpo(run, samples, steps)
+            if critic:
+                members += [_hybrid(run, kind, samples, steps, own_lambda) for kind in HYBRID_ESTIMATORS]
+            shared.append(members)
+    return shared
+
+
+def own_estimator(settings: DiagnoseSettings, run: Config) -> Estimator:
+    """The run's algorithm with all of its options, for rollouts whose reward is f(R) already.
+
+    Its branches are as long as those rollouts where they are longer, and the next shorter length that divides them
+    where their own does not.
+    """
+    algorithm, steps = run.algorithm, settings.steps
+    wanted = steps if algorithm.branch_steps is None else algorithm.branch_steps
+    length = max(n for n in divisors(steps) if n <= wanted)
+    options = {f.name: (getattr(algorithm, f.name), f.default) for f in fields(algorithm) if f.name not in _IN_COLUMNS}
+    given = [f"{name} {value}" for name, (value, default) in options.items() if value != default or name == "estimator"]
+    note = ", ".join((run.algorithm_name, *given))
+    if length != wanted:
+        measured = f"cut at {steps}" if wanted > steps else f"measured with {length}, which divides {steps}"
+        note += f"; its branches have {wanted} steps and are {measured} (--steps)"
+    own_lambda = getattr(algorithm, "gae_lambda", None)
+    read = partial(algorithms.batch, algorithm=algorithm)
+    return Estimator(THIS_RUN, algorithm.num_samples, length, own_lambda, read, note)
+
+
+def monte_carlo(rollout: Rollout, run: Algorithm, steps: int) -> Batch:
+    """The unbiased reading of the first `steps` steps of a rollout of one long branch, lambda = 1.
+
+    A = return to the end of the rollout - V - leave-one-out mean of the same over the siblings at that step. With a
+    critic the end of the rollout is bootstrapped; without one V = 0 throughout.
+    """
+    value, next_value = rollout.value, rollout.next_value
+    if value is None or next_value is None:
+        value = next_value = torch.zeros_like(rollout.reward)
+    delta = advantages.td_error(rollout.reward, value, next_value, rollout.terminated, run.gamma)
+    estimate = advantages.hybrid(delta, value, rollout.done, run.gamma, 1.0, rollout.branch_steps, "group")
+    advantage = estimate.advantage[:steps]
+    kept = first_steps(rollout, steps)
+    return flatten(kept, advantage, torch.ones_like(advantage), value_target=None)
+
+
+def _ppo(run: Algorithm, gae_lambda: float, steps: int) -> Estimator:
+    algorithm = PPO(gamma=run.gamma, gae_lambda=gae_lambda)
+    return Estimator("PPO", 1, steps, gae_lambda, partial(algorithms.batch, algorithm=algorithm))
+
+
+def _grpo(run: Algorithm, samples: int, steps: int) -> list[Estimator]:
+    scored = GRPO(gamma=run.gamma, num_samples=samples, branch_steps=steps)
+    unscaled = replace(scored, scale="none")
+    return [
+        Estimator("GRPO", samples, steps, None, partial(algorithms.batch, algorithm=scored)),
+        Estimator("GRPO unscaled", samples, steps, None, partial(algorithms.batch, algorithm=unscaled)),
+    ]
+
+
+def _hybrid(run: Algorithm, kind: str, samples: int, steps: int, gae_lambda: float) -> Estimator:
+    own = 1.0 if kind == "paper" else gae_lambda
+    algorithm = HybridGRPO(
+        gamma=run.gamma,
+        gae_lambda=own,
+        num_samples=samples,
+        branch_steps=steps,
+        estimator=kind,  # type: ignore[arg-type]
+    )
+    return Estimator(f"Hybrid {kind}", samples, steps, own, partial(algorithms.batch, algorithm=algorithm))

@@ -1,0 +1,100 @@
+"""Many independent rollouts from one fixed set of states, for measuring what differs between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hgrpo_control.algorithms.rollout import Rollout
+from hgrpo_control.sampling.proposals import GuidedProposals
+from hgrpo_control.sampling.sampler import Sampler
+from policies.actor_critic import ActorCritic
+from robots.episodes import Episodes
+from robots.simulator import Simulator, map_state, num_rows, replace, select
+
+_ROWS_AT_ONCE = 4096  # wide enough for full speed
+_STEPS_AT_ONCE = 2**20  # in all rows, so that the critic's activations on a long rollout fit into memory
+
+
+def own_states(simulator: Simulator, policy: ActorCritic, num: int, seed: int) -> Episodes:
+    """`num` states as the exploring policy meets them while it trains, early ones of an episode included; clocks at 0.
+
+    State i was met i / num of a time limit after its environment began, restarts included.
+    """
+    stride = max(1, simulator.spec.max_episode_steps // num)
+    sampler = Sampler(simulator, policy, num, 1, stride, stride, seed)
+    met = sampler.roots
+    for i in range(1, num):
+        sampler.collect()
+        row = torch.tensor([i], device=policy.device)
+        met = replace(met, row, select(sampler.roots, row))
+    # With the clock at 0, no time limit falls into a rollout shorter than an episode.
+    return met._replace(elapsed=torch.zeros_like(met.elapsed))
+
+
+def rollouts(
+    simulator: Simulator,
+    policy: ActorCritic,
+    roots: Episodes,
+    num_samples: int,
+    branch_steps: int,
+    rollout_steps: int,
+    number: int,
+    seed: int,
+    split_noise: bool = False,
+    proposals: GuidedProposals | None = None,
+) -> Iterator[Rollout]:
+    """`number` independent rollouts of the product's sampler, each from the same E roots with randomness of its own.
+
+    What a root's state holds already, such as a mass drawn for its episode, is the same in all of them.
+    """
+    num_roots = num_rows(roots)
+    rows = num_roots * num_samples
+    at_once = max(1, min(number, _ROWS_AT_ONCE // rows, _STEPS_AT_ONCE // (rows * rollout_steps)))
+    for start in range(0, number, at_once):
+        copies = min(at_once, number - start)
+        chunk_seed = _derived_seed(seed, num_samples, branch_steps, rollout_steps, start)
+        sampler = Sampler(
+            simulator,
+            policy,
+            num_roots * copies,
+            num_samples,
+            branch_steps,
+            rollout_steps,
+            chunk_seed,
+            split_noise,
+            proposals=proposals,
+        )
+        sampler.roots = _copies(simulator, roots, copies, _derived_seed(chunk_seed, 1))
+        sampler.root_observation = simulator.observe(sampler.roots.state)
+        drawn, _ = sampler.collect()
+        for copy in range(copies):
+            yield _of_roots(drawn, slice(copy * num_roots, (copy + 1) * num_roots))
+
+
+def _copies(simulator: Simulator, roots: Episodes, copies: int, seed: int) -> Episodes:
+    """The E roots, `copies` times one after the other, each copy with randomness to come of its own."""
+    tiled = map_state(lambda x: x.repeat(copies, *(1,) * (x.dim() - 1)), roots)
+    index = torch.randint(1, 2**62, (copies,), generator=torch.Generator().manual_seed(seed)).to(roots.elapsed.device)
+    return tiled._replace(state=simulator.split_noise(tiled.state, index.repeat_interleave(num_rows(roots))))
+
+
+def first_steps(rollout: Rollout, steps: int) -> Rollout:
+    """The first `steps` steps of a rollout."""
+    return _cut(rollout, (slice(steps),))
+
+
+def _of_roots(rollout: Rollout, roots: slice) -> Rollout:
+    return _cut(rollout, (slice(None), roots))
+
+
+def _cut(rollout: Rollout, where: tuple[slice, ...]) -> Rollout:
+    return Rollout(*(part[where] if isinstance(part, Tensor) else part for part in rollout))  # type: ignore[arg-type]
+
+
+def _derived_seed(*numbers: int) -> int:
+    """A seed that differs wherever one of the numbers does."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])

@@ -1,0 +1,1 @@
+"""Episodes flown with a policy, their figures and films."""

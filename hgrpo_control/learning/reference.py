@@ -1,0 +1,60 @@
+"""The frozen policy that a run may be held near to: loaded once, then kept in the run's own checkpoints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from hgrpo_control.config.run import ConfigError
+from policies import checkpoint
+from policies.actor_critic import ActorCritic
+from policies.spec import Entry, PolicySpec
+
+
+def load(path: str, spec: PolicySpec, device: torch.device | None = None) -> ActorCritic:
+    """The policy of a run folder or checkpoint file, frozen, on a device, for a run whose own policy has `spec`.
+
+    Raises CheckpointError if there is none, ConfigError if it was made for another task, observation, action or bounds.
+    Its networks may have another shape.
+    """
+    policy = checkpoint.load(path)
+    _require_same_interface(path, policy.spec, spec)
+    return policy.to(device).requires_grad_(False)
+
+
+def to_state(policy: ActorCritic) -> dict[str, Any]:
+    """What a checkpoint has to hold, so that a resumed run does not need the reference's own folder."""
+    return {"spec": policy.spec.to_json(), "policy": policy.state_dict()}
+
+
+def from_state(saved: dict[str, Any], device: torch.device | None = None) -> ActorCritic:
+    """The inverse of `to_state`, bit for bit, on a device."""
+    spec = PolicySpec.from_json(saved["spec"])
+    policy = ActorCritic(spec, init_sigma=2.0 * spec.min_sigma)  # overwritten by the next line
+    policy.load_state_dict(saved["policy"])
+    return policy.to(device).requires_grad_(False)
+
+
+def _require_same_interface(path: str, theirs: PolicySpec, ours: PolicySpec) -> None:
+    """Raise ConfigError unless both policies read and write the same entries, within the same bounds."""
+    if theirs.task != ours.task:
+        raise ConfigError(f"the reference {path} was trained for {theirs.task!r}; this run trains {ours.task!r}")
+    _require_same_entries(f"the reference {path} reads", theirs.observation, ours.observation)
+    _require_same_entries(f"the reference {path} commands", theirs.action, ours.action)
+    bounds = [(spec.action_low, spec.action_high) for spec in (theirs, ours)]
+    if bounds[0] != bounds[1]:
+        raise ConfigError(f"the reference {path} commands actions in {bounds[0]}; this run's bounds are {bounds[1]}")
+
+
+def _require_same_entries(what: str, theirs: tuple[Entry, ...], ours: tuple[Entry, ...]) -> None:
+    if len(theirs) != len(ours):
+        raise ConfigError(f"{what} {len(theirs)} entries; the policy of this run has {len(ours)}")
+    for index, (one, other) in enumerate(zip(theirs, ours, strict=True)):
+        if one != other:
+            raise ConfigError(f"{what} {_described(one)} as entry {index}; here it is {_described(other)}")
+
+
+def _described(entry: Entry) -> str:
+    frame = f", {entry.frame} frame" if entry.frame else ""
+    return f"{entry.name!r} [{entry.unit}{frame}]"

@@ -1,0 +1,166 @@
+"""Several runs side by side: learning curves as PNG, a table as Markdown."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hgrpo_control.reports import learning_curves
+from hgrpo_control.runs.run_folder import Metrics, RunFolder, RunFolderError
+from hgrpo_files import make_folder, read_bytes, write_text
+
+_COLUMNS = (
+    "run",
+    "algorithm",
+    "seed",
+    "simulator steps",
+    "executed steps",
+    "wall-clock [s]",
+    "steps/s",
+    "return (training, last tenth)",
+    "success (evaluation)",
+    "return (evaluation)",
+    "episodes (evaluation)",
+)
+
+
+def compare(folders: Sequence[Path], out: Path) -> tuple[Path, Path]:
+    """Write learning_curves.png and comparison.md into `out`; runs that differ in nothing but the seed share a curve.
+
+    Raises RunFolderError if a folder is no run or has no metrics yet, for runs of different tasks, and where `out` is a
+    file.
+    """
+    if out.exists() and not out.is_dir():
+        raise RunFolderError(f"{out} is a file; --out is a folder to write into")
+    runs = [RunFolder.open(folder) for folder in folders]
+    _require_one_task(runs)
+    metrics = [run.read_metrics() for run in runs]
+    for run, rows in zip(runs, metrics, strict=True):
+        if not rows:
+            raise RunFolderError(f"{run.path} has no metrics yet")
+    labels = _labels(runs)
+    curves: dict[str, list[list[Metrics]]] = {}
+    for label, rows in zip(labels, metrics, strict=True):
+        curves.setdefault(label, []).append(rows)
+    make_folder(out)
+    picture, table = out / "learning_curves.png", out / "comparison.md"
+    learning_curves.learning_curves(curves, picture)
+    cells = [_row(run, label, history) for run, label, history in zip(runs, labels, metrics, strict=True)]
+    text = markdown_table(_COLUMNS, cells)
+    if len(curves) < len(runs):
+        text += "\nOver the seeds, mean (lowest ... highest):\n\n" + _over_seeds(cells)
+    write_text(table, f"{text}\n![learning curves]({picture.name})\n")
+    return picture, table
+
+
+def _require_one_task(runs: Sequence[RunFolder]) -> None:
+    first: dict[str, RunFolder] = {}
+    for run in runs:
+        first.setdefault(run.peek_config().task, run)
+    if len(first) > 1:
+        tasks = ", ".join(f"{task} ({run.path})" for task, run in first.items())
+        raise RunFolderError(
+            f"returns of different tasks have no axis in common: {tasks}; compare the runs of one task"
+        )
+
+
+def _over_seeds(cells: Sequence[Sequence[str]]) -> str:
+    """Table with one row per label: mean and range of the figures of its runs, from the cells of the first table."""
+    measures = (
+        "success (evaluation)",
+        "return (evaluation)",
+        "episodes (evaluation)",
+        "return (training, last tenth)",
+        "steps/s",
+    )
+    columns = [_COLUMNS.index(measure) for measure in measures]
+    groups: dict[str, list[Sequence[str]]] = {}
+    for row in cells:
+        groups.setdefault(row[_COLUMNS.index("algorithm")], []).append(row)
+    rows = [
+        [label, str(len(members)), *(_mean_and_range([member[column] for member in members]) for column in columns)]
+        for label, members in groups.items()
+    ]
+    return markdown_table(("algorithm", "runs", *measures), rows)
+
+
+def _mean_and_range(cells: Sequence[str]) -> str:
+    """Mean (lowest ... highest) with the digits of the cells; cells that hold no figure are left out."""
+    figures = [cell for cell in cells if cell != "-"]
+    if not figures:
+        return "-"
+    digits = len(figures[0].partition(".")[2])
+    values = [float(figure.replace(",", "")) for figure in figures]
+    mean, low, high = (f"{value:,.{digits}f}" for value in (sum(values) / len(values), min(values), max(values)))
+    return f"{mean} ({low} ... {high})"
+
+
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table, its columns padded so that it reads well as text too."""
+    widths = [max(len(cell) for cell in cells) for cells in zip(columns, *rows, strict=True)]
+    lines = [columns, ["-" * width for width in widths], *rows]
+    return "".join("| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |\n" for line in lines)
+
+
+def _labels(runs: Sequence[RunFolder]) -> list[str]:
+    """Algorithm names, with what differs between the configs of one algorithm behind them."""
+    configs = [flatten(json.loads(run.peek_config().to_json())) for run in runs]
+    for config in configs:
+        config.pop("seed")
+    labels = []
+    for config in configs:
+        name = config["algorithm.name"]
+        rivals = [other for other in configs if other["algorithm.name"] == name]
+        differing = [key for key in config if len({repr(rival.get(key)) for rival in rivals}) > 1]
+        details = ", ".join(f"{key.split('.')[-1]} {config[key]}" for key in differing)
+        labels.append(f"{name} ({details})" if details else name)
+    return labels
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Leaves of nested dictionaries by their path: {"a": {"b": 1}} becomes {"a.b": 1}."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _row(run: RunFolder, label: str, history: list[Metrics]) -> list[str]:
+    last = history[-1]
+    tail = [m.episode_return for m in history[-max(1, len(history) // 10) :] if not math.isnan(m.episode_return)]
+    evaluation = _evaluation(run)
+    return [
+        run.path.name,
+        label,
+        str(run.peek_config().seed),
+        f"{last.simulator_steps:,}",
+        f"{last.executed_steps:,}",
+        f"{last.wall_seconds:.0f}",
+        f"{last.simulator_steps / last.wall_seconds:,.0f}",
+        f"{sum(tail) / len(tail):.1f}" if tail else "-",
+        _figure(evaluation.get("success_rate"), 3),
+        _figure(evaluation.get("return_mean"), 1),
+        _figure(evaluation.get("episodes"), 0),
+    ]
+
+
+def _evaluation(run: RunFolder) -> dict[str, Any]:
+    """What evaluation.json of a run holds; empty where there is none."""
+    if not run.evaluation.exists():
+        return {}
+    anew = f"hgrpo evaluate {run.path} writes it anew"
+    try:
+        fields = json.loads(read_bytes(run.evaluation))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise RunFolderError(f"{run.evaluation} is damaged ({error}); {anew}") from error
+    if not isinstance(fields, dict):
+        raise RunFolderError(f"{run.evaluation} holds no figures; {anew}")
+    return fields
+
+
+def _figure(value: float | None, digits: int) -> str:
+    """A figure of an evaluation, "-" where there is none: no evaluation, or a task without a goal."""
+    return "-" if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,1 @@
+"""Transforms of the reward before advantages are computed."""

@@ -1,0 +1,83 @@
+"""What a person sees while a policy trains: a progress bar, and TensorBoard."""
+
+from __future__ import annotations
+
+import math
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from torch.utils.tensorboard import SummaryWriter
+
+from hgrpo_control.config.run import Config
+from hgrpo_control.runs.run_folder import Metrics, RunFolder
+from hgrpo_files import writing
+
+
+class ProgressBar:
+    """Share done, steps per second, return, success if the task has a goal, and time left, on one line."""
+
+    def __init__(self, config: Config, console: Console | None = None) -> None:
+        self._progress = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=10),
+            TextColumn("{task.fields[speed]}"),
+            TextColumn("{task.fields[quality]}"),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+            console=console,
+        )
+        self._description = f"{config.algorithm_name} {config.task}"
+        self._total = config.num_iterations
+        self._return = self._success = math.nan
+
+    def __enter__(self) -> ProgressBar:
+        self._progress.start()
+        self._task = self._progress.add_task(self._description, total=self._total, speed="", quality="")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def report(self, metrics: Metrics) -> None:
+        """Show one more iteration; return and success stay as they were while no episode ends."""
+        if not math.isnan(metrics.episode_return):
+            self._return, self._success = metrics.episode_return, metrics.success_rate
+        self._progress.update(
+            self._task,
+            completed=metrics.iteration,
+            speed=f"{metrics.simulator_steps_per_second / 1000:.1f}k steps/s",
+            quality=self._quality(),
+        )
+
+    def _quality(self) -> str:
+        """Return and success as far as there are any; a task without a goal has no success."""
+        if math.isnan(self._return):
+            return ""
+        return f"return {self._return:.1f}" + ("" if math.isnan(self._success) else f" success {self._success:.0%}")
+
+
+class TensorBoard:
+    """Every metric as a curve over executed steps."""
+
+    def __init__(self, folder: RunFolder, executed_steps: int = 0) -> None:
+        self._folder, self._executed_steps = folder, executed_steps
+        self._writer: SummaryWriter | None = None
+
+    def report(self, metrics: Metrics) -> None:
+        """Write one iteration; entries that are NaN are left out. Raises FileError."""
+        with writing(self._folder.tensorboard):
+            if self._writer is None:  # not before the run has made its folder
+                purge = self._executed_steps + 1 if self._executed_steps else None
+                self._writer = SummaryWriter(str(self._folder.tensorboard), purge_step=purge)
+            for name, value in metrics._asdict().items():
+                if not math.isnan(value):
+                    self._writer.add_scalar(name, value, metrics.executed_steps)
+
+    def close(self) -> None:
+        """Write out what is buffered; raises FileError."""
+        if self._writer is not None:
+            with writing(self._folder.tensorboard):
+                self._writer.close()

@@ -1,0 +1,248 @@
+"""The folder of a training run: where each file lies, and how metrics are written."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import math
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from hgrpo_control.config.run import Config, ConfigError
+from hgrpo_control.runs.imports import modules_of
+from hgrpo_control.runs.lock import LOCK_NAME, RunLock
+from hgrpo_errors import HgrpoError
+from hgrpo_files import append_text, make_folder, read_bytes, reading, write_text
+from hgrpo_imports import load_all, require
+from policies.checkpoint import CHECKPOINT_NAME
+
+_RUNS_NAMED = 5  # of those in a folder that is none itself
+_LONGEST_SUFFIX = 150  # bytes; file systems take names of 255
+
+
+class RunFolderError(HgrpoError):
+    """Raised for a run folder that exists where it should not, or does not where it should."""
+
+
+class Metrics(NamedTuple):
+    """One row of metrics.csv. Steps are counted from the beginning of the run; NaN means that there was nothing to
+    measure."""
+
+    iteration: int
+    executed_steps: int
+    """Steps a real robot would have lived through."""
+    simulator_steps: int
+    """Steps any branch took."""
+    wall_seconds: float
+    episode_return: float
+    """Mean of the executed episodes that ended in this iteration, before any reward transform."""
+    episode_length: float
+    success_rate: float
+    """Share of them that reached the task's goal; NaN if it has none but its reward."""
+    policy_loss: float
+    value_loss: float
+    entropy: float
+    approx_kl: float
+    clip_fraction: float
+    explained_variance: float
+    grad_norm: float
+    learning_rate: float
+    sigma: float
+    """Mean standard deviation of the policy, normalised action units."""
+    reference_kl: float
+    """Mean KL(policy || reference policy); NaN without one."""
+    temperature: float
+    """Weight alpha of the entropy bonus after the update."""
+    group_spread: float
+    """This and the next four: see instruments.py."""
+    zero_variance_groups: float
+    advantage_variance_before: float
+    advantage_variance: float
+    gradient_noise_scale: float
+    simulator_steps_per_second: float
+    sampling_seconds: float
+    learning_seconds: float
+    effective_sample_size: float
+    """(sum w)^2 / sum w^2 over the guided samples' importance weights, divided by their number: 1 is as good as samples
+    straight from the policy."""
+    guidance_loss: float
+    """Half the mean squared error of Q."""
+    guidance_explained_variance: float
+    """Share of the variance of Q's targets beyond V that Q explains."""
+    diverged: int
+    """Steps of this iteration in which the physics of a sample gave up, which ended its episode."""
+    difficulty: float
+    """At which the episodes of this iteration began; NaN for a task without one."""
+
+
+class EvaluationFiles(NamedTuple):
+    """Where an evaluation leaves its figures and, with a film, what it shows."""
+
+    figures: Path
+    plot: Path
+    video: Path
+
+
+class RunFolder:
+    """Paths of one run; creating a folder never overwrites one, and writing to it is for whoever holds its lock."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.config = self.path / "config.json"
+        self.metrics = self.path / "metrics.csv"
+        self.checkpoint = self.path / CHECKPOINT_NAME
+        self.tensorboard = self.path / "tensorboard"
+        self.evaluation = self.path / "evaluation.json"
+        self.onnx = self.path / "policy.onnx"
+        self.diagnosis = self.path / "diagnosis.md"
+        self.diagnosis_table = self.path / "diagnosis.csv"
+        self.diagnosis_plot = self.path / "diagnosis.png"
+        self._lock: RunLock | None = None
+        self._within_locked = False
+
+    def evaluation_files(self, changed: Mapping[str, str]) -> EvaluationFiles:
+        """Files of an evaluation with some options of the task changed, whose names say which: evaluation-speed=2.json.
+
+        Without any they are evaluation.json, episodes.png and video.mp4: the run's own.
+        """
+        words = "".join(f"-{name}={value}" for name, value in sorted(changed.items()))
+        suffix = re.sub(r"[^\w.,+=-]", "_", words)
+        if len(suffix) > _LONGEST_SUFFIX:
+            suffix = f"{suffix[:_LONGEST_SUFFIX]}-{hashlib.sha256(words.encode()).hexdigest()[:8]}"
+        names = ("evaluation{}.json", "episodes{}.png", "video{}.mp4")
+        return EvaluationFiles(*(self.path / name.format(suffix) for name in names))
+
+    def transfer(self, target: str, ending: str) -> Path:
+        """Where a transfer to another physics writes a file with an ending, such as json."""
+        return self.path / f"transfer-{target}.{ending}"
+
+    @classmethod
+    def create(cls, path: str | Path, config: Config) -> RunFolder:
+        """Make a new folder, lock it and write config.json; it stays locked until `locked` or its owner ends.
+
+        Raises RunFolderError if it exists and is not empty, RunInUseError if another process makes it just now.
+        """
+        folder = cls(path)
+        folder._require_new()
+        make_folder(folder.path)
+        folder._lock = RunLock(folder.path)
+        folder._require_new()
+        folder.write_config(config)
+        return folder
+
+    def _require_new(self) -> None:
+        with reading(self.path):
+            exists, is_folder = self.path.exists(), self.path.is_dir()
+            used = is_folder and any(file.name != LOCK_NAME for file in self.path.iterdir())
+        if exists and not is_folder:
+            raise RunFolderError(f"{self.path} is a file; --out is the folder of a new run")
+        if used:
+            way = f", or continue it with: hgrpo resume {self.path}" if self.config.exists() else ""
+            raise RunFolderError(f"{self.path} exists already; choose another --out{way}")
+
+    @contextmanager
+    def locked(self) -> Iterator[RunFolder]:
+        """Keep other processes off the folder while active; within another `locked` of this object it does nothing.
+
+        Raises RunInUseError if another process is on it.
+        """
+        if self._within_locked:
+            yield self
+            return
+        self._lock = self._lock or RunLock(self.path)
+        self._within_locked = True
+        try:
+            yield self
+        finally:
+            self._lock.release()
+            self._lock, self._within_locked = None, False
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunFolder:
+        """An existing run; raises RunFolderError if there is none."""
+        folder = cls(path)
+        with reading(folder.path):
+            if not folder.config.exists():
+                raise RunFolderError(_instead_of_a_run(folder))
+        return folder
+
+    def read_config(self, imports: Sequence[str] = (), learning: bool = True) -> Config:
+        """The run's settings to run it by; imports the modules that the user names, and no other.
+
+        Args:
+            imports: Modules that the user named in this call.
+            learning: Whether the reward transform will be used too.
+
+        Raises RunFolderError if the file cannot be used, ImportRefusedError for a module that only the file names,
+        UserModuleError for one that cannot be imported.
+        """
+        config = self.peek_config()
+        already = {name for name in config.imports if name in sys.modules}  # by the user's own Python
+        require(modules_of(config, learning), (*imports, *already), f"{self.path} was trained with")
+        load_all(imports)
+        return config
+
+    def peek_config(self) -> Config:
+        """The run's settings, to be looked at only; raises RunFolderError if the file cannot be used."""
+        try:
+            return Config.from_json(read_bytes(self.config).decode())
+        except (ConfigError, UnicodeDecodeError) as error:
+            raise RunFolderError(f"{self.config}: {error}") from error
+
+    def write_config(self, config: Config) -> None:
+        """Put down the run's settings, in the place of any that were there."""
+        write_text(self.config, config.to_json())
+
+    def read_metrics(self) -> list[Metrics]:
+        """Every row written so far; raises RunFolderError for a file that holds something else."""
+        if not self.metrics.exists():
+            return []
+        content = read_bytes(self.metrics)
+        try:
+            rows = csv.DictReader(io.StringIO(content.decode(), newline=""))
+            columns = len(rows.fieldnames or ())
+            return [_parse(row) for row in rows if None not in row.values() and len(row) == columns]
+        except (ValueError, LookupError, csv.Error) as error:
+            raise RunFolderError(f"{self.metrics} does not hold the metrics of a run: {error!r}") from error
+
+    def append_metrics(self, row: Metrics) -> None:
+        """Add one row; the header comes with the first."""
+        append_text(self.metrics, _csv([row] if self.metrics.exists() else [Metrics._fields, row]))
+
+    def drop_metrics_after(self, iteration: int) -> None:
+        """Forget rows of later iterations, which a resumed run will write again."""
+        if not self.metrics.exists():
+            return
+        kept = [row for row in self.read_metrics() if row.iteration <= iteration]
+        write_text(self.metrics, _csv([Metrics._fields, *kept]))
+
+
+def _csv(rows: Iterable[Iterable[object]]) -> str:
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue()
+
+
+def _instead_of_a_run(folder: RunFolder) -> str:
+    """What to say of a path that is no run: what it is, and which run was meant."""
+    path, config = folder.path, folder.config.name
+    if path.is_file():
+        meant = f"; did you mean {path.parent}?" if (path.parent / config).exists() else ", which hgrpo train makes"
+        return f"{path} is a file; expected a run folder{meant}"
+    inside = sorted(str(found.parent) for found in path.glob(f"*/{config}"))
+    more = ", ..." if len(inside) > _RUNS_NAMED else ""
+    named = f"; runs in it: {', '.join(inside[:_RUNS_NAMED])}{more}" if inside else ""
+    return f"no run at {path}: {config} is missing{named}"
+
+
+def _parse(row: dict[str, str]) -> Metrics:
+    counted = {"iteration", "executed_steps", "simulator_steps"}
+    values = [int(row[name]) if name in counted else float(row.get(name) or math.nan) for name in Metrics._fields]
+    metrics = Metrics(*values)  # type: ignore[arg-type]
+    # The column may be newer than the file, and learners of other libraries do not count what diverged.
+    return metrics._replace(diverged=int(metrics.diverged)) if math.isfinite(metrics.diverged) else metrics

@@ -1,0 +1,1 @@
+"""Branches from saved states: what is drawn, stepped and recorded."""

@@ -1,0 +1,110 @@
+"""Q_phi, the action value that guides where siblings start; a tool of training that no exported policy holds."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from hgrpo_control.algorithms import losses
+from hgrpo_control.algorithms.batch import Batch
+from hgrpo_control.algorithms.rollout import NotFiniteError
+from hgrpo_control.config.run import Learning
+from policies.actor_critic import ActorCritic, mlp
+from policies.spec import PolicySpec
+
+
+class ActionValue(nn.Module):
+    """Q_phi(s, a) - V(s): an MLP of the critic's shape on the normalised observation and the action.
+
+    V is left to the critic. It is the same for all actions of a state, so a softmax over them does not see it, and it
+    varies far more than what the network is here to learn. The output layer starts at zero: before the first update Q
+    is V, and every action is as good as another.
+    """
+
+    def __init__(self, spec: PolicySpec, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        inputs = spec.observation_size + spec.privileged_size + spec.action_size
+        self.network = mlp(spec, inputs, 1, output_gain=0.0, generator=generator)
+
+    def forward(self, features: Tensor, action: Tensor) -> Tensor:
+        """Q - V (...) of what the critic sees, (..., O) or (..., O + P), and normalised actions (..., A).
+
+        Actions are clipped to [-1, 1] first, as the environment does it: beyond the bounds nothing can change.
+        """
+        return self.network(torch.cat((features, action.clamp(-1.0, 1.0)), dim=-1)).squeeze(-1)
+
+
+class ActionValueStats(NamedTuple):
+    """What one update of Q_phi says."""
+
+    loss: float
+    """Half the mean squared error, mean over the minibatches."""
+    explained_variance: float
+    """Share of the variance of target - V that Q - V explains, every sample judged before it is first learned from."""
+
+
+class ActionValueLearner:
+    """Adam on half the mean squared error of Q_phi, over passes of shuffled minibatches."""
+
+    def __init__(self, policy: ActorCritic, config: Learning, seed: int) -> None:
+        self.policy, self.config = policy, config
+        self.generator = torch.Generator(policy.device).manual_seed(seed)
+        self.action_value = ActionValue(policy.spec, self.generator)
+        parameters = self.action_value.parameters()
+        self.optimizer = torch.optim.Adam(parameters, lr=config.learning_rate, eps=1e-5, fused=True)
+
+    def update(self, batch: Batch, learning_rate: float) -> ActionValueStats:
+        """Regress Q on the batch's action-value targets, for every sample of every row.
+
+        Raises NotFiniteError before any parameter is touched by a loss that is not finite, ValueError for a batch
+        without values or targets of Q.
+        """
+        if batch.value is None or batch.action_value_target is None:
+            raise ValueError("Q needs a batch with values and with targets of Q")
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        with torch.no_grad():
+            features = self.policy.critic_features(batch.observation)
+        advantage = batch.action_value_target - batch.value.unsqueeze(-1)
+        total, minibatches = 0.0, 0
+        judged: list[tuple[Tensor, Tensor]] = []
+        for epoch in range(self.config.update_epochs):
+            order = torch.randperm(len(features), generator=self.generator, device=features.device)
+            for rows in order.chunk(self.config.num_minibatches):
+                loss, predicted = self._step(features[rows], batch.action[rows], advantage[rows])
+                total += loss
+                minibatches += 1
+                if epoch == 0:
+                    judged.append((predicted.flatten(), advantage[rows].flatten()))
+        explained = losses.explained_variance(*(torch.cat(parts) for parts in zip(*judged, strict=True)))
+        return ActionValueStats(total / minibatches, explained.item())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Network, optimiser moments and the shuffling generator."""
+        return {
+            "network": self.action_value.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+        }
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Go on exactly where the learner that gave this `state_dict` stood."""
+        self.action_value.load_state_dict(saved["network"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.generator.set_state(saved["generator"])
+
+    def _step(self, features: Tensor, action: Tensor, advantage: Tensor) -> tuple[float, Tensor]:
+        """One gradient step on R rows of M samples; returns the loss and what was predicted before it (R, M)."""
+        predicted = self.action_value(features.unsqueeze(1).expand(-1, action.shape[1], -1), action)
+        loss = losses.value_loss(predicted.flatten(), advantage.flatten())
+        shown = loss.item()
+        if not math.isfinite(shown):
+            raise NotFiniteError(f"the loss of Q is not finite: {shown}")
+        self.optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.action_value.parameters(), self.config.max_grad_norm)
+        self.optimizer.step()
+        return shown, predicted.detach()

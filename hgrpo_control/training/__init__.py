@@ -1,0 +1,1 @@
+"""The training loop, its simulator, curricula and diagnostics."""

@@ -1,0 +1,29 @@
+"""Whether the training state in a checkpoint is that of a trainer with these settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hgrpo_control.training.trainer import Trainer
+
+
+def fits(trainer: Trainer, saved: dict[str, Any]) -> bool:
+    """Whether a saved state has the parts and the sizes that the trainer's settings ask for; those of a generator
+    differ between a CPU and a GPU."""
+    ours, theirs = trainer.sampler.state_dict(), saved["sampler"]
+    if _layout(theirs["roots"]) != _layout(ours["roots"]):
+        return False
+    if _layout(list(theirs["generators"].values())) != _layout(list(ours["generators"].values())):
+        return False
+    if ("guidance" in saved) != (trainer.guidance is not None):
+        return False
+    if saved.get("curriculum", {}).get("progress", {}).keys() != trainer.config.curriculum.keys():
+        return False
+    parts = ((trainer.learner, saved["learner"]), (trainer.reward_transform, saved.get("reward_transform", {})))
+    return all(part.state_dict().keys() == state.keys() for part, state in parts)
+
+
+def _layout(roots: Any) -> Any:
+    """Shapes of the tensors in a state that a sampler saved, nested as they are."""
+    return [_layout(part) for part in roots] if isinstance(roots, list) else roots.shape

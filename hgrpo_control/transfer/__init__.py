@@ -1,0 +1,1 @@
+"""A policy in another simulator than it was trained in."""

@@ -1,0 +1,129 @@
+"""Flying an exported policy in another physics, and at home from the same starts: docs/guides/sim2sim.md."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from hgrpo_control.config.judged import JudgedSettings
+from hgrpo_control.config.run import Config
+from hgrpo_control.evaluation.evaluate import (
+    Evaluation,
+    Pilot,
+    Recording,
+    evaluate,
+)
+from hgrpo_control.training.judged import Judged, judge_at
+from hgrpo_control.training.simulation import make_simulator
+from hgrpo_errors import HgrpoError, nearest
+from robots.quadrotor.flight.simulator import QuadrotorFlight
+from robots.quadrotor.physics import FOREIGN
+from robots.quadrotor.physics.catalogue import AIRFRAMES
+
+RECORDED = 4
+"""Episodes of each place that are kept step by step."""
+
+
+class TransferError(HgrpoError):
+    """Raised where a run cannot be flown in another physics; one line says why."""
+
+
+class Flight(NamedTuple):
+    """What a policy did in one place."""
+
+    place: str
+    simulator: QuadrotorFlight
+    evaluation: Evaluation
+    recording: Recording
+
+
+@dataclasses.dataclass(frozen=True)
+class Transfer:
+    """Flights of one policy from the same starts: at home as trained first, then with less and less that differs from
+    the other physics, and there last."""
+
+    target: str
+    flights: tuple[Flight, ...]
+    dropped: dict[str, float]
+    """Ranges of the randomisation at home that were set to 0 there."""
+    judged: Judged | None = None
+    """Difficulty and reward weights of all flights; None where nobody chose."""
+
+    @property
+    def there(self) -> Flight:
+        """The flight in the other physics."""
+        return self.flights[-1]
+
+    @property
+    def nearest_home(self) -> Flight:
+        """The flight of the built-in dynamics that differs from it in nothing but the physics."""
+        return self.flights[-2]
+
+    def share_of(self, home: Flight) -> float:
+        """Success there over success in a flight at home; NaN where that is 0 or there is no goal."""
+        success = home.evaluation.success_rate
+        return self.there.evaluation.success_rate / success if success > 0.0 else float("nan")
+
+
+class Places:
+    """Simulators of one task by what they are called: home first, the other physics last."""
+
+    def __init__(self, target: str, simulators: dict[str, QuadrotorFlight], options: dict[str, dict[str, Any]]) -> None:
+        self.target, self.simulators, self.options = target, simulators, options
+        self.judged: Judged | None = None
+
+    def judge_at(self, config: Config, training: Mapping[str, Any], choice: JudgedSettings) -> None:
+        """Fly at another difficulty and for other rewards than the task's, the same everywhere; see judged.py."""
+        for simulator in self.simulators.values():
+            self.judged = judge_at(simulator, config, training, choice)
+
+    def fly(self, pilot: Pilot, episodes: int, seed: int) -> Transfer:
+        """Fly the same starts everywhere; raises PolicyMismatchError, ValueError where no episode is asked for."""
+        flights = []
+        for place, simulator in self.simulators.items():
+            evaluation, recording = evaluate(pilot, simulator, episodes, seed, RECORDED)
+            judged = {} if self.judged is None else self.judged.for_json()
+            evaluation = dataclasses.replace(evaluation, task_options=self.options[place], judged_at=judged)
+            flights.append(Flight(place, simulator, evaluation, recording))
+        home = next(iter(self.simulators.values()))
+        dropped = {name: width for name, width in home.options.ranges.items() if width > 0.0}
+        return Transfer(self.target, tuple(flights), dropped, self.judged)
+
+
+@contextmanager
+def places(config: Config, target: str) -> Iterator[Places]:
+    """Where a run is to be flown; what runs beside this process ends with the context.
+
+    Home is the task as trained, then, where they differ, the same without randomisation and with the airframe that the
+    other physics has. Raises TransferError for an unknown target and for a task that is none of the quadrotor's,
+    ConfigError where the other physics is not installed.
+    """
+    if target not in FOREIGN:
+        raise TransferError(f"unknown physics {target!r}; {nearest(target, tuple(FOREIGN))}")
+    simulators: dict[str, QuadrotorFlight] = {}
+    try:
+        home = simulators["home"] = _flight(config, config.task_options)
+        options: dict[str, dict[str, Any]] = {"home": dict(config.task_options)}
+        if home.options.draws_anything:
+            nothing = {name: 0.0 for name, width in home.options.ranges.items() if width > 0.0}
+            options["home, nothing drawn"] = options["home"] | nothing
+        last = list(options.values())[-1]
+        airframe = AIRFRAMES.get(target, home.options.quadrotor)
+        if airframe != home.options.quadrotor:
+            options[f"home, as {airframe}"] = last = last | {"quadrotor": airframe}
+        options[target] = last | {"physics": target}
+        for place, its_options in list(options.items())[1:]:
+            simulators[place] = _flight(config, its_options)
+        yield Places(target, simulators, options)
+    finally:
+        for simulator in simulators.values():
+            simulator.close()
+
+
+def _flight(config: Config, options: dict[str, Any]) -> QuadrotorFlight:
+    simulator = make_simulator(dataclasses.replace(config, task_options=options))
+    if not isinstance(simulator, QuadrotorFlight):
+        raise TransferError(f"only tasks of the quadrotor can be flown in another physics; this run's is {config.task}")
+    return simulator

@@ -1,1 +1,0 @@
-"""Simulators of others behind our contract."""

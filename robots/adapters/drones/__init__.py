@@ -1,1 +1,0 @@
-"""gym-pybullet-drones behind our contract: docs/guides/gym-pybullet-drones.md."""

@@ -1,0 +1,1 @@
+"""Whether branches of a simulator are exact."""

@@ -1,0 +1,1 @@
+"""Pictures of simulators, drawn without a window."""

@@ -1,0 +1,1 @@
+"""Gymnasium environments as simulators with saved states."""

@@ -1,0 +1,242 @@
+"""Environments of Gymnasium as simulators whose states can be saved, restored and branched.
+
+With snapshots (snapshots.py) one instance serves all rows: it is restored before every step, so that a row depends on
+nothing but its state. Without, every row has an instance of its own, and only the state that it is in can be stepped:
+enough for PPO. The time limit is taken off the environment and applied above the simulator.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from robots.from_gymnasium.instance import Instance
+from robots.from_gymnasium.options import AdapterOptions, EnvironmentRefusedError, split_options
+from robots.from_gymnasium.picture import Painter
+from robots.from_gymnasium.pool import Pool
+from robots.from_gymnasium.returns import EnvironmentFailedError, Outcome
+from robots.from_gymnasium.saving.snapshots import PROTOCOL
+from robots.from_gymnasium.source import Environment, Source
+from robots.from_gymnasium.state import GymnasiumState, RowWriter
+from robots.simulator import Quantity, SimulatorSpec, Step, closed_on_error
+
+_GOAL = 'info["is_success"]'
+_SHOWN = 4  # observation entries among the signals
+
+
+class GymnasiumSimulator:
+    """A Gymnasium environment as a simulator; options as in AdapterOptions, the rest go to its constructor.
+
+    Raises EnvironmentRefusedError (a ValueError) for an environment that cannot be adapted, UnknownTaskError for an id
+    that does not exist.
+    """
+
+    def __init__(self, environment: str | Callable[..., Environment] | Environment, **options: Any) -> None:
+        self.options, kwargs = split_options(options)
+        self.source = Source(environment, kwargs)
+        self.instance = Instance.open(self.source, self.options)
+        self._pool: Pool | None = None
+        self._painter = Painter(self.source, self.options, self.instance)
+        with closed_on_error(self):
+            self.spec = _spec(self.instance, self.source.time_limit, self.options)
+        if self.instance.obstacle:
+            advice = self.spec.branching_obstacle
+            self._pool = Pool(self.another_instance, self.instance, self.spec.max_episode_steps, advice)
+
+    def another_instance(self) -> Instance:
+        """One more instance; raises EnvironmentRefusedError where the environment was given as a finished object."""
+        if self.source.only is not None:
+            raise EnvironmentRefusedError(
+                f"{self.source.name} was given as one finished environment, and more are needed; give a function that "
+                "makes it, or its id"
+            )
+        return Instance.open(self.source, self.options)
+
+    def give_up(self, state: GymnasiumState) -> None:
+        """Free the environments that live in these states, which will not be stepped again."""
+        if self._pool is not None:
+            self._pool.give_up(state.slot.tolist(), state.token.tolist())
+
+    def close(self) -> None:
+        """Close every environment that was made; one that was given as a finished object is its owner's to close."""
+        self._painter.close()
+        if self.source.only is None:
+            (self.instance if self._pool is None else self._pool).close()
+
+    def reset(self, num: int, seed: int | torch.Generator) -> GymnasiumState:
+        """Begin `num` episodes, each from a seed of its own drawn from the generator."""
+        generator = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
+        seeds = torch.randint(2**31, (num,), generator=generator).tolist()
+        rows = RowWriter(num, self.instance.snapshot_size, self.spec.observation_size)
+        if self._pool is not None:
+            for row, slot in enumerate(self._pool.begin(num)):
+                rows.write(row, self._pool.instances[slot], self._pool.instances[slot].reset(seeds[row]))
+                rows.slot[row], rows.token[row] = slot, self._pool.token(slot)
+            return rows.state()
+        for row in range(num):
+            self.instance.restore(self.instance.fresh)  # what an earlier episode left behind must not matter
+            rows.write(row, self.instance, self.instance.reset(seeds[row]))
+            self.instance.save(rows.snapshot[row])
+        self.instance.verify()
+        return rows.state()
+
+    def observe(self, state: GymnasiumState) -> Tensor:
+        """(B, O) float32."""
+        return state.observation.clone()
+
+    def privileged(self, state: GymnasiumState) -> Tensor:
+        """(B, 0): nothing is known of what an environment hides."""
+        return state.observation[:, :0].clone()
+
+    def split_noise(self, state: GymnasiumState, index: Tensor) -> GymnasiumState:
+        """The same state with the environment's `np_random` reseeded per index (B,) int64; 0 keeps its own."""
+        if self._pool is not None or not bool((index != 0).any()):
+            return state
+        snapshot = state.snapshot.clone()
+        for row, number in enumerate(index.tolist()):
+            if number != 0:
+                self.instance.restore(snapshot[row].numpy())
+                self.instance.split_noise(number)
+                self.instance.save(snapshot[row].numpy())
+        self.instance.verify()
+        return state._replace(snapshot=snapshot)
+
+    def step(self, state: GymnasiumState, action: Tensor) -> Step:
+        """One control step with actions (B, A), clipped to the bounds; rows that have ended stay as they are.
+
+        A row in which MuJoCo gives up ends there: reward 0, no success, and else the state before the step.
+        Raises BranchingError without snapshots for a state that is gone, EnvironmentFailedError for an environment that
+        raises, or truncates with the option truncation=refuse, and for an action that is NaN.
+        """
+        actions = action.detach().numpy()
+        alive = (~state.ended).nonzero().squeeze(1).tolist()
+        rows = RowWriter(state.ended.shape[0], self.instance.snapshot_size, self.spec.observation_size)
+        if self._pool is not None:
+            self._pool.require(state.slot[alive].tolist(), state.token[alive].tolist())
+        for row in state.ended.nonzero().squeeze(1).tolist():
+            rows.keep(row, state)
+        for row in alive:
+            slot = int(state.slot[row])
+            instance = self.instance if self._pool is None else self._pool.instances[slot]
+            if self._pool is None:
+                instance.restore(state.snapshot[row].numpy())
+            outcome = instance.step(actions[row])
+            if instance.reports_success and not self.spec.goal:  # many say it only in the last step of an episode
+                self.spec = dataclasses.replace(self.spec, goal=_GOAL)
+            if instance.diverged():
+                rows.keep(row, state)
+                rows.success[row], rows.diverged[row], rows.ended[row] = False, True, True
+            else:
+                rows.write(row, instance, self._judged(outcome))
+                if self._pool is None:
+                    instance.save(rows.snapshot[row])
+            if self._pool is not None:
+                rows.slot[row], rows.token[row] = slot, self._pool.moved(slot, bool(rows.ended[row]))
+        if self._pool is None:
+            self.instance.verify()
+        new = rows.state()
+        return Step(new, new.observation.clone(), new.reward.clone(), new.ended.clone())
+
+    def success(self, state: GymnasiumState) -> Tensor:
+        """(B,) bool, what the environment says in info["is_success"]; false if it says nothing."""
+        return state.success.clone()
+
+    def diverged(self, state: GymnasiumState) -> Tensor:
+        """(B,) bool, where MuJoCo gave up in the step that led to the state; false for other environments."""
+        return state.diverged.clone()
+
+    def signals(self, state: GymnasiumState) -> dict[str, Tensor]:
+        """The reward and the first few entries of the observation."""
+        return {
+            "reward [1]": state.reward.unsqueeze(1).clone(),
+            "observation, first entries [1]": state.observation[:, :_SHOWN].clone(),
+        }
+
+    def position(self, state: GymnasiumState) -> Tensor:
+        """(B, 3) of the torso of a MujocoEnv [m]; zero for other environments."""
+        return state.position.clone()
+
+    def render(
+        self,
+        state: GymnasiumState,
+        row: int = 0,
+        width: int = 640,
+        height: int = 480,
+        trail: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Picture (height, width, 3) uint8 by the environment's own rgb_array mode, without the trail.
+
+        Raises EnvironmentRefusedError where it has none, or no snapshots.
+        """
+        if self._pool is not None:
+            raise EnvironmentRefusedError(f"no earlier state can be drawn: {self.spec.branching_obstacle}")
+        return self._painter.paint(state.snapshot[row].numpy(), width, height)
+
+    def _judged(self, outcome: Outcome) -> Outcome:
+        """The outcome with the environment's own truncation read as the options say."""
+        if not outcome.truncated or outcome.terminated:
+            return outcome
+        if self.options.truncation == "refuse":
+            raise EnvironmentFailedError(
+                f"{self.source.name} truncated an episode by itself, beside the time limit; say what that means: "
+                "--task-options truncation=terminate (over for good) or truncation=ignore (it goes on)"
+            )
+        return outcome._replace(terminated=self.options.truncation == "terminate")
+
+
+def make_gymnasium(name: str, **options: Any) -> GymnasiumSimulator:
+    """The simulator behind the task gymnasium/NAME."""
+    return GymnasiumSimulator(name, **options)
+
+
+def _spec(instance: Instance, time_limit: int | None, options: AdapterOptions) -> SimulatorSpec:
+    name = instance.name
+    limit = options.max_episode_steps if options.max_episode_steps is not None else time_limit
+    if limit is None:
+        raise EnvironmentRefusedError(f"{name} has no time limit; set one with --task-options max_episode_steps=1000")
+    obstacle = ""
+    if instance.obstacle:
+        obstacle = f"no state of {name} can be restored: {instance.obstacle}"
+        if PROTOCOL not in obstacle and options.snapshots != "none":
+            obstacle += f"; offer {PROTOCOL}"
+    notes: tuple[str, ...] = ()
+    if instance.restarts:
+        notes = (
+            f"{', '.join(instance.restarts)} of {name} starts anew in every episode, so that it normalises by that "
+            "episode alone; hgrpo normalises observations itself, and rewards by --reward-transform",
+        )
+    spaces = instance.spaces
+    return SimulatorSpec(
+        name=f"gymnasium/{name}",
+        observation=tuple(Quantity(f"observation[{i}]") for i in range(spaces.observation_size)),
+        action=tuple(Quantity(f"action[{i}]") for i in range(spaces.low.size)),
+        action_low=tuple(spaces.low.tolist()),
+        action_high=tuple(spaces.high.tolist()),
+        control_hz=_control_hz(instance, options),
+        max_episode_steps=limit,
+        neutral_action=spaces.neutral,
+        goal=_GOAL if instance.reports_success else "",
+        branching_obstacle=obstacle,
+        notes=notes,
+    )
+
+
+def _control_hz(instance: Instance, options: AdapterOptions) -> float:
+    if options.control_hz is not None:
+        return float(options.control_hz)
+    dt = getattr(instance.env.unwrapped, "dt", None)
+    if isinstance(dt, (int, float, np.number)) and math.isfinite(float(dt)) and dt > 0:
+        return 1.0 / float(dt)
+    stated = (instance.env.metadata or {}).get("render_fps")
+    if stated:
+        return float(stated)
+    raise EnvironmentRefusedError(
+        f"{instance.name} does not say how many control steps a second has (dt or metadata['render_fps']); say it with "
+        "--task-options control_hz=50"
+    )

@@ -1,0 +1,1 @@
+"""gym-pybullet-drones: its aviaries and its physics."""

@@ -1,0 +1,148 @@
+"""The aviaries of gym-pybullet-drones as simulators: explicit states, stepped by worker processes.
+
+Frames, units, what is exact and what differs from the environments themselves: docs/guides/gym-pybullet-drones.md.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from robots.pybullet_drones.crew import Crew
+from robots.pybullet_drones.options import DroneOptions, drone_options
+from robots.pybullet_drones.picture import Painter
+from robots.pybullet_drones.row import (
+    CONTROLLER,
+    FAILED,
+    GOES_ON,
+    WorkerRow,
+)
+from robots.pybullet_drones.specification import SUCCESS_RADIUS, specification
+from robots.pybullet_drones.state import AviaryState, pack
+from robots.simulator import Step
+
+START_OFFSET = (0.05, 0.05, 0.05)  # m, half width of the box around the environment's own start
+START_ANGLE = 0.1  # rad, largest roll, pitch and yaw
+
+
+def make_drones(aviary: str, **given: Any) -> AviarySimulator:
+    """gpd/`aviary` with options as in DroneOptions; raises UnknownTaskError, OptionError and MissingDronesError."""
+    return AviarySimulator(aviary, drone_options(aviary, given))
+
+
+class AviarySimulator:
+    """A Simulator over one aviary; raises MissingDronesError where its packages are not installed."""
+
+    def __init__(self, aviary: str, options: DroneOptions) -> None:
+        self.options, self.drones = options, options.drones
+        self.crew = Crew(options.workers, "aviary", aviary, options.action, str(self.drones))
+        facts = self.crew.facts
+        self.row = WorkerRow(self.drones)
+        self.start = torch.tensor(facts["start"], dtype=torch.float64)
+        self.target = torch.tensor(facts["target"], dtype=torch.float64)
+        self.low, self.high = (torch.tensor(facts[bound], dtype=torch.float32) for bound in ("low", "high"))
+        self.history = facts["history"]
+        self.spec = specification(aviary, options, facts)
+        self._painter = Painter(facts["max_rpm"], self.target.numpy())
+
+    def reset(self, num: int, seed: int | torch.Generator) -> AviaryState:
+        """Drones at rest: at the environment's own start, or within 5 cm of it per axis and turned by up to 0.1 rad in
+        roll, pitch and yaw, each uniform, as `start` says."""
+        generator = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
+        shape = (num, self.drones, 3)
+        offset, angle = torch.zeros(shape, dtype=torch.float64), torch.zeros(shape, dtype=torch.float64)
+        if self.options.start == "drawn":
+            drawn = 2.0 * torch.rand(2, *shape, generator=generator, dtype=torch.float64) - 1.0
+            offset, angle = drawn[0] * torch.tensor(START_OFFSET, dtype=torch.float64), drawn[1] * START_ANGLE
+        quaternion, zero = _quaternion(angle), torch.zeros(shape, dtype=torch.float64)
+        return AviaryState(
+            position=self.start + offset,
+            quaternion=quaternion,
+            velocity=zero,
+            angular_velocity=zero.clone(),
+            link_quaternion=quaternion.clone(),
+            controller=torch.zeros(num, self.drones, CONTROLLER, dtype=torch.float64),
+            rpy=angle,
+            rpm=torch.zeros(num, self.drones, 4, dtype=torch.float64),
+            actions=torch.zeros(num, self.history, *self.low.shape, dtype=torch.float32),
+            failed=torch.zeros(num, dtype=torch.bool),
+        )
+
+    def observe(self, state: AviaryState) -> Tensor:
+        """(B, O) float32, as the environment has it: drone by drone, each with its own past actions."""
+        if self.history:
+            shown = (state.position, state.rpy, state.velocity, state.angular_velocity)
+            past = state.actions.transpose(1, 2).flatten(2)
+            return torch.cat([*(part.float() for part in shown), past], dim=2).flatten(1)
+        parts = (state.position, state.quaternion, state.rpy, state.velocity, state.angular_velocity, state.rpm)
+        return torch.cat([part.float() for part in parts], dim=2).flatten(1)
+
+    def privileged(self, state: AviaryState) -> Tensor:
+        """(B, 0): nothing is hidden."""
+        return state.position.new_zeros(len(state.position), 0, dtype=torch.float32)
+
+    def split_noise(self, state: AviaryState, index: Tensor) -> AviaryState:
+        """The state: a step draws nothing."""
+        return state
+
+    def step(self, state: AviaryState, action: Tensor) -> Step:
+        """One control step with actions (B, n A), clipped to their bounds; raises WorkerError where a worker fails."""
+        command = action.float().reshape(-1, *self.low.shape).clamp(self.low, self.high)
+        answers = self.crew.step(pack(state, command), self.row.width + 4 * self.drones + 2)
+        position, quaternion, velocity, spin, link, memory, rpy = (
+            torch.from_numpy(part.copy()) for part in self.row.unpack(answers)
+        )
+        rpm = torch.from_numpy(answers[:, self.row.width : -2].reshape(-1, self.drones, 4).copy())
+        actions = torch.cat((state.actions[:, 1:], command.unsqueeze(1)), dim=1) if self.history else state.actions
+        outcome = torch.from_numpy(answers[:, -1].copy())
+        new = AviaryState(position, quaternion, velocity, spin, link, memory, rpy, rpm, actions, outcome == FAILED)
+        reward = torch.from_numpy(answers[:, -2].astype(np.float32))
+        return Step(new, self.observe(new), reward, (outcome != GOES_ON) | self.diverged(new))
+
+    def success(self, state: AviaryState) -> Tensor:
+        """(B,) bool: every drone is within 0.1 m of its target and the step was no failure; never without a target."""
+        if not len(self.target):
+            return torch.zeros(len(state.position), dtype=torch.bool)
+        return ((state.position - self.target).norm(dim=2) <= SUCCESS_RADIUS).all(dim=1) & ~state.failed
+
+    def diverged(self, state: AviaryState) -> Tensor:
+        """(B,) bool: a pose or velocity is not finite."""
+        parts = (state.position, state.quaternion, state.velocity, state.angular_velocity)
+        return ~torch.cat([part.flatten(1) for part in parts], dim=1).isfinite().all(dim=1)
+
+    def signals(self, state: AviaryState) -> dict[str, Tensor]:
+        """Position, velocity, attitude and rotor speeds, drone by drone."""
+        return {
+            "position [m]": state.position.flatten(1),
+            "velocity [m/s]": state.velocity.flatten(1),
+            "roll, pitch, yaw [deg]": torch.rad2deg(state.rpy).flatten(1),
+            "rotor speed [1/min]": state.rpm.flatten(1),
+        }
+
+    def position(self, state: AviaryState) -> Tensor:
+        """(B, 3) position of the first drone [m]."""
+        return state.position[:, 0]
+
+    def render(
+        self, state: AviaryState, row: int = 0, width: int = 640, height: int = 480, trail: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Picture (height, width, 3) uint8 of one row: the first drone in full, the others as discs.
+
+        Raises robots.drawing.offscreen.MissingGraphicsError where no picture can be drawn.
+        """
+        position, quaternion, rpm = (part[row].numpy() for part in (state.position, state.quaternion, state.rpm))
+        return self._painter.draw(position, quaternion, rpm, width, height, trail)
+
+    def close(self) -> None:
+        """End the worker processes."""
+        self.crew.close()
+
+
+def _quaternion(angle: Tensor) -> Tensor:
+    """(..., 4) xyzw of roll, pitch, yaw (..., 3) about x, then y, then z of the world [rad]."""
+    (cr, cp, cy), (sr, sp, sy) = torch.cos(0.5 * angle).unbind(-1), torch.sin(0.5 * angle).unbind(-1)
+    x, y = sr * cp * cy - cr * sp * sy, cr * sp * cy + sr * cp * sy
+    return torch.stack((x, y, cr * cp * sy - sr * sp * cy, cr * cp * cy + sr * sp * sy), dim=-1)

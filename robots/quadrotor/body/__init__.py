@@ -1,0 +1,1 @@
+"""The rigid body, its parameters and what is randomised."""

@@ -1,0 +1,219 @@
+"""Domain randomisation: what the simulator draws for every episode and no observation shows.
+
+Every parameter is drawn once, when the episode begins, and stays; only gusts move. They are an Ornstein-Uhlenbeck
+process driven by the noise key of the row, so copies of a state meet the same gusts until their keys are split.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from robots import noise
+from robots.options import OptionError
+from robots.quadrotor.body.dynamics import Airframe, to_body
+from robots.quadrotor.body.parameters import QuadrotorParameters
+from robots.simulator import Quantity
+
+_ALONE = ("drag", "yaw_torque", "rotor_offset", "idle_speed")
+"""Parameters that are drawn, and shown to a privileged critic, only where their own range is above 0."""
+
+
+@dataclass(frozen=True)
+class Randomization:
+    """Half widths of what is drawn; 0 leaves the preset's value. Raises OptionError for a range that means nothing."""
+
+    mass: float = 0.0
+    """Mass times 1 +- this."""
+    rotor_thrust: float = 0.0
+    """Each rotor's thrust curve times 1 +- this, the four drawn apart."""
+    inertia: float = 0.0
+    """Each principal moment times 1 +- this, the three drawn apart."""
+    rotor_lag: float = 0.0
+    """Both time constants of all rotors times 1 +- this."""
+    drag: float = 0.0
+    """Both drag coefficients times 1 +- this."""
+    yaw_torque: float = 0.0
+    """Yaw torque over thrust of all rotors times 1 +- this."""
+    rotor_offset: float = 0.0
+    """Distance of all rotors from the body's x and y axes times 1 +- this."""
+    idle_speed: float = 0.0
+    """Idle speed of all rotors times 1 +- this."""
+    wind: float = 0.0
+    """Standard deviation per axis of a constant acceleration in the world frame [m/s^2]."""
+    gust: float = 0.0
+    """Standard deviation per axis of a fluctuating one, an Ornstein-Uhlenbeck process [m/s^2]."""
+    gust_time: float = 0.3
+    """Its correlation time [s]."""
+
+    def __post_init__(self) -> None:
+        for name in ("mass", "rotor_thrust", "inertia", "rotor_lag", *_ALONE):
+            share = getattr(self, name)
+            if not 0.0 <= share < 1.0:
+                raise OptionError(f"{name} is a share of the preset's value and must lie in [0, 1); given {share}")
+        for name in ("wind", "gust"):
+            deviation = getattr(self, name)
+            if not 0.0 <= deviation < math.inf:
+                raise OptionError(
+                    f"{name} is a standard deviation and must be finite and not negative; given {deviation}"
+                )
+        if not self.gust_time > 0.0:
+            raise OptionError(f"gust_time must be above 0 s; given {self.gust_time}")
+
+    @property
+    def ranges(self) -> dict[str, float]:
+        """Half width or standard deviation of everything that can be drawn, by its option."""
+        return {field.name: getattr(self, field.name) for field in fields(Randomization) if field.name != "gust_time"}
+
+    @property
+    def draws_anything(self) -> bool:
+        """Whether any two episodes differ in more than where they begin."""
+        return any(width > 0.0 for width in self.ranges.values())
+
+
+def require_effect(randomization: Randomization, parameters: QuadrotorParameters) -> None:
+    """Raise OptionError for a range around a value that is zero in the preset, of which any share is zero too."""
+    can_be_zero = {
+        "rotor_lag": (parameters.rotor_time_up, parameters.rotor_time_down),
+        "drag": parameters.drag,
+        "idle_speed": (parameters.rotor_speed_min,),
+    }
+    for name, values in can_be_zero.items():
+        if getattr(randomization, name) > 0.0 and not any(values):
+            raise OptionError(
+                f"{name} cannot vary: it is zero in quadrotor={parameters.name}; given {name}="
+                f"{getattr(randomization, name):g}, allowed: {name}=0"
+            )
+
+
+class HiddenParameters(NamedTuple):
+    """What was drawn for B rows."""
+
+    mass: Tensor
+    """(B, 1) factor."""
+    rotor_thrust: Tensor
+    """(B, 4) factor of each rotor."""
+    inertia: Tensor
+    """(B, 3) factor of each principal moment."""
+    rotor_lag: Tensor
+    """(B, 1) factor of the time constants."""
+    wind: Tensor
+    """(B, 3) constant acceleration in the world frame [m/s^2]."""
+    gust: Tensor
+    """(B, 3) fluctuating acceleration in the world frame, of the step to come [m/s^2]."""
+    gust_steps: Tensor
+    """(B,) int64 control steps since the gusts began: the counter of their noise."""
+    drag: Tensor | tuple[()] = ()
+    """(B, 1) factor, as the three below; each is empty where its range is 0."""
+    yaw_torque: Tensor | tuple[()] = ()
+    rotor_offset: Tensor | tuple[()] = ()
+    idle_speed: Tensor | tuple[()] = ()
+
+
+QUANTITIES = (
+    Quantity("mass_factor"),
+    *(Quantity(f"rotor_{i}_thrust_factor", "1", "motor") for i in (1, 2, 3, 4)),
+    *(Quantity(f"inertia_{axis}_factor", "1", "body") for axis in "xyz"),
+    Quantity("rotor_lag_factor"),
+    *(Quantity(f"wind_{axis}", "m/s^2", "body") for axis in "xyz"),
+    *(Quantity(f"gust_{axis}", "m/s^2", "body") for axis in "xyz"),
+)
+"""What a privileged critic sees wherever anything is drawn."""
+
+
+def quantities(randomization: Randomization) -> tuple[Quantity, ...]:
+    """The hidden parameters as a privileged critic sees them; () where nothing is drawn."""
+    if not randomization.draws_anything:
+        return ()
+    return QUANTITIES + tuple(Quantity(f"{name}_factor") for name in _ALONE if getattr(randomization, name) > 0.0)
+
+
+def draw(
+    randomization: Randomization, num: int, generator: torch.Generator, noise_key: Tensor, dtype: torch.dtype
+) -> HiddenParameters:
+    """Draw `num` rows: factors uniform within their range, wind normal, gusts from their stationary distribution."""
+    device = noise_key.device
+
+    def factor(size: int, share: float) -> Tensor:
+        unit = torch.rand(num, size, generator=generator, dtype=dtype, device=device)
+        return 1.0 + share * (2.0 * unit - 1.0)
+
+    counter = torch.zeros_like(noise_key)
+    return HiddenParameters(
+        mass=factor(1, randomization.mass),
+        rotor_thrust=factor(4, randomization.rotor_thrust),
+        inertia=factor(3, randomization.inertia),
+        rotor_lag=factor(1, randomization.rotor_lag),
+        wind=randomization.wind * torch.randn(num, 3, generator=generator, dtype=dtype, device=device),
+        gust=randomization.gust * noise.normal(noise_key, counter, 3, dtype),
+        gust_steps=counter,
+        **{name: factor(1, share) for name in _ALONE if (share := getattr(randomization, name)) > 0.0},
+    )
+
+
+def next_gust(
+    hidden: HiddenParameters, noise_key: Tensor, randomization: Randomization, duration: float
+) -> HiddenParameters:
+    """The same rows one step of `duration` seconds later: g' = a g + sqrt(1 - a^2) sigma xi, a = exp(-h / tau).
+
+    The exact transition of the Ornstein-Uhlenbeck process; its stationary standard deviation sigma does not depend on
+    the step length.
+    """
+    if randomization.gust == 0.0:
+        return hidden
+    counter = hidden.gust_steps + 1
+    keep = math.exp(-duration / randomization.gust_time)
+    fresh = noise.normal(noise_key, counter, 3, hidden.gust.dtype)
+    gust = keep * hidden.gust + math.sqrt(1.0 - keep * keep) * randomization.gust * fresh
+    return hidden._replace(gust=gust, gust_steps=counter)
+
+
+def drawn_airframe(nominal: Airframe, parameters: QuadrotorParameters, hidden: HiddenParameters) -> Airframe:
+    """The nominal airframe with the hidden factors of each of B rows in its coefficients."""
+    mass, inverse_lag = hidden.mass.t(), 1.0 / hidden.rotor_lag.squeeze(1)
+    jx, jy, jz = (j * factor for j, factor in zip(parameters.inertia, hidden.inertia.unbind(1), strict=True))
+    push = hidden.rotor_thrust.t() / mass
+    c0, c1, c2 = (coefficient * push for coefficient in nominal.push_curve)
+    frame = nominal._replace(
+        lag_half=(_power(nominal.lag_half[0], inverse_lag), _power(nominal.lag_half[1], inverse_lag)),
+        lag_full=(_power(nominal.lag_full[0], inverse_lag), _power(nominal.lag_full[1], inverse_lag)),
+        push_curve=(c0, c1, c2),
+        turn_gain=nominal.turn_gain * mass / hidden.inertia.t(),
+        gyroscopic=torch.stack(((jy - jz) / jx, (jz - jx) / jy, (jx - jy) / jz)),
+        drag_across=nominal.drag_across / mass[0],
+        drag_excess=nominal.drag_excess / mass[0],
+    )
+    return _with_factors_of_their_own(frame, hidden)
+
+
+def _with_factors_of_their_own(frame: Airframe, hidden: HiddenParameters) -> Airframe:
+    """The airframe with drag, yaw torque, rotor offset and idle speed as drawn, where they are."""
+    if isinstance(hidden.drag, Tensor):
+        drag = hidden.drag.squeeze(1)
+        frame = frame._replace(drag_across=frame.drag_across * drag, drag_excess=frame.drag_excess * drag)
+    if isinstance(hidden.rotor_offset, Tensor) or isinstance(hidden.yaw_torque, Tensor):
+        one = torch.ones_like(hidden.mass)
+        across = hidden.rotor_offset if isinstance(hidden.rotor_offset, Tensor) else one
+        about = hidden.yaw_torque if isinstance(hidden.yaw_torque, Tensor) else one
+        frame = frame._replace(turn_gain=frame.turn_gain * torch.cat((across, across, about), dim=1).t())
+    if isinstance(hidden.idle_speed, Tensor):
+        frame = frame._replace(speed_min=frame.speed_min * hidden.idle_speed.squeeze(1))
+    return frame
+
+
+def shown(hidden: HiddenParameters, rows: Tensor) -> list[Tensor]:
+    """The entries of `quantities`, component-first; wind and gust are turned by rotation rows (3, 3, B)."""
+    factors = [x.t() for x in (hidden.mass, hidden.rotor_thrust, hidden.inertia, hidden.rotor_lag)]
+    alone = (getattr(hidden, name) for name in _ALONE)
+    moving = (to_body(rows, x.t()) for x in (hidden.wind, hidden.gust))
+    return [*factors, *moving, *(x.t() for x in alone if isinstance(x, Tensor))]
+
+
+def _power(decay: Tensor, exponent: Tensor) -> Tensor:
+    """(B,) decay () to a positive power (B,); 0 stays 0."""
+    # not torch.pow, whose last bit depends on where in the batch a row lies
+    return torch.exp(torch.log(decay) * exponent)

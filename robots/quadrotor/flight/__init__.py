@@ -1,0 +1,1 @@
+"""A quadrotor on a mission, as a simulator."""

@@ -1,0 +1,296 @@
+"""Every task of the built-in quadrotor as a Simulator: the body, its commands and what varies, around a mission.
+
+Observation: the mission's own entries, then velocity, direction of world z and angular velocity in the body frame,
+then the last `action_history` actions. It is made of what the sensors say, the reward of what is true.
+
+Reward: the weighted sum of the mission's terms, minus `action_difference_penalty` times the mean square of the change
+of action, with every action scaled to [-1, 1] by its bounds.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hgrpo_errors import nearest
+from robots import noise
+from robots.options import OptionError, read_options
+from robots.quadrotor.body import dynamics
+from robots.quadrotor.body import randomization as randomize
+from robots.quadrotor.body.dynamics import Airframe, QuadrotorState
+from robots.quadrotor.body.parameters import preset
+from robots.quadrotor.body.pose import Pose, pose_of
+from robots.quadrotor.body.randomization import HiddenParameters
+from robots.quadrotor.draw import Draw
+from robots.quadrotor.flight.mission import Flown, Mission
+from robots.quadrotor.flight.options import FlightOptions
+from robots.quadrotor.flight.state import FlightState
+from robots.quadrotor.interfaces import Interface, make_interface
+from robots.quadrotor.physics import make_physics
+from robots.quadrotor.scene import QuadrotorScene
+from robots.quadrotor.sensing.latency import ActionQueue
+from robots.quadrotor.sensing.sensors import Sensors
+from robots.simulator import Quantity, SimulatorSpec, Step
+
+_MOTION = tuple(
+    Quantity(f"{name}_{axis}", unit, "body")
+    for name, unit in (("velocity", "m/s"), ("up", "1"), ("angular_velocity", "rad/s"))
+    for axis in "xyz"
+)
+
+
+def make_flight(
+    name: str,
+    mission: type[Mission],
+    defaults: FlightOptions,
+    dtype: torch.dtype = torch.float32,
+    device: str | torch.device = "cpu",
+    **given: Any,
+) -> QuadrotorFlight:
+    """A mission as a task, with some of its default options replaced; raises OptionError for one it does not have."""
+    return QuadrotorFlight(mission, read_options(defaults, given), name, dtype, device)
+
+
+class QuadrotorFlight:
+    """A mission as a Simulator over the built-in quadrotor.
+
+    `mission` is a subclass of Mission, `options` its options, `name` what the task goes by; `dtype` and `device` say
+    where and how precisely it runs. `adjust` changes `difficulty`, which decides how episodes begin, and `weights` of
+    the reward's terms. Raises ValueError for an unknown quadrotor,
+    and for a range around what is zero in it.
+    """
+
+    def __init__(
+        self,
+        mission: type[Mission],
+        options: FlightOptions,
+        name: str,
+        dtype: torch.dtype = torch.float32,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        self.options, self.parameters = options, preset(options.quadrotor)
+        randomize.require_effect(options, self.parameters)
+        self.dtype, self.device = dtype, torch.device(device)
+        self.mission = mission(options, self.parameters, dtype, self.device)
+        self.interface: Interface = make_interface(
+            options.interface, self.parameters, self.mission.control_hz, dtype, self.device
+        )
+        self.duration = 1.0 / self.mission.control_hz
+        self.substep = self.duration / self.interface.substeps
+        self.airframe = dynamics.airframe(self.parameters, self.substep, dtype, self.device)
+        self.physics = make_physics(options.physics, self.parameters, self.substep)
+        drawn = options.latency == "drawn"
+        self.sensors = Sensors(options, options.observation_latency, drawn, dtype, self.device)
+        self.queue = ActionQueue(options)
+        self.difficulty = options.difficulty
+        self.weights = {**self.mission.weights, "action_difference": options.action_difference_penalty}
+        self._bounds = _bounds(self.interface, dtype, self.device)
+        self._scenes: dict[tuple[int, int], QuadrotorScene] = {}
+        self.spec = self._specification(name)
+
+    def _specification(self, name: str) -> SimulatorSpec:
+        mission, interface = self.mission, self.interface
+        return SimulatorSpec(
+            name=name,
+            observation=mission.observation + _MOTION + self.queue.shown(interface.action),
+            action=interface.action,
+            action_low=interface.low,
+            action_high=interface.high,
+            control_hz=mission.control_hz,
+            max_episode_steps=round(mission.episode_seconds * mission.control_hz),
+            neutral_action=interface.neutral,
+            robot=self.options.quadrotor,
+            privileged=(
+                *randomize.quantities(self.options),
+                *self.sensors.quantities,
+                *self.queue.quantities,
+                *mission.privileged,
+            ),
+            goal=mission.goal,
+            noise=mission.noise or self.options.noisy or self.options.gust > 0.0,
+        )
+
+    @property
+    def settings(self) -> dict[str, float]:
+        """The difficulty that episodes begin at, and the weight of each term of the reward."""
+        return {"difficulty": self.difficulty, **self.weights}
+
+    def adjust(self, name: str, value: float) -> None:
+        """Change a setting: the difficulty of episodes to come, or a weight from the next step on.
+
+        Raises OptionError for an unknown name, for a difficulty outside [0, 1] and for a weight that is not finite.
+        """
+        if name not in self.settings:
+            raise OptionError(f"{self.spec.name} has no setting {name!r}; {nearest(name, tuple(self.settings))}")
+        if not math.isfinite(value):
+            raise OptionError(f"{name} must be finite; given {value}")
+        if name != "difficulty":
+            self.weights[name] = value
+        elif not 0.0 <= value <= 1.0:
+            raise OptionError(f"difficulty must lie in [0, 1]; given {value}")
+        else:
+            self.difficulty = value
+
+    def reset(self, num: int, seed: int | torch.Generator) -> FlightState:
+        """The mission's initial states at the present difficulty; previous actions are neutral."""
+        generator = seed if isinstance(seed, torch.Generator) else torch.Generator(self.device).manual_seed(seed)
+        difficulty = torch.full((num, 1), self.difficulty, dtype=self.dtype, device=self.device)
+        draw = Draw(num, generator, self.dtype)
+        body, mission = self.mission.begin(draw, difficulty)
+        neutral = torch.tensor(self.spec.neutral_action, dtype=self.dtype, device=self.device).repeat(num, 1)
+        key = noise.new_keys(num, generator)
+        varies = self.options.draws_anything
+        hidden = randomize.draw(self.options, num, generator, key, self.dtype) if varies else ()
+        steps = torch.zeros(num, dtype=torch.int64, device=self.device)
+        senses, sent = self.sensors.begin(body, draw, key), self.queue.begin(neutral, draw)
+        return FlightState(body, neutral, mission, steps, key, hidden, self.interface.begin(body), senses, sent)
+
+    def observe(self, state: FlightState) -> Tensor:
+        """(B, O) observation: mission, motion, past actions."""
+        pose = self._sensed(state)
+        parts = (
+            self.mission.observe(pose, state.mission),
+            pose.in_body(pose.velocity),
+            pose.rows[2],
+            pose.angular_velocity,
+            *self.queue.history_of(state.sent, state.last_action),
+        )
+        return torch.cat(parts).t()
+
+    def step(self, state: FlightState, action: Tensor) -> Step:
+        """Hold an action (B, A), from any device, for one control step; actions beyond the bounds are clipped."""
+        command = action.t().to(self.device, self.dtype).clamp(*self._bounds)
+        acting, sent = self.queue.push(state.sent, command.t())
+        body, controller, grounded, hidden = self._fly(state, acting.t())
+        steps = state.steps + 1
+        flown = Flown(state.body, body, grounded, state.noise_key, steps, self.duration)
+        mission, terms, terminated = self.mission.advance(flown, state.mission)
+        senses = self.sensors.advance(state.senses, body, state.noise_key, steps)
+        new = FlightState(body, command.t(), mission, steps, state.noise_key, hidden, controller, senses, sent)
+        return Step(new, self.observe(new), self._reward(terms, command - state.last_action.t()), terminated)
+
+    def _fly(self, state: FlightState, command: Tensor) -> tuple[QuadrotorState, Any, Tensor, Any]:
+        """Body, controller, whether it stood on the floor, and hidden parameters after a command (A, B)."""
+        body, controller, hidden = state.body, state.controller, state.hidden
+        frame, wind = self._circumstances(hidden)
+        grounded = None
+        for _ in range(self.interface.substeps):
+            motors, controller = self.interface.motors(command, body, controller, self.substep)
+            if self.physics is None:
+                body = dynamics.step(body, motors.t(), frame, self.substep, wind)
+                below = body.position[:, 2] <= 0.0
+            else:
+                body, below = self.physics.step(body, motors.t())
+            grounded = below if grounded is None else grounded | below
+        assert grounded is not None  # there is at least one substep
+        if hidden:
+            hidden = randomize.next_gust(hidden, state.noise_key, self.options, self.duration)
+        return body, controller, grounded, hidden
+
+    def _circumstances(self, hidden: HiddenParameters | tuple[()]) -> tuple[Airframe, Tensor | None]:
+        """Airframe and wind (B, 3) of the step that begins with some hidden parameters."""
+        if not hidden:
+            return self.airframe, None
+        return randomize.drawn_airframe(self.airframe, self.parameters, hidden), hidden.wind + hidden.gust
+
+    def _reward(self, terms: dict[str, Tensor], change: Tensor) -> Tensor:
+        """(B,) weighted sum of the mission's terms, minus what the change of action (A, B) costs."""
+        total: Tensor | None = None
+        for name, term in terms.items():
+            weight = self.weights[name]
+            part = term if weight == 1.0 else weight * term
+            total = part if total is None else total + part
+        assert total is not None  # a mission has at least one term
+        penalty = self.weights["action_difference"]
+        if penalty == 0.0:
+            return total
+        low, high = self._bounds
+        if not isinstance(low, float) or high - low != 2.0:
+            change = change * (2.0 / (high - low))
+        return total - (penalty / len(change)) * dynamics.squared_norm(change)
+
+    def _sensed(self, state: FlightState) -> Pose:
+        """The pose that the observation is made of."""
+        return self.sensors.pose(state.senses) if state.senses else pose_of(state.body)
+
+    def privileged(self, state: FlightState) -> Tensor:
+        """(B, P) what was drawn, wind and gust in the body frame, errors of the sensors, delays, and what the mission
+        hides; (B, 0) if nothing is."""
+        if not self.spec.privileged:
+            return state.last_action[:, :0]
+        pose = pose_of(state.body)
+        parts = randomize.shown(state.hidden, pose.rows) if state.hidden else []
+        parts += self.sensors.hidden(state.senses, pose) if state.senses else []
+        parts += self.queue.hidden(state.sent, self.dtype)
+        return torch.cat([*parts, self.mission.hidden(pose, state.mission)]).t()
+
+    def split_noise(self, state: FlightState, index: Tensor) -> FlightState:
+        """The same state with randomness to come of its own per index (B,); index 0 keeps its key."""
+        return state._replace(noise_key=noise.split(state.noise_key, index))
+
+    def success(self, state: FlightState) -> Tensor:
+        """(B,) bool, as the mission says."""
+        return self.mission.success(state)
+
+    def metrics(self, state: FlightState) -> dict[str, Tensor]:
+        """(B,) the mission's figures for episodes that end here."""
+        return self.mission.metrics(state)
+
+    def diverged(self, state: FlightState) -> Tensor:
+        """(B,) false: the equations hold at any speed that a quadrotor reaches before it has flown away, and an engine
+        that gives up raises PhysicsError."""
+        return torch.zeros_like(state.steps, dtype=torch.bool)
+
+    def signals(self, state: FlightState) -> dict[str, Tensor]:
+        """The mission's signals, then tilt, body rates and commands."""
+        up = dynamics.rotation_rows(state.body.quaternion.t())[2, 2].unsqueeze(1)
+        return {
+            **self.mission.signals(state),
+            "tilt [deg]": torch.rad2deg(torch.acos(up.clamp(-1.0, 1.0))),
+            "angular velocity [rad/s]": state.body.angular_velocity,
+            **self.interface.signals(state.last_action),
+        }
+
+    def position(self, state: FlightState) -> Tensor:
+        """(B, 3) position of the drone in the world [m]."""
+        return state.body.position
+
+    def render(
+        self,
+        state: FlightState,
+        row: int = 0,
+        width: int = 640,
+        height: int = 480,
+        trail: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Picture (height, width, 3) uint8 of one row with its mission and, if given, the path `trail` (k, 3) [m].
+
+        Raises robots.drawing.offscreen.MissingGraphicsError where no picture can be drawn.
+        """
+        if (width, height) not in self._scenes:
+            self._scenes[width, height] = QuadrotorScene(self.parameters, width, height, self.mission.target_radius)
+        body, drawing = state.body, self.mission.drawing(state, row)
+        position, quaternion, rotor_speed = (
+            x[row].double().cpu().numpy() for x in (body.position, body.quaternion, body.rotor_speed)
+        )
+        target = None if drawing.target is None else np.asarray(drawing.target, dtype=float)
+        return self._scenes[width, height].draw(
+            position, quaternion, rotor_speed, target, trail, drawing.shapes, drawing.camera
+        )
+
+    def close(self) -> None:
+        """End what a foreign physics runs beside this process; nothing can be stepped afterwards."""
+        if self.physics is not None:
+            self.physics.close()
+
+
+def _bounds(interface: Interface, dtype: torch.dtype, device: torch.device) -> tuple[Any, Any]:
+    """Bounds of the action as two numbers where all entries have the same, else as two tensors (A, 1)."""
+    if len(set(interface.low)) == len(set(interface.high)) == 1:
+        return interface.low[0], interface.high[0]
+    low, high = (torch.tensor(x, dtype=dtype, device=device).unsqueeze(1) for x in (interface.low, interface.high))
+    return low, high

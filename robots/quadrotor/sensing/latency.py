@@ -1,0 +1,98 @@
+"""Delays between a policy and its quadrotor, in control steps, and the queue of actions that are on their way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from hgrpo_errors import nearest
+from robots.options import OptionError
+from robots.quadrotor.draw import Draw
+from robots.simulator import Quantity
+
+_KINDS = ("fixed", "drawn")
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Delays in whole control steps; raises OptionError for a negative one or an unknown kind."""
+
+    observation_latency: int = 0
+    """Age of what the sensors say."""
+    action_latency: int = 0
+    """Steps until an action acts."""
+    latency: str = "fixed"
+    """Whether the delays are these ("fixed"), or each episode's own, uniform from 0 to these ("drawn")."""
+    action_history: int = 1
+    """How many of the last actions the observation shows, newest first."""
+
+    def __post_init__(self) -> None:
+        for field in fields(Latency):
+            count = getattr(self, field.name)
+            if field.name != "latency" and not 0 <= count <= 100:
+                raise OptionError(f"{field.name} is a number of control steps from 0 to 100; given {count}")
+        if self.latency not in _KINDS:
+            raise OptionError(f"unknown latency {self.latency!r}; {nearest(self.latency, _KINDS)}")
+
+
+class Sent(NamedTuple):
+    """Actions on their way and just before."""
+
+    actions: Tensor
+    """(B, H, A) actions of the last H steps, newest first."""
+    delay: Tensor
+    """(B,) int64 steps until one acts."""
+
+
+class ActionQueue:
+    """Keeps as many actions as latency and history ask for; nothing where the previous one is enough."""
+
+    def __init__(self, options: Latency) -> None:
+        self.latency, self.history = options.action_latency, options.action_history
+        self.drawn = options.latency == "drawn" and self.latency > 0
+        self.size = max(self.latency, self.history)
+
+    @property
+    def needed(self) -> bool:
+        """Whether anything is kept beside the previous action."""
+        return self.latency > 0 or self.history > 1
+
+    @property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """What a privileged critic is told: a delay that is drawn."""
+        return (Quantity("action_delay", "steps"),) if self.drawn else ()
+
+    def shown(self, action: tuple[Quantity, ...]) -> tuple[Quantity, ...]:
+        """Entries of the observation that are past actions."""
+        prefixes = ("previous", *(f"previous_{age}" for age in range(2, self.history + 1)))[: self.history]
+        return tuple(Quantity(f"{prefix}_{q.name}", q.unit, q.frame) for prefix in prefixes for q in action)
+
+    def begin(self, neutral: Tensor, draw: Draw) -> Sent | tuple[()]:
+        """A queue of the actions (B, A) that came before an episode; () where none is needed."""
+        if not self.needed:
+            return ()
+        delay = torch.full((draw.num,), self.latency, dtype=torch.int64, device=neutral.device)
+        if self.drawn:
+            delay = draw.integers(1, 0, self.latency).squeeze(1)
+        return Sent(neutral.unsqueeze(1).repeat(1, self.size, 1), delay)
+
+    def push(self, sent: Sent | tuple[()], action: Tensor) -> tuple[Tensor, Sent | tuple[()]]:
+        """The action (B, A) that acts in this step, and the queue after an action (B, A) was sent."""
+        if not sent:
+            return action, ()
+        queue = torch.cat((action.unsqueeze(1), sent.actions), dim=1)
+        where = sent.delay.view(-1, 1, 1).expand(-1, 1, action.shape[1])
+        return queue.gather(1, where).squeeze(1), sent._replace(actions=queue[:, :-1].contiguous())
+
+    def history_of(self, sent: Sent | tuple[()], last_action: Tensor) -> list[Tensor]:
+        """The entries of `shown`, component-first."""
+        if self.history <= 1 or not sent:
+            return [last_action.t()] if self.history == 1 else []
+        return [action.t() for action in sent.actions[:, : self.history].unbind(1)]
+
+    def hidden(self, sent: Sent | tuple[()], dtype: torch.dtype) -> list[Tensor]:
+        """The entries of `quantities`, component-first."""
+        return [sent.delay.to(dtype).unsqueeze(0)] if self.drawn and sent else []

@@ -1,0 +1,1 @@
+"""Races through square gates."""

@@ -1,0 +1,283 @@
+"""quadrotor-gates: race laps through square gates, in order and from the right side.
+
+Observation, 37 entries by default, all in the body frame:
+
+| entries | quantity | unit |
+|---|---|---|
+| 0-11 | corners of the next gate minus position; from behind: upper left, upper right, lower right, lower left | m |
+| 12-23 | those of the gate after it | m |
+| 24-36 | velocity, direction of world z, angular velocity, previous action | m/s, 1, rad/s, 1 |
+
+Reward per step, with d the distance to the middle of the next gate, before and after the step [m], and c, where a gate
+is passed, how far off its middle, from 0 to 1 at the edge of what passes (r over h - 0.05 m in gate_crossing.py):
+
+    10 (d_before - d_after) + 5 passed - 20 c^2 - 0.0005 |omega|^2 - 10 failed - 0.02 |a - a_previous|^2 / 4
+
+The first five terms are `progress`, `passed`, `off_centre`, `angular_velocity` and `failed`. Without the third a policy
+flies as near to the frames as it pays, and strikes them.
+
+Passing is geometric, between the drone's centre at two control steps; gate_crossing.py has the formulas. The next gate
+is passed where the segment crosses its plane from behind inside the opening, 5 cm clear of the edge. An episode ends
+for good, as failed, where the segment
+
+- strikes a frame, of any gate and from either side: it crosses the plane on the ring around the opening, 0.1 m wide,
+  or less than 5 cm beside it;
+- misses the next gate: it crosses the gate's plane from behind anywhere else, however far from the gate;
+
+and where the drone touches the ground or is more than 5 m away from the middle of the next gate. Flying through a gate
+backwards, or through another than the next, counts for nothing.
+
+The lap goes on and on until the time is up. A lap counts from the first gate that is passed until that gate is passed
+again, its time to a fraction of a control step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from hgrpo_errors import nearest
+from robots.options import OptionError
+from robots.quadrotor.body import dynamics
+from robots.quadrotor.body.dynamics import QuadrotorState
+from robots.quadrotor.body.parameters import QuadrotorParameters
+from robots.quadrotor.body.pose import Pose
+from robots.quadrotor.draw import Draw
+from robots.quadrotor.flight.mission import (
+    Drawing,
+    Flown,
+    Mission,
+    Outcome,
+)
+from robots.quadrotor.flight.options import FlightOptions
+from robots.quadrotor.flight.state import FlightState
+from robots.quadrotor.scene import Camera
+from robots.quadrotor.tasks.gates import courses
+from robots.quadrotor.tasks.gates.crossing import crossing
+from robots.quadrotor.tasks.gates.drawing import frame
+from robots.simulator import Quantity
+
+BAR = 0.1  # m, width of the ring around the opening
+CLEARANCE = 0.05  # m, the drone's reach around its centre
+EASY_SIZE = 1.5  # times the opening at difficulty 0
+START_BEHIND = (1.0, 2.0)  # m
+START_RADIUS = 0.3  # m
+START_ADVANCE = 3.0  # m/s, along the direction of passing
+START_SPEED = 0.5  # m/s, per axis, on top of it
+START_TILT = torch.pi / 3.0  # rad
+START_RATE = 1.0  # rad/s, per axis
+LOST = 5.0  # m
+SECONDS, SECONDS_PER_LAP = 2.0, 10.0
+
+FLYING, CRASHED, MISSED = 0, 1, 2
+STARTS = ("anywhere", "first")
+CORNERS = {"upper_left": (1, 1), "upper_right": (-1, 1), "lower_right": (-1, -1), "lower_left": (1, -1)}
+"""Signs of left and up."""
+
+_PASSED, _NEXT, _AFTER, _LATER = (0.55, 0.58, 0.62), (0.10, 0.80, 0.30), (1.0, 0.65, 0.10), (0.25, 0.45, 0.85)
+
+
+@dataclass(frozen=True)
+class GateOptions(FlightOptions):
+    """Options of the task; raises OptionError for a race that means nothing."""
+
+    course: str = "loop"
+    """Name of a course; see courses.py."""
+    start: str = "anywhere"
+    """Where episodes begin: "anywhere" is before a random gate, "first" before the first one."""
+    laps: int = 1
+    """Laps that a success takes; every one allows 10 s."""
+    gate_size: float = 0.8
+    """Inner edge of the gates at difficulty 1; 1.5 times it at difficulty 0 [m]."""
+    shift: float = 0.3
+    """Gates stand uniform in a ball of this radius, times difficulty, around where the course has them [m]."""
+    turn: float = 15.0
+    """Gates are turned about the vertical by up to this, times difficulty, either way [deg]."""
+    action_difference_penalty: float = 0.02
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, allowed in (("course", tuple(courses.COURSES)), ("start", STARTS)):
+            if getattr(self, name) not in allowed:
+                raise OptionError(f"unknown {name} {getattr(self, name)!r}; {nearest(getattr(self, name), allowed)}")
+        if self.laps < 1:
+            raise OptionError(f"laps must be at least 1; given {self.laps}")
+        for name, low, high, unit in (
+            ("gate_size", 0.3, 1.2, "m"),
+            ("shift", 0.0, 0.5, "m"),
+            ("turn", 0.0, 30.0, "deg"),
+        ):
+            if not low <= getattr(self, name) <= high:
+                raise OptionError(f"{name} must lie in [{low:g}, {high:g}] {unit}; given {getattr(self, name)}")
+
+
+class GateState(NamedTuple):
+    """What the task itself remembers."""
+
+    centre: Tensor
+    """(B, G, 3) middles of the openings, world frame [m]."""
+    axes: Tensor
+    """(B, G, 3, 3) axes of the gates in the world, one a row: direction of passing, left, up."""
+    half: Tensor
+    """(B,) half the inner edge [m]."""
+    first: Tensor
+    """(B,) int64 index of the gate that comes first in this episode."""
+    passed: Tensor
+    """(B,) int64 gates passed."""
+    began: Tensor
+    """(B,) when the first one was passed, 0 before [s]."""
+    lapped: Tensor
+    """(B,) when the first gate was last passed, 0 before [s]."""
+    ending: Tensor
+    """(B,) int64: FLYING, CRASHED or MISSED."""
+
+
+class Gates(Mission):
+    """Race through gates."""
+
+    observation = tuple(
+        Quantity(f"{which}_gate_{corner}_{axis}", "m", "body")
+        for which in ("next", "second")
+        for corner in CORNERS
+        for axis in "xyz"
+    )
+    weights = {"progress": 10.0, "passed": 5.0, "off_centre": -20.0, "angular_velocity": -0.0005, "failed": -10.0}  # noqa: RUF012
+    options: GateOptions
+
+    def __init__(
+        self, options: GateOptions, parameters: QuadrotorParameters, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        super().__init__(options, parameters, dtype, device)
+        laps = "a whole lap is" if options.laps == 1 else f"{options.laps} whole laps are"
+        self.goal = f"{laps} flown and no gate is missed, and no frame or ground touched, until the time is up"
+        self.episode_seconds = SECONDS + SECONDS_PER_LAP * options.laps
+        self.course = courses.course(options.course, dtype, device)
+        self.gates = len(self.course[0])
+
+    def begin(self, draw: Draw, difficulty: Tensor) -> tuple[QuadrotorState, GateState]:
+        """Drones 1 to 2 m behind a gate and up to 0.3 m beside that line, of any heading; difficulty times 60
+        degrees, 3 m/s towards the gate, 0.5 m/s any way and 1 rad/s are the ranges of tilt, speed and body rates."""
+        centres, headings, climbs = self.course
+        shift = torch.stack([draw.in_ball(self.options.shift * difficulty) for _ in range(self.gates)], dim=1)
+        turn = torch.pi / 180.0 * self.options.turn * difficulty
+        heading = headings + draw.uniform(self.gates, -turn, turn)
+        centre, axes = centres + shift, courses.axes(heading, climbs.expand_as(heading))
+        first = draw.integers(1, 0, self.gates - 1 if self.options.start == "anywhere" else 0).squeeze(1)
+        row = torch.arange(draw.num, device=self.device)
+        there, passing = centre[row, first], axes[row, first, 0]
+        position = there - draw.uniform(1, *START_BEHIND) * passing + draw.in_ball(START_RADIUS)
+        speed, rate = START_SPEED * difficulty, START_RATE * difficulty
+        velocity = draw.uniform(1, 0.0, START_ADVANCE * difficulty) * passing + draw.uniform(3, -speed, speed)
+        body = self.body(position, velocity, draw.attitude(START_TILT * difficulty), draw.uniform(3, -rate, rate))
+        half = 0.5 * self.options.gate_size * (EASY_SIZE + (1.0 - EASY_SIZE) * difficulty.squeeze(1))
+        passed, began, lapped, ending = (torch.zeros_like(x) for x in (first, half, half, first))
+        return body, GateState(centre, axes, half, first, passed, began, lapped, ending)
+
+    def observe(self, pose: Pose, mission: GateState) -> Tensor:
+        """(24, B) corners of the next two gates minus position, in the body frame [m]."""
+        corners = []
+        for ahead in (0, 1):
+            centre, axes = self._gate(mission, ahead)
+            middle = pose.in_body(centre - pose.position)
+            left, up = (mission.half * pose.in_body(axes[i]) for i in (1, 2))
+            corners += [middle + i * left + j * up for i, j in CORNERS.values()]
+        return torch.cat(corners)
+
+    def advance(self, flown: Flown, mission: GateState) -> Outcome:
+        """Judge the flown segment at every gate, pay the module's formula."""
+        before, after = flown.before.position, flown.after.position
+        half = mission.half.unsqueeze(1)
+        met = crossing(self._in_gates(before, mission), self._in_gates(after, mission), half, BAR, CLEARANCE)
+        index = self._index(mission).unsqueeze(1)
+        forward, inside, struck, share, off_centre = (x.gather(1, index).squeeze(1) for x in met)
+        middle = self._gate(mission)[0]
+        d_before, d_after = (dynamics.squared_norm(middle - x.t()).sqrt() for x in (before, after))
+        crashed = flown.grounded | (d_after > LOST) | met.struck.any(dim=1)
+        missed = forward & ~inside & ~struck & ~crashed
+        flying = mission.ending == FLYING
+        happened = CRASHED * crashed.to(torch.int64) + MISSED * missed.to(torch.int64)
+        ending = torch.where(flying, happened, mission.ending)
+        passed = forward & inside & (ending == FLYING)
+        time = (flown.steps - 1 + share) * flown.duration
+        new = self._counted(mission, passed, time.to(self.dtype))._replace(ending=ending)
+        terms = {
+            "progress": d_before - d_after,
+            "passed": passed.to(self.dtype),
+            "off_centre": passed * (off_centre / (mission.half - CLEARANCE)).square(),
+            "angular_velocity": dynamics.squared_norm(flown.after.angular_velocity.t()),
+            "failed": (ending != FLYING).to(self.dtype),
+        }
+        return Outcome(new, terms, ending != FLYING)
+
+    def success(self, state: FlightState) -> Tensor:
+        """(B,) bool: the laps asked for are flown, and nothing has gone wrong so far."""
+        mission: GateState = state.mission
+        return (self._laps(mission) >= self.options.laps) & (mission.ending == FLYING)
+
+    def signals(self, state: FlightState) -> dict[str, Tensor]:
+        """Vector to the middle of the next gate in the world frame, gates passed, speed."""
+        return {
+            "vector to the gate [m]": self._gate(state.mission)[0].t() - state.body.position,
+            "gates passed [1]": state.mission.passed.to(self.dtype)[:, None],
+            "speed [m/s]": dynamics.squared_norm(state.body.velocity.t()).sqrt()[:, None],
+        }
+
+    def metrics(self, state: FlightState) -> dict[str, Tensor]:
+        """Mean time of the whole laps, share of the laps begun that were clean, gates per minute, and what went wrong;
+        a lap that the time limit cuts short is not counted as begun."""
+        mission: GateState = state.mission
+        laps, failed = self._laps(mission).to(self.dtype), (mission.ending != FLYING).to(self.dtype)
+        seconds = state.steps.to(self.dtype) / self.control_hz
+        return {
+            "lap time [s]": torch.where(laps > 0, (mission.lapped - mission.began) / laps, torch.nan),
+            "clean laps [1]": torch.where(laps + failed > 0, laps / (laps + failed), torch.nan),
+            "laps [1]": laps,
+            "gates per minute [1/min]": torch.where(state.steps > 0, 60.0 * mission.passed / seconds, torch.nan),
+            "crash rate [1]": (mission.ending == CRASHED).to(self.dtype),
+            "miss rate [1]": (mission.ending == MISSED).to(self.dtype),
+        }
+
+    def drawing(self, state: FlightState, row: int) -> Drawing:
+        """Gates as frames: green is next, orange the one after it, grey the one just passed, the others blue."""
+        mission: GateState = state.mission
+        following = int(self._index(mission)[row])
+        colours = [_LATER] * self.gates
+        if bool(mission.passed[row] > 0):
+            colours[following - 1] = _PASSED
+        colours[(following + 1) % self.gates], colours[following] = _AFTER, _NEXT
+        centres, axes = (x[row].double().cpu().numpy() for x in (mission.centre, mission.axes))
+        half, drone = float(mission.half[row]), state.body.position[row].double().cpu().numpy()
+        gates = zip(centres, axes, colours, strict=True)
+        shapes = [shape for centre, rows, rgb in gates for shape in frame(centre, rows, half, BAR, rgb)]
+        return Drawing(shapes=shapes, camera=Camera(0.6 * drone + 0.4 * centres.mean(axis=0), 5.5, elevation=-20.0))
+
+    def _index(self, mission: GateState, ahead: int = 0) -> Tensor:
+        """(B,) int64 index of the next gate, or of one further on."""
+        return (mission.first + mission.passed + ahead) % self.gates
+
+    def _gate(self, mission: GateState, ahead: int = 0) -> tuple[Tensor, Tensor]:
+        """Middle (3, B) and axes (3, 3, B) of the next gate, or of one further on."""
+        index = self._index(mission, ahead)[:, None, None]
+        centre = mission.centre.gather(1, index.expand(-1, 1, 3)).squeeze(1).t()
+        axes = mission.axes.flatten(2).gather(1, index.expand(-1, 1, 9)).squeeze(1).t()
+        return centre, axes.unflatten(0, (3, 3))
+
+    def _in_gates(self, position: Tensor, mission: GateState) -> Tensor:
+        """(3, B, G) positions (B, 3) in the frame of every gate [m]."""
+        x, y, z = (position.unsqueeze(1) - mission.centre).unbind(2)
+        axes = mission.axes
+        return torch.stack([x * axes[:, :, i, 0] + y * axes[:, :, i, 1] + z * axes[:, :, i, 2] for i in range(3)])
+
+    def _laps(self, mission: GateState) -> Tensor:
+        """(B,) int64 whole laps."""
+        return torch.div((mission.passed - 1).clamp_min(0), self.gates, rounding_mode="floor")
+
+    def _counted(self, mission: GateState, passed: Tensor, time: Tensor) -> GateState:
+        """The next gate counted where it was `passed` (B,) bool at a time (B,) [s]."""
+        at_first = passed & (mission.passed % self.gates == 0)
+        began = torch.where(passed & (mission.passed == 0), time, mission.began)
+        lapped = torch.where(at_first, time, mission.lapped)
+        return mission._replace(passed=mission.passed + passed, began=began, lapped=lapped)

@@ -1,0 +1,1 @@
+"""Flight among columns and spheres."""

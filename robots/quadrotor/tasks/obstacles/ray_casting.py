@@ -1,0 +1,71 @@
+"""How far rays reach, and how closely a straight path passes, among vertical columns, spheres and the ground.
+
+Everything is analytic and acts element by element, so a row gives the same bits in any batch. Arrays are
+component-first: R rays and M obstacles in B rows are (3, R, B) and (3, M, B). A ray that starts inside an obstacle, or
+on it heading inwards, reaches 0 m; one that meets nothing reaches infinity.
+
+With q from the obstacle's centre to the ray's origin and d its direction, c = |q|^2 - r^2, b = q.d, a = |d|^2, the
+nearer root of a t^2 + 2 b t + c = 0 is t = c / (sqrt(b^2 - a c) - b), a form that neither cancels nor divides by an a
+of zero, as it is for a ray along a column.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from robots.quadrotor.body import dynamics
+
+
+def to_columns(origin: Tensor, direction: Tensor, centre: Tensor, radius: Tensor) -> Tensor:
+    """(R, B) distance along directions (3, R, B) from origins (3, B) to endless vertical columns at (2, M, B) [m].
+
+    `radius` is (M, B) [m]; a direction is a unit vector, else distances are multiples of its length.
+    """
+    return _nearest(origin[:2], direction[:2], centre, radius)
+
+
+def to_spheres(origin: Tensor, direction: Tensor, centre: Tensor, radius: Tensor) -> Tensor:
+    """(R, B) distance along directions (3, R, B) from origins (3, B) to spheres at (3, M, B) of radii (M, B) [m]."""
+    return _nearest(origin, direction, centre, radius)
+
+
+def to_ground(origin: Tensor, direction: Tensor) -> Tensor:
+    """(R, B) distance along directions (3, R, B) from origins (3, B) to the plane z = 0 [m]; 0 from below it."""
+    height, down = origin[2], -direction[2]
+    falling = down > 0.0
+    reach = torch.where(falling, height / torch.where(falling, down, 1.0), math.inf)
+    return torch.where(height > 0.0, reach, 0.0)
+
+
+def closest_approach(start: Tensor, end: Tensor, centre: Tensor) -> Tensor:
+    """(M, B) smallest distance between points (k, M, B) and the straight path from `start` to `end` (k, B) [m].
+
+    Two components give the distance to vertical lines, three that to points.
+    """
+    along = (end - start).unsqueeze(1)
+    to_centre = centre - start.unsqueeze(1)
+    share = _dot(to_centre, along) / dynamics.squared_norm(along).clamp_min(torch.finfo(along.dtype).tiny)
+    return dynamics.squared_norm(to_centre - share.clamp(0.0, 1.0) * along).sqrt()
+
+
+def _nearest(origin: Tensor, direction: Tensor, centre: Tensor, radius: Tensor) -> Tensor:
+    """(R, B) distance to the nearest of M circles (two components) or spheres (three)."""
+    away = origin.unsqueeze(1) - centre
+    c = dynamics.squared_norm(away) - radius * radius
+    b = _dot(away.unsqueeze(1), direction.unsqueeze(2))
+    discriminant = b * b - dynamics.squared_norm(direction).unsqueeze(1) * c
+    meets = (discriminant >= 0.0) & (b < 0.0)
+    root = torch.where(meets, discriminant, 1.0).sqrt()
+    reach = torch.where(meets, c / torch.where(meets, root - b, 1.0), math.inf)
+    return torch.where(c < 0.0, 0.0, reach).amin(dim=1)
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """Dot product over the first dimension."""
+    total = a[0] * b[0]
+    for x, y in zip(a[1:], b[1:], strict=True):
+        total = total + x * y
+    return total

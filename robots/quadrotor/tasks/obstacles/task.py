@@ -1,0 +1,259 @@
+"""quadrotor-obstacles: reach a goal 8 m away through a forest that only 37 range rays show.
+
+The forest (forest.py) is drawn with the episode. Observation, before what every flight sees:
+
+| entries | quantity | unit |
+|---|---|---|
+| 0-2 | goal minus position in the body frame, shortened to 2 m | m |
+| 3-39 | 1 / range along each ray to a column, a sphere or the ground; ranges from 0.2 to 4 m | 1/m |
+
+Rays leave from the drone's centre and turn with its heading, not with its tilt: three rings of twelve, level, 15
+degrees up and 15 degrees down, and one straight down. The rings are turned by 10 degrees against each other, so that
+upright columns are met every 10 degrees, and spheres a little above or below the drone are met at all. Columns reach up
+to the ceiling.
+
+Reward per step, with the way gained towards the goal and the gap to the nearest surface in metres:
+
+    5 min(gained, 0.02) + 20 [goal] - 15 [crash] - 0.1 max(0, 1 - gap / 0.3)^2 - 0.002 min(|omega|^2, 25) + 0.05
+    - 0.1 |a - a_previous|^2 / 4
+
+More than 2 m/s is not paid for, and a drone that flies clear of everything is never better off crashing: what its
+turning costs is at most what flying pays.
+
+An episode ends within 0.3 m of the goal, on hitting the floor, an obstacle or, at 3.2 m, the ceiling, and on leaving
+the arena. A hit is geometric: the drone is a ball that moves straight from one control step to the next, so that none
+is missed between two of them. Success: the goal is reached.
+
+`difficulty` is the share of obstacles that stand, and scales how fast and how tilted the drone starts.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from robots.drawing.shapes import Shape, bar
+from robots.options import OptionError
+from robots.quadrotor.body import dynamics
+from robots.quadrotor.body.dynamics import QuadrotorState
+from robots.quadrotor.body.parameters import QuadrotorParameters
+from robots.quadrotor.body.pose import Pose, pose_of
+from robots.quadrotor.draw import Draw
+from robots.quadrotor.flight.mission import (
+    Drawing,
+    Flown,
+    Mission,
+    Outcome,
+)
+from robots.quadrotor.flight.options import FlightOptions
+from robots.quadrotor.flight.state import FlightState
+from robots.quadrotor.scene import Camera
+from robots.quadrotor.tasks.obstacles import forest
+from robots.quadrotor.tasks.obstacles.forest import Forest
+from robots.simulator import Quantity
+
+START, GOAL = (0.0, 0.0, 1.5), (8.0, 0.0, 1.5)  # m, world; middles of where they are drawn
+START_SPREAD, GOAL_SPREAD = (0.3, 1.5, 0.3), (0.3, 2.0, 0.5)  # m, to either side along each axis
+START_SPEED, START_TILT, START_RATE = 0.5, 0.3, 0.5  # m/s per axis, rad, rad/s per axis
+REACH = 4.0  # m, of a ray
+NEAREST = 0.2  # m, below which a ray says no more
+GOAL_RADIUS = 0.3  # m
+GOAL_SEEN = 2.0  # m
+CEILING = 3.2  # m
+ARENA = ((-2.0, 10.0), (-5.0, 5.0))  # m, along x and y
+PAID_SPEED = 2.0  # m/s towards the goal
+NEAR = 0.3  # m, gap below which closeness costs
+
+RAYS = (
+    *((30.0 * i, 0.0) for i in range(12)),
+    *((30.0 * i + 10.0, 15.0) for i in range(12)),
+    *((30.0 * i + 20.0, -15.0) for i in range(12)),
+    (0.0, -90.0),
+)
+"""Azimuth from the heading, to the left, and elevation of each ray [deg]."""
+
+_BARK, _STONE, _RAY, _HIT = (
+    (0.45, 0.36, 0.30, 1.0),
+    (0.50, 0.42, 0.62, 1.0),
+    (0.9, 0.2, 0.2, 0.18),
+    (0.9, 0.1, 0.1, 0.8),
+)
+
+
+@dataclass(frozen=True)
+class ObstacleOptions(FlightOptions):
+    """Options of the task; raises OptionError for a radius outside (0, 0.2] m."""
+
+    action_difference_penalty: float = 0.1
+    radius: float = 0.1
+    """Of the ball that stands for the drone [m]."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0.0 < self.radius <= 0.2:
+            raise OptionError(
+                f"radius must lie in (0, 0.2] m, so that gaps of 0.5 m stay passable; given {self.radius}"
+            )
+
+
+class ObstacleState(NamedTuple):
+    """Forest, goal, and the way flown."""
+
+    forest: Forest
+    goal: Tensor
+    """(B, 3) [m]."""
+    straight: Tensor
+    """(B,) distance from the start to the goal [m]."""
+    flown: Tensor
+    """(B,) length of the path so far [m]."""
+    gap: Tensor
+    """(B,) smallest distance between the drone's ball and a surface during the last step [m]."""
+    reached: Tensor
+    """(B,) bool."""
+    collided: Tensor
+    """(B,) bool, with an obstacle or the floor."""
+
+
+class Obstacles(Mission):
+    """Reach the goal without touching anything."""
+
+    goal = f"the drone comes within {GOAL_RADIUS:g} m of the goal before it touches anything or leaves the arena"
+    observation = (
+        *(Quantity(f"goal_{axis}", "m", "body") for axis in "xyz"),
+        *(Quantity(f"nearness_{azimuth:g}_deg_{elevation:+g}_deg_up", "1/m", "heading") for azimuth, elevation in RAYS),
+    )
+    weights = {"gained": 5.0, "reached": 20.0, "crashed": -15.0, "near": -0.1, "turning": -0.002, "flying": 0.05}  # noqa: RUF012
+    episode_seconds = 10.0
+    target_radius = GOAL_RADIUS
+
+    def __init__(
+        self, options: FlightOptions, parameters: QuadrotorParameters, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        super().__init__(options, parameters, dtype, device)
+        assert isinstance(options, ObstacleOptions)
+        self.radius = options.radius
+        directions = [_unit_vector(*(math.radians(angle) for angle in ray)) for ray in RAYS]
+        self.rays = torch.tensor(directions, dtype=dtype, device=device).t().unsqueeze(2)
+
+    def begin(self, draw: Draw, difficulty: Tensor) -> tuple[QuadrotorState, ObstacleState]:
+        """Start and goal on either side of a forest; any heading."""
+        start, goal = (
+            self.constant(*middle).t() + draw.uniform(3, -1.0, 1.0) * self.constant(*spread).t()
+            for middle, spread in ((START, START_SPREAD), (GOAL, GOAL_SPREAD))
+        )
+        planted = forest.plant(draw, difficulty)
+        speed, rate = START_SPEED * difficulty, START_RATE * difficulty
+        attitude = draw.attitude(START_TILT * difficulty)
+        body = self.body(start, draw.uniform(3, -speed, speed), attitude, draw.uniform(3, -rate, rate))
+        straight = dynamics.squared_norm((goal - start).t()).sqrt()
+        gap = forest.clearance(planted, start.t(), start.t()) - self.radius
+        no = torch.zeros(draw.num, dtype=torch.bool, device=self.device)
+        return body, ObstacleState(planted, goal, straight, torch.zeros_like(straight), gap, no, no.clone())
+
+    def observe(self, pose: Pose, mission: ObstacleState) -> Tensor:
+        """(40, B) goal in the body frame, shortened, and what the rays say."""
+        away = pose.in_body(mission.goal.t() - pose.position)
+        shorten = (GOAL_SEEN / dynamics.squared_norm(away).sqrt().clamp_min(1e-6)).clamp_max(1.0)
+        rays = forest.ranges(mission.forest, pose.position, self._directions(pose), REACH)
+        return torch.cat((away * shorten, rays.clamp_min(NEAREST).reciprocal()))
+
+    def _directions(self, pose: Pose) -> Tensor:
+        """(3, R, B) directions of the rays in the world, turned with the heading; a drone whose nose points straight
+        up or down has heading 0."""
+        x, y = pose.rows[0, 0], pose.rows[1, 0]
+        level = (x * x + y * y).sqrt()
+        known = level > 1e-6
+        cosine, sine = torch.where(known, x / level, 1.0), torch.where(known, y / level, 0.0)
+        ahead, left, up = self.rays
+        return torch.stack((cosine * ahead - sine * left, sine * ahead + cosine * left, up.expand(-1, len(x))))
+
+    def advance(self, flown: Flown, mission: ObstacleState) -> Outcome:
+        """Sweep the drone's ball along the step, pay the module's formula, end on any touch and at the goal."""
+        goal, before, after = mission.goal.t(), flown.before.position.t(), flown.after.position.t()
+        gap = forest.clearance(mission.forest, before, after) - self.radius
+        collided = (gap <= 0.0) | flown.grounded
+        crashed = collided | self._left(after)
+        away_before, away = (dynamics.squared_norm(goal - place).sqrt() for place in (before, after))
+        reached = (away <= GOAL_RADIUS) & ~crashed
+        path = mission.flown + dynamics.squared_norm(after - before).sqrt()
+        closeness = (1.0 - gap / NEAR).clamp(0.0, 1.0)
+        terms = {
+            "gained": (away_before - away).clamp_max(PAID_SPEED * flown.duration),
+            "reached": reached.to(self.dtype),
+            "crashed": crashed.to(self.dtype),
+            "near": closeness * closeness,
+            "turning": dynamics.squared_norm(flown.after.angular_velocity.t()).clamp_max(25.0),
+            "flying": torch.ones_like(gap),
+        }
+        new = mission._replace(flown=path, gap=gap, reached=reached, collided=collided)
+        return Outcome(new, terms, crashed | reached)
+
+    def _left(self, position: Tensor) -> Tensor:
+        """(B,) bool, whether positions (3, B) are outside the arena."""
+        x, y, z = position
+        (x_low, x_high), (y_low, y_high) = ARENA
+        return (x < x_low) | (x > x_high) | (y < y_low) | (y > y_high) | (z > CEILING - self.radius)
+
+    def success(self, state: FlightState) -> Tensor:
+        """(B,) bool: the last step reached the goal."""
+        reached: Tensor = state.mission.reached
+        return reached.clone()
+
+    def metrics(self, state: FlightState) -> dict[str, Tensor]:
+        """Collisions with obstacles and floor, and of those that reached the goal how far they flew and how long."""
+        mission: ObstacleState = state.mission
+        seconds = state.steps.to(self.dtype) / self.control_hz
+        return {
+            "collision rate [1]": mission.collided.to(self.dtype),
+            "path length over straight line [1]": torch.where(
+                mission.reached, mission.flown / mission.straight, math.nan
+            ),
+            "time to the goal [s]": torch.where(mission.reached, seconds, math.nan),
+        }
+
+    def signals(self, state: FlightState) -> dict[str, Tensor]:
+        """Distance to the goal, gap to the nearest surface (at most 4 m), and speed."""
+        away = dynamics.squared_norm((state.mission.goal - state.body.position).t()).sqrt()
+        speed = dynamics.squared_norm(state.body.velocity.t()).sqrt()
+        return {
+            "distance to the goal [m]": away.unsqueeze(1),
+            "gap [m]": state.mission.gap.clamp_max(REACH).unsqueeze(1),
+            "speed [m/s]": speed.unsqueeze(1),
+        }
+
+    def drawing(self, state: FlightState, row: int) -> Drawing:
+        """The forest, and every ray that meets something."""
+        only = slice(row, row + 1)
+        planted = Forest(*(part[only] for part in state.mission.forest))
+        shapes: list[Shape] = []
+        for (x, y), r in zip(planted.columns[0].tolist(), planted.column_radius[0].tolist(), strict=True):
+            if x < forest.PARKED:
+                shapes.append(Shape("cylinder", (r, 0.5 * CEILING), (x, y, 0.5 * CEILING), _BARK))
+        for place, r in zip(planted.spheres[0].tolist(), planted.sphere_radius[0].tolist(), strict=True):
+            if place[0] < forest.PARKED:
+                shapes.append(Shape("sphere", (r,), place, _STONE))
+        body = QuadrotorState(*(part[only] for part in state.body))
+        shapes += self._drawn_rays(pose_of(body), planted)
+        centre = (4.0, 0.0, 1.0)
+        return Drawing(state.mission.goal[row].tolist(), shapes, Camera(centre, 10.5, azimuth=60.0, elevation=-35.0))
+
+    def _drawn_rays(self, pose: Pose, planted: Forest) -> list[Shape]:
+        """Lines from one drone to where its rays end, a dot at each end."""
+        direction = self._directions(pose)
+        length = forest.ranges(planted, pose.position, direction, REACH)
+        ends = (pose.position.unsqueeze(1) + direction * length)[:, :, 0].t().tolist()
+        origin, shapes = pose.position[:, 0].tolist(), []
+        for end, far in zip(ends, length[:, 0].tolist(), strict=True):
+            if 1e-3 < far < REACH:
+                shapes += [bar(origin, end, 0.006, _RAY), Shape("sphere", (0.025,), end, _HIT, glow=0.5)]
+        return shapes
+
+
+def _unit_vector(azimuth: float, elevation: float) -> tuple[float, float, float]:
+    """Direction at angles [rad] to the left of x and above the horizon."""
+    level = math.cos(elevation)
+    return level * math.cos(azimuth), level * math.sin(azimuth), math.sin(elevation)

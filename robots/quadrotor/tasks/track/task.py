@@ -1,0 +1,221 @@
+"""quadrotor-track: stay on a point that moves along a closed trajectory.
+
+The trajectory (trajectories.py) is drawn with the episode: a circle, a figure eight or a random loop, tilted and turned
+any way, at a mean speed between 0.5 and 2 m/s or the one that the option `speed` gives. Observation, before what every
+flight sees: where the reference is now and where it will be, 15 entries in the body frame [m].
+
+Reward per step, d = distance to the reference [m]:
+
+    1 / (1 + (d / 0.1)^2) / (1 + |omega|^2 / 25) + 0.5 / (1 + d^2) - 0.1 |a - a_previous|^2 / 4
+
+An episode ends for good on the floor and 2 m away from the reference. Its first 2 s, in which the drone catches up, do
+not count; success: RMS position error at most 0.15 m over the rest, to the time limit.
+
+`difficulty` scales how far from the reference the drone starts, how fast and how tilted, the trajectory's tilt, how
+irregular a loop is, and the range above 0.5 m/s that the speed is drawn from.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from hgrpo_errors import nearest
+from robots.drawing.shapes import Shape, bar
+from robots.options import OptionError
+from robots.quadrotor.body import dynamics
+from robots.quadrotor.body.dynamics import QuadrotorState
+from robots.quadrotor.body.parameters import QuadrotorParameters
+from robots.quadrotor.body.pose import Pose
+from robots.quadrotor.draw import Draw, tilt_and_heading
+from robots.quadrotor.flight.mission import (
+    Drawing,
+    Flown,
+    Mission,
+    Outcome,
+)
+from robots.quadrotor.flight.options import FlightOptions
+from robots.quadrotor.flight.state import FlightState
+from robots.quadrotor.scene import Camera
+from robots.quadrotor.tasks.track import trajectories
+from robots.quadrotor.tasks.track.trajectories import Trajectory
+from robots.simulator import Quantity
+
+KINDS = ("circle", "eight", "spline")
+CENTRE = (0.0, 0.0, 2.0)  # m, world
+AHEAD = (0.0, 0.1, 0.2, 0.4, 0.6)  # s from now
+SIZE = (1.0, 1.5)  # m, radius of a circle, mean radius of a loop, half width of an eight
+TILT = 0.4  # rad, of the trajectory's plane
+ROUGHNESS = 0.2  # m, by which the corners of a loop deviate from a circle
+SPEED_MIN, SPEED_MAX = 0.5, 2.0  # m/s
+START_RADIUS, START_SPEED, START_TILT = 0.5, 0.5, 0.5  # m, m/s per axis, rad
+FLY_AWAY = 2.0  # m
+SETTLE_SECONDS = 2.0
+SUCCESS_ERROR = 0.15  # m, RMS
+
+_ORANGE = (1.0, 0.55, 0.05, 0.7)
+_DRAWN = 96  # pieces of a drawn lap
+
+
+@dataclass(frozen=True)
+class TrackOptions(FlightOptions):
+    """Options of the task; raises OptionError for an unknown trajectory and a speed that is negative or above 10."""
+
+    action_difference_penalty: float = 0.1
+    trajectory: str = "any"
+    """circle, eight or spline; any draws one of them per episode."""
+    speed: float = 0.0
+    """Mean speed along the trajectory [m/s]; 0 draws it per episode."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        allowed = (*KINDS, "any")
+        if self.trajectory not in allowed:
+            raise OptionError(f"unknown trajectory {self.trajectory!r}; {nearest(self.trajectory, allowed)}")
+        if not 0.0 <= self.speed <= 10.0:
+            raise OptionError(f"speed must lie in [0, 10] m/s, where 0 draws it per episode; given {self.speed}")
+
+
+class TrackState(NamedTuple):
+    """The trajectory and how well it was followed."""
+
+    trajectory: Trajectory
+    speed: Tensor
+    """(B,) its mean speed [m/s]."""
+    steps: Tensor
+    """(B,) int64 control steps since the episode began."""
+    squared_error: Tensor
+    """(B,) sum over the counted steps [m^2]."""
+    counted: Tensor
+    """(B,) int64 steps that count."""
+    crashed: Tensor
+    """(B,) bool, whether the drone met the floor or lost the reference."""
+
+
+class Track(Mission):
+    """Follow a trajectory."""
+
+    goal = (
+        f"the RMS position error, from {SETTLE_SECONDS:g} s after the start to the time limit, "
+        f"is at most {SUCCESS_ERROR:g} m"
+    )
+    observation = tuple(
+        Quantity(f"reference_in_{1000 * t:.0f}_ms_{axis}", "m", "body") for t in AHEAD for axis in "xyz"
+    )
+    weights = {"at_reference": 1.0, "near_reference": 0.5}  # noqa: RUF012
+    episode_seconds = 6.0
+    target_radius = 0.08
+
+    def __init__(
+        self, options: FlightOptions, parameters: QuadrotorParameters, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        super().__init__(options, parameters, dtype, device)
+        assert isinstance(options, TrackOptions)
+        self.kind, self.speed = options.trajectory, options.speed
+
+    def begin(self, draw: Draw, difficulty: Tensor) -> tuple[QuadrotorState, TrackState]:
+        """A trajectory, and a drone near its first point."""
+        trajectory, speed = self._trajectory(draw, difficulty)
+        zero = torch.zeros_like(speed)
+        first = trajectories.evaluate(trajectory, zero.unsqueeze(0))[:, 0].t()
+        position = first + draw.in_ball(START_RADIUS * difficulty)
+        fast = START_SPEED * difficulty
+        velocity, attitude = draw.uniform(3, -fast, fast), draw.attitude(START_TILT * difficulty)
+        body = self.body(position, velocity, attitude, draw.uniform(3, -fast, fast))
+        none = torch.zeros(draw.num, dtype=torch.int64, device=self.device)
+        return body, TrackState(trajectory, speed, none, zero, none.clone(), none.bool())
+
+    def _trajectory(self, draw: Draw, difficulty: Tensor) -> tuple[Trajectory, Tensor]:
+        """Trajectories and their speeds (num,) [m/s]."""
+        size, rough = draw.uniform(1, *SIZE), ROUGHNESS * difficulty
+        radius, height = size + draw.uniform(8, -rough, rough), draw.uniform(8, -rough, rough)
+        shapes = torch.stack((trajectories.circle(size), trajectories.eight(size), trajectories.loop(radius, height)))
+        kind = draw.integers(1, 0, len(KINDS) - 1).squeeze(1)
+        if self.kind != "any":
+            kind = torch.full_like(kind, KINDS.index(self.kind))
+        points = shapes[kind, torch.arange(draw.num, device=self.device)]
+        turn = 2.0 * math.pi
+        tilt, axis, heading = (
+            draw.uniform(1, 0.0, TILT * difficulty),
+            draw.uniform(1, 0.0, turn),
+            draw.uniform(1, 0.0, turn),
+        )
+        points = trajectories.placed(points, self.constant(*CENTRE).t(), tilt_and_heading(tilt, axis, heading))
+        speed = draw.uniform(1, SPEED_MIN, SPEED_MIN + (SPEED_MAX - SPEED_MIN) * difficulty).squeeze(1)
+        if self.speed > 0.0:
+            speed = torch.full_like(speed, self.speed)
+        forwards = draw.uniform(1).squeeze(1) < 0.5
+        return trajectories.at_speed(points, torch.where(forwards, speed, -speed), draw.uniform(1).squeeze(1)), speed
+
+    def _reference(self, mission: TrackState, *ahead: float) -> Tensor:
+        """(3, k, B) reference positions some seconds from now [m]."""
+        now = mission.steps.to(self.dtype) / self.control_hz
+        return trajectories.evaluate(mission.trajectory, now + self.constant(*ahead))
+
+    def observe(self, pose: Pose, mission: TrackState) -> Tensor:
+        """(15, B) reference now and later, minus the drone's position, in the body frame [m]."""
+        away = self._reference(mission, *AHEAD) - pose.position.unsqueeze(1)
+        return torch.cat([pose.in_body(away[:, i]) for i in range(len(AHEAD))])
+
+    def advance(self, flown: Flown, mission: TrackState) -> Outcome:
+        """Move the reference on, measure the error to where it is then, pay the module's formula."""
+        steps = mission.steps + 1
+        reference = self._reference(mission._replace(steps=steps), 0.0)[:, 0]
+        squared = dynamics.squared_norm(reference - flown.after.position.t())
+        counts = steps > round(SETTLE_SECONDS * self.control_hz)
+        crashed = flown.grounded | (squared > FLY_AWAY**2)
+        new = TrackState(
+            mission.trajectory,
+            mission.speed,
+            steps,
+            mission.squared_error + torch.where(counts, squared, 0.0),
+            mission.counted + counts,
+            crashed,
+        )
+        rate_squared = dynamics.squared_norm(flown.after.angular_velocity.t())
+        terms = {
+            "at_reference": ((1.0 + 100.0 * squared) * (1.0 + 0.04 * rate_squared)).reciprocal(),
+            "near_reference": (1.0 + squared).reciprocal(),
+        }
+        return Outcome(new, terms, crashed.clone())
+
+    def _rms(self, mission: TrackState) -> Tensor:
+        """(B,) RMS position error over the counted steps so far [m]; NaN before the first."""
+        return (mission.squared_error / mission.counted.to(self.dtype)).sqrt()
+
+    def success(self, state: FlightState) -> Tensor:
+        """(B,) bool: the time limit was reached with a small enough error."""
+        mission: TrackState = state.mission
+        ended_in_time = mission.steps >= round(self.episode_seconds * self.control_hz)
+        return ended_in_time & ~mission.crashed & (self._rms(mission) <= SUCCESS_ERROR)
+
+    def metrics(self, state: FlightState) -> dict[str, Tensor]:
+        """RMS position error after the first 2 s, of episodes that got that far, and the mean speed asked for."""
+        return {"RMS position error [m]": self._rms(state.mission), "reference speed [m/s]": state.mission.speed}
+
+    def signals(self, state: FlightState) -> dict[str, Tensor]:
+        """Position error and the reference's velocity, in the world frame."""
+        mission: TrackState = state.mission
+        now = mission.steps.to(self.dtype).unsqueeze(0) / self.control_hz
+        return {
+            "position error [m]": state.body.position - self._reference(mission, 0.0)[:, 0].t(),
+            "reference velocity [m/s]": trajectories.evaluate(mission.trajectory, now, order=1)[:, 0].t(),
+        }
+
+    def drawing(self, state: FlightState, row: int) -> Drawing:
+        """The lap as a line, the reference as the target, and where it is going as two small balls."""
+        only = slice(row, row + 1)
+        mission = TrackState(
+            Trajectory(*(x[only] for x in state.mission.trajectory)), *(x[only] for x in state.mission[1:])
+        )
+        lap = torch.linspace(0.0, 1.0, _DRAWN + 1, dtype=self.dtype, device=self.device).unsqueeze(1)
+        line = trajectories.evaluate(mission.trajectory, lap / mission.trajectory.rate)[:, :, 0].t().cpu().tolist()
+        now, *later = self._reference(mission, 0.0, 0.2, 0.4)[:, :, 0].t().cpu().tolist()
+        shapes = [bar(a, b, 0.008, _ORANGE) for a, b in itertools.pairwise(line) if math.dist(a, b) > 1e-5]
+        shapes += [Shape("sphere", (0.03,), point, _ORANGE, glow=0.5) for point in later]
+        return Drawing(now, shapes, Camera(CENTRE, 5.5, elevation=-20.0))

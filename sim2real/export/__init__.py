@@ -1,0 +1,1 @@
+"""Policies as ONNX, as C and as a Crazyflie app."""

@@ -1,0 +1,120 @@
+"""Export of a policy as C99 that a flight controller compiles: one header, one source, no allocation."""
+
+from __future__ import annotations
+
+import shutil
+from copy import deepcopy
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hgrpo_errors import HgrpoError
+from hgrpo_files import writing
+from policies.actor_critic import ActorCritic
+from policies.normalizer import CLIP
+from sim2real.export.c_footprint import Footprint, footprints
+from sim2real.export.c_source import header, source
+from sim2real.export.c_text import require_identifier
+from sim2real.export.exportable import (
+    FEWEST_CHECKS,
+    GOLDEN_ROWS,
+    ExportError,
+    actions_of,
+    array,
+    check_observations,
+    refuse_non_finite,
+    refuse_overflow,
+)
+from sim2real.export.own_files import replacing, require_replaceable
+from sim2real.export.rounding import tolerance
+from sim2real.policy.c_policy import CompilerError, CPolicy, compile_library
+from sim2real.policy.metadata import GoldenPairs, disagreement
+from sim2real.policy.trained_on import TrainedOn
+
+TANH = ("libm", "approximate")
+_FURTHEST = 1e18  # what the generated code clips raw observations to
+
+
+class CExport(NamedTuple):
+    """What was written."""
+
+    source: Path
+    header: Path
+    difference: float | None
+    """Largest |action difference| from the policy on this machine, in action units; None without a compiler here."""
+    footprints: list[Footprint]
+
+
+def export_c(
+    policy: ActorCritic, path: Path, checks: int = 1000, tanh: str = "libm", trained: TrainedOn | None = None
+) -> CExport:
+    """Write the deterministic policy to PATH.c and PATH.h; the last part of the path begins the names in them.
+
+    `tanh` says whose: libm's tanhf, or an own approximation with an error of at most 3e-7, which needs no libm. Where
+    there is a C compiler, the files take their places only once it has compiled them without a warning, their self-test
+    has passed, and their actions are the policy's to 1e-5 of their range on the observations that an ONNX file is
+    checked on. Raises ExportError, and leaves both paths as they were, if not, and where either is a file that no
+    export wrote. The header says what the policy was `trained` on.
+    """
+    path = Path(path)
+    targets = c_files(path)
+    if tanh not in TANH:
+        raise ExportError(f"unknown tanh {tanh!r}; allowed: {', '.join(TANH)}")
+    if checks < FEWEST_CHECKS:
+        raise HgrpoError(f"checks is {checks}; at least {FEWEST_CHECKS} are needed")
+    policy = deepcopy(policy).cpu()
+    refuse_non_finite(policy)
+    refuse_overflow(policy)
+    _refuse_wide_normalizer(policy)
+    observation = check_observations(policy.normalizer, checks)
+    action = actions_of(policy, observation)
+    rows = list(GOLDEN_ROWS)
+    golden = GoldenPairs(observation[rows], action[rows].astype(np.float64))
+    texts = {".h": header(policy, path.name, golden, trained), ".c": source(policy, path.name, golden, tanh)}
+    with TemporaryDirectory() as folder:
+        made = {ending: Path(folder) / f"{path.name}{ending}" for ending in texts}
+        for ending, text in texts.items():
+            with writing(made[ending]):
+                made[ending].write_text(text, encoding="utf-8")
+        difference = _verify(made[".c"], policy, observation, action) if shutil.which("cc") else None
+        sizes = footprints(made[".c"])
+    with replacing(targets[".h"]) as new_header, replacing(targets[".c"]) as new_source:
+        for ending, new in ((".h", new_header), (".c", new_source)):
+            with writing(targets[ending]):
+                new.write_text(texts[ending], encoding="utf-8")
+    return CExport(targets[".c"], targets[".h"], difference, sizes)
+
+
+def c_files(path: Path) -> dict[str, Path]:
+    """PATH.c and PATH.h by their endings; raises ExportError where they cannot be written."""
+    require_identifier(path.name)
+    if path.is_dir():
+        raise ExportError(f"{path} is a folder; expected a name for the files too, such as {path / 'policy'}")
+    targets = {ending: path.with_name(path.name + ending) for ending in (".c", ".h")}
+    for target in targets.values():
+        require_replaceable(target)
+    return targets
+
+
+def _refuse_wide_normalizer(policy: ActorCritic) -> None:
+    """Raise ExportError where clipping raw observations to +-1e18 could change what the normaliser makes of them."""
+    mean, scale = (array(tensor).astype(np.float64) for tensor in policy.normalizer.shift_and_scale())
+    reach = np.abs(mean) + CLIP / scale
+    if reach.max() > _FURTHEST:
+        name = policy.spec.observation[int(np.argmax(reach))].name
+        raise ExportError(f"observation entry {name!r} is clipped at {reach.max():.3g} only; C code ends at 1e18")
+
+
+def _verify(path: Path, policy: ActorCritic, observation: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+    """Largest |difference| of the compiled source's actions from the expected ones (B, A)."""
+    try:
+        compile_library(path, path.with_suffix(".so"))
+        action = CPolicy(path.with_suffix(".so"), path.stem, policy.spec)(observation)
+    except CompilerError as error:
+        raise ExportError(f"the exported source is not valid: {error}") from error
+    if problem := disagreement(policy.spec, action, expected, tolerance(policy, observation)):
+        raise ExportError(f"the compiled source does not reproduce the policy: {problem}")
+    return float(np.abs(action - expected).max())

@@ -1,0 +1,52 @@
+"""How much flash and stack an exported C policy takes, as a compiler sees it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from sim2real.policy.c_policy import WARNINGS, run_compiler
+
+CORTEX_M4F = ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")
+_TARGETS = {"Cortex-M4F": ("arm-none-eabi-", CORTEX_M4F), "this machine": ("", ())}
+
+
+class Footprint(NamedTuple):
+    """Bytes of one object file; what it calls in libm comes on top."""
+
+    target: str
+    flash: int
+    """Code, weights and golden vectors: sections .text, .rodata and .data."""
+    ram: int
+    """Static variables: sections .data and .bss."""
+    stack: int
+    """Sum of the frames of its functions but the self-test, which no chain of calls in flight exceeds."""
+
+    def __str__(self) -> str:
+        return f"{self.target}: {self.flash:,} B flash, {self.ram} B RAM, at most {self.stack} B stack"
+
+
+def footprint(source: Path, prefix: str, target: str, flags: Sequence[str]) -> Footprint:
+    """Compile a source with PREFIXgcc at -O2 and measure; raises CompilerError."""
+    with TemporaryDirectory() as folder:
+        compiled = Path(folder) / "policy.o"
+        words = ("-std=c99", *WARNINGS, "-O2", "-fstack-usage", *flags, "-c", str(source), "-o", str(compiled))
+        run_compiler(f"{prefix}gcc", words)
+        report = subprocess.run([f"{prefix}size", str(compiled)], capture_output=True, text=True, check=True)
+        text, data, bss = map(int, report.stdout.splitlines()[1].split()[:3])
+        frames = [line.split("\t") for line in compiled.with_suffix(".su").read_text().splitlines()]
+    in_flight = (int(frame[1]) for frame in frames if not frame[0].endswith("_self_test"))
+    return Footprint(target, text + data, data + bss, sum(in_flight))
+
+
+def footprints(source: Path) -> list[Footprint]:
+    """The footprint on every target that there is a compiler for; empty without any."""
+    return [
+        footprint(source, prefix, target, flags)
+        for target, (prefix, flags) in _TARGETS.items()
+        if shutil.which(f"{prefix}gcc") and shutil.which(f"{prefix}size")
+    ]

@@ -1,0 +1,212 @@
+"""A policy as text in C99: one header, one source."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from policies.actor_critic import ActorCritic
+from policies.normalizer import CLIP
+from policies.spec import Entry, PolicySpec
+from sim2real.export.c_text import comment, literal, string
+from sim2real.export.exportable import ExportError, array, checkpoint_hash
+from sim2real.export.own_files import MARK
+from sim2real.export.rounding import tolerance
+from sim2real.policy.metadata import (
+    GoldenPairs,
+    action_type,
+    bounds_within,
+    producer_version,
+)
+from sim2real.policy.trained_on import TrainedOn, airframe_in_words, options_in_words
+
+TANH_ERROR = 3e-7
+"""Largest |error| of the own approximation of tanh in single precision, rounding and -ffast-math included."""
+
+_TANH = """/* tanh(x) = 2 t / (1 + t^2) with t = tanh(x / 2) by the seventh convergent of Lambert's continued fraction.
+ * Absolute error at most 3e-7 over all floats, rounding and -ffast-math included; 1 from 9 on. */
+static float @NAME@_tanh(float x) {
+    const float y = 0.5f * @NAME@_clip(x, -9.0f, 9.0f);
+    const float s = y * y;
+    const float above = y * (135135.0f + s * (17325.0f + s * (378.0f + s)));
+    const float below = 135135.0f + s * (62370.0f + s * (3150.0f + s * 28.0f));
+    const float t = above / below;
+    return 2.0f * t / (1.0f + t * t);
+}
+
+"""
+_EXPM1 = """/* exp(x) - 1 = 2 t / (1 - t) with t = tanh(x / 2), for x <= 0. */
+static float @NAME@_expm1(float x) {
+    const float t = @NAME@_tanh(0.5f * x);
+    return 2.0f * t / (1.0f - t);
+}
+
+"""
+_ACTIVATE = """static void @NAME@_activate(float *x, int size) {
+    for (int i = 0; i < size; ++i) {
+        x[i] = @EXPRESSION@;
+    }
+}
+
+"""
+_EXPRESSIONS = {
+    ("tanh", "libm"): "tanhf(x[i])",
+    ("tanh", "approximate"): "@NAME@_tanh(x[i])",
+    ("relu", "libm"): "x[i] > 0.0f ? x[i] : 0.0f",
+    ("relu", "approximate"): "x[i] > 0.0f ? x[i] : 0.0f",
+    ("elu", "libm"): "x[i] > 0.0f ? x[i] : expm1f(x[i])",
+    ("elu", "approximate"): "x[i] > 0.0f ? x[i] : @NAME@_expm1(x[i])",
+}
+
+
+def header(policy: ActorCritic, name: str, golden: GoldenPairs, trained: TrainedOn | None = None) -> str:
+    """NAME.h: sizes, rate, what every entry is, and two functions."""
+    spec = policy.spec
+    return fill("policy.h.in", _names(name, spec, golden) | _words(policy) | _origin(trained))
+
+
+def source(policy: ActorCritic, name: str, golden: GoldenPairs, tanh: str) -> str:
+    """NAME.c: weights and functions; `tanh` is libm or approximate. All that it defines begins with NAME."""
+    spec = policy.spec
+    names = _names(name, spec, golden)
+    library, declarations, functions = _arithmetic(spec, tanh)
+    calls, last = _layers(policy, name)
+    expression = _substitute(_EXPRESSIONS[spec.activation, tanh], names)
+    values = {
+        "LIBRARY": library,
+        "INCLUDE": declarations,
+        "TANH": _substitute(functions, names),
+        "WIDTH": str(max(spec.observation_size, *spec.hidden_sizes, spec.action_size)),
+        "ARRAYS": _arrays(policy, golden, name),
+        "ACTIVATE": _substitute(_ACTIVATE, names | {"EXPRESSION": expression}) if spec.hidden_sizes else "",
+        "LAYERS": "".join(f"    {call};\n" for call in calls),
+        "LAST": last,
+        "CLIP": literal(CLIP),
+        "SAFE_ACTION": _numbers(np.array(spec.safe_action)),
+        "TOLERANCE": literal(2.0 * float(tolerance(policy, golden.observation).max())),  # of half the range
+    }
+    return fill("policy.c.in", names | values)
+
+
+def fill(template: str, values: Mapping[str, str]) -> str:
+    """A template of this package with every @WORD@ replaced by its value, @MARK@ by ours; KeyError for one without."""
+    text = files("sim2real").joinpath("templates", *template.split("/")).read_text(encoding="utf-8")
+    return _substitute(text, {"MARK": MARK} | dict(values))
+
+
+def _substitute(text: str, values: Mapping[str, str]) -> str:
+    return re.sub(r"@([A-Z0-9_]+)@", lambda found: values[found[1]], text)
+
+
+def _names(name: str, spec: PolicySpec, golden: GoldenPairs) -> dict[str, str]:
+    count = len(golden.observation)
+    return {
+        "NAME": name,
+        "MACRO": name.upper(),
+        "O": str(spec.observation_size),
+        "A": str(spec.action_size),
+        "GOLDEN": str(count),
+        "GOLDEN_PLUS_1": str(count + 1),
+    }
+
+
+def _words(policy: ActorCritic) -> dict[str, str]:
+    spec = policy.spec
+    bounds = list(zip(spec.action_low, spec.action_high, spec.safe_action, strict=True))
+    actions = [f"{low:g} to {high:g}, safe {safe:g}" for low, high, safe in bounds]
+    return {
+        "DESCRIPTION": comment(f"Policy of task {spec.task} for {spec.robot or 'a robot without a name'}."),
+        "OBSERVATION_TABLE": _table(spec.observation),
+        "ACTION_TABLE": _table(spec.action, actions),
+        "SHA256": checkpoint_hash(policy),
+        "VERSION": producer_version(),
+        "HISTORY": str(spec.action_history),
+        "CONTROL_HZ": literal(spec.control_hz),
+        "TASK": string(spec.task),
+        "ROBOT": string(spec.robot),
+        "ACTION_TYPE": string(action_type(spec)),
+    }
+
+
+def _origin(trained: TrainedOn | None) -> dict[str, str]:
+    options = options_in_words(trained)
+    return {
+        "TASK_OPTIONS_TEXT": comment(options),
+        "TASK_OPTIONS": string(options),
+        "AIRFRAME": comment(airframe_in_words(trained)),
+    }
+
+
+def _table(entries: tuple[Entry, ...], remarks: Iterable[str] | None = None) -> str:
+    """Lines of a comment: index, name, unit, frame and remark."""
+    notes = [""] * len(entries) if remarks is None else list(remarks)
+    rows = [
+        (str(index), entry.name, f"[{entry.unit}]", f"in {entry.frame}" if entry.frame else "", note)
+        for index, (entry, note) in enumerate(zip(entries, notes, strict=True))
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(f" *   {comment(line)}".rstrip() for line in lines)
+
+
+def _arithmetic(spec: PolicySpec, tanh: str) -> tuple[str, str, str]:
+    """What the activation needs: said in words, included, and defined."""
+    if spec.activation == "relu" or not spec.hidden_sizes:
+        return "needs no libm", "", ""
+    if tanh == "libm":
+        return f"of libm it needs {'tanhf' if spec.activation == 'tanh' else 'expm1f'}", "#include <math.h>\n", ""
+    return "needs no libm", "", _TANH + (_EXPM1 if spec.activation == "elu" else "")
+
+
+def _layers(policy: ActorCritic, name: str) -> tuple[list[str], str]:
+    """Calls that take the normalised observation in `a` to the mean, and the buffer that it ends in."""
+    calls, here, there = [], "a", "b"
+    for index, layer in enumerate(policy.actor):
+        if isinstance(layer, nn.Linear):
+            sizes = (layer.in_features, layer.out_features)
+            parameters = f"&{name}_weight_{index}[0][0], {name}_bias_{index}"
+            calls.append(f"{name}_linear({parameters}, {here}, {sizes[0]}, {there}, {sizes[1]})")
+            here, there = there, here
+        elif isinstance(layer, nn.Tanh | nn.ReLU | nn.ELU):
+            calls.append(f"{name}_activate({here}, {sizes[1]})")
+        else:
+            kinds = "Linear, Tanh, ReLU, ELU"
+            raise ExportError(f"layer actor.{index} is {type(layer).__name__}; allowed: {kinds}")
+    return calls, here
+
+
+def _arrays(policy: ActorCritic, golden: GoldenPairs, name: str) -> str:
+    shift, scale = policy.normalizer.shift_and_scale()
+    lowest, highest = bounds_within(policy.spec)
+    arrays: dict[str, NDArray[Any]] = {
+        "observation_mean": array(shift),
+        "observation_scale": array(scale),
+        "action_low": array(policy.action_low),
+        "action_half_range": array(0.5 * (policy.action_high - policy.action_low)),
+        "action_lowest": lowest,
+        "action_highest": highest,
+        "golden_observation": golden.observation,
+        "golden_action": golden.action,
+    }
+    for index, layer in enumerate(policy.actor):
+        if isinstance(layer, nn.Linear):
+            arrays |= {f"weight_{index}": array(layer.weight), f"bias_{index}": array(layer.bias)}
+    return "".join(_definition(f"{name}_{what}", value) for what, value in arrays.items())
+
+
+def _definition(name: str, value: NDArray[np.floating]) -> str:
+    shape = "".join(f"[{size}]" for size in value.shape)
+    if value.ndim == 1:
+        return f"static const float {name}{shape} = {{{_numbers(value)}}};\n\n"
+    rows = "".join(f"    {{{_numbers(row)}}},\n" for row in value)
+    return f"static const float {name}{shape} = {{\n{rows}}};\n\n"
+
+
+def _numbers(values: NDArray[np.floating]) -> str:
+    return ", ".join(map(literal, values))

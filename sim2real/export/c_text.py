@@ -1,0 +1,59 @@
+"""Text of C99 from values: constants, strings, comments and names that cannot become anything else."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from sim2real.export.exportable import ExportError
+
+_HEADERS = (  # of C99 to C23, and what those of glibc and newlib include
+    "assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign stdarg stdatomic "
+    "stdbit stdbool stdckdint stddef stdint stdio stdlib stdnoreturn string tgmath threads time uchar wchar "
+    "wctype alloca endian features newlib strings xlocale"
+)
+_KEYWORDS = (  # of C99 to C23, in small letters
+    "alignas alignof auto bool break case char const constexpr continue default do double else enum extern false float "
+    "for goto if inline int long nullptr register restrict return short signed sizeof static static_assert struct "
+    "switch thread_local true typedef typeof typeof_unqual union unsigned void volatile while"
+)
+
+
+def literal(value: float) -> str:
+    """A C constant of type float that is exactly this value, once rounded to single precision."""
+    digits = f"{float(np.float32(value)):.9g}"
+    return (digits if any(mark in digits for mark in ".e") else f"{digits}.0") + "f"
+
+
+def string(text: str) -> str:
+    """A C string, quotes included, whose bytes are the text's in UTF-8."""
+    return '"' + "".join(map(_in_string, text.encode())) + '"'
+
+
+def _in_string(byte: int) -> str:
+    if byte in b'"\\?':  # two question marks could begin a trigraph, of which one is a backslash
+        return f"\\{byte:c}"
+    return f"{byte:c}" if 0x20 <= byte < 0x7F else f"\\{byte:03o}"  # octal ends after three digits, \x... does not
+
+
+def comment(text: str) -> str:
+    """Text for within a C comment: it neither ends nor begins one, nor joins lines, nor changes how others are read.
+
+    Backslashes and what cannot be printed become spaces; /, * and ? are set apart where they would mean something.
+    """
+    plain = "".join(" " if letter == "\\" or not letter.isprintable() else letter for letter in text)
+    plain = plain.replace("??", "? ?").replace("??", "? ?")
+    return re.sub(r"(?<=\*)(?=/)|(?<=/)(?=\*)|(?<=\*)$|^(?=/)", " ", plain)
+
+
+def require_identifier(name: str) -> None:
+    """Raise ExportError unless a name can begin the names of C functions and files.
+
+    A file of a standard header's name would be included instead of it.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise ExportError(f"{name!r} cannot begin the name of a C function; allowed: small letters, digits and _")
+    for names, own, kind in ((_HEADERS, f"{name}.h", "header"), (_KEYWORDS, name, "keyword")):
+        if name in names.split():
+            raise ExportError(f"{name!r} cannot be used: {own} is a {kind} of C; choose another, such as {name}_policy")

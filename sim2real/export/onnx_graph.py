@@ -1,0 +1,131 @@
+"""A policy as an ONNX graph: normaliser, actor, squashing, scaling and clipping."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+
+from policies.actor_critic import ActorCritic
+from policies.normalizer import CLIP
+from policies.spec import Entry, PolicySpec
+from sim2real.export.exportable import ExportError, array
+from sim2real.policy.metadata import bounds_within
+from sim2real.policy.onnx_policy import INPUT_NAME, OUTPUT_NAME
+
+Constants = dict[str, NDArray[np.generic]]
+
+
+def graph(policy: ActorCritic, half: bool = False, batch: int | None = None) -> onnx.GraphProto:
+    """Every step as torch computes it, in the same order of operations, for any batch or a fixed one.
+
+    With `half` the actor computes in half precision; observations and actions are float32 all the same, because
+    raw observations may lie beyond 65504, where half precision ends.
+    """
+    spec = policy.spec
+    before, normalizer = _normalizer(policy)
+    actor, weights = _actor(policy, np.float16 if half else np.float32)
+    after, scaling = _scaling(policy)
+    constants = {**normalizer, **weights, **scaling}
+    nodes = before + _bridged(actor, half) + after
+    ports = (_port(INPUT_NAME, spec.observation, batch), _port(OUTPUT_NAME, spec.action, batch))
+    initializers = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    return helper.make_graph(nodes, "policy", ports[:1], ports[1:], initializers)
+
+
+def describe(spec: PolicySpec) -> str:
+    """What a reader of the file has to know, in words."""
+    return (
+        f"Deterministic policy of task {spec.task} for robot {spec.robot}, to be called at {spec.control_hz:g} Hz. "
+        f"Input {INPUT_NAME}: {_list_entries(spec.observation)}. Output {OUTPUT_NAME}: {_list_entries(spec.action)}. "
+        "Normalising the observation and scaling and clipping the action are in the graph: give raw observations, send "
+        f"the action as it is. Where no valid observation is at hand, send {list(spec.safe_action)}. "
+        "The metadata hold the full specification and golden pairs."
+    )
+
+
+def _normalizer(policy: ActorCritic) -> tuple[list[onnx.NodeProto], Constants]:
+    shift, scale = policy.normalizer.shift_and_scale()
+    constants: Constants = {
+        "normalizer.mean": array(shift),
+        "normalizer.scale": array(scale),
+        "normalizer.lowest": np.array(-CLIP, np.float32),
+        "normalizer.highest": np.array(CLIP, np.float32),
+    }
+    nodes = [
+        helper.make_node("Sub", [INPUT_NAME, "normalizer.mean"], ["centred"]),
+        helper.make_node("Mul", ["centred", "normalizer.scale"], ["scaled"]),
+        helper.make_node("Clip", ["scaled", "normalizer.lowest", "normalizer.highest"], ["normalized"]),
+    ]
+    return nodes, constants
+
+
+def _actor(policy: ActorCritic, dtype: type[np.floating]) -> tuple[list[onnx.NodeProto], Constants]:
+    nodes: list[onnx.NodeProto] = []
+    constants: Constants = {}
+    last = "normalized"
+    for index, layer in enumerate(policy.actor):
+        nodes.append(_layer_node(layer, f"actor.{index}", last))
+        last = nodes[-1].output[0]
+        if isinstance(layer, nn.Linear):
+            constants[f"actor.{index}.weight"] = array(layer.weight).astype(dtype)
+            constants[f"actor.{index}.bias"] = array(layer.bias).astype(dtype)
+    nodes[-1].output[0] = "mean"
+    return nodes, constants
+
+
+def _bridged(actor: list[onnx.NodeProto], half: bool) -> list[onnx.NodeProto]:
+    """The actor between casts to half precision and back, if it computes in that."""
+    if not half:
+        return actor
+    actor[0].input[0], actor[-1].output[0] = "normalized.half", "mean.half"
+    there = helper.make_node("Cast", ["normalized"], ["normalized.half"], to=TensorProto.FLOAT16)
+    back = helper.make_node("Cast", ["mean.half"], ["mean"], to=TensorProto.FLOAT)
+    return [there, *actor, back]
+
+
+def _scaling(policy: ActorCritic) -> tuple[list[onnx.NodeProto], Constants]:
+    low, high = bounds_within(policy.spec)
+    constants: Constants = {
+        "one": np.array(1.0, np.float32),
+        "action.half_range": array(0.5 * (policy.action_high - policy.action_low)),
+        "action.low": array(policy.action_low),
+        "action.lowest": low,
+        "action.highest": high,
+    }
+    # clipped after scaling: the action then lies within the bounds exactly, whatever the rounding of the scaling
+    nodes = [
+        helper.make_node("Add", ["mean", "one"], ["from_low"]),
+        helper.make_node("Mul", ["from_low", "action.half_range"], ["above_low"]),
+        helper.make_node("Add", ["above_low", "action.low"], ["unclipped"]),
+        helper.make_node("Max", ["unclipped", "action.lowest"], ["floored"]),
+        helper.make_node("Min", ["floored", "action.highest"], [OUTPUT_NAME]),
+    ]
+    return nodes, constants
+
+
+def _layer_node(layer: nn.Module, name: str, source: str) -> onnx.NodeProto:
+    match layer:
+        case nn.Linear():
+            return helper.make_node("Gemm", [source, f"{name}.weight", f"{name}.bias"], [name], name, transB=1)
+        case nn.Tanh():
+            return helper.make_node("Tanh", [source], [name], name)
+        case nn.ReLU():
+            return helper.make_node("Relu", [source], [name], name)
+        case nn.ELU():
+            return helper.make_node("Elu", [source], [name], name, alpha=layer.alpha)
+        case _:
+            raise ExportError(f"layer {name} is {type(layer).__name__}; allowed: Linear, Tanh, ReLU, ELU")
+
+
+def _port(name: str, entries: tuple[Entry, ...], batch: int | None) -> onnx.ValueInfoProto:
+    rows = "batch" if batch is None else batch
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, [rows, len(entries)], _list_entries(entries))
+
+
+def _list_entries(entries: tuple[Entry, ...]) -> str:
+    return ", ".join(
+        f"{entry.name} [{entry.unit}]" + (f" in {entry.frame}" if entry.frame else "") for entry in entries
+    )

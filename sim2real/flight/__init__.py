@@ -1,0 +1,1 @@
+"""The control loop that flies a policy."""

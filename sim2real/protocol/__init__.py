@@ -1,0 +1,1 @@
+"""Messages that server and client share."""

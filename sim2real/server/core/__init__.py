@@ -1,0 +1,1 @@
+"""Policies being served, guards and history, whatever the protocol."""

@@ -1,0 +1,147 @@
+"""What an observation must be before a policy sees it, and what an action must be before it leaves."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hgrpo_errors import HgrpoError
+from policies.spec import PolicySpec
+from sim2real.policy.metadata import bounds_within
+from sim2real.protocol.rejection import Rejected
+
+RANGE_KEY = "observation_range"  # optional metadata of a file: JSON [[lowest, highest], ...] in the entries' units
+
+Single = NDArray[np.float32]
+_FEW = 32  # numbers, up to which Python's floats are quicker than arrays
+
+
+def observation_range(
+    spec: PolicySpec, metadata: dict[str, str], largest: float | None
+) -> tuple[Single, Single] | None:
+    """Lowest and highest allowed observation (O,), (O,): the file's own range, within +-`largest`; None without either.
+
+    Raises ValueError for metadata that are no range of this observation.
+    """
+    bound = math.inf if largest is None else largest
+    low, high = (np.full(spec.observation_size, sign * bound) for sign in (-1.0, 1.0))
+    if RANGE_KEY in metadata:
+        try:
+            stated = np.array(json.loads(metadata[RANGE_KEY]), dtype=np.float64)
+        except (ValueError, TypeError) as error:
+            raise HgrpoError(f"{RANGE_KEY} is no list of numbers") from error
+        if stated.shape != (spec.observation_size, 2) or not np.all(stated[:, 0] < stated[:, 1]):
+            raise HgrpoError(f"{RANGE_KEY} is not [lowest, highest] for each of {spec.observation_size} entries")
+        low, high = np.maximum(low, stated[:, 0]), np.minimum(high, stated[:, 1])
+    elif largest is None:
+        return None
+    return low.astype(np.float32), high.astype(np.float32)
+
+
+class ObservationGuard:
+    """Refuses, never clips: dtype float32 or float64, the policy's shape, finite in single precision, within range."""
+
+    def __init__(self, spec: PolicySpec, allowed: tuple[Single, Single] | None) -> None:
+        self._spec = spec
+        self._size = spec.observation_size
+        self._allowed = allowed
+        self._is_plain = allowed is None and self._size <= _FEW
+        self._shapes = ((self._size,), (1, self._size))  # of a single observation
+
+    def one(self, given: Any) -> Single:
+        """(1, O) float32 of one observation (O,); raises Rejected with the offending entry's name."""
+        if type(given) is np.ndarray and given.shape != (self._size,):
+            raise Rejected("shape", f"observation has shape {given.shape}; expected ({self._size},)")
+        return self.batch(given)
+
+    def batch(self, given: Any) -> Single:
+        """(B, O) float32 of observations (B, O) or one (O,); raises Rejected with the offending entry's name.
+
+        A sum in double precision of few single-precision numbers is finite if and only if each of them is.
+        """
+        if (
+            self._is_plain
+            and type(given) is np.ndarray
+            and given.dtype == np.float32
+            and given.shape in self._shapes
+            and math.isfinite(sum(given.ravel().tolist()))
+        ):
+            return given.reshape(1, -1)
+        if type(given) is not np.ndarray:
+            raise Rejected("malformed", f"observation is {type(given).__name__}; expected an array of numbers")
+        if given.dtype == np.float32:
+            array = given
+        elif given.dtype == np.float64:
+            with np.errstate(over="ignore"):  # what overflows is refused as not finite
+                array = given.astype(np.float32)
+        else:
+            raise Rejected("dtype", f"observation has dtype {given.dtype}; expected float32 or float64")
+        if array.ndim not in (1, 2) or array.shape[-1] != self._size:
+            raise Rejected(
+                "shape", f"observation has shape {given.shape}; expected ({self._size},) or (B, {self._size})"
+            )
+        array = array.reshape(-1, self._size)
+        if np.count_nonzero(np.isfinite(array)) != array.size:
+            self._refuse("not_finite", array, ~np.isfinite(array), "finite")
+        if self._allowed is not None:
+            low, high = self._allowed
+            outside = (array < low) | (array > high)
+            if np.count_nonzero(outside):
+                self._refuse("out_of_range", array, outside, "[{low:g}, {high:g}]")
+        return array
+
+    def _refuse(self, reason: str, array: Single, wrong: NDArray[np.bool_], expected: str) -> None:
+        row, column = np.argwhere(wrong)[0]
+        if self._allowed is not None:
+            expected = expected.format(low=self._allowed[0][column], high=self._allowed[1][column])
+        entry = self._spec.observation[column]
+        at = f" in row {row}" if len(array) > 1 else ""
+        raise Rejected(
+            reason, f"observation {entry.name!r}{at} is {array[row, column]:g} {entry.unit}; allowed: {expected}"
+        )
+
+
+class ActionGuard:
+    """Clamps to the bounds of the policy's spec and limits the change since the previous action.
+
+    a = clip(clip(a_policy, low, high), previous - s, previous + s), s = slew (high - low) / control_hz per request.
+    """
+
+    def __init__(self, spec: PolicySpec, slew: float | None) -> None:
+        self._spec = spec
+        self._low, self._high = bounds_within(spec)
+        self._bounds = tuple(zip(self._low.tolist(), self._high.tolist(), strict=True))
+        widths = np.array(spec.action_high) - np.array(spec.action_low)
+        self._step = None if slew is None else (slew * widths / spec.control_hz).astype(np.float32)
+
+    @property
+    def needs_previous(self) -> bool:
+        """Whether a previous action changes what is allowed."""
+        return self._step is not None
+
+    def limit(self, action: Single, previous: Single | None) -> tuple[Single, bool]:
+        """Allowed actions of the policy's (B, A), and whether any differs; `previous` (A,) is None after a reset.
+
+        Raises Rejected where the policy's action is not finite.
+        """
+        if self._step is None and len(action) == 1 and self._within(action[0].tolist()):
+            return action, False
+        allowed = np.minimum(np.maximum(action, self._low), self._high)
+        if self._step is not None and previous is not None:
+            allowed = np.minimum(np.maximum(allowed, previous - self._step), previous + self._step)
+        if np.count_nonzero(allowed == action) == action.size:  # finite, then: bounds are, and NaN equals nothing
+            return allowed, False
+        if np.count_nonzero(np.isfinite(action)) != action.size:
+            raise Rejected("action", f"the policy's action is not finite; safe action: {list(self._spec.safe_action)}")
+        return allowed, True
+
+    def _within(self, action: list[float]) -> bool:
+        """Whether an action (A,) is finite and within the bounds; quicker than with arrays for so few numbers."""
+        for (low, high), value in zip(self._bounds, action, strict=True):  # noqa: SIM110, all() costs a generator
+            if not low <= value <= high:  # true for NaN
+                return False
+        return True

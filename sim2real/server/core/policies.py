@@ -1,0 +1,176 @@
+"""Policies being served: named, numbered versions of an ONNX file, swapped as one and rolled back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hgrpo_errors import HgrpoError
+from policies.spec import PolicySpec
+from sim2real.policy import metadata
+from sim2real.policy.onnx_policy import OnnxPolicy, OnnxPolicyError
+from sim2real.protocol.rejection import Rejected
+from sim2real.server.core.guards import ActionGuard, ObservationGuard, observation_range
+from sim2real.server.proof import proved
+from sim2real.server.settings import ServerSettings
+
+KEPT_VERSIONS = 4  # besides these, older ones are forgotten
+MOST_PROOFS = 4  # at the same time, of the files that the server starts with
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+class Version(NamedTuple):
+    """One loaded file that has passed its golden pairs, with its guards."""
+
+    number: str
+    policy: OnnxPolicy
+    observations: ObservationGuard
+    actions: ActionGuard
+
+
+class ServedPolicy:
+    """A name, the file behind it and its loaded versions; `active` answers requests that ask for none.
+
+    `model` is the file's content where it was read already. Raises OnnxPolicyError for a file that is no policy.
+    """
+
+    def __init__(self, name: str, path: Path, settings: ServerSettings, model: bytes | None = None) -> None:
+        self.name = name
+        self.path = path
+        self._settings = settings
+        self._last = 0
+        self._versions: tuple[Version, ...] = ()
+        self.activate(self.read(model))
+
+    @property
+    def active(self) -> Version:
+        """The version that answers."""
+        return self._versions[-1]
+
+    @property
+    def numbers(self) -> list[str]:
+        """Numbers of the versions in memory, the active one last."""
+        return [version.number for version in self._versions]
+
+    def version(self, number: str | None) -> Version:
+        """The version of that number, the active one for None; raises Rejected if it is not in memory."""
+        if number is None:
+            return self._versions[-1]
+        for version in self._versions:
+            if version.number == number:
+                return version
+        raise Rejected("unknown_version", f"policy {self.name!r} has no version {number[:20]!r}; {self.numbers}")
+
+    def read(self, model: bytes | None = None) -> OnnxPolicy:
+        """The file as it is now, or `model` read from it, once it reproduces its golden pairs; changes nothing.
+
+        Raises OnnxPolicyError for a broken file and one whose interface is another than the active version's.
+        """
+        policy = OnnxPolicy(self.path, model=model)
+        self._guards(policy)
+        if self._versions and (difference := _difference(self.active.policy.spec, policy.spec)):
+            raise OnnxPolicyError(f"{self.path} has another {difference} than the version being served")
+        return policy
+
+    def activate(self, policy: OnnxPolicy) -> Version:
+        """Serve a policy from `read` from the next request on, as a version of its own number."""
+        self._last += 1
+        version = Version(str(self._last), policy, *self._guards(policy))
+        self._versions = (*self._versions[1 - KEPT_VERSIONS :], version)  # one assignment: a request sees old or new
+        return version
+
+    def rollback(self) -> Version:
+        """Drop the active version and serve the one before it; raises ValueError if there is none."""
+        if len(self._versions) < 2:
+            raise HgrpoError(f"policy {self.name!r} has no earlier version in memory")
+        self._versions = self._versions[:-1]
+        return self.active
+
+    def _guards(self, policy: OnnxPolicy) -> tuple[ObservationGuard, ActionGuard]:
+        settings = self._settings
+        try:
+            allowed = observation_range(policy.spec, policy.metadata, settings.max_observation)
+        except ValueError as error:
+            raise OnnxPolicyError(f"{self.path}: {error}") from error
+        return ObservationGuard(policy.spec, allowed), ActionGuard(policy.spec, settings.slew)
+
+
+async def load_policies(
+    words: tuple[str, ...], settings: ServerSettings, unless: asyncio.Future[Any]
+) -> dict[str, ServedPolicy]:
+    """Policies by name from words as `paths_by_name` has them, each proved in a process of its own.
+
+    Raises OnnxPolicyError for a file that is no policy, or is not read and proved in time and before `unless` is done.
+    """
+    few, loop = asyncio.Semaphore(MOST_PROOFS), asyncio.get_running_loop()
+
+    async def load(name: str, path: Path) -> ServedPolicy:
+        async with few:
+            model = await proved(path, settings.load_timeout, unless)
+            return await loop.run_in_executor(None, ServedPolicy, name, path, settings, model)
+
+    paths = paths_by_name(words)
+    return dict(zip(paths, await asyncio.gather(*(load(name, path) for name, path in paths.items())), strict=True))
+
+
+def paths_by_name(words: tuple[str, ...]) -> dict[str, Path]:
+    """Files of policies from `PATH` (named after its file) and `NAME=PATH`; the first one is the default.
+
+    Raises ValueError without any, for a name given twice and for one that no URL can hold.
+    """
+    if not words:
+        raise HgrpoError("no policy to serve; expected POLICY.onnx or NAME=POLICY.onnx, once or more")
+    paths: dict[str, Path] = {}
+    for word in words:
+        name, separator, path = word.partition("=")
+        if not separator:
+            name, path = Path(word).stem, word
+        if not _NAME.fullmatch(name):
+            raise HgrpoError(f"policy name {name!r}; allowed: up to 64 letters, digits, '_', '.' and '-'")
+        if name in paths:
+            raise HgrpoError(f"two policies are named {name!r}; name them with NAME=POLICY.onnx")
+        paths[name] = Path(path)
+    return paths
+
+
+def find(policies: Mapping[str, ServedPolicy], name: str | None) -> ServedPolicy:
+    """The policy of that name, the first one for None; raises Rejected for an unknown name."""
+    if name is None:
+        return next(iter(policies.values()))
+    if name not in policies:
+        raise Rejected("unknown_policy", f"no policy {name[:64]!r}; allowed: {', '.join(policies)}")
+    return policies[name]
+
+
+def describe(served: ServedPolicy, settings: ServerSettings) -> dict[str, Any]:
+    """What a client has to know of a policy, in plain lists, texts and numbers."""
+    version = served.active
+    spec = json.loads(version.policy.spec.to_json())
+    trained = version.policy.trained_on
+    interface = ("task", "robot", "control_hz", "observation", "action", "action_low", "action_high", "safe_action")
+    allowed = observation_range(version.policy.spec, version.policy.metadata, settings.max_observation)
+    return {
+        "policy": served.name,
+        "version": version.number,
+        "versions": served.numbers,
+        **{name: spec[name] for name in interface},
+        "action_type": metadata.action_type(version.policy.spec),
+        "action_history": version.policy.spec.action_history,
+        **{name: version.policy.metadata[name] for name in ("precision", "checkpoint_sha256", "producer_version")},
+        "trained_on": None if trained is None else trained._asdict(),
+        "observation_range": None if allowed is None else [bound.tolist() for bound in allowed],
+        "slew": settings.slew,
+    }
+
+
+def _difference(one: PolicySpec, other: PolicySpec) -> str | None:
+    """The first part of the interface in which two specs differ."""
+    for name in ("robot", "control_hz", "observation", "action", "action_low", "action_high"):
+        if getattr(one, name) != getattr(other, name):
+            return name
+    return None

@@ -1,0 +1,92 @@
+"""Every algorithm has settings for every task, and they can be compared with each other."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+import robots
+from hgrpo_control.config.run import ALGORITHMS, Config, ConfigError
+from hgrpo_control.presets.quadrotor import preset
+from hgrpo_control.training.simulation import make_simulator
+from robots import registry
+from robots.quadrotor.tasks.hover import QuadrotorHover
+
+
+@pytest.mark.parametrize("task", robots.names())
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_every_pair_of_algorithm_and_task_has_a_valid_config(algorithm: str, task: str) -> None:
+    config = preset(algorithm, task)
+    assert config.task == task
+    assert type(config.algorithm) is ALGORITHMS[algorithm]
+    assert config.num_iterations >= 1
+    assert config.batch_rows % config.learning.num_minibatches == 0
+    assert Config.from_json(config.to_json()) == config
+    assert make_simulator(config).spec.name == task
+
+
+@pytest.mark.parametrize("task", robots.names())
+def test_presets_of_one_task_spend_the_same_simulator_steps(task: str) -> None:
+    configs = [preset(algorithm, task) for algorithm in ALGORITHMS]
+    assert len({config.total_steps for config in configs}) == 1
+    assert len({config.network for config in configs}) == 1
+
+
+def test_the_hover_presets_differ_in_nothing_but_the_algorithm() -> None:
+    configs = [preset(algorithm, "quadrotor-hover") for algorithm in ALGORITHMS]
+    # PPO draws one sample from as many more roots as the others draw more samples.
+    assert len({config.steps_per_iteration for config in configs}) == 1
+    assert len({config.batch_rows for config in configs}) == 1
+    assert len({config.learning for config in configs}) == 1
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_both_tasks_with_hidden_luck_are_trained_alike(algorithm: str) -> None:
+    randomized, gusty = (preset(algorithm, f"quadrotor-hover-{kind}") for kind in ("randomized", "gusty"))
+    assert gusty == dataclasses.replace(randomized, task="quadrotor-hover-gusty")
+    assert randomized.steps_per_iteration == preset("ppo", "quadrotor-hover-randomized").steps_per_iteration
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_task_without_a_preset_gets_the_general_settings(algorithm: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry._FACTORIES, "brand-new", QuadrotorHover)
+    assert preset(algorithm, "brand-new") == Config(task="brand-new", algorithm=ALGORITHMS[algorithm]())
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_environments_that_are_stepped_one_by_one_get_small_batches(algorithm: str) -> None:
+    foreign = preset(algorithm, "gymnasium/HalfCheetah-v5")
+    assert foreign == dataclasses.replace(preset(algorithm, "Walker2d-v5"), task="gymnasium/HalfCheetah-v5")
+
+
+def test_hover_aviaries_have_settings_for_whole_episodes_and_other_aviaries_small_batches() -> None:
+    for task in ("gpd/HoverAviary", "gpd/MultiHoverAviary"):
+        hybrid, ppo = preset("hybrid-grpo", task), preset("ppo", task)
+        assert hybrid.task == ppo.task == task
+        assert hybrid.steps_per_iteration == ppo.steps_per_iteration
+        # 8 s at 30 Hz; the environment compares the time before a step, so that an episode has two steps more.
+        assert hybrid.rollout_steps == ppo.rollout_steps == 8 * 30 + 2
+        assert (hybrid.network, hybrid.learning, hybrid.total_steps) == (ppo.network, ppo.learning, ppo.total_steps)
+    assert preset("ppo", "gpd/VelocityAviary") == dataclasses.replace(
+        preset("ppo", "Walker2d-v5"), task="gpd/VelocityAviary"
+    )
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "task", "message"),
+    [
+        ("hybrid-grop", "quadrotor-hover", "unknown algorithm 'hybrid-grop'; did you mean 'hybrid-grpo'?"),
+        ("sac", "quadrotor-hover", "unknown algorithm 'sac'; allowed: ppo, grpo, hybrid-grpo"),
+        ("ppo", "quadrotor-hoover", "unknown task 'quadrotor-hoover'; did you mean 'quadrotor-hover'?"),
+    ],
+)
+def test_unknown_names_are_told_with_the_nearest(algorithm: str, task: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        preset(algorithm, task)
+    assert str(caught.value) == message
+
+
+def test_a_task_like_no_other_is_told_with_all_names() -> None:
+    with pytest.raises(ConfigError, match=r"^unknown task '~'; allowed: .*quadrotor-hover"):
+        preset("ppo", "~")

@@ -1,0 +1,217 @@
+"""Hidden factors in the coefficients of the equations of motion: the airframe of other parameters."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from robots.quadrotor.body import dynamics
+from robots.quadrotor.body.dynamics import Airframe, QuadrotorState
+from robots.quadrotor.body.parameters import (
+    GRAVITY,
+    PRESETS,
+    QuadrotorParameters,
+    preset,
+)
+from robots.quadrotor.body.randomization import HiddenParameters, drawn_airframe
+from robots.simulator import select
+
+CPU = torch.device("cpu")
+H = 0.01  # s
+ROWS = 7
+EVERY_PRESET = pytest.mark.parametrize("name", sorted(PRESETS))
+PRECISIONS = pytest.mark.parametrize(("dtype", "rtol"), [(torch.float32, 1e-6), (torch.float64, 1e-14)])
+
+
+def hidden_factors(dtype: torch.dtype = torch.float64, rows: int = ROWS, seed: int = 0) -> HiddenParameters:
+    """Factors between 0.5 and 1.5, without wind."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def factor(size: int) -> Tensor:
+        return 0.5 + torch.rand(rows, size, generator=generator, dtype=dtype)
+
+    still, counter = torch.zeros(rows, 3, dtype=dtype), torch.zeros(rows, dtype=torch.int64)
+    return HiddenParameters(factor(1), factor(4), factor(3), factor(1), still, still, counter)
+
+
+def same_rotors(hidden: HiddenParameters) -> HiddenParameters:
+    """The same with the first rotor's thrust factor for all four."""
+    return hidden._replace(rotor_thrust=hidden.rotor_thrust[:, :1].expand(-1, 4).contiguous())
+
+
+def changed(p: QuadrotorParameters, hidden: HiddenParameters, row: int, rotor: int = 0) -> QuadrotorParameters:
+    """The parameters of one row; all rotors pull as `rotor` does."""
+    thrust, lag = hidden.rotor_thrust[row, rotor].item(), hidden.rotor_lag[row].item()
+    jx, jy, jz = (j * k for j, k in zip(p.inertia, hidden.inertia[row].tolist(), strict=True))
+    c0, c1, c2 = (c * thrust for c in p.thrust_curve)
+    return replace(
+        p,
+        mass=p.mass * hidden.mass[row].item(),
+        inertia=(jx, jy, jz),
+        thrust_curve=(c0, c1, c2),
+        rotor_time_up=p.rotor_time_up * lag,
+        rotor_time_down=p.rotor_time_down * lag,
+    )
+
+
+def drawn(p: QuadrotorParameters, hidden: HiddenParameters) -> Airframe:
+    return drawn_airframe(dynamics.airframe(p, H, hidden.mass.dtype, CPU), p, hidden)
+
+
+@PRECISIONS
+@EVERY_PRESET
+def test_every_coefficient_is_that_of_the_changed_parameters(name: str, dtype: torch.dtype, rtol: float) -> None:
+    p, hidden = preset(name), hidden_factors(dtype)
+    frame = drawn(p, hidden)
+
+    def assert_row(value: Tensor, row: int, expected: Tensor, atol: float = 0.0) -> None:
+        torch.testing.assert_close(value[..., row], expected, rtol=rtol, atol=atol)
+
+    for row in range(ROWS):
+        alone = [dynamics.airframe(changed(p, hidden, row, rotor), H, dtype, CPU) for rotor in range(4)]
+        for k in range(3):
+            assert_row(frame.push_curve[k], row, torch.cat([a.push_curve[k][i] for i, a in enumerate(alone)]))
+        for k in range(2):
+            assert_row(frame.lag_half[k], row, alone[0].lag_half[k])
+            assert_row(frame.lag_full[k], row, alone[0].lag_full[k])
+        assert_row(frame.turn_gain, row, alone[0].turn_gain[:, 0])
+        # a difference of moments up to four times the third: it loses digits, not its place
+        assert_row(frame.gyroscopic, row, alone[0].gyroscopic[:, 0], atol=4.0 * rtol)
+        assert_row(frame.drag_across, row, alone[0].drag_across)
+        # a difference of drags again, of some 0.5 1/s
+        assert_row(frame.drag_excess, row, alone[0].drag_excess, atol=rtol)
+        assert frame.speed_min == alone[0].speed_min
+        assert frame.lag_start == alone[0].lag_start
+
+
+@PRECISIONS
+@EVERY_PRESET
+def test_drag_yaw_torque_offset_and_idle_speed_are_those_of_the_changed_parameters(
+    name: str, dtype: torch.dtype, rtol: float
+) -> None:
+    p, hidden, generator = preset(name), hidden_factors(dtype), torch.Generator().manual_seed(7)
+    drag, torque, offset, idle = 0.5 + torch.rand(4, ROWS, 1, generator=generator, dtype=dtype)
+    hidden = hidden._replace(drag=drag, yaw_torque=torque, rotor_offset=offset, idle_speed=idle)
+    frame = drawn(p, hidden)
+    for row in range(ROWS):
+        k = drag[row].item()
+        own = replace(
+            changed(p, hidden, row),
+            drag=(p.drag[0] * k, p.drag[1] * k),
+            torque_per_thrust=p.torque_per_thrust * torque[row].item(),
+            rotor_offset=p.rotor_offset * offset[row].item(),
+            rotor_speed_min=p.rotor_speed_min * idle[row].item(),
+        )
+        expected = dynamics.airframe(own, H, dtype, CPU)
+        for field in ("drag_across", "turn_gain", "speed_min"):
+            wanted = getattr(expected, field).reshape(-1)
+            torch.testing.assert_close(getattr(frame, field)[..., row].reshape(-1), wanted, rtol=2.0 * rtol, atol=0.0)
+        torch.testing.assert_close(frame.drag_excess[row], expected.drag_excess, rtol=0.0, atol=rtol)
+
+
+def test_each_factor_of_its_own_leaves_the_others_alone() -> None:
+    p, hidden = preset("cf21B_500"), hidden_factors()
+    plain, twice = drawn(p, hidden), torch.full((ROWS, 1), 2.0, dtype=torch.float64)
+    changes = {
+        "drag": {"drag_across", "drag_excess"},
+        "yaw_torque": {"turn_gain"},
+        "rotor_offset": {"turn_gain"},
+        "idle_speed": {"speed_min"},
+    }
+    for factor, expected in changes.items():
+        frame = drawn(p, hidden._replace(**{factor: twice}))
+        pairs = {k: (getattr(frame, k), getattr(plain, k)) for k in Airframe._fields}
+        differ = {k for k, (a, b) in pairs.items() if isinstance(a, Tensor) and not bool((a == b).all())}
+        assert differ == expected, factor
+    only_yaw = drawn(p, hidden._replace(yaw_torque=twice)).turn_gain / plain.turn_gain
+    torch.testing.assert_close(only_yaw[:, 0], torch.tensor([1.0, 1.0, 2.0], dtype=torch.float64))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_rotors_without_lag_stay_without(dtype: torch.dtype) -> None:
+    frame = drawn(preset("cf2x"), hidden_factors(dtype))
+    for decay in (*frame.lag_half, *frame.lag_full):
+        assert torch.equal(decay, torch.zeros(ROWS, dtype=dtype))
+    one_way = drawn(replace(preset("cf2x"), rotor_time_up=0.1), hidden_factors(dtype))
+    assert (one_way.lag_full[0] > 0.0).all()
+    assert not one_way.lag_full[1].any()
+
+
+@EVERY_PRESET
+def test_a_drawn_drone_flies_like_one_that_is_built_so(name: str) -> None:
+    """0.2 s of random commands while tumbling, against the airframe of the changed parameters."""
+    rows, generator = 3, torch.Generator().manual_seed(1)
+    p, hidden = preset(name), same_rotors(hidden_factors(rows=rows))
+    unit = torch.rand(rows, 17, generator=generator, dtype=torch.float64) - 0.5
+    start = QuadrotorState(
+        position=unit[:, :3] + torch.tensor([0.0, 0.0, 50.0], dtype=torch.float64),
+        velocity=4.0 * unit[:, 3:6],
+        quaternion=unit[:, 6:10] / unit[:, 6:10].norm(dim=1, keepdim=True),
+        angular_velocity=6.0 * unit[:, 10:13],
+        rotor_speed=unit[:, 13:] + 0.5,
+    )
+    actions = 2.0 * torch.rand(20, rows, 4, generator=generator, dtype=torch.float64) - 1.0
+    frame, end = drawn(p, hidden), start
+    for action in actions:
+        end = dynamics.step(end, action, frame, H, hidden.wind)
+    for row in range(rows):
+        only = slice(row, row + 1)
+        alone, expected = dynamics.airframe(changed(p, hidden, row), H, torch.float64, CPU), select(start, only)
+        for action in actions:
+            expected = dynamics.step(expected, action[only], alone, H)
+        for field, a, b in zip(QuadrotorState._fields, select(end, only), expected, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9, msg=lambda text, field=field: f"{field}: {text}")
+
+
+def hovering(rows: int, **factors: ArrayLike) -> tuple[Airframe, QuadrotorState, Tensor]:
+    """cf2x rows with factors of their own at hover speed, at rest, upright, and the action that keeps the speed."""
+    p = preset("cf2x")
+    ones = {"mass": 1, "rotor_thrust": 4, "inertia": 3, "rotor_lag": 1}
+    given = {k: torch.tensor(np.broadcast_to(factors.get(k, 1.0), (rows, n)).copy()).double() for k, n in ones.items()}
+    hidden = hidden_factors(rows=rows)._replace(**given)
+    rest = [np.tile(v, (rows, 1)) for v in ([0.0, 0.0, 9.0], [0.0] * 3, [1.0, 0.0, 0.0, 0.0], [0.0] * 3)]
+    speed = np.full((rows, 4), p.hover_rotor_speed)
+    action = torch.full((rows, 4), dynamics.hover_action(p), dtype=torch.float64)
+    return drawn(p, hidden), QuadrotorState(*(torch.tensor(x) for x in (*rest, speed))), action
+
+
+def test_a_stronger_rotor_lifts_its_corner() -> None:
+    """Rotor i pulls 10 % more than m g / 4, at (x, y) l: the excess f = 0.1 m g / 4 rises by f / m and turns the body
+    with the torque f (l y, -l x, +-kappa), l = 0.0397 / sqrt(2) m and kappa = 7.94 / 316 m; cf2x follows at once.
+
+    Drag takes d t / 2 m = 1.2e-5 of the speed after t = 1e-4 s.
+    """
+    frame, start, action = hovering(4, rotor_thrust=1.0 + 0.1 * np.eye(4))
+    end = dynamics.step(start, action, frame, 1e-4)
+    force, arm = 0.1 * 0.027 * GRAVITY / 4.0, 0.0397 / np.sqrt(2.0)
+    corners = np.array([[1, -1, -1], [-1, -1, 1], [-1, 1, -1], [1, 1, 1]])  # x, y, sense of the yaw torque
+    torque = force * np.stack((arm * corners[:, 1], -arm * corners[:, 0], 7.94 / 316.0 * corners[:, 2]), axis=1)
+    np.testing.assert_allclose(end.angular_velocity, torque * 1e-4 / [1.4e-5, 1.4e-5, 2.17e-5], rtol=1e-6)
+    np.testing.assert_allclose(end.velocity[:, 2], 0.1 * GRAVITY / 4.0 * 1e-4, rtol=2e-5)
+
+
+def test_twice_the_mass_at_hover_falls_with_half_of_gravity() -> None:
+    """The thrust m g carries the nominal weight: a = g (1/k - 1) for a mass factor k.
+
+    Drag takes d t / 2 m k of the speed, at most 2.3e-5 after t = 1e-4 s.
+    """
+    frame, start, action = hovering(3, mass=[[0.5], [1.0], [2.0]])
+    end = dynamics.step(start, action, frame, 1e-4)
+    np.testing.assert_allclose(end.velocity[:, 2], GRAVITY * np.array([1.0, 0.0, -0.5]) * 1e-4, rtol=3e-5, atol=1e-15)
+    assert not end.angular_velocity.any()
+
+
+def test_twice_the_moment_turns_half_as_fast_whatever_the_mass() -> None:
+    """Rotors 3 and 4 push harder than 1 and 2: a torque about x, which the mass does not enter."""
+    stronger = [1.0, 1.0, 1.1, 1.1]
+    frame, start, action = hovering(
+        3, mass=[[1.0], [1.0], [1.7]], inertia=[[1.0, 1, 1], [2, 1, 1], [1, 3, 3]], rotor_thrust=stronger
+    )
+    rate = dynamics.step(start, action, frame, 1e-4).angular_velocity.numpy()
+    assert rate[0, 0] > 0.0
+    np.testing.assert_allclose(rate[:, 0], rate[0, 0] * np.array([1.0, 0.5, 1.0]), rtol=1e-9)

@@ -1,0 +1,292 @@
+"""quadrotor-pursuit: how the target moves, what is seen of it, and what holding it means."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+from torch import Tensor
+
+import robots
+from robots import noise
+from robots.options import OptionError
+from robots.quadrotor.body.dynamics import QuadrotorState
+from robots.quadrotor.flight.mission import Flown, Outcome
+from robots.quadrotor.flight.simulator import QuadrotorFlight, make_flight
+from robots.quadrotor.flight.state import FlightState
+from robots.quadrotor.tasks import pursuit
+from robots.quadrotor.tasks.pursuit import Pursuit, PursuitOptions, PursuitState, manoeuvre, wanted
+from robots.simulator import repeat
+
+
+def make(**options: object) -> QuadrotorFlight:
+    return make_flight("quadrotor-pursuit", Pursuit, PursuitOptions(), dtype=torch.float64, **options)
+
+
+SIM = make()
+HOME = np.array(pursuit.HOME)
+
+
+def row(*values: float) -> Tensor:
+    return torch.tensor([values], dtype=torch.float64)
+
+
+def body(
+    place: np.ndarray,
+    rotation: Rotation | None = None,
+    velocity: tuple[float, ...] = (0.0, 0.0, 0.0),
+    rate: float = 0.0,
+) -> QuadrotorState:
+    quaternion = (rotation or Rotation.identity()).as_quat(scalar_first=True)
+    parts = (place, velocity, quaternion, [0.0, rate, 0.0], np.full(4, SIM.parameters.hover_rotor_speed))
+    return QuadrotorState(*(torch.tensor(np.array(part), dtype=torch.float64).unsqueeze(0) for part in parts))
+
+
+def still(velocity: tuple[float, ...] = (0.0, 0.0, 0.0)) -> PursuitState:
+    """A target at its home without agility: at rest it stays there."""
+    home, none = row(*HOME), torch.zeros(1, dtype=torch.int64)
+    counts = (none, none, none, torch.zeros(1).double())
+    recent = home.unsqueeze(1).repeat(1, 8, 1)
+    return PursuitState(home, row(*velocity), row(0, 0, 0), home, torch.zeros(1).double(), recent, *counts)
+
+
+def advance(
+    after: QuadrotorState, mission: PursuitState | None = None, grounded: bool = False, step: int = 1
+) -> Outcome:
+    key = torch.tensor([7])
+    return SIM.mission.advance(
+        Flown(after, after, torch.tensor([grounded]), key, torch.tensor([step]), 0.01), mission or still()
+    )
+
+
+def behind(distance: float, yaw: float = 0.0, rate: float = 0.0) -> QuadrotorState:
+    """A drone that has the target `distance` ahead along x, turned by `yaw` degrees from facing it."""
+    return body(HOME - [distance, 0.0, 0.0], Rotation.from_euler("z", yaw, degrees=True), rate=rate)
+
+
+def flight(drone: QuadrotorState, mission: PursuitState, steps: int = 0) -> FlightState:
+    none = torch.zeros(1, dtype=torch.int64)
+    return FlightState(drone, torch.zeros(1, 4).double(), mission, none + steps, none)
+
+
+# --- the target -------------------------------------------------------------------------------------------------------
+
+
+def follow(agility: float, rows: int = 400, steps: int = 800) -> tuple[Tensor, Tensor, PursuitState]:
+    """Positions (steps, rows, 3) and accelerations of targets at home, with noise by counter, in float32."""
+    mission = make(difficulty=1.0).reset(rows, 0).mission
+    mission = PursuitState(*(x.float() if x.is_floating_point() else x for x in mission))
+    mission = mission._replace(agility=torch.full((rows,), agility))
+    key, places, pulls = torch.arange(rows), [], []
+    for step in range(steps):
+        before = mission
+        mission = manoeuvre(mission, noise.uniform(key, step, 3), 0.01)
+        pulls.append((mission.velocity - before.velocity) / 0.01)
+        places.append(mission.target)
+    return torch.stack(places), torch.stack(pulls), mission
+
+
+def test_the_target_manoeuvres_within_its_bounds() -> None:
+    """It accelerates at 4 m/s^2 at most, up to the rounding of a velocity to 1e-7 over 0.01 s, keeps clear of the
+    floor, stays around its home, and does move."""
+    places, pulls, mission = follow(agility=1.0)
+    strength = pulls.norm(dim=2)
+    assert strength.max() <= pursuit.MAX_ACCELERATION + 1e-3
+    assert strength.max() > 3.0
+    assert places[..., 2].min() > 0.5
+    away = (places - mission.home).norm(dim=2)
+    assert 0.5 < away.mean() < 2.5
+    assert away.max() < 8.0
+    speed = mission.velocity.norm(dim=1)
+    assert 0.4 < speed.mean() < 2.0
+
+
+def test_its_drive_has_the_variance_and_the_memory_it_is_said_to_have() -> None:
+    """Unit variance, and exp(-0.4 / 0.8) = 0.607 of it left after 0.4 s; 1200 independent drives."""
+    mission = SIM.reset(400, 1).mission
+    key, before = torch.arange(400), None
+    for step in range(340):
+        if step == 300:
+            before = mission.push
+        mission = manoeuvre(mission, noise.uniform(key, step, 3, torch.float64), 0.01)
+    assert before is not None
+    assert mission.push.var().item() == pytest.approx(1.0, abs=0.15)
+    assert (before * mission.push).mean().item() == pytest.approx(math.exp(-0.5), abs=0.12)
+
+
+def test_one_step_by_hand() -> None:
+    """Numbers of one half are no noise. Push 1 along x decays by exp(-0.01 / 0.8); agility 0.5 makes 0.8 m/s^2 of 1;
+    the target is 0.5 m from home along y, and flies at 1 m/s along z: a = (0.8 n, -0.4, -0.9)."""
+    n = math.exp(-0.0125)
+    mission = still(velocity=(0.0, 0.0, 1.0))._replace(
+        target=row(*(HOME + np.array([0.0, 0.5, 0.0]))), push=row(1.0, 0.0, 0.0), agility=torch.tensor([0.5]).double()
+    )
+    after = manoeuvre(mission, row(0.5, 0.5, 0.5), 0.01)
+    acceleration = np.array([0.8 * n, -0.4, -0.9])
+    np.testing.assert_allclose(after.push[0], [n, 0.0, 0.0])
+    np.testing.assert_allclose(after.velocity[0], [0.0, 0.0, 1.0] + 0.01 * acceleration)
+    np.testing.assert_allclose(after.target[0], HOME + [0.0, 0.5, 0.01] + 0.5e-4 * acceleration)
+
+
+def test_what_it_wants_beyond_its_strength_is_cut_to_it() -> None:
+    """8 m from home it wants 6.4 m/s^2 and gets 4, in the same direction."""
+    far = still()._replace(target=row(*(HOME + np.array([0.0, 8.0, 0.0]))))
+    np.testing.assert_allclose(wanted(row(0, 0, 0), far), [[0.0, -4.0, 0.0]])
+
+
+def test_siblings_share_the_target_until_their_noise_is_split() -> None:
+    state = repeat(SIM.reset(3, 0), 2)
+    split = SIM.split_noise(state, torch.tensor([0, 1] * 3))
+    actions = torch.rand(30, 6, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for action in actions:
+        state, split = SIM.step(state, action).state, SIM.step(split, action).state
+    together, apart = state.mission.target, split.mission.target
+    assert torch.equal(together[::2], together[1::2])
+    assert torch.equal(apart[::2], together[::2])
+    assert ((apart[1::2] - together[1::2]).norm(dim=1) > 1e-3).all()
+
+
+def test_gusts_and_target_draw_apart() -> None:
+    """With gusts the target flies as without them: neither takes numbers from the other."""
+    calm, gusty = SIM.reset(50, 3), make(gust=1.0).reset(50, 3)
+    windy = gusty._replace(body=calm.body, mission=calm.mission, noise_key=calm.noise_key)
+    before_push, before_gust = calm.mission.push, windy.hidden.gust
+    action = torch.zeros(50, 4).double()
+    after, blown = SIM.step(calm, action).state, make(gust=1.0).step(windy, action).state
+    assert torch.equal(after.mission.target, blown.mission.target)
+    shaken = (blown.hidden.gust - before_gust * math.exp(-0.01 / 0.3)).flatten()
+    pushed = (after.mission.push - before_push * math.exp(-0.01 / 0.8)).flatten()
+    correlation = torch.corrcoef(torch.stack((shaken, pushed)))[0, 1].item()
+    assert abs(correlation) < 0.3  # 150 pairs: 0.08 expected of independent ones, 1 of shared numbers
+
+
+# --- what is seen -----------------------------------------------------------------------------------------------------
+
+
+def test_the_target_is_seen_from_the_body() -> None:
+    """Heading along y, flying along y at 1 m/s; the target is 2 m along x and flies along x at 0.5 m/s."""
+    drone = body(HOME - [2.0, 0.0, 0.0], Rotation.from_euler("z", 90.0, degrees=True), velocity=(0.0, 1.0, 0.0))
+    seen = SIM.observe(flight(drone, still(velocity=(0.5, 0.0, 0.0))))[0, :6]
+    np.testing.assert_allclose(seen, [0.0, -2.0, 0.0, -1.0, -0.5, 0.0], atol=1e-12)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    angle=st.floats(-3.0, 3.0), place=st.tuples(*[st.floats(-1.5, 1.5)] * 3), speed=st.tuples(*[st.floats(-1, 1)] * 3)
+)
+def test_turning_the_world_about_its_vertical_changes_nothing_seen(
+    angle: float, place: tuple[float, ...], speed: tuple[float, ...]
+) -> None:
+    turn, tilt = Rotation.from_rotvec([0.0, 0.0, angle]), Rotation.from_rotvec([0.2, -0.4, 0.3])
+    first = flight(body(HOME + place, tilt), still(velocity=speed))
+    second = flight(body(HOME + turn.apply(place), turn * tilt), still(velocity=tuple(turn.apply(speed))))
+    np.testing.assert_allclose(SIM.observe(second), SIM.observe(first), atol=1e-12)
+    bearing = [SIM.signals(state)["bearing [deg]"].item() for state in (first, second)]
+    assert bearing[1] == pytest.approx(bearing[0], abs=1e-5)
+
+
+# --- reward, success, figures -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("drone", "holding", "near", "facing"),
+    [
+        (behind(1.0), 1.0, 1.0, 1.0),
+        (behind(1.15), 0.5, 1.0 / 1.0225, 1.0),  # 0.15 m too far halves it
+        (behind(0.85), 0.5, 1.0 / 1.0225, 1.0),
+        (behind(1.0, yaw=90.0), 0.25, 1.0, 0.5),  # the target abeam
+        (behind(1.0, yaw=180.0), 0.0, 1.0, 0.0),  # in the back
+        (behind(1.0, rate=5.0), 0.5, 1.0, 1.0),
+    ],
+)
+def test_terms_of_the_reward(drone: QuadrotorState, holding: float, near: float, facing: float) -> None:
+    terms = advance(drone).terms
+    expected = {"holding": holding, "near_distance": near, "facing": facing}
+    assert {name: value.item() for name, value in terms.items()} == pytest.approx(expected, abs=1e-12)
+    assert set(terms) == set(Pursuit.weights)
+
+
+@pytest.mark.parametrize(
+    ("drone", "in_band", "in_view"),
+    [
+        (behind(1.24, yaw=29.9), 1, 1),
+        (behind(0.76), 1, 1),
+        (behind(1.26), 0, 1),
+        (behind(0.74), 0, 1),
+        (behind(1.0, yaw=30.1), 1, 0),
+        (behind(1.0, yaw=-30.1), 1, 0),
+    ],
+)
+def test_band_and_view(drone: QuadrotorState, in_band: int, in_view: int) -> None:
+    mission = advance(drone, still()._replace(held=torch.tensor([41]))).mission
+    assert (mission.in_band.item(), mission.in_view.item()) == (in_band, in_view)
+    assert mission.held.item() == (42 if in_band and in_view else 0)
+
+
+def test_two_seconds_of_holding_are_success() -> None:
+    for before, success in ((198, False), (199, True)):
+        mission = advance(behind(1.0), still()._replace(held=torch.tensor([before]))).mission
+        assert SIM.success(flight(behind(1.0), mission)).item() is success
+    crash = advance(behind(1.0), still()._replace(held=torch.tensor([700])), grounded=True)
+    assert crash.terminated.item()
+    assert not SIM.success(flight(behind(1.0), crash.mission)).item()
+
+
+@pytest.mark.parametrize(("distance", "ends"), [(0.19, True), (0.21, False), (3.99, False), (4.01, True)])
+def test_hitting_and_losing_the_target_end_an_episode(distance: float, ends: bool) -> None:
+    assert advance(behind(distance)).terminated.item() is ends
+
+
+def test_figures_of_an_episode() -> None:
+    """Errors of 0.1, 0.2 and 0.3 m: 0.2 m in the mean, two of three in the band; the last looks away."""
+    mission = still()
+    for drone in (behind(1.1), behind(0.8), behind(1.3, yaw=90.0)):
+        mission = advance(drone, mission).mission
+    figures = {name: value.item() for name, value in SIM.metrics(flight(behind(1.0), mission, steps=3)).items()}
+    expected = {"mean distance error [m]": 0.2, "time in the band [1]": 2 / 3, "time in view [1]": 2 / 3}
+    assert figures == pytest.approx(expected)
+
+
+# --- how episodes begin -----------------------------------------------------------------------------------------------
+
+
+def test_an_easy_episode_begins_in_place_before_a_target_at_rest() -> None:
+    state = make(difficulty=0.0, distance=1.5).reset(40, 2)
+    signals = make(difficulty=0.0, distance=1.5).signals(state)
+    assert signals["distance error [m]"].abs().max() < 1e-12
+    assert signals["bearing [deg]"].max() < 1e-5
+    assert not state.mission.velocity.any()
+    assert not state.mission.agility.any()
+    assert len(torch.unique(state.body.position[:, 0])) == 40
+
+
+@pytest.mark.parametrize("distance", [0.5, 1.0, 3.0])
+def test_no_episode_begins_lost(distance: float) -> None:
+    state = make(distance=distance).reset(500, 3)
+    away = (state.mission.target - state.body.position).norm(dim=1)
+    assert away.min() >= 0.29
+    assert away.max() < pursuit.TOO_FAR
+    assert state.body.position[:, 2].min() > 1.0
+
+
+def test_a_distance_out_of_reach_is_refused() -> None:
+    with pytest.raises(OptionError, match=r"distance must lie in \[0.5, 3\] m; given 3.5"):
+        robots.make("quadrotor-pursuit", distance=3.5)
+
+
+def test_the_way_the_target_came_is_remembered_and_drawn() -> None:
+    """Every tenth step it leaves its place behind."""
+    mission = still(velocity=(1.0, 0.0, 0.0))
+    ninth = advance(behind(1.0), mission, step=9).mission
+    assert torch.equal(ninth.recent, mission.recent)
+    tenth = advance(behind(1.0), ninth, step=10).mission
+    assert torch.equal(tenth.recent[:, 0], ninth.target)
+    assert torch.equal(tenth.recent[:, 1:], ninth.recent[:, :-1])
+    drawing = SIM.mission.drawing(flight(behind(1.0), tenth), 0)
+    np.testing.assert_allclose(drawing.target, tenth.target[0])
+    assert [shape.kind for shape in drawing.shapes] == ["box", "box", "box", "sphere"]  # two of the way, the sight

@@ -1,0 +1,306 @@
+"""An exported policy at run time: what it takes, what it gives, and the files it refuses."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import pickle
+import re
+import struct
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+from support import exported_policies
+
+from policies.actor_critic import ActorCritic
+from policies.spec import Entry
+from sim2real.export.onnx import export_onnx
+from sim2real.policy.onnx_policy import OnnxPolicy, OnnxPolicyError
+
+SPEC = replace(exported_policies.SPEC, activation="elu")
+OBSERVATIONS = np.random.default_rng(0).normal(0.5, 2.0, (40, 3)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def policy() -> ActorCritic:
+    generator = torch.Generator().manual_seed(0)
+    policy = ActorCritic(SPEC, generator=generator)
+    policy.normalizer.update(torch.from_numpy(OBSERVATIONS))
+    with torch.no_grad():
+        policy.actor[-1].weight.mul_(50.0)
+    return policy
+
+
+@pytest.fixture(scope="module")
+def exported(policy: ActorCritic, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("exported") / "policy.onnx"
+    export_onnx(policy, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def onnx_policy(exported: Path) -> OnnxPolicy:
+    return OnnxPolicy(exported)
+
+
+def test_gives_the_policy_s_actions_for_one_and_many(policy: ActorCritic, onnx_policy: OnnxPolicy) -> None:
+    with torch.no_grad():
+        expected = policy(torch.from_numpy(OBSERVATIONS)).numpy()
+    many = onnx_policy(OBSERVATIONS)
+    assert many.dtype == np.float32
+    np.testing.assert_allclose(many, expected, atol=6e-6)  # 1e-5 of the narrower range, 0.6
+    for observation, action in zip(OBSERVATIONS, expected, strict=True):
+        one = onnx_policy(observation)
+        assert one.shape == (2,)
+        np.testing.assert_allclose(one, action, atol=6e-6)
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda x: x.astype(np.float64),
+        lambda x: x.tolist(),
+        lambda x: x.astype(">f4"),
+        lambda x: np.asfortranarray(x),
+        lambda x: np.repeat(x, 2, axis=1)[:, ::2],
+        lambda x: np.ascontiguousarray(x[::-1])[::-1],
+        lambda x: torch.from_numpy(x),
+    ],
+    ids=["double", "list", "big endian", "column-major", "strided", "reversed", "tensor"],
+)
+def test_takes_every_layout_of_the_same_numbers(onnx_policy: OnnxPolicy, convert: Callable[[Any], Any]) -> None:
+    np.testing.assert_array_equal(onnx_policy(convert(OBSERVATIONS)), onnx_policy(OBSERVATIONS))
+    np.testing.assert_array_equal(onnx_policy(convert(OBSERVATIONS)[0]), onnx_policy(OBSERVATIONS[0]))
+
+
+def test_takes_integers_and_no_rows(onnx_policy: OnnxPolicy) -> None:
+    np.testing.assert_array_equal(onnx_policy([1, 2, 3]), onnx_policy(np.array([1.0, 2.0, 3.0])))
+    assert onnx_policy(np.zeros((0, 3))).shape == (0, 2)
+
+
+def test_actions_are_the_caller_s_own(onnx_policy: OnnxPolicy) -> None:
+    first = onnx_policy(OBSERVATIONS[0])
+    kept = first.copy()
+    onnx_policy(OBSERVATIONS[1])
+    np.testing.assert_array_equal(first, kept)
+
+
+@pytest.mark.parametrize(
+    ("observation", "message"),
+    [
+        (np.zeros(4), "observation has shape (4,); expected (3,) or (B, 3)"),
+        (np.zeros((3, 4)), "observation has shape (3, 4); expected (3,) or (B, 3)"),
+        (np.zeros((1, 1, 3)), "observation has shape (1, 1, 3); expected (3,) or (B, 3)"),
+        (0.0, "observation has shape (); expected (3,) or (B, 3)"),
+        ([], "observation has shape (0,); expected (3,) or (B, 3)"),
+        ([[1.0], [1.0, 2.0]], "observation is no array; expected (3,) or (B, 3)"),
+        (np.zeros(3, complex), "observation has dtype complex128; expected real numbers"),
+        (["1", "2", "3"], "observation has dtype <U1; expected real numbers"),
+        (None, "observation has dtype object; expected real numbers"),
+        ([0.0, np.nan, 0.0], "observation entry 'v' is nan; expected a finite"),
+        ([[0.0] * 3, [0.0, 0.0, -np.inf]], "observation entry 'w' in row 1 is -inf; expected a finite"),
+        ([1e39, 0.0, 0.0], "observation entry 'u' is 1e+39; expected a finite single-precision number"),
+        (np.array([0, 0, np.inf], np.float32), "observation entry 'w' is inf; expected a finite"),
+    ],
+)
+def test_refuses_other_observations_in_one_line(onnx_policy: OnnxPolicy, observation: object, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        onnx_policy(observation)  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+
+
+def test_spec_and_metadata_are_the_export_s(exported: Path, onnx_policy: OnnxPolicy) -> None:
+    assert onnx_policy.spec == SPEC
+    assert onnx_policy.metadata == {entry.key: entry.value for entry in onnx.load(exported).metadata_props}
+
+
+def test_golden_pairs_are_torch_s_to_the_last_digit(policy: ActorCritic, onnx_policy: OnnxPolicy) -> None:
+    pairs = json.loads(onnx_policy.metadata["golden_pairs"])
+    observation = np.array([pair["observation"] for pair in pairs])
+    assert len(pairs) >= 3
+    assert np.array_equal(observation, observation.astype(np.float32))  # no digit was lost on the way to text
+    with torch.no_grad():
+        expected = policy(torch.from_numpy(observation.astype(np.float32))).numpy()
+    # torch may sum in another order at another batch size: a few units in the last place of 5
+    np.testing.assert_allclose([pair["action"] for pair in pairs], expected, atol=2e-6)
+    assert np.ptp(expected, axis=0).min() > 0.1  # they tell policies apart
+
+
+def test_hash_is_sha256_of_the_sorted_state(policy: ActorCritic, onnx_policy: OnnxPolicy) -> None:
+    digest = hashlib.sha256()
+    for name in sorted(policy.state_dict()):
+        tensor = policy.state_dict()[name]
+        dtype, code = {torch.float32: ("float32", "f"), torch.float64: ("float64", "d")}[tensor.dtype]
+        digest.update(f"{name} {dtype} {list(tensor.shape)}\n".encode())
+        digest.update(struct.pack(f"<{tensor.numel()}{code}", *tensor.flatten().tolist()))
+    assert onnx_policy.metadata["checkpoint_sha256"] == digest.hexdigest()
+
+
+def refusal(path: Path) -> str:
+    """The one line, naming the file, that OnnxPolicy refuses it with."""
+    with pytest.raises(OnnxPolicyError) as caught:
+        OnnxPolicy(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert str(path) in message
+    return message
+
+
+def test_files_that_are_no_model_are_refused(tmp_path: Path, exported: Path) -> None:
+    assert "cannot read" in refusal(tmp_path / "missing.onnx")
+    assert "is a folder; expected an ONNX file" in refusal(tmp_path)
+    path = tmp_path / "broken.onnx"
+    generator = np.random.default_rng(0)
+    for length in (0, 1, 100, 10_000):
+        path.write_bytes(generator.bytes(length))
+        assert "damaged or not an ONNX model" in refusal(path)
+
+
+def test_every_truncation_is_refused(tmp_path: Path, exported: Path) -> None:
+    content = exported.read_bytes()
+    path = tmp_path / "truncated.onnx"
+    for length in (*np.linspace(1, len(content) - 1, 60).astype(int), len(content) - 1):
+        path.write_bytes(content[:length])
+        assert re.search(r"damaged|lacks the metadata", refusal(path))
+
+
+def edited(exported: Path, tmp_path: Path, edit: Callable[[onnx.ModelProto], object]) -> Path:
+    model = onnx.load(exported)
+    edit(model)
+    path = tmp_path / "edited.onnx"
+    onnx.save(model, path)
+    return path
+
+
+def with_metadata(**changes: str) -> Callable[[onnx.ModelProto], None]:
+    def edit(model: onnx.ModelProto) -> None:
+        for entry in model.metadata_props:
+            entry.value = changes.get(entry.key, entry.value)
+
+    return edit
+
+
+def with_scaled(name: str, factor: float) -> Callable[[onnx.ModelProto], None]:
+    def edit(model: onnx.ModelProto) -> None:
+        (tensor,) = (tensor for tensor in model.graph.initializer if tensor.name == name)
+        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * np.float32(factor), name))
+
+    return edit
+
+
+def rename_input(model: onnx.ModelProto) -> None:
+    model.graph.input[0].name = model.graph.node[0].input[0] = "state"
+
+
+def fix_batch(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2
+
+
+def widen_input(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 4
+
+
+def add_output(model: onnx.ModelProto) -> None:
+    model.graph.output.add().CopyFrom(onnx.helper.make_tensor_value_info("normalized", 1, ["batch", 3]))
+
+
+OTHER_SIZE = replace(SPEC, observation=(*SPEC.observation, Entry("p", "rad/s")))
+PAIR = {"observation": [0.0, 0.0, 0.0], "action": [0.3, 0.0]}
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda model: model.ClearField("metadata_props"), "lacks the metadata schema_version, policy_spec"),
+        (lambda model: model.metadata_props.pop(), "lacks the metadata golden_tolerance"),
+        (with_metadata(schema_version="1"), "has schema version '1'; this release reads '2'"),
+        (with_metadata(policy_spec="{}"), "unreadable policy_spec"),
+        (with_metadata(policy_spec="[]"), "unreadable policy_spec"),
+        (with_metadata(policy_spec="not JSON"), "unreadable policy_spec"),
+        (with_metadata(policy_spec=SPEC.to_json().replace("elu", "gelu")), "unknown activation 'gelu'"),
+        (with_metadata(policy_spec=OTHER_SIZE.to_json()), "['batch', 3]; its policy_spec asks for observation"),
+        (widen_input, "damaged or not an ONNX model"),
+        (rename_input, "has the input state tensor(float) ['batch', 3]"),
+        (fix_batch, "has the input observation tensor(float) [2, 3]"),
+        (add_output, "has the output action tensor(float) ['batch', 2], normalized"),
+        (with_metadata(golden_pairs="not JSON"), "unreadable golden pairs"),
+        (with_metadata(golden_pairs='[{"observation": [0, 0, 0]}]'), "unreadable golden pairs"),
+        (with_metadata(golden_pairs="[]"), "at least one pair"),
+        (with_metadata(golden_pairs=json.dumps([{**PAIR, "action": [0.3]}])), "golden pairs of shapes"),
+        (with_metadata(golden_pairs=json.dumps([PAIR])), "does not reproduce its golden pairs: action "),
+        (with_metadata(golden_pairs=json.dumps([{**PAIR, "action": [0.3, np.nan]}])), "'roll_rate' differs by nan"),
+        (
+            with_metadata(golden_pairs=json.dumps([{**PAIR, "observation": [0, 0, np.nan]}])),
+            "entry 'w' in row 0 is nan",
+        ),
+        (with_scaled("actor.0.weight", 1.01), "does not reproduce its golden pairs: action "),
+        (with_scaled("normalizer.mean", 1.01), "does not reproduce its golden pairs: action "),
+        (with_scaled("action.highest", 0.5), "does not reproduce its golden pairs: action "),
+    ],
+)
+def test_edited_files_are_refused(
+    exported: Path, tmp_path: Path, edit: Callable[[onnx.ModelProto], object], message: str
+) -> None:
+    assert message in refusal(edited(exported, tmp_path, edit))
+
+
+@pytest.mark.parametrize("where", ["beside.bin", "../above.bin", "absolute"])
+def test_weights_that_lie_in_other_files_are_not_read(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    location = str(tmp_path / "above.bin") if where == "absolute" else where
+
+    def moved_out(model: onnx.ModelProto) -> None:
+        weight = next(tensor for tensor in model.graph.initializer if len(tensor.dims) == 2)
+        numbers = onnx.numpy_helper.to_array(weight).tobytes()
+        for path in (tmp_path / "above.bin", tmp_path / "here" / "beside.bin"):
+            path.write_bytes(numbers)
+        weight.ClearField("raw_data")
+        weight.ClearField("float_data")
+        weight.data_location = onnx.TensorProto.EXTERNAL
+        for key, value in (("location", location), ("offset", "0"), ("length", str(len(numbers)))):
+            weight.external_data.add(key=key, value=value)
+
+    assert "is damaged or not an ONNX model" in refusal(edited(exported, tmp_path, moved_out))
+
+
+def test_an_unedited_copy_is_accepted(exported: Path, tmp_path: Path) -> None:
+    assert OnnxPolicy(str(edited(exported, tmp_path, lambda model: None))).spec == SPEC
+
+
+def test_runs_on_one_thread_unless_told_otherwise(exported: Path) -> None:
+    assert OnnxPolicy(exported)._session.get_session_options().intra_op_num_threads == 1
+    assert OnnxPolicy(exported, threads=2)._session.get_session_options().intra_op_num_threads == 2
+
+
+@pytest.mark.parametrize("duplicate", [lambda x: pickle.loads(pickle.dumps(x)), copy.copy, copy.deepcopy])
+def test_copies_act_alike_whatever_becomes_of_the_file(
+    exported: Path, tmp_path: Path, duplicate: Callable[[OnnxPolicy], OnnxPolicy]
+) -> None:
+    file = tmp_path / "policy.onnx"
+    file.write_bytes(exported.read_bytes())
+    original = OnnxPolicy(file, threads=2)
+    file.unlink()
+    twin = duplicate(duplicate(original))
+    np.testing.assert_array_equal(twin(OBSERVATIONS), original(OBSERVATIONS))
+    assert (twin.spec, twin.metadata, twin.trained_on) == (original.spec, original.metadata, original.trained_on)
+    assert twin._session.get_session_options().intra_op_num_threads == 2
+
+
+def test_threads_that_share_a_policy_get_their_own_actions(onnx_policy: OnnxPolicy) -> None:
+    rows = np.random.default_rng(0).normal(0.0, 3.0, (500, onnx_policy.spec.observation_size))
+    expected = np.stack([onnx_policy(row) for row in rows])
+    with ThreadPoolExecutor(4) as pool:
+        for actions in pool.map(lambda _: np.stack([onnx_policy(row) for row in rows]), range(8)):
+            np.testing.assert_array_equal(actions, expected)

@@ -1,0 +1,59 @@
+"""Runs of the command line that somebody stops, and what they leave on disk."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import policies
+from hgrpo_control.runs.progress import ProgressBar
+from hgrpo_control.runs.run_folder import Metrics, RunFolder
+
+CLOCKS = {"wall_seconds", "simulator_steps_per_second", "sampling_seconds", "learning_seconds"}
+
+
+def press_ctrl_c_in(iteration: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send SIGINT to this process when the progress bar is told of an iteration."""
+    report = ProgressBar.report
+
+    def report_and_stop(self: ProgressBar, metrics: Metrics) -> None:
+        report(self, metrics)
+        if metrics.iteration == iteration:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(ProgressBar, "report", report_and_stop)
+
+
+def left_behind(folder: Path) -> tuple[dict[str, Any], list[tuple[str, ...]]]:
+    """Everything in a run's checkpoint, path by path, and its metrics as text, without the clocks."""
+    policy, training = policies.restore(folder)
+    saved = dict(_leaves({"policy": dict(policy.state_dict()), "training": training}))
+    del saved["/training/wall_seconds"]
+    rows = RunFolder(folder).read_metrics()
+    return saved, [tuple(repr(v) for k, v in row._asdict().items() if k not in CLOCKS) for row in rows]
+
+
+def assert_same(folder: Path, other: Path) -> None:
+    """Two runs left the same bits and the same metrics."""
+    (ours, rows), (theirs, their_rows) = left_behind(folder), left_behind(other)
+    assert ours.keys() == theirs.keys()
+    for path, value in ours.items():
+        same = torch.equal(value, theirs[path]) if isinstance(value, torch.Tensor) else value == theirs[path]
+        assert same, path
+    assert rows == their_rows
+
+
+def _leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from _leaves(value, f"{path}/{key}")
+    elif isinstance(tree, (list, tuple)):
+        for index, value in enumerate(tree):
+            yield from _leaves(value, f"{path}/{index}")
+    else:
+        yield path, tree
