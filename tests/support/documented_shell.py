@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import suite
 
+import benchmarks.suite.__main__
 import benchmarks.suite.collect
 import benchmarks.suite.report
 import benchmarks.suite.runs
@@ -128,10 +128,14 @@ def _pip(words: list[str]) -> None:
 
 def _python(words: list[str]) -> None:
     script, *options = words
+    if script == "-m":
+        module, *options = options
+        where = ROOT / module.replace(".", "/")
+        script = str((where / "__main__.py" if where.is_dir() else where.with_suffix(".py")).relative_to(ROOT))
     assert (ROOT / script).is_file(), f"there is no {script}"
     try:
         if script == "benchmarks/suite/__main__.py":
-            suite.main(options)
+            benchmarks.suite.__main__.main(options)
         elif script == "tests/support/simulated_vehicle.py":
             simulated_vehicle.arguments(options)
         else:

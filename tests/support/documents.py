@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SHELL = ("bash", "console", "sh", "shell")
 _FENCE = re.compile(r"\s*```(\w*)\s*$")
 _MARK = re.compile(r"<!-- (not run|run by): (.+) -->$")
