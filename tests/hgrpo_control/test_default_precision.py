@@ -88,7 +88,7 @@ def test_every_command_gives_the_same_files(
 ) -> None:
     def commands(folder: str) -> None:
         assert main(["train", algorithm, task, *TINY, "--total-steps", "256", "--out", folder]) == 0
-        named = ("--import", "planted") if task == ADAPTED else ()
+        named = ("--import", "support.buggy_envs") if task == ADAPTED else ()
         assert main(["evaluate", folder, "--episodes", "3", *named]) == 0
         assert main(["export", folder, "--onnx", "--float16", "--int8", "--episodes", "2", *named]) == 0
         assert main(["diagnose", folder, *DIAGNOSE, *named]) == 0

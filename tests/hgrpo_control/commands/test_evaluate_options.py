@@ -136,7 +136,7 @@ def test_a_film_that_fails_leaves_no_former_one_under_its_name(monkeypatch: pyte
 BLANK = ("train", "ppo", "gymnasium/support.buggy_envs:Blank", *TINY, "--task-options", "max_episode_steps=8")
 
 
-@pytest.mark.parametrize("words", [("evaluate", "run", "--import", "planted"), BLANK])
+@pytest.mark.parametrize("words", [("evaluate", "run", "--import", "support.buggy_envs"), BLANK])
 def test_what_cannot_be_drawn_is_said_before_anything_is_flown(
     words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

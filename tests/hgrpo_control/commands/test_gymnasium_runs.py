@@ -24,7 +24,7 @@ TINY = ("--num-envs", "4", "--rollout-steps", "8", "--hidden-sizes", "8", "--upd
 TINY += ("--num-minibatches", "2")
 PENDULUM = "gymnasium/InvertedPendulum-v5"
 SAVED = ("gymnasium/support.buggy_envs:limited_cart", "gymnasium/support.buggy_envs:plain_cart")
-NAMED = ("--import", "planted")
+NAMED = ("--import", "support.buggy_envs")
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +53,7 @@ def test_a_run_with_snapshots_is_resumed_bit_for_bit() -> None:
     policies.save(folder.checkpoint, trainer.policy, trainer.state_dict())
     trainer.iterate()
     policies.save(folder.checkpoint, trainer.policy, trainer.state_dict())
-    assert restore_trainer(folder, imports=["planted"], trust_snapshots=True).resume_note == ""
+    assert restore_trainer(folder, imports=["support.buggy_envs"], trust_snapshots=True).resume_note == ""
     del folder  # and with it its lock
     assert main(["train", "--resume", "halves", *NAMED, TRUST]) == 0
     whole, halves = (policies.load(name).state_dict() for name in ("whole", "halves"))
@@ -78,12 +78,12 @@ def test_snapshots_in_a_checkpoint_are_unpickled_only_where_that_is_said(capsys:
         row[:8] = torch.frombuffer(bytearray(len(trap).to_bytes(8, "little")), dtype=torch.uint8)
         row[8 : 8 + len(trap)] = torch.frombuffer(bytearray(trap), dtype=torch.uint8)
     policies.save(path, policy, saved)
-    more = ["--import", "planted", "--total-steps", "256"]
+    more = ["--import", "support.buggy_envs", "--total-steps", "256"]
     capsys.readouterr()
     assert main(["resume", "run", *more]) == 2
     assert capsys.readouterr().err.endswith("where that was you, or one you trust, add --trust-snapshots\n")
-    assert main(["evaluate", "run", "--import", "planted", "--episodes", "2"]) == 0
-    assert main(["export", "run", "--import", "planted"]) == 0
+    assert main(["evaluate", "run", "--import", "support.buggy_envs", "--episodes", "2"]) == 0
+    assert main(["export", "run", "--import", "support.buggy_envs"]) == 0
     assert not Path("sprung").exists()
     assert main(["resume", "run", *more, TRUST]) == 2
     assert Path("sprung").exists(), "what is trusted is read, or this test tests nothing"
@@ -119,7 +119,7 @@ def test_a_resumed_run_without_snapshots_has_one_environment_per_row() -> None:
     trainer, folder = Trainer(config("run")), RunFolder.create("half", config("run"))
     trainer.iterate()
     policies.save(folder.checkpoint, trainer.policy, trainer.state_dict())
-    trainer = restore_trainer(folder, imports=["planted"])
+    trainer = restore_trainer(folder, imports=["support.buggy_envs"])
     sampler = trainer.sampler
     pool = sampler.simulator._pool  # type: ignore[attr-defined]
     assert len(pool.instances) == 4
@@ -143,7 +143,7 @@ def test_a_fault_in_mid_training_is_one_line_and_the_run_goes_on_from_before_it(
     assert capsys.readouterr().err == (
         "hgrpo: stopped in iteration 3: support.buggy_envs:LateFault returned from step reward = None; "
         "expected one number; "
-        "saved, to go on: hgrpo resume broken --import planted --trust-snapshots\n"
+        "saved, to go on: hgrpo resume broken --import support.buggy_envs --trust-snapshots\n"
     )
     monkeypatch.setattr(buggy_envs.LateFault, "sound_steps", [10**9])
     assert main(["train", "--resume", "broken", *NAMED, TRUST]) == 0
@@ -206,13 +206,16 @@ def test_check_exits_with_its_verdict(capsys: pytest.CaptureFixture[str], monkey
     [
         ("Pickled", "a plain environment, which is never restored, differs in observation after the reset"),
         ("SecondData", "it keeps a second MjData, whose memory no snapshot holds: SecondData.plan"),
-        ("LateModel", "no state of planted_attributes:LateModel can be saved: it changes its MuJoCo model as it goes"),
+        (
+            "LateModel",
+            "no state of support.buggy_attributes:LateModel can be saved: it changes its MuJoCo model as it goes",
+        ),
     ],
 )
 def test_check_names_what_a_snapshot_would_lose(capsys: pytest.CaptureFixture[str], name: str, told: str) -> None:
-    assert main(["check", f"planted_attributes:{name}", "--states", "10"]) == 1
+    assert main(["check", f"support.buggy_attributes:{name}", "--states", "10"]) == 1
     verdict = capsys.readouterr().out.splitlines()[-1]
-    assert verdict.startswith(f"planted_attributes:{name} is NOT exact: ")
+    assert verdict.startswith(f"support.buggy_attributes:{name} is NOT exact: ")
     assert told in verdict
 
 

@@ -12,7 +12,7 @@ from hgrpo_control.cli import main
 from robots.from_gymnasium.options import EnvironmentRefusedError
 from robots.from_gymnasium.simulator import GymnasiumSimulator
 
-NAMED = ("--import", "planted")
+NAMED = ("--import", "support.buggy_envs")
 CART = "gymnasium/support.buggy_envs:OpenCart"
 TINY = ("--num-envs", "4", "--rollout-steps", "8", "--hidden-sizes", "8", "--update-epochs", "1")
 TINY += ("--num-minibatches", "2", "--total-steps", "64", "--out", "run", "--task-options", "max_episode_steps=20")

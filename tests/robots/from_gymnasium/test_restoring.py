@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 import numpy as np
-import planted_attributes as planted
 import pytest
 import torch
+from support import buggy_attributes as buggy
 from support.states import random_actions
 
 from robots.branch_check.check import BranchReport, check
@@ -20,12 +20,19 @@ LIMIT = {"max_episode_steps": 100}
 
 
 def checked(environment: type) -> BranchReport:
-    return check(*subjects(f"planted_attributes:{environment.__name__}", {}), states=10)
+    return check(*subjects(f"support.buggy_attributes:{environment.__name__}", {}), states=10)
 
 
 @pytest.mark.parametrize(
     "environment",
-    [planted.Views, planted.Ring, planted.Goal, planted.ViewThenCopy, planted.Default, planted.Outside],
+    [
+        buggy.Views,
+        buggy.Ring,
+        buggy.Goal,
+        buggy.ViewThenCopy,
+        buggy.Default,
+        buggy.Outside,
+    ],
 )
 def test_attributes_that_share_memory_follow_the_plain_environment(environment: type) -> None:
     """Row 1 of two, branched and left for other rows in every step, is to be the plain environment to the bit."""
@@ -45,13 +52,13 @@ def test_attributes_that_share_memory_follow_the_plain_environment(environment: 
         assert state.reward[1].item() == np.float32(reward)
         seen.append(observation[17:])
     assert np.ptp(seen, axis=0).any()
-    assert not planted.ZEROS.any()
+    assert not buggy.ZEROS.any()
     report = checked(environment)
     assert report.exact, report
 
 
 def test_what_holds_a_lock_is_left_alone_as_a_whole() -> None:
-    simulator = GymnasiumSimulator(planted.Outside, **LIMIT)
+    simulator = GymnasiumSimulator(buggy.Outside, **LIMIT)
     assert simulator.instance.unsaved == ("Outside.work", "Outside.tools['double']")
     work = simulator.instance.env.unwrapped.work
     before, state = work.qsize(), simulator.reset(2, 0)
@@ -62,7 +69,7 @@ def test_what_holds_a_lock_is_left_alone_as_a_whole() -> None:
 
 
 def test_a_finished_environment_draws_with_itself() -> None:
-    env = planted.Views()
+    env = buggy.Views()
     env.render_mode, env.render = "rgb_array", lambda: np.zeros((4, 4, 3), np.uint8)  # type: ignore[method-assign]
     simulator = GymnasiumSimulator(env, **LIMIT)
     state = simulator.reset(1, 0)
@@ -72,7 +79,7 @@ def test_a_finished_environment_draws_with_itself() -> None:
 
 
 def test_a_copy_that_stands_still_in_every_restore_alike_is_found_beside_a_plain_environment() -> None:
-    report = checked(planted.Pickled)
+    report = checked(buggy.Pickled)
     assert report.differences == []  # the same wrong thing in both instances
     (problem,) = report.problems
     assert problem == (
@@ -84,8 +91,11 @@ def test_a_copy_that_stands_still_in_every_restore_alike_is_found_beside_a_plain
 @pytest.mark.parametrize(
     ("environment", "reason"),
     [
-        (planted.NewClosure, "NewClosure.cost is replaced as it goes, and pickle does not take it"),
-        (planted.TensorView, "it makes views of mjData as Tensor, which a snapshot would freeze: TensorView.tensor"),
+        (buggy.NewClosure, "NewClosure.cost is replaced as it goes, and pickle does not take it"),
+        (
+            buggy.TensorView,
+            "it makes views of mjData as Tensor, which a snapshot would freeze: TensorView.tensor",
+        ),
     ],
 )
 def test_what_can_neither_be_saved_nor_left_out_is_refused_by_name(environment: type, reason: str) -> None:
@@ -96,9 +106,9 @@ def test_what_can_neither_be_saved_nor_left_out_is_refused_by_name(environment: 
 @pytest.mark.parametrize(
     ("environment", "reason"),
     [
-        (planted.SecondData, "it keeps a second MjData, whose memory no snapshot holds: SecondData.plan"),
-        (planted.LateSecondData, "it makes MjData anew, whose memory no snapshot holds: LateSecondData.plan"),
-        (planted.NewData, "it replaces its MjData as it goes"),
+        (buggy.SecondData, "it keeps a second MjData, whose memory no snapshot holds: SecondData.plan"),
+        (buggy.LateSecondData, "it makes MjData anew, whose memory no snapshot holds: LateSecondData.plan"),
+        (buggy.NewData, "it replaces its MjData as it goes"),
     ],
 )
 def test_another_simulation_is_refused_by_name(environment: type, reason: str) -> None:
@@ -110,9 +120,12 @@ def test_another_simulation_is_refused_by_name(environment: type, reason: str) -
 @pytest.mark.parametrize(
     ("environment", "what"),
     [
-        (planted.LateModel, "it changes its MuJoCo model as it goes"),
-        (planted.LateGravity, "it changes its MuJoCo model as it goes"),
-        (planted.LateClip, r"LateClip.clip \(4,194,304 bytes\) has changed for the first time, and was left out"),
+        (buggy.LateModel, "it changes its MuJoCo model as it goes"),
+        (buggy.LateGravity, "it changes its MuJoCo model as it goes"),
+        (
+            buggy.LateClip,
+            r"LateClip.clip \(4,194,304 bytes\) has changed for the first time, and was left out",
+        ),
     ],
 )
 def test_what_changes_after_the_trial_ends_training_and_the_check_in_one_line(environment: type, what: str) -> None:
@@ -129,10 +142,10 @@ def test_what_changes_after_the_trial_ends_training_and_the_check_in_one_line(en
 
 
 def test_a_large_array_that_never_changes_is_left_out_of_the_state() -> None:
-    simulator = GymnasiumSimulator(planted.Clip, **LIMIT)
+    simulator = GymnasiumSimulator(buggy.Clip, **LIMIT)
     assert simulator.instance.snapshot_size < 20_000
-    assert checked(planted.Clip).exact
-    whole = GymnasiumSimulator(planted.LateClip, snapshot_bytes=5_000_000, **LIMIT)
+    assert checked(buggy.Clip).exact
+    whole = GymnasiumSimulator(buggy.LateClip, snapshot_bytes=5_000_000, **LIMIT)
     assert whole.instance.snapshot_size > 5_000_000
     state = whole.reset(1, 0)
     for _ in range(11):
@@ -142,9 +155,9 @@ def test_a_large_array_that_never_changes_is_left_out_of_the_state() -> None:
 
 
 def test_what_would_not_fit_is_refused_with_its_size() -> None:
-    early = GymnasiumSimulator(planted.EarlyClip, **LIMIT).instance.obstacle
+    early = GymnasiumSimulator(buggy.EarlyClip, **LIMIT).instance.obstacle
     start = "every state would take "
     assert re.match(start + r"4,19\d,\d{3} bytes, most of them in EarlyClip.clip \(4,194,304 bytes\)", early)
-    words = GymnasiumSimulator(planted.Words, **LIMIT).instance.obstacle
+    words = GymnasiumSimulator(buggy.Words, **LIMIT).instance.obstacle
     assert re.match(start + r"2,25\d,\d{3} bytes, most of them in Words.words \(2,25\d,\d{3} bytes\)", words)
     assert re.search(r"; --task-options snapshot_bytes=\d{7} takes them as they are$", words)
