@@ -164,7 +164,7 @@ def test_blocks_are_found_with_their_lines_and_marks() -> None:
         ("pip install hgrpo-control", "does not install this package"),
         ("python -m benchmarks.suite run hidden_luck --job 1 --sed 2", "suite/__main__.py does not take"),
         ("python benchmarks/nothing.py", "there is no benchmarks/nothing.py"),
-        ("python tests/support/simulated_vehicle.py --prot 14540", "does not take --prot"),
+        ("python -m tests.support.simulated_vehicle --prot 14540", "does not take --prot"),
         ("rm -rf runs", "rm is no command"),
     ],
 )

@@ -20,7 +20,7 @@ def openmp_settings(code: str, **environment: str) -> str:
 
 
 @pytest.mark.skipif("OpenMP" not in torch.__config__.parallel_info(), reason="this torch is built without OpenMP")
-@pytest.mark.parametrize("code", ["import robots", "import hgrpo_control, torch", "import branching"])
+@pytest.mark.parametrize("code", ["import robots", "import hgrpo_control, torch", "import benchmarks.speed.branching"])
 def test_idle_threads_sleep(code: str) -> None:
     assert "omp_wait_policy = 'passive'" in openmp_settings(code)
 

@@ -1,6 +1,6 @@
 """A multicopter that speaks MAVLink over UDP and flies the built-in quadrotor's dynamics in real time.
 
-    python tests/support/simulated_vehicle.py --port 14540     # calls 127.0.0.1:14540, as PX4's simulators do
+    python -m tests.support.simulated_vehicle --port 14540     # calls 127.0.0.1:14540, as PX4's simulators do
 
 It has PX4's rules where a companion computer meets them: OFFBOARD is refused unless setpoints have been coming, arming
 unless it stands level, and where setpoints stop in OFFBOARD for 0.5 s it lands by itself. Ctrl-C ends it. It reads
@@ -27,7 +27,7 @@ from typing import Any
 import torch
 from pymavlink.dialects.v20 import common
 
-from support.flying_body import SUBSTEP, Body
+from .flying_body import SUBSTEP, Body  # relative: it runs as tests.support.simulated_vehicle too
 
 BEHIND = 0.02  # [s] that are made up for after a stall; on a machine too busy for more, the world runs slower
 OFFBOARD, LAND, LOITER, MANUAL = 6 << 16, 4 << 16 | 6 << 24, 4 << 16 | 3 << 24, 1 << 16

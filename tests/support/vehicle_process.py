@@ -29,7 +29,7 @@ class VehicleProcess:
     def __init__(self) -> None:
         self.port = free_port()
         self.connection = f"udpin:127.0.0.1:{self.port}"
-        words = [sys.executable, str(Path(__file__).with_name("simulated_vehicle.py")), "--port", str(self.port)]
+        words = [sys.executable, "-m", "tests.support.simulated_vehicle", "--port", str(self.port)]
         words.append("--commanded")
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(

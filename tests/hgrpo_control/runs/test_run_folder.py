@@ -12,7 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hgrpo_control.config.run import (GRPO, Config, Learning, Network,)
+from hgrpo_control.config.run import (
+    GRPO,
+    Config,
+    Learning,
+    Network,
+)
 from hgrpo_control.runs.run_folder import Metrics, RunFolder, RunFolderError
 
 CONFIG = Config(

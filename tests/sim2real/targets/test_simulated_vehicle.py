@@ -15,20 +15,19 @@ pytest.importorskip("pymavlink", reason="pymavlink is not here: pip install -c c
 
 from pymavlink.dialects.v20 import common
 
-VEHICLE = Path(__file__).parents[2] / "simulated_vehicle.py"
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize("no_input", ["</dev/null", "<&-"])
 def test_it_needs_no_terminal(no_input: str) -> None:
-    root = str(VEHICLE.parents[1])
     ear = common.MAVLink(None)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as us:
         us.bind(("127.0.0.1", 0))
         us.settimeout(60.0)  # it imports torch first
-        words = ["sh", "-c", f'exec "$@" {no_input}', "sh", sys.executable, str(VEHICLE)]
+        words = ["sh", "-c", f'exec "$@" {no_input}', "sh", sys.executable, "-m", "tests.support.simulated_vehicle"]
         vehicle = subprocess.Popen(
             [*words, "--port", str(us.getsockname()[1])],
-            env={**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
