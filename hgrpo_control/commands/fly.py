@@ -195,7 +195,10 @@ def _connect(options: FlyOptions) -> Reconnecting:
     context = None
     if options.certificate is not None:
         context = _trusting(options.certificate)
-    return Reconnecting(lambda: RemotePolicy(options.policy, token, context=context))
+    try:
+        return Reconnecting(lambda: RemotePolicy(options.policy, token, context=context))
+    except (ConnectionError, TimeoutError) as error:  # at the start only: in flight it is connected to again
+        raise UsageError(str(error)) from error
 
 
 def _token(path: Path) -> str:
