@@ -36,7 +36,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def run(given: argparse.Namespace) -> int:
-    """`suite.py run NAME`."""
+    """`python -m benchmarks.suite run NAME`."""
     from benchmarks.suite.listing import listing
     from benchmarks.suite.plan import planned_runs, require_agreement
     from benchmarks.suite.runs import default_jobs, run_missing
@@ -58,7 +58,7 @@ def run(given: argparse.Namespace) -> int:
 
 
 def collect(given: argparse.Namespace) -> int:
-    """`suite.py collect NAME`."""
+    """`python -m benchmarks.suite collect NAME`."""
     from benchmarks.suite.collect import collect as gather
 
     suite = _suite(given)
@@ -68,7 +68,7 @@ def collect(given: argparse.Namespace) -> int:
 
 
 def report(given: argparse.Namespace) -> int:
-    """`suite.py report NAME`."""
+    """`python -m benchmarks.suite report NAME`."""
     from benchmarks.suite.report import report as draw
 
     for path in draw(given.out / _suite(given).name):
@@ -89,7 +89,7 @@ def _suite(given: argparse.Namespace) -> Suite:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="suite.py", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.suite", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     running = commands.add_parser("run", help="train and evaluate what is missing")
     running.add_argument("--jobs", type=int, help="processes at once; all cores unless given")

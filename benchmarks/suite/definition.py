@@ -77,7 +77,7 @@ class Suite:
     measures: tuple[str, ...] = tuple(MEASURES)
     """What runs are judged by; the return alone where tasks have no goal to succeed in."""
     changed: str = ""
-    """What suite.py is given instead of the name where the suite was changed, such as `mujoco --num-seeds 10`."""
+    """What stands for the name where the suite was changed, such as `mujoco --num-seeds 10`."""
 
     def __post_init__(self) -> None:
         _require_name("suite", self.name)
@@ -121,7 +121,7 @@ class Suite:
 
     @property
     def words(self) -> str:
-        """What suite.py is given for this suite."""
+        """What benchmarks.suite is given for this suite."""
         return self.changed or self.name
 
     def tasks_of(self, variant: Variant) -> tuple[str, ...]:

@@ -94,7 +94,7 @@ def read_results(folder: Path) -> Results:
         return Results(suite, finals, curves, content["missing"], content["made_by"], content["collected_by"])
     except FileNotFoundError as error:
         raise SuiteError(
-            f"no results at {folder}: {error.filename} is missing; make them with: suite.py collect"
+            f"no results at {folder}: {error.filename} is missing; make them with: python -m benchmarks.suite collect"
         ) from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise SuiteError(f"{folder} does not hold results of this form: {error}") from error
