@@ -1,37 +1,53 @@
-"""Task options on the command line: words such as mass=0.3."""
+"""Words NAME=VALUE on the command line: task options such as mass=0.3, and curricula."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import tyro
 
 from hgrpo_errors import HgrpoError
 
+_FORM = "NAME=VALUE, such as mass=0.3"
 
-def read_words(words: list[str]) -> dict[str, str]:
-    """Options from words NAME=VALUE; raises ValueError for a word of another form and for a name given twice."""
-    options: dict[str, str] = {}
+
+def read_words(words: list[str], what: str = "task option", form: str = _FORM) -> dict[str, str]:
+    """Values by name from words NAME=VALUE.
+
+    Args:
+        words: What was typed.
+        what: What a word sets, for the error line.
+        form: How a word is written, for the error line.
+
+    Raises HgrpoError for a word of another form and for a name given twice.
+    """
+    values: dict[str, str] = {}
     for word in words:
         name, equals, value = word.partition("=")
         if not (name and equals):
-            raise HgrpoError(f"task options are words NAME=VALUE, such as mass=0.3; given {word!r}")
-        if name in options:
-            raise HgrpoError(f"task option {name} is given twice: {options[name]} and {value}")
-        options[name] = value
-    return options
+            raise HgrpoError(f"a {what} is written {form}; given {word!r}")
+        if name in values:
+            raise HgrpoError(f"{what} {name} is given twice: {values[name]} and {value}")
+        values[name] = value
+    return values
 
 
-def write_words(options: dict[str, Any]) -> list[str]:
+def write_words(values: dict[str, Any]) -> list[str]:
     """The words that `read_words` reads back."""
-    return [f"{name}={value}" for name, value in options.items()]
+    return [f"{name}={value}" for name, value in values.items()]
 
 
-TASK_OPTIONS = tyro.constructors.PrimitiveConstructorSpec(
-    nargs="*",
-    metavar="[NAME=VALUE ...]",
-    instance_from_str=read_words,
-    is_instance=lambda value: isinstance(value, dict),
-    str_from_instance=write_words,
-)
+def named_values(what: str, form: str, metavar: str) -> Any:
+    """How the command line reads words NAME=VALUE into a dictionary; the arguments are those of `read_words`."""
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs="*",
+        metavar=metavar,
+        instance_from_str=partial(read_words, what=what, form=form),
+        is_instance=lambda value: isinstance(value, dict),
+        str_from_instance=write_words,
+    )
+
+
+TASK_OPTIONS = named_values("task option", _FORM, "[NAME=VALUE ...]")
 """How the command line reads the options of a task."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Union
 
-import tyro
-
+from hgrpo_control.config.named_values import named_values
 from hgrpo_errors import HgrpoError
 
 FORMS = "NAME=FROM:TO@steps:BEGIN:END or NAME=FROM:TO@success:RATE:SHARE"
@@ -79,29 +78,5 @@ def curriculum_problem(curriculum: dict[str, str]) -> str | None:
     return None
 
 
-def read_words(words: list[str]) -> dict[str, str]:
-    """Schedules from words NAME=SCHEDULE; raises ValueError for a word of another form and for a name given twice."""
-    schedules: dict[str, str] = {}
-    for word in words:
-        name, equals, schedule = word.partition("=")
-        if not (name and equals):
-            raise HgrpoError(f"a curriculum is written {FORMS}; given {word!r}")
-        if name in schedules:
-            raise HgrpoError(f"curriculum of {name} is given twice: {schedules[name]} and {schedule}")
-        schedules[name] = schedule
-    return schedules
-
-
-def write_words(schedules: dict[str, Any]) -> list[str]:
-    """The words that `read_words` reads back."""
-    return [f"{name}={schedule}" for name, schedule in schedules.items()]
-
-
-CURRICULUM = tyro.constructors.PrimitiveConstructorSpec(
-    nargs="*",
-    metavar="[NAME=FROM:TO@... ...]",
-    instance_from_str=read_words,
-    is_instance=lambda value: isinstance(value, dict),
-    str_from_instance=write_words,
-)
+CURRICULUM = named_values("curriculum", FORMS, "[NAME=FROM:TO@... ...]")
 """How the command line reads a curriculum."""

@@ -63,7 +63,7 @@ def test_any_options_survive_as_words(options: dict[str, str]) -> None:
 def test_a_word_of_another_form_is_refused(word: str) -> None:
     with pytest.raises(ValueError, match=r".") as caught:
         read_words(["wind=1", word])
-    assert str(caught.value) == f"task options are words NAME=VALUE, such as mass=0.3; given {word!r}"
+    assert str(caught.value) == f"a task option is written NAME=VALUE, such as mass=0.3; given {word!r}"
 
 
 def test_an_option_given_twice_is_refused() -> None:
@@ -114,7 +114,9 @@ def test_a_checked_task_on_a_gpu_that_torch_does_not_know_is_one_line(capsys: py
 @pytest.mark.parametrize("words", [("mass", "0.3"), ("mass=0.1", "mass=0.2")])
 def test_words_that_are_no_options_are_one_line_that_names_the_flag(words: tuple[str, ...], refused: Refused) -> None:
     message = refused("ppo", "quadrotor-hover", "--task-options", *words)
-    assert message.startswith("Error parsing --task-options: task option")
+    assert message.startswith(
+        ("Error parsing --task-options: task option", "Error parsing --task-options: a task option")
+    )
 
 
 @pytest.mark.parametrize("algorithm", ["ppo", "hybrid-grpo"])

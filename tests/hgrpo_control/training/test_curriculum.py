@@ -11,6 +11,7 @@ from support.analytic_envs import ConstantReward
 
 import robots
 from hgrpo_control.algorithms.rollout import FinishedEpisodes
+from hgrpo_control.config.named_values import read_words, write_words
 from hgrpo_control.config.run import (
     PPO,
     Config,
@@ -22,8 +23,6 @@ from hgrpo_control.config.schedules import (
     StepSchedule,
     SuccessSchedule,
     read_schedule,
-    read_words,
-    write_words,
 )
 from hgrpo_control.training.curriculum import JUDGED_EPISODES, Curriculum
 from hgrpo_control.training.trainer import Trainer
