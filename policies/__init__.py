@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from policies.spec import Entry, PolicySpec
+from policies.spec import Channel, PolicySpec
 
 _LAZY = {
     "ActorCritic": "policies.actor_critic",
@@ -18,7 +18,7 @@ _LAZY = {
     "save": "policies.checkpoint",
 }
 
-__all__ = ["ActorCritic", "CheckpointError", "Entry", "PolicySpec", "load", "restore", "save"]
+__all__ = ["ActorCritic", "Channel", "CheckpointError", "PolicySpec", "load", "restore", "save"]
 
 
 def __getattr__(name: str) -> Any:

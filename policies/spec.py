@@ -16,7 +16,7 @@ ACTIVATIONS = ("tanh", "relu", "elu")
 
 
 @dataclass(frozen=True)
-class Entry:
+class Channel:
     """One entry of an observation or an action: name, unit, and the frame it is expressed in."""
 
     name: str
@@ -37,8 +37,8 @@ class PolicySpec:
     task: str
     robot: str
     control_hz: float
-    observation: tuple[Entry, ...]
-    action: tuple[Entry, ...]
+    observation: tuple[Channel, ...]
+    action: tuple[Channel, ...]
     action_low: tuple[float, ...]
     action_high: tuple[float, ...]
     safe_action: tuple[float, ...]
@@ -46,7 +46,7 @@ class PolicySpec:
     activation: str = "tanh"
     min_sigma: float = 0.01
     critic: bool = True
-    privileged: tuple[Entry, ...] = ()
+    privileged: tuple[Channel, ...] = ()
 
     def __post_init__(self) -> None:
         self._require_texts()
@@ -116,7 +116,7 @@ class PolicySpec:
         try:
             fields.setdefault("privileged", ())  # specs of earlier releases have none
             for name in ("observation", "action", "privileged"):
-                fields[name] = tuple(Entry(**entry) for entry in fields[name])
+                fields[name] = tuple(Channel(**entry) for entry in fields[name])
             for name in ("action_low", "action_high", "safe_action", "hidden_sizes"):
                 fields[name] = tuple(fields[name])
             return cls(**fields)

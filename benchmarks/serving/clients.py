@@ -149,11 +149,11 @@ PROTOCOLS = (("WebSocket", over_websocket), ("HTTP", over_http))
 def make_policy(path: Path) -> Path:
     """Export a policy of 16 observations, two layers of 64 units and 4 actions."""
     from policies.actor_critic import ActorCritic
-    from policies.spec import Entry, PolicySpec
+    from policies.spec import Channel, PolicySpec
     from sim2real.export.onnx import export_onnx
 
-    observation = tuple(Entry(f"observation_{i}") for i in range(16))
-    action = tuple(Entry(f"action_{i}") for i in range(4))
+    observation = tuple(Channel(f"observation_{i}") for i in range(16))
+    action = tuple(Channel(f"action_{i}") for i in range(4))
     spec = PolicySpec("serving", "none", 100.0, observation, action, (-1.0,) * 4, (1.0,) * 4, (0.0,) * 4)
     export_onnx(ActorCritic(spec), path)
     return path

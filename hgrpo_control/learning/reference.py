@@ -9,7 +9,7 @@ import torch
 from hgrpo_control.config.run import ConfigError
 from policies import checkpoint
 from policies.actor_critic import ActorCritic
-from policies.spec import Entry, PolicySpec
+from policies.spec import Channel, PolicySpec
 
 
 def load(path: str, spec: PolicySpec, device: torch.device | None = None) -> ActorCritic:
@@ -47,7 +47,7 @@ def _require_same_interface(path: str, theirs: PolicySpec, ours: PolicySpec) -> 
         raise ConfigError(f"the reference {path} commands actions in {bounds[0]}; this run's bounds are {bounds[1]}")
 
 
-def _require_same_entries(what: str, theirs: tuple[Entry, ...], ours: tuple[Entry, ...]) -> None:
+def _require_same_entries(what: str, theirs: tuple[Channel, ...], ours: tuple[Channel, ...]) -> None:
     if len(theirs) != len(ours):
         raise ConfigError(f"{what} {len(theirs)} entries; the policy of this run has {len(ours)}")
     for index, (one, other) in enumerate(zip(theirs, ours, strict=True)):
@@ -55,6 +55,6 @@ def _require_same_entries(what: str, theirs: tuple[Entry, ...], ours: tuple[Entr
             raise ConfigError(f"{what} {_described(one)} as entry {index}; here it is {_described(other)}")
 
 
-def _described(entry: Entry) -> str:
+def _described(entry: Channel) -> str:
     frame = f", {entry.frame} frame" if entry.frame else ""
     return f"{entry.name!r} [{entry.unit}{frame}]"

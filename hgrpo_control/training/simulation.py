@@ -7,12 +7,12 @@ import torch
 import robots
 from hgrpo_control.config.device import find_device
 from hgrpo_control.config.run import Config, ConfigError, Network
-from policies.spec import Entry, PolicySpec
+from policies.spec import Channel, PolicySpec
 from robots.privileged import Privileged
 from robots.quadrotor.flight.simulator import QuadrotorFlight
 from robots.quadrotor.physics.catalogue import BUILT_IN
 from robots.registry import takes_device
-from robots.simulator import Quantity, Simulator, SimulatorSpec, closed_on_error
+from robots.simulator import Simulator, SimulatorSpec, closed_on_error
 
 
 def make_simulator(config: Config, device: torch.device | None = None) -> Simulator:
@@ -93,5 +93,5 @@ def policy_spec(spec: SimulatorSpec, network: Network, critic: bool) -> PolicySp
     )
 
 
-def _entries(quantities: tuple[Quantity, ...]) -> tuple[Entry, ...]:
-    return tuple(Entry(q.name, q.unit, q.frame) for q in quantities)
+def _entries(quantities: tuple[robots.simulator.Quantity, ...]) -> tuple[Channel, ...]:
+    return tuple(Channel(q.name, q.unit, q.frame) for q in quantities)

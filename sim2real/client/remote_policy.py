@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hgrpo_errors import HgrpoError
-from policies.spec import Entry, PolicySpec
+from policies.spec import Channel, PolicySpec
 from sim2real.client.policy_client import PolicyClient
 from sim2real.flight.target import NoAction
 from sim2real.policy.trained_on import TrainedOn, from_fields
@@ -69,8 +69,8 @@ def _spec(metadata: Mapping[str, Any]) -> PolicySpec:
             task=metadata["task"],
             robot=metadata["robot"],
             control_hz=_number(metadata["control_hz"]),
-            observation=tuple(Entry(**entry) for entry in metadata["observation"]),
-            action=tuple(Entry(**entry) for entry in metadata["action"]),
+            observation=tuple(Channel(**entry) for entry in metadata["observation"]),
+            action=tuple(Channel(**entry) for entry in metadata["action"]),
             action_low=tuple(map(_number, metadata["action_low"])),
             action_high=tuple(map(_number, metadata["action_high"])),
             safe_action=tuple(map(_number, metadata["safe_action"])),

@@ -13,7 +13,7 @@ from torch import nn
 
 from policies.actor_critic import ActorCritic
 from policies.normalizer import CLIP
-from policies.spec import Entry, PolicySpec
+from policies.spec import Channel, PolicySpec
 from sim2real.export.c_text import comment, literal, string
 from sim2real.export.exportable import ExportError, array, checkpoint_hash
 from sim2real.export.own_files import MARK
@@ -143,7 +143,7 @@ def _origin(trained: TrainedOn | None) -> dict[str, str]:
     }
 
 
-def _table(entries: tuple[Entry, ...], remarks: Iterable[str] | None = None) -> str:
+def _table(entries: tuple[Channel, ...], remarks: Iterable[str] | None = None) -> str:
     """Lines of a comment: index, name, unit, frame and remark."""
     notes = [""] * len(entries) if remarks is None else list(remarks)
     rows = [

@@ -10,7 +10,7 @@ from torch import nn
 
 from policies.actor_critic import ActorCritic
 from policies.normalizer import CLIP
-from policies.spec import Entry, PolicySpec
+from policies.spec import Channel, PolicySpec
 from sim2real.export.exportable import ExportError, array
 from sim2real.policy.metadata import bounds_within
 from sim2real.policy.onnx_policy import INPUT_NAME, OUTPUT_NAME
@@ -120,12 +120,12 @@ def _layer_node(layer: nn.Module, name: str, source: str) -> onnx.NodeProto:
             raise ExportError(f"layer {name} is {type(layer).__name__}; allowed: Linear, Tanh, ReLU, ELU")
 
 
-def _port(name: str, entries: tuple[Entry, ...], batch: int | None) -> onnx.ValueInfoProto:
+def _port(name: str, entries: tuple[Channel, ...], batch: int | None) -> onnx.ValueInfoProto:
     rows = "batch" if batch is None else batch
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, [rows, len(entries)], _list_entries(entries))
 
 
-def _list_entries(entries: tuple[Entry, ...]) -> str:
+def _list_entries(entries: tuple[Channel, ...]) -> str:
     return ", ".join(
         f"{entry.name} [{entry.unit}]" + (f" in {entry.frame}" if entry.frame else "") for entry in entries
     )

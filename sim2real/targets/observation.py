@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.spec import Entry, PolicySpec, past_action
+from policies.spec import Channel, PolicySpec, past_action
 from sim2real.flight.target import TargetError
 from sim2real.targets.course import Course
 from sim2real.targets.frames import rotation
@@ -76,7 +76,7 @@ class QuadrotorObservation:
             self._past = [action.copy(), *self._past[:-1]]
 
 
-def _require_known(entry: Entry, past: dict[str, str]) -> None:
+def _require_known(entry: Channel, past: dict[str, str]) -> None:
     name, _, axis = entry.name.rpartition("_")
     sensed = axis in ("x", "y", "z") and SENSED.get(name) == entry.unit and entry.frame == "body"
     if not sensed and past.get(entry.name) != entry.unit:

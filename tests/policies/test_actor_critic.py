@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from policies import gaussian
 from policies.actor_critic import ActorCritic
-from policies.spec import Entry, PolicySpec
+from policies.spec import Channel, PolicySpec
 
 LOW, HIGH, SAFE = (-1.0, 0.1, -7.0), (2.0, 0.3, -3.0), (0.5, 0.15, -6.5)
 
@@ -24,8 +24,8 @@ def spec(**changes: Any) -> PolicySpec:
         "task": "reach",
         "robot": "",
         "control_hz": 50.0,
-        "observation": tuple(Entry(f"o{i}") for i in range(4)),
-        "action": tuple(Entry(f"a{i}") for i in range(3)),
+        "observation": tuple(Channel(f"o{i}") for i in range(4)),
+        "action": tuple(Channel(f"a{i}") for i in range(3)),
         "action_low": LOW,
         "action_high": HIGH,
         "safe_action": SAFE,

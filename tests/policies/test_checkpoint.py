@@ -18,14 +18,14 @@ from hgrpo_files import FileError
 from policies import checkpoint
 from policies.actor_critic import ActorCritic
 from policies.checkpoint import CHECKPOINT_NAME, CheckpointError
-from policies.spec import Entry, PolicySpec
+from policies.spec import Channel, PolicySpec
 
 SPEC = PolicySpec(
     task="reach",
     robot="arm",
     control_hz=50.0,
-    observation=tuple(Entry(f"o{i}") for i in range(3)),
-    action=(Entry("a0"), Entry("a1")),
+    observation=tuple(Channel(f"o{i}") for i in range(3)),
+    action=(Channel("a0"), Channel("a1")),
     action_low=(-1.0, 0.0),
     action_high=(1.0, 0.3),
     safe_action=(0.0, 0.1),
@@ -296,7 +296,7 @@ def test_an_older_file_with_an_entry_that_is_scaled_otherwise_is_refused(
 
 
 def test_what_only_a_critic_sees_and_the_reference_of_an_older_file_are_looked_at_too(tmp_path: Path) -> None:
-    spec = replace(SPEC, privileged=(Entry("h0"), Entry("h1")))
+    spec = replace(SPEC, privileged=(Channel("h0"), Channel("h1")))
     policy = with_deviation(1e-5, spec=spec)
     policy.normalizer.variance[1] = 1.0
     assert "'h1'" in refused(older(tmp_path / "critic.pt", policy))

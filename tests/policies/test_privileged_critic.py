@@ -13,20 +13,20 @@ from torch import Tensor
 from policies import checkpoint
 from policies.actor_critic import ActorCritic
 from policies.normalizer import ObservationNormalizer
-from policies.spec import Entry, PolicySpec
+from policies.spec import Channel, PolicySpec
 
 O, P, A = 4, 3, 2  # noqa: E741  (the letters of the docstrings)
 SPEC = PolicySpec(
     task="reach",
     robot="arm",
     control_hz=50.0,
-    observation=tuple(Entry(f"o{i}") for i in range(O)),
-    action=tuple(Entry(f"a{i}") for i in range(A)),
+    observation=tuple(Channel(f"o{i}") for i in range(O)),
+    action=tuple(Channel(f"a{i}") for i in range(A)),
     action_low=(-1.0, 0.0),
     action_high=(1.0, 0.3),
     safe_action=(0.0, 0.1),
     hidden_sizes=(16, 8),
-    privileged=tuple(Entry(f"p{i}", "m/s^2", "body") for i in range(P)),
+    privileged=tuple(Channel(f"p{i}", "m/s^2", "body") for i in range(P)),
 )
 
 

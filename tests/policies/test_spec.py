@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hgrpo_errors import HgrpoError
-from policies.spec import ACTIVATIONS, SCHEMA_VERSION, Entry, PolicySpec
+from policies.spec import ACTIVATIONS, SCHEMA_VERSION, Channel, PolicySpec
 
 
 def spec(**changes: Any) -> PolicySpec:
@@ -19,8 +19,12 @@ def spec(**changes: Any) -> PolicySpec:
         "task": "reach",
         "robot": "arm",
         "control_hz": 50.0,
-        "observation": (Entry("angle", "rad", "joint"), Entry("rate", "rad/s", "joint"), Entry("error", "m", "world")),
-        "action": (Entry("shoulder", "N m", "joint"), Entry("elbow", "N m", "joint")),
+        "observation": (
+            Channel("angle", "rad", "joint"),
+            Channel("rate", "rad/s", "joint"),
+            Channel("error", "m", "world"),
+        ),
+        "action": (Channel("shoulder", "N m", "joint"), Channel("elbow", "N m", "joint")),
         "action_low": (-1.0, 0.1),
         "action_high": (2.0, 0.3),
         "safe_action": (0.0, 0.2),
@@ -34,7 +38,7 @@ def spec(**changes: Any) -> PolicySpec:
         {},
         {"hidden_sizes": (), "activation": "elu", "min_sigma": 0.1, "critic": False},
         {"control_hz": 1.0 / 3.0},
-        {"privileged": (Entry("mass_factor"), Entry("wind_x", "m/s^2", "body"))},
+        {"privileged": (Channel("mass_factor"), Channel("wind_x", "m/s^2", "body"))},
     ],
 )
 def test_json_gives_back_an_equal_spec(changes: dict[str, Any]) -> None:
@@ -78,7 +82,7 @@ def test_another_schema_version_is_refused(version: Any) -> None:
 
 def test_sizes_follow_from_the_entries() -> None:
     assert (spec().observation_size, spec().action_size, spec().privileged_size) == (3, 2, 0)
-    assert spec(privileged=(Entry("mass"), Entry("wind"))).privileged_size == 2
+    assert spec(privileged=(Channel("mass"), Channel("wind"))).privileged_size == 2
 
 
 @pytest.mark.parametrize("name", ["observation", "action"])
@@ -90,9 +94,9 @@ def test_a_policy_sees_and_does_something(name: str) -> None:
 TEXTS = {  # what says it, and a spec that has it
     "task": lambda text: {"task": text},
     "robot": lambda text: {"robot": text},
-    "name of observation entry 1": lambda text: {"observation": (Entry("a"), Entry(text))},
-    "unit of action entry 0": lambda text: {"action": (Entry("shoulder", text), Entry("elbow"))},
-    "frame of privileged entry 0": lambda text: {"privileged": (Entry("mass", "kg", text),)},
+    "name of observation entry 1": lambda text: {"observation": (Channel("a"), Channel(text))},
+    "unit of action entry 0": lambda text: {"action": (Channel("shoulder", text), Channel("elbow"))},
+    "frame of privileged entry 0": lambda text: {"privileged": (Channel("mass", "kg", text),)},
 }
 
 
@@ -181,8 +185,8 @@ def test_specs_are_read_without_torch() -> None:
 
 def test_past_actions_in_the_observation_are_counted() -> None:
     def history(*names: str) -> int:
-        observation = tuple(Entry(name) for name in ("height", *names))
-        actions = (Entry("thrust", "N"), Entry("turn", "rad/s"))
+        observation = tuple(Channel(name) for name in ("height", *names))
+        actions = (Channel("thrust", "N"), Channel("turn", "rad/s"))
         limits = {"action_low": (-1.0, -1.0), "action_high": (1.0, 1.0), "safe_action": (0.0, 0.0)}
         return spec(observation=observation, action=actions, **limits).action_history
 

@@ -13,12 +13,12 @@ import torch
 import sim2real
 from hgrpo_errors import install
 from policies.actor_critic import ActorCritic
-from policies.spec import Entry, PolicySpec
+from policies.spec import Channel, PolicySpec
 from sim2real.export.onnx import export_onnx
 from sim2real.policy.onnx_policy import OnnxPolicy
 
 ROOT = Path(sim2real.__file__).parents[1]
-SPEC = PolicySpec("hover", "cf2x", 100.0, (Entry("x"), Entry("y")), (Entry("a"),), (-1.0,), (2.0,), (0.0,), (8,))
+SPEC = PolicySpec("hover", "cf2x", 100.0, (Channel("x"), Channel("y")), (Channel("a"),), (-1.0,), (2.0,), (0.0,), (8,))
 
 
 def run_without(modules: tuple[str, ...], code: str) -> str:

@@ -9,14 +9,14 @@ import torch
 from numpy.typing import NDArray
 
 from policies.actor_critic import ActorCritic
-from policies.spec import Entry, PolicySpec
+from policies.spec import Channel, PolicySpec
 
 SPEC = PolicySpec(
     task="hover",
     robot="cf2x",
     control_hz=100.0,
-    observation=tuple(Entry(name, "m/s", "body") for name in ("u", "v", "w")),
-    action=(Entry("thrust", "N"), Entry("roll_rate", "rad/s")),
+    observation=tuple(Channel(name, "m/s", "body") for name in ("u", "v", "w")),
+    action=(Channel("thrust", "N"), Channel("roll_rate", "rad/s")),
     action_low=(0.0, -3.0),
     action_high=(0.6, 5.0),
     safe_action=(0.3, 0.0),
@@ -32,8 +32,8 @@ def make_spec(
         task="hover",
         robot="cf2x",
         control_hz=100.0,
-        observation=tuple(Entry(f"observation_{i}", "m/s", "body") for i in range(size)),
-        action=tuple(Entry(f"action_{i}", "N") for i in range(len(low))),
+        observation=tuple(Channel(f"observation_{i}", "m/s", "body") for i in range(size)),
+        action=tuple(Channel(f"action_{i}", "N") for i in range(len(low))),
         action_low=tuple(low),
         action_high=tuple(high),
         safe_action=tuple(0.5 * (a + b) for a, b in zip(low, high, strict=True)),

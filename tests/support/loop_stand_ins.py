@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.spec import Entry, PolicySpec
+from policies.spec import Channel, PolicySpec
 from sim2real.flight.clock import SteppedClock
 from sim2real.flight.target import Reading, TargetEnded
 
 HZ = 128.0  # a power of two: every slot is a binary fraction, so that times are exact
 SPEC = PolicySpec(
-    "test", "none", HZ, (Entry("x"), Entry("y")), (Entry("a", "g"),), (-1.0,), (3.0,), (0.5,), hidden_sizes=()
+    "test", "none", HZ, (Channel("x"), Channel("y")), (Channel("a", "g"),), (-1.0,), (3.0,), (0.5,), hidden_sizes=()
 )
 OBSERVATION = np.array([1.0, 2.0], np.float32)
 

@@ -36,7 +36,7 @@ from hgrpo_control.runs.run_folder import RunFolder
 from hgrpo_control.sampling.sampler import Sampler
 from hgrpo_control.training.trainer import Trainer
 from policies.actor_critic import ActorCritic
-from policies.spec import Entry, PolicySpec
+from policies.spec import Channel, PolicySpec
 
 TINY = ("--num-envs", "8", "--rollout-steps", "16", "--hidden-sizes", "8", "--update-epochs", "1")
 TINY += ("--num-minibatches", "2", "--total-steps", str(3 * 128))
@@ -240,7 +240,7 @@ def fewer_observations(spec: PolicySpec) -> PolicySpec:
 
 
 def other_action(spec: PolicySpec) -> PolicySpec:
-    return dataclasses.replace(spec, action=(*spec.action[:-1], Entry("thrust", "N")))
+    return dataclasses.replace(spec, action=(*spec.action[:-1], Channel("thrust", "N")))
 
 
 def other_bounds(spec: PolicySpec) -> PolicySpec:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from support.exported_policies import make_policy, make_spec
 
-from policies.spec import Entry
+from policies.spec import Channel
 from sim2real.export.c import export_c
 from sim2real.export.c_text import (
     comment,
@@ -74,7 +74,7 @@ def test_what_means_nothing_to_c_stays_as_it_is() -> None:
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc here to compile C with")
 def test_a_policy_with_hostile_names_compiles_to_that_policy(tmp_path: Path) -> None:
     spec = make_spec(2)
-    entries = (Entry("*/ int leaked; /*", '"', "??/"), Entry("µ", "m/s^2", "/*"))
+    entries = (Channel("*/ int leaked; /*", '"', "??/"), Channel("µ", "m/s^2", "/*"))
     policy = make_policy(replace(spec, task='t*/"; int leaked; /*', robot="r??/", observation=entries))
     exported = export_c(policy, tmp_path / "policy")
     (tmp_path / "probe.c").write_text(

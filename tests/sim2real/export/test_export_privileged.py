@@ -12,12 +12,12 @@ import torch
 from support import exported_policies
 
 from policies.actor_critic import ActorCritic
-from policies.spec import Entry, PolicySpec
+from policies.spec import Channel, PolicySpec
 from sim2real.export.exportable import checkpoint_hash
 from sim2real.export.onnx import export_onnx
 from sim2real.policy.onnx_policy import OnnxPolicy
 
-SPEC = replace(exported_policies.SPEC, privileged=(Entry("mass_factor"), Entry("wind_x", "m/s^2", "body")))
+SPEC = replace(exported_policies.SPEC, privileged=(Channel("mass_factor"), Channel("wind_x", "m/s^2", "body")))
 SEEN = np.random.default_rng(0).normal(0.5, 2.0, (40, 5)).astype(np.float32)
 
 

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from support.exported_policies import make_policy
 
-from policies.spec import Entry, PolicySpec
+from policies.spec import Channel, PolicySpec
 from sim2real.export.onnx import export_onnx, record
 from sim2real.policy.inspection import inspect
 from sim2real.policy.onnx_policy import OnnxPolicyError
@@ -20,8 +20,8 @@ SPEC = PolicySpec(
     task="quadrotor-hover",
     robot="cf2x",
     control_hz=50.0,
-    observation=(Entry("height_error", "m", "world"), *(Entry(f"previous_motor_{i}") for i in (1, 2, 3, 4))),
-    action=tuple(Entry(f"motor_{i}", "1", "motor") for i in (1, 2, 3, 4)),
+    observation=(Channel("height_error", "m", "world"), *(Channel(f"previous_motor_{i}") for i in (1, 2, 3, 4))),
+    action=tuple(Channel(f"motor_{i}", "1", "motor") for i in (1, 2, 3, 4)),
     action_low=(-1.0, -1.0, -1.0, -1.0),
     action_high=(1.0, 1.0, 1.0, 0.75),
     safe_action=(0.25, 0.25, 0.25, 0.125),

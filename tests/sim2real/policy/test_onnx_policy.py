@@ -22,7 +22,7 @@ from onnx import numpy_helper
 from support import exported_policies
 
 from policies.actor_critic import ActorCritic
-from policies.spec import Entry
+from policies.spec import Channel
 from sim2real.export.onnx import export_onnx
 from sim2real.policy.onnx_policy import OnnxPolicy, OnnxPolicyError
 
@@ -213,7 +213,7 @@ def add_output(model: onnx.ModelProto) -> None:
     model.graph.output.add().CopyFrom(onnx.helper.make_tensor_value_info("normalized", 1, ["batch", 3]))
 
 
-OTHER_SIZE = replace(SPEC, observation=(*SPEC.observation, Entry("p", "rad/s")))
+OTHER_SIZE = replace(SPEC, observation=(*SPEC.observation, Channel("p", "rad/s")))
 PAIR = {"observation": [0.0, 0.0, 0.0], "action": [0.3, 0.0]}
 
 

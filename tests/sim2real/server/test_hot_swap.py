@@ -16,7 +16,7 @@ import pytest
 from onnx import numpy_helper
 from support.server_process import OBSERVATIONS, PATIENCE, SPEC, Server, wait_until, write_policy
 
-from policies.spec import Entry
+from policies.spec import Channel
 from sim2real.client.policy_client import PolicyClient
 from sim2real.policy.onnx_policy import OnnxPolicy
 from sim2real.server.core.policies import KEPT_VERSIONS, ServedPolicy
@@ -104,7 +104,9 @@ def test_a_broken_file_changes_nothing(
             case "golden pairs":
                 break_weights(flight.path)
             case "other interface":
-                write_policy(flight.path, spec=replace(SPEC, observation=(*SPEC.observation[:2], Entry("p", "rad/s"))))
+                write_policy(
+                    flight.path, spec=replace(SPEC, observation=(*SPEC.observation[:2], Channel("p", "rad/s")))
+                )
         status, answer = flight.ask("load")
         assert status == 400
         assert f"keeps version {before.version}" in answer["error"]

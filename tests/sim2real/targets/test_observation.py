@@ -11,7 +11,7 @@ import torch
 import robots
 from hgrpo_control.config.run import Network
 from hgrpo_control.training.simulation import policy_spec
-from policies.spec import Entry, PolicySpec
+from policies.spec import Channel, PolicySpec
 from robots.quadrotor.flight.simulator import QuadrotorFlight
 from sim2real.flight.target import TargetError
 from sim2real.targets.course import Course
@@ -85,14 +85,14 @@ def test_what_is_no_point(points: tuple[float, ...]) -> None:
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        (Entry("position_error_x", "cm", "body"), r"'position_error_x' \[cm\] in body has no source"),
-        (Entry("velocity_x", "m/s", "world"), r"'velocity_x' \[m/s\] in world has no source"),
-        (Entry("ray_3", "m"), r"'ray_3' \[m\] in no frame has no source"),
-        (Entry("previous_a", "N"), r"'previous_a' \[N\]"),
-        (Entry("up_w", "1", "body"), r"'up_w' \[1\] in body"),
+        (Channel("position_error_x", "cm", "body"), r"'position_error_x' \[cm\] in body has no source"),
+        (Channel("velocity_x", "m/s", "world"), r"'velocity_x' \[m/s\] in world has no source"),
+        (Channel("ray_3", "m"), r"'ray_3' \[m\] in no frame has no source"),
+        (Channel("previous_a", "N"), r"'previous_a' \[N\]"),
+        (Channel("up_w", "1", "body"), r"'up_w' \[1\] in body"),
     ],
 )
-def test_entries_without_a_source_are_refused_by_name(entry: Entry, message: str) -> None:
-    spec = PolicySpec("t", "", 100.0, (entry,), (Entry("a", "g"),), (0.0,), (2.0,), (1.0,))
+def test_entries_without_a_source_are_refused_by_name(entry: Channel, message: str) -> None:
+    spec = PolicySpec("t", "", 100.0, (entry,), (Channel("a", "g"),), (0.0,), (2.0,), (1.0,))
     with pytest.raises(TargetError, match=message):
         QuadrotorObservation(spec, Course((0.0, 0.0, 0.0)))
