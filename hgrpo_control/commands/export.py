@@ -16,8 +16,13 @@ def run(words: list[str]) -> None:
         options = dataclasses.replace(options, onnx=options.folder / "policy.onnx")
     from hgrpo_control.command_line.interruption import listing_what_is_kept
     from hgrpo_control.export.files import export
+    from hgrpo_control.export.report import lines
 
+    judged = None
     with listing_what_is_kept() as kept:
-        for line, files in export(options):
-            kept += files
-            print(line)
+        for entry in export(options):
+            kept += entry.files
+            if entry.judged is not None and judged is None:
+                judged = entry.judged
+                print(*judged.lines, sep="\n")
+            print(*lines(entry), sep="\n")

@@ -1,1 +1,1 @@
-"""Which files a run is exported to, and what is measured about them."""
+"""Export of a run: options, files, and a report of what was measured."""

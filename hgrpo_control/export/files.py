@@ -1,11 +1,11 @@
-"""Exporting a run: which files are written, and what is measured about them."""
+"""Export a run: write its files and measure how far each is from the policy."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ import robots
 from hgrpo_control.config.run import Config
 from hgrpo_control.evaluation.evaluate import Evaluation, evaluate
 from hgrpo_control.evaluation.exported import Exported, Noting
+from hgrpo_control.export.report import SEEN, ExportEntry
 from hgrpo_control.export.settings import ExportOptions
 from hgrpo_control.runs.run_folder import RunFolder
 from hgrpo_control.training.judged import Judged, judge_at
@@ -35,32 +36,28 @@ from sim2real.policy.onnx_policy import OnnxPolicy
 from sim2real.policy.trained_on import TrainedOn
 
 SEED = 1
-"""Of the episodes flown with policy and variant; training never sees it."""
-_SEEN = 4096  # observations of these flights: every other one calibrates int8, the others measure errors
-_LEAST_SEEN = 2 * (max(GOLDEN_ROWS) + 1)  # half of them calibrate, and golden pairs are taken from these
-_FEW_EPISODES = 20  # fewer make rates and mean returns that say little
+"""Seed of the episodes flown with the policy and its variants; training does not use it."""
+_LEAST_SEEN = 2 * (max(GOLDEN_ROWS) + 1)  # half of the observations calibrate, and golden pairs are rows of that half
+PRECISIONS: tuple[Literal["float16", "int8"], ...] = ("float16", "int8")
 
 
-class Said(NamedTuple):
-    """A line, and the files that were written before it."""
-
-    line: str
-    files: tuple[Path, ...] = ()
-
-
-class Flown(NamedTuple):
-    """The policy's own episodes, that those of a variant are compared with."""
+class PolicyEpisodes(NamedTuple):
+    """Episodes of the policy, which those of a variant are compared with."""
 
     simulator: Simulator
     evaluation: Evaluation
     calibration: NDArray[np.float32]
-    """(N, O) observations that it met."""
+    """(N, O) observations of these episodes that calibrate int8."""
     observation: NDArray[np.float32]
-    """(M, O) others that it met."""
+    """(M, O) other observations of them, on which errors are measured."""
 
 
-def export(options: ExportOptions) -> Iterator[Said]:
-    """Write every file that was asked for, and say in a line each what it is and how far it is from the policy."""
+def export(options: ExportOptions) -> Iterator[ExportEntry]:
+    """Write every file of the options; yields each form once its files are in place.
+
+    Raises HgrpoError for options that do not fit, and ExportError before anything is written where a file is in the way
+    that no export wrote.
+    """
     if options.episodes < 1:
         raise HgrpoError(f"episodes must be at least 1; given {options.episodes}")
     folder = RunFolder.open(options.folder)
@@ -72,22 +69,21 @@ def export(options: ExportOptions) -> Iterator[Said]:
     if onnx:
         yield from _onnx_files(policy, training, config, options, onnx, trained)
     if options.c is not None:
-        written = export_c(policy, options.c, tanh=options.tanh, trained=trained)
-        yield from _c_lines(written)
+        yield _c_entry(export_c(policy, options.c, tanh=options.tanh, trained=trained))
     if options.crazyflie is not None:
         written = export_crazyflie(policy, options.crazyflie, _airframe(policy.spec), options.tanh, trained)
-        yield Said(f"crazyflie: {options.crazyflie} (see README.md in it)", (options.crazyflie,))
-        yield from _c_lines(written)
+        yield ExportEntry("crazyflie", (options.crazyflie,))
+        yield _c_entry(written)
 
 
 def trained_on(config: Config, robot: str) -> TrainedOn:
-    """What a run was trained on: the options that it was given, and the numbers of its drone, if that is a preset."""
+    """The task options of a run, and the numbers of its drone where that is a preset."""
     is_preset = config.task in robots.names() and robot in PRESETS
     return TrainedOn(dict(config.task_options), preset(robot).numbers() if is_preset else {})
 
 
 def _onnx_targets(options: ExportOptions, folder: RunFolder) -> dict[str, Path]:
-    """Where ONNX files go, by what they are; empty where none is asked for."""
+    """Paths of the ONNX files by kind; empty where none is requested."""
     if options.onnx is None and not options.wants_variants and (options.c or options.crazyflie):
         return {}
     path = options.onnx or folder.onnx
@@ -97,7 +93,7 @@ def _onnx_targets(options: ExportOptions, folder: RunFolder) -> dict[str, Path]:
 
 
 def _require_replaceable(options: ExportOptions, onnx: Mapping[str, Path]) -> None:
-    """Raise ExportError before anything is written if something that no export wrote is in the way of any file."""
+    """Raise ExportError if a file that no export wrote lies at any of the paths."""
     for path in onnx.values():
         require_replaceable(path, is_own_model)
     if options.c is not None:
@@ -113,75 +109,50 @@ def _onnx_files(
     options: ExportOptions,
     paths: Mapping[str, Path],
     trained: TrainedOn,
-) -> Iterator[Said]:
+) -> Iterator[ExportEntry]:
     path = paths["float32"]
-    difference = export_onnx(policy, path, trained=trained)
-    yield Said(f"onnx: {path} (differs from torch by at most {difference:.1e} over 1,000 observations)", (path,))
+    yield ExportEntry("float32", (path,), export_onnx(policy, path, trained=trained))
     if fixed := paths.get("batch1"):
-        difference = export_onnx(policy, fixed, batch=1, trained=trained)
-        far = f"differs from torch by at most {difference:.1e} over 1,000 observations"
-        yield Said(f"onnx: {fixed} (takes one row; {far})", (fixed,))
-    precisions = [name for name in ("float16", "int8") if name in paths]
+        yield ExportEntry("batch1", (fixed,), export_onnx(policy, fixed, batch=1, trained=trained))
+    precisions: list[Literal["float16", "int8"]] = [name for name in PRECISIONS if name in paths]
     if not precisions:
         return
     with closing(make_simulator(config)) as simulator:
         judged = judge_at(simulator, config, training, options)
-        yield from map(Said, judged.lines)
         flown = _fly(policy, simulator, judged, options.episodes)
         for precision in precisions:
-            yield Said(_variant(policy, paths[precision], precision, flown, trained), (paths[precision],))
-            yield from map(Said, how_little(precision, flown))
+            measured = _variant(policy, paths[precision], precision, flown, trained)
+            yield ExportEntry(precision, (paths[precision],), measured=measured, judged=judged)
 
 
-def _variant(policy: ActorCritic, path: Path, precision: str, flown: Flown, trained: TrainedOn) -> str:
-    """Make a variant, fly it, put into it what was measured, and let it take its place then."""
+def _variant(
+    policy: ActorCritic, path: Path, precision: str, flown: PolicyEpisodes, trained: TrainedOn
+) -> dict[str, Any]:
+    """Write a variant, fly it and record what was measured in its file; it takes its place only then."""
     calibrated = {"calibration_observations": len(flown.calibration)} if precision == "int8" else {}
     with replacing(path, is_own_model) as made:
         export_onnx(policy, made, precision=precision, calibration=flown.calibration, trained=trained)
         measured = calibrated | _measure(policy, OnnxPolicy(made), flown)
         record(made, measured)
-    success = measured["success_rate"], measured["policy_success_rate"]
-    rates = "" if success[0] is None else f", success {success[0]:.3f} where the policy has {success[1]:.3f}"
-    returns = f"return {measured['return_mean']:.1f} and {measured['policy_return_mean']:.1f}"
-    return (
-        f"onnx: {path} ({precision}: differs from torch by {measured['mean_error']:.1e} on average and by at most "
-        f"{measured['largest_error']:.1e} of an action's range on {len(flown.observation):,} "
-        f"observations of its flights{rates}, {returns}, "
-        f"{flown.evaluation.episodes} episodes)"
-    )
+    return measured
 
 
-def how_little(precision: str, flown: Flown) -> Iterator[str]:
-    """A line on what few episodes leave unknown of a variant; none where there were enough."""
-    episodes, seen = flown.evaluation.episodes, len(flown.calibration) + len(flown.observation)
-    if episodes >= _FEW_EPISODES and seen >= _SEEN:
-        return
-    flights = "1 episode" if episodes == 1 else f"{episodes} episodes"
-    calibrated = f"calibrated on {len(flown.calibration):,} observations and " if precision == "int8" else ""
-    clipped = "what other flights bring beyond these is cut off, which was not measured; "
-    yield (
-        f"note: {precision} was {calibrated}measured on {len(flown.observation):,} observations of {flights}: "
-        f"{clipped if precision == 'int8' else ''}errors, success and return may be worse elsewhere; "
-        "raise --episodes (100 unless given)"
-    )
-
-
-def _fly(policy: ActorCritic, simulator: Simulator, judged: Judged, episodes: int) -> Flown:
+def _fly(policy: ActorCritic, simulator: Simulator, judged: Judged, episodes: int) -> PolicyEpisodes:
     pilot = Noting(policy)
     evaluation, _ = evaluate(pilot, simulator, episodes, SEED)
     evaluation = dataclasses.replace(evaluation, judged_at=judged.for_json())
     seen = np.concatenate(pilot.seen)
     if len(seen) < _LEAST_SEEN:
         raise HgrpoError(
-            f"episodes is {episodes}, which met {len(seen)} observations; a variant needs {_LEAST_SEEN}: "
+            f"episodes is {episodes}, which gives {len(seen)} observations; a variant needs at least {_LEAST_SEEN}: "
             "raise --episodes"
         )
-    chosen = seen[np.random.default_rng(SEED).choice(len(seen), min(_SEEN, len(seen)), replace=False)]
-    return Flown(simulator, evaluation, chosen[::2], chosen[1::2])
+    chosen = seen[np.random.default_rng(SEED).choice(len(seen), min(SEEN, len(seen)), replace=False)]
+    return PolicyEpisodes(simulator, evaluation, chosen[::2], chosen[1::2])
 
 
-def _measure(policy: ActorCritic, variant: OnnxPolicy, flown: Flown) -> dict[str, Any]:
-    """Errors as shares of an action's range on observations of flights, and what episodes of both came to."""
+def _measure(policy: ActorCritic, variant: OnnxPolicy, flown: PolicyEpisodes) -> dict[str, Any]:
+    """Errors of a variant as shares of an action's range, and success rates and returns of variant and policy."""
     spec, theirs = policy.spec, flown.evaluation
     with torch.no_grad():
         expected = policy(torch.from_numpy(flown.observation)).numpy()
@@ -202,21 +173,16 @@ def _measure(policy: ActorCritic, variant: OnnxPolicy, flown: Flown) -> dict[str
 
 
 def _or_none(value: float) -> float | None:
-    """A figure for JSON, which has no NaN."""
+    """The value for JSON: None in place of NaN."""
     return None if np.isnan(value) else value
 
 
 def _airframe(spec: PolicySpec) -> Airframe:
-    """The preset that a policy was trained for; raises ValueError where it names none."""
+    """Numbers of the preset that a policy was trained for; raises ValueError where its robot is no preset."""
     parameters = preset(spec.robot)
     return Airframe(parameters.mass, GRAVITY, parameters.thrust_curve, parameters.rotor_speed_min)
 
 
-def _c_lines(written: CExport) -> Iterator[Said]:
-    agreement = (
-        "not checked: there is no C compiler cc here"
-        if written.difference is None
-        else f"differs from torch by at most {written.difference:.1e} over 1,000 observations"
-    )
-    yield Said(f"c: {written.source} and {written.header} ({agreement})", (written.source, written.header))
-    yield from (Said(f"c: {size}") for size in written.footprints)
+def _c_entry(written: CExport) -> ExportEntry:
+    files = (written.source, written.header)
+    return ExportEntry("c", files, written.difference, footprints=tuple(written.footprints))

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -17,9 +18,11 @@ from support.hover_controller import hover_controller
 import hgrpo_control
 import robots
 from hgrpo_control.cli import main
-from hgrpo_control.evaluation.evaluate import Evaluation, evaluate
+from hgrpo_control.evaluation.evaluate import evaluate
 from hgrpo_control.evaluation.exported import Exported, Noting
-from hgrpo_control.export.files import Flown, how_little
+from hgrpo_control.export.files import export
+from hgrpo_control.export.report import ExportEntry, lines
+from hgrpo_control.export.settings import ExportOptions
 from hgrpo_control.runs.run_folder import RunFolder
 from policies import checkpoint
 from policies.actor_critic import ActorCritic
@@ -85,14 +88,13 @@ def test_variants_are_flown_and_carry_what_was_measured(
         assert measured["policy_return_mean"] == pytest.approx(expected.return_mean)
         assert measured["policy_success_rate"] == expected.success_rate
         assert 0.0 < measured["mean_error"] < measured["largest_error"] < 0.5
-        assert f" on {measured['observations']:,} observations of its flights" in line
+        assert f" on {measured['observations']:,} observations" in line
     assert (measured["observations"], measured["calibration_observations"]) == (1000, 1000)  # half of 4 x 500 each
-    assert notes[0].startswith("note: float16 was measured on 1,000 observations of 4 episodes: errors, ")
-    assert notes[1].startswith(
-        "note: int8 was calibrated on 1,000 observations and measured on 1,000 observations of 4 episodes: "
-    )
-    assert "what other flights bring beyond these is cut off" in notes[1]
-    assert all("raise --episodes" in note for note in notes)
+    assert "float16" in notes[0]
+    assert "1,000 observations of 4 episodes" in notes[0]
+    assert "calibrated on 1,000 observations" in notes[1]
+    assert "clipped" in notes[1]
+    assert all("--episodes" in note for note in notes)
     assert main(["inspect", str(path)]) == 0
     shown = [" ".join(row.split()) for row in capsys.readouterr().out.splitlines()]
     assert "drone preset cf21B_500" in shown
@@ -100,18 +102,33 @@ def test_variants_are_flown_and_carry_what_was_measured(
     assert "difficulty 0.3" in shown
 
 
-def flown(episodes: int, observations: int) -> Flown:
-    evaluation = Evaluation("hover", episodes, 1, 0.0, 0.0, 0.0, 1.0, 0.0, {})
-    rows = np.zeros((observations, 3), np.float32)
-    return Flown(robots.make("quadrotor-hover"), evaluation, rows[::2], rows[1::2])
+@pytest.mark.parametrize(("episodes", "observations", "notes"), [(20, 2048, 0), (19, 2048, 1), (100, 2047, 1)])
+@pytest.mark.parametrize("kind", ["float16", "int8"])
+def test_note_on_few_episodes_or_observations(
+    kind: Literal["float16", "int8"], episodes: int, observations: int, notes: int
+) -> None:
+    measured = {"episodes": episodes, "observations": observations, "mean_error": 0.0, "largest_error": 0.0}
+    measured |= {"success_rate": None, "policy_success_rate": None, "return_mean": 1.0, "policy_return_mean": 1.0}
+    entry = ExportEntry(kind, (Path("policy.onnx"),), measured=measured)
+    assert [line.startswith("note: ") for line in lines(entry)] == [False] + [True] * notes
 
 
-@pytest.mark.parametrize(
-    ("episodes", "observations", "told"), [(20, 4096, 0), (19, 4096, 1), (100, 4095, 1), (1, 20, 1)]
-)
-def test_little_that_was_flown_is_told(episodes: int, observations: int, told: int) -> None:
-    for precision in ("float16", "int8"):
-        assert len(list(how_little(precision, flown(episodes, observations)))) == told
+def test_entries_are_yielded_with_their_files_and_figures(run: Path) -> None:
+    options = ExportOptions(run, batch_1=True, float16=True, episodes=1, c=Path("policy"), crazyflie=Path("app"))
+    entries = []
+    for entry in export(options):
+        assert all(path.exists() for path in entry.files)
+        entries.append(entry)
+    kinds = [entry.kind for entry in entries]
+    assert kinds == ["float32", "batch1", "float16", "c", "crazyflie", "c"]
+    assert entries[0].files == (run / "policy.onnx",)
+    assert entries[0].difference is not None
+    assert entries[0].difference < 1e-4
+    assert entries[2].measured["episodes"] == 1
+    assert entries[2].judged is not None
+    assert entries[2].judged.difficulty == 0.3
+    assert entries[3].files == (Path("policy.c"), Path("policy.h"))
+    assert entries[4].files == (Path("app"),)
 
 
 def test_too_few_observations_are_refused(
@@ -119,9 +136,10 @@ def test_too_few_observations_are_refused(
 ) -> None:
     monkeypatch.setattr("hgrpo_control.export.files._LEAST_SEEN", 501)
     assert main(["export", "run", "--int8", "--episodes", "1"]) == 2
-    assert capsys.readouterr().err == (
-        "hgrpo: episodes is 1, which met 500 observations; a variant needs 501: raise --episodes\n"
-    )
+    error = capsys.readouterr().err
+    assert "500 observations" in error
+    assert "501" in error
+    assert "--episodes" in error
     assert written(run) == {"policy.onnx"}
 
 
