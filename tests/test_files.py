@@ -138,7 +138,9 @@ import os, sys
 from pathlib import Path
 
 from hgrpo_control.cli import main
-from hgrpo_control.config.run import PPO, Config, Learning, Network
+from hgrpo_control.config.algorithms import PPO
+from hgrpo_control.config.learning import Learning, Network
+from hgrpo_control.config.run import Config
 from hgrpo_control.training.trainer import train
 from hgrpo_files import FileError
 

@@ -19,7 +19,7 @@ from mujoco.batch import Batch
 from torch import Tensor
 
 import robots
-from hgrpo_control.config.run import Network
+from hgrpo_control.config.learning import Network
 from hgrpo_control.sampling.sampler import Sampler
 from hgrpo_control.training.simulation import policy_spec
 from policies.actor_critic import ActorCritic

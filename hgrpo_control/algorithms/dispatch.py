@@ -5,7 +5,7 @@ from __future__ import annotations
 from hgrpo_control.algorithms import grpo, hybrid_grpo, ppo
 from hgrpo_control.algorithms.batch import Batch
 from hgrpo_control.algorithms.rollout import Rollout
-from hgrpo_control.config.run import GRPO, PPO, Algorithm
+from hgrpo_control.config.algorithms import GRPO, PPO, Algorithm
 
 
 def batch(rollout: Rollout, algorithm: Algorithm) -> Batch:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from hgrpo_control.algorithms import group_advantages
 from hgrpo_control.algorithms.batch import Batch, flatten
 from hgrpo_control.algorithms.rollout import Rollout
-from hgrpo_control.config.run import GRPO
+from hgrpo_control.config.algorithms import GRPO
 
 
 def batch(rollout: Rollout, config: GRPO) -> Batch:

@@ -8,7 +8,7 @@ from hgrpo_control.algorithms import advantages
 from hgrpo_control.algorithms.batch import Batch, flatten
 from hgrpo_control.algorithms.importance import averaging_weights
 from hgrpo_control.algorithms.rollout import Rollout
-from hgrpo_control.config.run import HybridGRPO
+from hgrpo_control.config.algorithms import HybridGRPO
 
 
 def batch(rollout: Rollout, config: HybridGRPO) -> Batch:

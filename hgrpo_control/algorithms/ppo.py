@@ -7,7 +7,7 @@ import torch
 from hgrpo_control.algorithms import advantages
 from hgrpo_control.algorithms.batch import Batch, flatten
 from hgrpo_control.algorithms.rollout import Rollout
-from hgrpo_control.config.run import PPO
+from hgrpo_control.config.algorithms import PPO
 
 
 def batch(rollout: Rollout, config: PPO) -> Batch:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hgrpo_control.command_line.parsing import UsageError, parse
-from hgrpo_control.config.run import ALGORITHMS, Config
+from hgrpo_control.config.algorithms import ALGORITHMS
+from hgrpo_control.config.run import Config
 from hgrpo_control.presets.quadrotor import preset
 from hgrpo_control.runs.imports import TRUST, modules_of
 from hgrpo_imports import import_words, load_all, take_imports

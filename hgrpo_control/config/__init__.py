@@ -1,16 +1,8 @@
 """Settings of a run; importable without torch."""
 
-from hgrpo_control.config.run import (
-    ALGORITHMS,
-    GRPO,
-    PPO,
-    Algorithm,
-    Config,
-    ConfigError,
-    HybridGRPO,
-    Learning,
-    Network,
-)
+from hgrpo_control.config.algorithms import ALGORITHMS, GRPO, PPO, Algorithm, HybridGRPO
+from hgrpo_control.config.learning import Learning, Network
+from hgrpo_control.config.run import Config, ConfigError
 
 __all__ = [
     "ALGORITHMS",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from hgrpo_control.config.inert import inert_problem
+from hgrpo_control.config.checks import inert_problem
 
 LOWEST, HIGHEST = 1e-4, 1e2
 """What an adapted alpha is kept between. Lower is as good as none; higher drowns any other term of the loss. Without a

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hgrpo_control.config.inert import inert_problem
+from hgrpo_control.config.checks import inert_problem
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,14 +13,9 @@ from hgrpo_control import algorithms
 from hgrpo_control.algorithms import advantages
 from hgrpo_control.algorithms.batch import Batch, flatten
 from hgrpo_control.algorithms.rollout import Rollout
+from hgrpo_control.config.algorithms import GRPO, PPO, Algorithm, HybridGRPO
 from hgrpo_control.config.divisors import divisors
-from hgrpo_control.config.run import (
-    GRPO,
-    PPO,
-    Algorithm,
-    Config,
-    HybridGRPO,
-)
+from hgrpo_control.config.run import Config
 from hgrpo_control.diagnose.fixed_roots import first_steps
 from hgrpo_control.diagnose.settings import DiagnoseSettings
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from hgrpo_control.algorithms import losses
 from hgrpo_control.algorithms.batch import Batch, minibatches_of
 from hgrpo_control.algorithms.rollout import NotFiniteError
-from hgrpo_control.config.run import Learning
+from hgrpo_control.config.learning import Learning
 from hgrpo_control.learning.gradient_noise import GradientMoments
 from hgrpo_control.learning.temperature import Temperature, gaussian_entropy
 from policies import gaussian

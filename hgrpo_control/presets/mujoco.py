@@ -10,14 +10,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from hgrpo_control.config.run import (
-    GRPO,
-    PPO,
-    Config,
-    HybridGRPO,
-    Learning,
-    Network,
-)
+from hgrpo_control.config.algorithms import GRPO, PPO, HybridGRPO
+from hgrpo_control.config.learning import Learning, Network
+from hgrpo_control.config.run import Config
 
 _PPO = Config(
     task="",

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from hgrpo_control.config.run import (
-    ALGORITHMS,
-    GRPO,
-    PPO,
-    Config,
-    ConfigError,
-    HybridGRPO,
-    Learning,
-    Network,
-)
+from hgrpo_control.config.algorithms import ALGORITHMS, GRPO, PPO, HybridGRPO
+from hgrpo_control.config.learning import Learning, Network
+from hgrpo_control.config.run import Config, ConfigError
 from hgrpo_control.presets import aviaries, mujoco
 from hgrpo_errors import nearest
 from robots.catalogue import MUJOCO_TASKS

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hgrpo_control.algorithms.advantages import discounted_sum
 from hgrpo_control.algorithms.rollout import Rollout
-from hgrpo_control.config.run import GRPO, Algorithm
+from hgrpo_control.config.algorithms import Algorithm
 from hgrpo_control.rewards.custom import CustomTransform
 from hgrpo_control.rewards.transform import RewardTransform
 
@@ -42,7 +42,7 @@ def make(algorithm: Algorithm, num_envs: int, device: torch.device = CPU) -> Rew
 def apply(transform: RewardTransform, rollout: Rollout, algorithm: Algorithm) -> Rollout:
     """The rollout with f(R) in place of its reward; the transform's statistics take in the executed steps."""
     ended = rollout.done
-    if isinstance(algorithm, GRPO) and algorithm.groups == "initial_states":
+    if algorithm.restarts_branches:
         last = torch.arange(len(ended), device=ended.device) % rollout.branch_steps == rollout.branch_steps - 1
         ended = ended | last.view(-1, 1, 1)  # what comes next is another episode, though this one was only given up
     return rollout._replace(reward=transform(rollout.reward, ended))

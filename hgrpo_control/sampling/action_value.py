@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from hgrpo_control.algorithms import losses
 from hgrpo_control.algorithms.batch import Batch
 from hgrpo_control.algorithms.rollout import NotFiniteError
-from hgrpo_control.config.run import Learning
+from hgrpo_control.config.learning import Learning
 from policies.actor_critic import ActorCritic, mlp
 from policies.spec import PolicySpec
 

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 from hgrpo_control.algorithms.batch import Batch
 from hgrpo_control.algorithms.importance import effective_sample_size, guided_count
 from hgrpo_control.algorithms.rollout import Rollout
-from hgrpo_control.config.run import Algorithm, HybridGRPO, Learning
+from hgrpo_control.config.algorithms import Algorithm
+from hgrpo_control.config.guidance import GuidanceSettings
+from hgrpo_control.config.learning import Learning
 from hgrpo_control.sampling.action_value import ActionValueLearner
 from hgrpo_control.sampling.proposals import GuidedProposals
 from policies.actor_critic import ActorCritic
@@ -27,7 +29,7 @@ class GuidanceStats(NamedTuple):
 class Guidance:
     """Guided proposals and the learner of the Q_phi that guides them; before the first update nothing is preferred."""
 
-    def __init__(self, policy: ActorCritic, settings: HybridGRPO, learning: Learning, seed: int) -> None:
+    def __init__(self, policy: ActorCritic, settings: GuidanceSettings, learning: Learning, seed: int) -> None:
         self.learner = ActionValueLearner(policy, learning, seed)
         self.proposals = GuidedProposals(
             policy,
@@ -57,6 +59,5 @@ class Guidance:
 
 def make(policy: ActorCritic, algorithm: Algorithm, learning: Learning, seed: int) -> Guidance | None:
     """The guidance that an algorithm's settings ask for; None if they ask for none."""
-    if not isinstance(algorithm, HybridGRPO) or algorithm.guided_candidates == 0:
-        return None
-    return Guidance(policy, algorithm, learning, seed)
+    settings = algorithm.guidance
+    return None if settings is None else Guidance(policy, settings, learning, seed)

@@ -4,7 +4,6 @@ there is nothing to measure."""
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -15,7 +14,7 @@ from hgrpo_control.algorithms.advantages import discounted_sum
 from hgrpo_control.algorithms.batch import Batch
 from hgrpo_control.algorithms.group_advantages import varies
 from hgrpo_control.algorithms.rollout import Rollout
-from hgrpo_control.config.run import GRPO, Algorithm, HybridGRPO
+from hgrpo_control.config.algorithms import Algorithm
 
 
 class Instruments(NamedTuple):
@@ -35,10 +34,11 @@ def measure(rollout: Rollout, batch: Batch, algorithm: Algorithm) -> Instruments
     """Read all instruments off a rollout, its reward transformed, and the batch that the algorithm made of it."""
     outcome = branch_outcomes(rollout.reward, rollout.done, algorithm.gamma, rollout.branch_steps)
     after = before = advantage_variance(batch.advantage, batch.weight)
-    if isinstance(algorithm, GRPO):
+    uncompared = algorithm.uncompared
+    if uncompared is None:
         before = math.nan
-    elif isinstance(algorithm, HybridGRPO) and algorithm.estimator != "per_sample":
-        alone = algorithms.batch(rollout, replace(algorithm, estimator="per_sample"))
+    elif uncompared != algorithm:
+        alone = algorithms.batch(rollout, uncompared)
         before = advantage_variance(alone.advantage, alone.weight)
     size = branch_outcomes(rollout.reward.abs(), rollout.done, algorithm.gamma, rollout.branch_steps)
     return Instruments(group_spread(outcome), zero_variance_groups(outcome, size), before, after)

@@ -6,7 +6,8 @@ import torch
 
 import robots
 from hgrpo_control.config.device import find_device
-from hgrpo_control.config.run import Config, ConfigError, Network
+from hgrpo_control.config.learning import Network
+from hgrpo_control.config.run import Config, ConfigError
 from policies.spec import Channel, PolicySpec
 from robots.privileged import Privileged
 from robots.quadrotor.flight.simulator import QuadrotorFlight

@@ -21,7 +21,7 @@ from hgrpo_control.algorithms.rollout import (
     RolloutFailedError,
 )
 from hgrpo_control.config.device import find_device
-from hgrpo_control.config.run import GRPO, Config, ConfigError
+from hgrpo_control.config.run import Config, ConfigError
 from hgrpo_control.config.schedules import SuccessSchedule
 from hgrpo_control.learning import reference
 from hgrpo_control.learning.learner import Learner, LearnerStats
@@ -64,16 +64,15 @@ class Trainer:
 
     def _prepare(self, simulator: Simulator, config: Config, saved_reference: dict[str, Any] | None) -> None:
         self.curriculum = Curriculum(config.curriculum, simulator)  # before any episode begins
-        fresh = isinstance(config.algorithm, GRPO) and config.algorithm.groups == "initial_states"
         limit = simulator.spec.max_episode_steps
-        self.cuts_episodes = fresh and config.branch_steps < limit
+        self.cuts_episodes = config.algorithm.restarts_branches and config.branch_steps < limit
         if self.cuts_episodes and any(isinstance(s, SuccessSchedule) for s in self.curriculum.schedules.values()):
             raise ConfigError(
                 f"groups initial_states with branch_steps {config.branch_steps} cuts episodes of {limit} steps, so no "
                 f"success rate is known for a curriculum; allowed: branch_steps of at least {limit}, or @steps"
             )
         seeds = torch.randint(2**31, (4,), generator=torch.Generator().manual_seed(config.seed)).tolist()
-        spec = policy_spec(simulator.spec, config.network, critic=not isinstance(config.algorithm, GRPO))
+        spec = policy_spec(simulator.spec, config.network, critic=config.algorithm.needs_critic)
         generator = torch.Generator().manual_seed(seeds[0])
         # Weights are drawn on the CPU, so that a run begins with the same ones on every device.
         device = find_device(config.device)
@@ -88,7 +87,7 @@ class Trainer:
             config.rollout_steps,
             seeds[1],
             split_noise=config.algorithm.sibling_noise == "split",
-            initial_states=fresh,
+            initial_states=config.algorithm.restarts_branches,
             proposals=None if self.guidance is None else self.guidance.proposals,
         )
         self.reward_transform = transforms.make(config.algorithm, config.num_envs, device)

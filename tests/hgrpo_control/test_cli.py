@@ -15,7 +15,7 @@ import torch
 import policies
 import robots
 from hgrpo_control.cli import COMMANDS, main
-from hgrpo_control.config.run import ALGORITHMS
+from hgrpo_control.config.algorithms import ALGORITHMS
 from hgrpo_control.runs.run_folder import RunFolder
 from policies.actor_critic import ActorCritic
 from sim2real.policy.onnx_policy import OnnxPolicy

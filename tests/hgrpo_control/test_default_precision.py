@@ -13,15 +13,9 @@ from support import buggy_envs  # noqa: F401  (registers the environments named 
 
 import policies
 from hgrpo_control.cli import main
-from hgrpo_control.config.run import (
-    GRPO,
-    PPO,
-    Algorithm,
-    Config,
-    HybridGRPO,
-    Learning,
-    Network,
-)
+from hgrpo_control.config.algorithms import GRPO, PPO, Algorithm, HybridGRPO
+from hgrpo_control.config.learning import Learning, Network
+from hgrpo_control.config.run import Config
 from hgrpo_control.training.trainer import train
 from policies.actor_critic import ActorCritic
 

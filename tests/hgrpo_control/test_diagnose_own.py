@@ -14,13 +14,8 @@ from support.analytic_envs import ConstantReward, ScalarLQR, fresh_policy
 import policies
 from hgrpo_control import algorithms
 from hgrpo_control.cli import main
-from hgrpo_control.config.run import (
-    GRPO,
-    PPO,
-    Algorithm,
-    Config,
-    HybridGRPO,
-)
+from hgrpo_control.config.algorithms import GRPO, PPO, Algorithm, HybridGRPO
+from hgrpo_control.config.run import Config
 from hgrpo_control.diagnose.estimators import own_estimator
 from hgrpo_control.diagnose.fixed_roots import own_states, rollouts
 from hgrpo_control.diagnose.measurement import diagnose, draw_gradients
@@ -72,7 +67,7 @@ def test_every_algorithm_has_a_row_that_says_what_it_is(
     assert (own.name, own.note) == ("This run", note)
     assert (own.num_samples, own.branch_steps, own.gae_lambda) == numbers
     simulator = ScalarLQR(0.9, 20.0, max_episode_steps=5)  # episodes end inside branches
-    policy = fresh_policy(simulator, critic=not isinstance(algorithm, GRPO))
+    policy = fresh_policy(simulator, critic=algorithm.needs_critic)
     roots = own_states(simulator, policy, 4, 0)
     (rollout,) = rollouts(simulator, policy, roots, own.num_samples, own.branch_steps, 8, 1, 0)
     ours, expected = own.read(rollout), algorithms.batch(rollout, algorithm)

@@ -9,12 +9,8 @@ import torch
 from torch import Tensor
 
 from hgrpo_control import algorithms
-from hgrpo_control.config.run import (
-    GRPO,
-    Algorithm,
-    Learning,
-    Network,
-)
+from hgrpo_control.config.algorithms import Algorithm
+from hgrpo_control.config.learning import Learning, Network
 from hgrpo_control.learning.learner import Learner
 from hgrpo_control.rewards import transforms
 from hgrpo_control.sampling import guidance
@@ -260,7 +256,7 @@ def train(
     seed: int = 0,
 ) -> ActorCritic:
     """Collect, transform, compute advantages, learn, normalise: a training run, for linear actor and critic."""
-    critic = not isinstance(algorithm, GRPO)
+    critic = algorithm.needs_critic
     policy = fresh_policy(simulator, (), critic, init_sigma, min_sigma, seed)
     branch_steps = algorithm.branch_steps or rollout_steps
     guided = guidance.make(policy, algorithm, learning, seed)

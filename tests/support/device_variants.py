@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hgrpo_control.config.run import (
-    GRPO,
-    PPO,
-    Algorithm,
-    Config,
-    HybridGRPO,
-    Learning,
-    Network,
-)
+from hgrpo_control.config.algorithms import GRPO, PPO, Algorithm, HybridGRPO
+from hgrpo_control.config.learning import Learning, Network
+from hgrpo_control.config.run import Config
 
 ITERATIONS, ENVS, STEPS = 2, 4, 8
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from hgrpo_control.config.run import Network
+from hgrpo_control.config.learning import Network
 from hgrpo_control.training.simulation import policy_spec
 from policies.actor_critic import ActorCritic
 from robots.quadrotor.body.parameters import GRAVITY

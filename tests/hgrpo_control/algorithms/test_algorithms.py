@@ -15,13 +15,8 @@ from torch import Tensor
 
 from hgrpo_control import algorithms
 from hgrpo_control.algorithms.rollout import Rollout
-from hgrpo_control.config.run import (
-    GRPO,
-    PPO,
-    Algorithm,
-    HybridGRPO,
-    Learning,
-)
+from hgrpo_control.config.algorithms import GRPO, PPO, Algorithm, HybridGRPO
+from hgrpo_control.config.learning import Learning
 from hgrpo_control.learning.learner import Learner
 from hgrpo_control.sampling.sampler import Sampler
 

@@ -12,7 +12,7 @@ from support.analytic_envs import TwoStepCredit, fresh_policy
 
 from hgrpo_control.algorithms import advantages, losses
 from hgrpo_control.algorithms.group_advantages import compare
-from hgrpo_control.config.run import PPO
+from hgrpo_control.config.algorithms import PPO
 from hgrpo_control.rewards import transforms
 from hgrpo_control.sampling.proposals import importance_weights
 from hgrpo_control.sampling.sampler import Sampler

@@ -17,7 +17,8 @@ import tyro
 from hgrpo_control.cli import main
 from hgrpo_control.command_line.parsing import UsageError, parse
 from hgrpo_control.commands.train import TrainOptions, parse_train_options
-from hgrpo_control.config.run import GRPO, PPO, Config
+from hgrpo_control.config.algorithms import GRPO, PPO
+from hgrpo_control.config.run import Config
 from hgrpo_control.presets.quadrotor import preset
 from hgrpo_errors import install, nearest
 

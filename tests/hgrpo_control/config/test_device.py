@@ -14,14 +14,10 @@ from torch import Tensor
 import policies
 import robots
 from hgrpo_control.cli import main
+from hgrpo_control.config.algorithms import PPO, HybridGRPO
 from hgrpo_control.config.device import DeviceError, find_device
-from hgrpo_control.config.run import (
-    PPO,
-    Config,
-    ConfigError,
-    HybridGRPO,
-    Learning,
-)
+from hgrpo_control.config.learning import Learning
+from hgrpo_control.config.run import Config, ConfigError
 from hgrpo_control.runs.run_folder import Metrics, RunFolder
 from hgrpo_control.training.resuming import restore_trainer
 from hgrpo_control.training.simulation import make_simulator, training_simulator

@@ -7,14 +7,9 @@ from typing import Any
 
 import pytest
 
+from hgrpo_control.config.algorithms import GRPO, PPO, HybridGRPO
 from hgrpo_control.config.reward import TRANSFORMS
-from hgrpo_control.config.run import (
-    GRPO,
-    PPO,
-    Config,
-    ConfigError,
-    HybridGRPO,
-)
+from hgrpo_control.config.run import Config, ConfigError
 
 NAMES = "allowed: identity, tanh, clip, scale, rolling, rolling-std, MODULE:FUNCTION"
 

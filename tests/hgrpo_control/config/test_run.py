@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 
-from hgrpo_control.config.run import (
-    GRPO,
-    PPO,
-    Algorithm,
-    Config,
-    ConfigError,
-    HybridGRPO,
-    Learning,
-    Network,
-)
+from hgrpo_control.config.algorithms import GRPO, PPO, Algorithm, HybridGRPO
+from hgrpo_control.config.learning import Learning, Network
+from hgrpo_control.config.run import Config, ConfigError
 
 ALGORITHMS = [
     PPO(gae_lambda=0.9),
@@ -159,7 +153,7 @@ def test_a_reference_and_its_weight_come_together() -> None:
 
 @pytest.mark.parametrize("value", [-0.1, 0.0, float("nan")])
 def test_the_upper_clip_bound_is_positive(value: float) -> None:
-    assert refusal(learning=Learning(clip_high=value)) == f"clip_high must be above 0; given {value}"
+    assert re.match(rf"clip_high must be above 0.*; given {value}$", refusal(learning=Learning(clip_high=value)))
 
 
 @pytest.mark.parametrize("name", ["vf_coef", "ent_coef"])

@@ -20,12 +20,8 @@ import torch
 from support.analytic_envs import ScalarLQR, fresh_policy
 from torch import Tensor
 
-from hgrpo_control.config.run import (
-    GRPO,
-    PPO,
-    Config,
-    HybridGRPO,
-)
+from hgrpo_control.config.algorithms import GRPO, PPO, HybridGRPO
+from hgrpo_control.config.run import Config
 from hgrpo_control.diagnose.estimators import estimators
 from hgrpo_control.diagnose.fixed_roots import own_states
 from hgrpo_control.diagnose.gradient_statistics import summarise

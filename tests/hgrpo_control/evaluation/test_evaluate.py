@@ -14,12 +14,9 @@ import torch
 from torch import Tensor
 
 import robots
-from hgrpo_control.config.run import (
-    PPO,
-    Config,
-    Learning,
-    Network,
-)
+from hgrpo_control.config.algorithms import PPO
+from hgrpo_control.config.learning import Learning, Network
+from hgrpo_control.config.run import Config
 from hgrpo_control.evaluation.evaluate import Evaluation, PolicyMismatchError, evaluate
 from hgrpo_control.training.simulation import policy_spec
 from hgrpo_control.training.trainer import Trainer

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import robots
-from hgrpo_control.config.run import Network
+from hgrpo_control.config.learning import Network
 from hgrpo_control.evaluation.evaluate import Recording, evaluate
 from hgrpo_control.evaluation.video import (
     FRAMES_PER_SECOND,

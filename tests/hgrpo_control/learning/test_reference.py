@@ -21,15 +21,9 @@ import policies
 from hgrpo_control import algorithms
 from hgrpo_control.algorithms.batch import Batch
 from hgrpo_control.cli import main
-from hgrpo_control.config.run import (
-    GRPO,
-    PPO,
-    Algorithm,
-    Config,
-    HybridGRPO,
-    Learning,
-    Network,
-)
+from hgrpo_control.config.algorithms import GRPO, PPO, Algorithm, HybridGRPO
+from hgrpo_control.config.learning import Learning, Network
+from hgrpo_control.config.run import Config
 from hgrpo_control.learning import reference
 from hgrpo_control.learning.learner import Learner
 from hgrpo_control.runs.run_folder import RunFolder
@@ -46,7 +40,7 @@ ONE_STEP = {"update_epochs": 1, "num_minibatches": 1}
 def drawn(algorithm: Algorithm) -> tuple[ActorCritic, Batch]:
     """A policy whose normaliser has seen something, and a batch that it drew itself."""
     ledger = Ledger()
-    policy = fresh_policy(ledger, (8,), critic=not isinstance(algorithm, GRPO))
+    policy = fresh_policy(ledger, (8,), critic=algorithm.needs_critic)
     policy.normalizer.update(torch.randn(50, 3, generator=torch.Generator().manual_seed(2)))
     sampler = Sampler(ledger, policy, 8, algorithm.num_samples, algorithm.branch_steps or 8, 8, seed=1)
     return policy, algorithms.batch(sampler.collect()[0], algorithm)

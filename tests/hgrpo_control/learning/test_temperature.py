@@ -14,14 +14,10 @@ from hypothesis import strategies as st
 from support.analytic_envs import ActionReward, fresh_policy, train
 
 from hgrpo_control import algorithms
+from hgrpo_control.config.algorithms import PPO, HybridGRPO
 from hgrpo_control.config.entropy import HIGHEST, LOWEST
-from hgrpo_control.config.run import (
-    PPO,
-    Config,
-    ConfigError,
-    HybridGRPO,
-    Learning,
-)
+from hgrpo_control.config.learning import Learning
+from hgrpo_control.config.run import Config, ConfigError
 from hgrpo_control.learning import temperature
 from hgrpo_control.learning.learner import Learner
 from hgrpo_control.learning.temperature import Temperature, gaussian_entropy

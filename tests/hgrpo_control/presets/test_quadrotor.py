@@ -7,7 +7,8 @@ import dataclasses
 import pytest
 
 import robots
-from hgrpo_control.config.run import ALGORITHMS, Config, ConfigError
+from hgrpo_control.config.algorithms import ALGORITHMS
+from hgrpo_control.config.run import Config, ConfigError
 from hgrpo_control.presets.quadrotor import preset
 from hgrpo_control.training.simulation import make_simulator
 from robots import registry

@@ -11,13 +11,9 @@ from typing import Any
 import imageio.v3 as imageio
 import pytest
 
-from hgrpo_control.config.run import (
-    GRPO,
-    PPO,
-    Config,
-    HybridGRPO,
-    Network,
-)
+from hgrpo_control.config.algorithms import GRPO, PPO, HybridGRPO
+from hgrpo_control.config.learning import Network
+from hgrpo_control.config.run import Config
 from hgrpo_control.reports import learning_curves
 from hgrpo_control.reports.compare import compare, markdown_table
 from hgrpo_control.runs.run_folder import Metrics, RunFolder, RunFolderError

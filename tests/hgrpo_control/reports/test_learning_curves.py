@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import robots
-from hgrpo_control.config.run import Network
+from hgrpo_control.config.learning import Network
 from hgrpo_control.evaluation.evaluate import Recording, evaluate
 from hgrpo_control.reports import learning_curves
 from hgrpo_control.runs.run_folder import Metrics

@@ -12,7 +12,7 @@ import torch
 
 from hgrpo_control.algorithms.rollout import NotFiniteError
 from hgrpo_control.cli import main
-from hgrpo_control.config.run import PPO
+from hgrpo_control.config.algorithms import PPO
 from hgrpo_control.rewards import transforms
 from hgrpo_control.rewards.custom import CustomTransform, RewardTransformError
 

@@ -15,14 +15,9 @@ from support.analytic_envs import ConstantReward, train
 from torch import Tensor
 
 from hgrpo_control.algorithms.rollout import Rollout
+from hgrpo_control.config.algorithms import GRPO, PPO, Algorithm, HybridGRPO
+from hgrpo_control.config.learning import Learning
 from hgrpo_control.config.reward import TRANSFORMS
-from hgrpo_control.config.run import (
-    GRPO,
-    PPO,
-    Algorithm,
-    HybridGRPO,
-    Learning,
-)
 from hgrpo_control.rewards import transforms
 from hgrpo_control.rewards.transform import RewardTransform
 

@@ -16,7 +16,8 @@ import torch
 import hgrpo_control
 import policies
 from hgrpo_control.cli import COMMANDS, main
-from hgrpo_control.config.run import PPO, Config
+from hgrpo_control.config.algorithms import PPO
+from hgrpo_control.config.run import Config
 from hgrpo_control.runs.imports import modules_of, resume_command
 from hgrpo_control.runs.run_folder import RunFolder
 from hgrpo_control.training.trainer import Trainer

@@ -11,7 +11,8 @@ import pytest
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from hgrpo_control.config.run import PPO, Config
+from hgrpo_control.config.algorithms import PPO
+from hgrpo_control.config.run import Config
 from hgrpo_control.runs.progress import ProgressBar, TensorBoard
 from hgrpo_control.runs.run_folder import Metrics, RunFolder
 

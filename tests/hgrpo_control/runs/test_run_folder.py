@@ -12,12 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hgrpo_control.config.run import (
-    GRPO,
-    Config,
-    Learning,
-    Network,
-)
+from hgrpo_control.config.algorithms import GRPO
+from hgrpo_control.config.learning import Learning, Network
+from hgrpo_control.config.run import Config
 from hgrpo_control.runs.run_folder import Metrics, RunFolder, RunFolderError
 
 CONFIG = Config(

@@ -13,12 +13,9 @@ from torch import Tensor
 
 from hgrpo_control.algorithms.batch import Batch
 from hgrpo_control.algorithms.rollout import NotFiniteError
-from hgrpo_control.config.run import (
-    Config,
-    HybridGRPO,
-    Learning,
-    Network,
-)
+from hgrpo_control.config.algorithms import HybridGRPO
+from hgrpo_control.config.learning import Learning, Network
+from hgrpo_control.config.run import Config
 from hgrpo_control.sampling.action_value import ActionValue, ActionValueLearner
 from hgrpo_control.training.trainer import Trainer
 

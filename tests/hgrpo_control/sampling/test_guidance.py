@@ -14,13 +14,9 @@ from support.analytic_envs import ActionReward, train
 
 import policies
 from hgrpo_control.cli import main
-from hgrpo_control.config.run import (
-    PPO,
-    Config,
-    ConfigError,
-    HybridGRPO,
-    Learning,
-)
+from hgrpo_control.config.algorithms import PPO, HybridGRPO
+from hgrpo_control.config.learning import Learning
+from hgrpo_control.config.run import Config, ConfigError
 from hgrpo_control.runs.run_folder import Metrics, RunFolder
 from hgrpo_control.sampling import guidance
 from hgrpo_control.training.resuming import restore_trainer

@@ -18,7 +18,7 @@ from hgrpo_control import algorithms
 from hgrpo_control.algorithms.batch import Batch
 from hgrpo_control.algorithms.importance import averaging_weights, effective_sample_size, guided_count
 from hgrpo_control.algorithms.rollout import NotFiniteError, Rollout
-from hgrpo_control.config.run import HybridGRPO
+from hgrpo_control.config.algorithms import HybridGRPO
 from hgrpo_control.sampling.action_value import ActionValue
 from hgrpo_control.sampling.proposals import GuidedProposals, importance_weights, resample
 from hgrpo_control.sampling.sampler import Sampler

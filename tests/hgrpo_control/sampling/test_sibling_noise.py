@@ -14,14 +14,8 @@ from torch import Tensor
 
 import robots
 from hgrpo_control.algorithms.rollout import FinishedEpisodes, Rollout
-from hgrpo_control.config.run import (
-    GRPO,
-    PPO,
-    Algorithm,
-    Config,
-    ConfigError,
-    HybridGRPO,
-)
+from hgrpo_control.config.algorithms import GRPO, PPO, Algorithm, HybridGRPO
+from hgrpo_control.config.run import Config, ConfigError
 from hgrpo_control.sampling.sampler import Sampler
 from hgrpo_control.training.trainer import Trainer
 from robots.quadrotor.body.randomization import HiddenParameters

@@ -11,14 +11,10 @@ from support.analytic_envs import ConstantReward
 
 import robots
 from hgrpo_control.algorithms.rollout import FinishedEpisodes
+from hgrpo_control.config.algorithms import PPO
+from hgrpo_control.config.learning import Learning, Network
 from hgrpo_control.config.named_values import read_words, write_words
-from hgrpo_control.config.run import (
-    PPO,
-    Config,
-    ConfigError,
-    Learning,
-    Network,
-)
+from hgrpo_control.config.run import Config, ConfigError
 from hgrpo_control.config.schedules import (
     StepSchedule,
     SuccessSchedule,

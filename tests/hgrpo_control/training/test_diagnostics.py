@@ -16,13 +16,8 @@ from torch import Tensor
 from hgrpo_control import algorithms
 from hgrpo_control.algorithms.batch import Batch
 from hgrpo_control.algorithms.rollout import Rollout
-from hgrpo_control.config.run import (
-    GRPO,
-    PPO,
-    Algorithm,
-    HybridGRPO,
-    Learning,
-)
+from hgrpo_control.config.algorithms import GRPO, PPO, Algorithm, HybridGRPO
+from hgrpo_control.config.learning import Learning
 from hgrpo_control.learning.gradient_noise import GradientMoments, gradient_variance, noise_scale
 from hgrpo_control.learning.learner import Learner, standardize
 from hgrpo_control.sampling.sampler import Sampler
@@ -262,7 +257,7 @@ def test_the_learner_leaves_samples_without_weight_out_of_the_noise_scale() -> N
 def drawn(algorithm: Algorithm) -> tuple[ActorCritic, Batch]:
     """A policy and a batch of 64 samples that it drew itself."""
     ledger = Ledger()
-    policy = fresh_policy(ledger, (8,), critic=not isinstance(algorithm, GRPO))
+    policy = fresh_policy(ledger, (8,), critic=algorithm.needs_critic)
     n = algorithm.branch_steps or 8
     sampler = Sampler(ledger, policy, 8 // algorithm.num_samples, algorithm.num_samples, n, 8, seed=1)
     return policy, algorithms.batch(sampler.collect()[0], algorithm)

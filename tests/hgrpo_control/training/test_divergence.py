@@ -14,15 +14,9 @@ from torch import Tensor
 import policies
 from hgrpo_control.algorithms import losses
 from hgrpo_control.cli import main
-from hgrpo_control.config.run import (
-    GRPO,
-    PPO,
-    Algorithm,
-    Config,
-    HybridGRPO,
-    Learning,
-    Network,
-)
+from hgrpo_control.config.algorithms import GRPO, PPO, Algorithm, HybridGRPO
+from hgrpo_control.config.learning import Learning, Network
+from hgrpo_control.config.run import Config
 from hgrpo_control.runs.run_folder import RunFolder
 from hgrpo_control.training.resuming import restore_trainer, resume
 from hgrpo_control.training.trainer import TrainingDivergedError, train

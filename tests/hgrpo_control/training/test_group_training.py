@@ -15,12 +15,9 @@ from support.signals import assert_same, press_ctrl_c_in
 
 import policies
 from hgrpo_control.cli import main
-from hgrpo_control.config.run import (
-    GRPO,
-    Config,
-    ConfigError,
-    Learning,
-)
+from hgrpo_control.config.algorithms import GRPO
+from hgrpo_control.config.learning import Learning
+from hgrpo_control.config.run import Config, ConfigError
 from hgrpo_control.runs.run_folder import RunFolder
 from hgrpo_control.training.trainer import Trainer
 

@@ -13,8 +13,9 @@ import hgrpo_control.diagnose.measurement
 import policies
 import robots
 from hgrpo_control.cli import main
+from hgrpo_control.config.algorithms import PPO
 from hgrpo_control.config.judged import JudgedSettings
-from hgrpo_control.config.run import PPO, Config, ConfigError
+from hgrpo_control.config.run import Config, ConfigError
 from hgrpo_control.training.judged import Judged, judge_at
 from robots.simulator import Adjustable, Simulator
 from sim2real import OnnxPolicy

@@ -8,13 +8,9 @@ import pytest
 import torch
 from support.signals import assert_same
 
-from hgrpo_control.config.run import (
-    Algorithm,
-    Config,
-    HybridGRPO,
-    Learning,
-    Network,
-)
+from hgrpo_control.config.algorithms import Algorithm, HybridGRPO
+from hgrpo_control.config.learning import Learning, Network
+from hgrpo_control.config.run import Config
 from hgrpo_control.runs.run_folder import RunFolder
 from hgrpo_control.sampling.sampler import Sampler
 from hgrpo_control.training.resuming import restore_trainer

@@ -16,7 +16,8 @@ import policies
 from hgrpo_control import algorithms
 from hgrpo_control.cli import main
 from hgrpo_control.commands.train import parse_train_options
-from hgrpo_control.config.run import PPO, Learning, Network
+from hgrpo_control.config.algorithms import PPO
+from hgrpo_control.config.learning import Learning, Network
 from hgrpo_control.learning.learner import Learner
 from hgrpo_control.runs.run_folder import Metrics, RunFolder
 from hgrpo_control.sampling.sampler import Sampler

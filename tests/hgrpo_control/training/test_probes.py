@@ -12,13 +12,8 @@ import pytest
 import torch
 from support.analytic_envs import ActionReward, ConstantReward, ObservationReward, ScalarLQR, TwoStepCredit, train
 
-from hgrpo_control.config.run import (
-    GRPO,
-    PPO,
-    Algorithm,
-    HybridGRPO,
-    Learning,
-)
+from hgrpo_control.config.algorithms import GRPO, PPO, Algorithm, HybridGRPO
+from hgrpo_control.config.learning import Learning
 
 GAMMA = 0.8
 LEARNING = Learning(learning_rate=0.1, update_epochs=4, num_minibatches=2)

@@ -20,15 +20,9 @@ import torch
 
 import policies
 from hgrpo_control.cli import main
-from hgrpo_control.config.run import (
-    GRPO,
-    PPO,
-    Algorithm,
-    Config,
-    HybridGRPO,
-    Learning,
-    Network,
-)
+from hgrpo_control.config.algorithms import GRPO, PPO, Algorithm, HybridGRPO
+from hgrpo_control.config.learning import Learning, Network
+from hgrpo_control.config.run import Config
 from hgrpo_control.runs.run_folder import Metrics, RunFolder
 from hgrpo_control.training.resuming import restore_trainer, resume
 from hgrpo_control.training.trainer import Trainer, train

@@ -10,12 +10,9 @@ import torch
 
 import policies
 from hgrpo_control.cli import main
-from hgrpo_control.config.run import (
-    PPO,
-    Config,
-    Learning,
-    Network,
-)
+from hgrpo_control.config.algorithms import PPO
+from hgrpo_control.config.learning import Learning, Network
+from hgrpo_control.config.run import Config
 from hgrpo_control.runs.run_folder import RunFolder, RunFolderError
 from hgrpo_control.training.resuming import resume
 from hgrpo_control.training.trainer import train

@@ -11,7 +11,9 @@ import torch
 from support.device_variants import ITERATIONS, STEPS, VARIANTS, tiny
 from support.simulated_gpu import GPU, MixedDevicesError, OnGpu, SimulatedGpu, simulated_gpu
 
-from hgrpo_control.config.run import Config, HybridGRPO, Learning
+from hgrpo_control.config.algorithms import HybridGRPO
+from hgrpo_control.config.learning import Learning
+from hgrpo_control.config.run import Config
 from hgrpo_control.evaluation.evaluate import evaluate
 from hgrpo_control.runs.run_folder import Metrics
 from hgrpo_control.training.simulation import make_simulator, training_simulator

@@ -16,12 +16,9 @@ from support.states import follow, random_actions, same
 
 import robots
 from hgrpo_control.cli import main
-from hgrpo_control.config.run import (
-    PPO,
-    Config,
-    Learning,
-    Network,
-)
+from hgrpo_control.config.algorithms import PPO
+from hgrpo_control.config.learning import Learning, Network
+from hgrpo_control.config.run import Config
 from hgrpo_control.evaluation.evaluate import evaluate
 from hgrpo_control.runs.run_folder import RunFolder
 from hgrpo_control.training.trainer import Trainer, train

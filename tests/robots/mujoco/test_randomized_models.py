@@ -12,12 +12,9 @@ from support.mujoco_beside_gymnasium import action, differences, environment
 from support.states import clone, follow, random_actions, same
 
 import robots
-from hgrpo_control.config.run import (
-    PPO,
-    Config,
-    Learning,
-    Network,
-)
+from hgrpo_control.config.algorithms import PPO
+from hgrpo_control.config.learning import Learning, Network
+from hgrpo_control.config.run import Config
 from hgrpo_control.training.trainer import Trainer
 from robots.catalogue import MUJOCO_TASKS
 from robots.mujoco.simulator import MujocoSimulator, MujocoState

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from support.hover_controller import hover_controller
 
 import robots
-from hgrpo_control.config.run import Network
+from hgrpo_control.config.learning import Network
 from hgrpo_control.training.simulation import policy_spec
 from policies.actor_critic import ActorCritic
 from robots.quadrotor.body.parameters import GRAVITY, preset

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import robots
-from hgrpo_control.config.run import Network
+from hgrpo_control.config.learning import Network
 from hgrpo_control.training.simulation import policy_spec
 from policies.spec import PolicySpec
 from sim2real.flight.clock import MonotonicClock

@@ -265,7 +265,7 @@ def _fly_nowhere(connection: str) -> None:
 
 
 def _spec(interface: str, task: str = "quadrotor-hover") -> PolicySpec:
-    from hgrpo_control.config.run import Network
+    from hgrpo_control.config.learning import Network
     from hgrpo_control.training.simulation import policy_spec
 
     return policy_spec(robots.make(task, interface=interface).spec, Network(), critic=False)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import robots
-from hgrpo_control.config.run import Network
+from hgrpo_control.config.learning import Network
 from hgrpo_control.training.simulation import policy_spec
 from policies.spec import Channel, PolicySpec
 from robots.quadrotor.flight.simulator import QuadrotorFlight

@@ -1,0 +1,152 @@
+"""Settings of the three algorithms; importable without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, Union
+
+from hgrpo_control.config.checks import choice_problem, count_problem, share_problem
+from hgrpo_control.config.group import GroupSettings
+from hgrpo_control.config.guidance import GuidanceSettings
+from hgrpo_control.config.reward import RewardSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlgorithmSettings(RewardSettings):
+    """What the rest of a run needs to know about an algorithm."""
+
+    name: ClassVar[str]
+    """On the command line and in config.json."""
+    needs_critic: ClassVar[bool] = True
+
+    @property
+    def restarts_branches(self) -> bool:
+        """Whether every branch starts in a new initial state instead of on the executed path."""
+        return False
+
+    @property
+    def guidance(self) -> GuidanceSettings | None:
+        """Settings of guided sampling; None where it is off."""
+        return None
+
+
+@dataclass(frozen=True)
+class PPO(AlgorithmSettings):
+    """Proximal policy optimisation with generalised advantage estimation (paper eq. 1-4)."""
+
+    name: ClassVar[str] = "ppo"
+
+    gamma: float = 0.99
+    """Discount per control step."""
+    gae_lambda: float = 0.95
+    """0 is the paper's one-step advantage (eq. 2), 1 the Monte-Carlo return minus V."""
+
+    @property
+    def num_samples(self) -> int:
+        """PPO does not branch."""
+        return 1
+
+    @property
+    def branch_steps(self) -> None:
+        """PPO's only branch is the rollout itself."""
+        return None
+
+    @property
+    def sibling_noise(self) -> Literal["shared"]:
+        """PPO has no siblings."""
+        return "shared"
+
+    @property
+    def uncompared(self) -> PPO:
+        """The same algorithm without a comparison of siblings: PPO compares none."""
+        return self
+
+    def problem(self) -> str | None:
+        """One error line for values that are not allowed; None otherwise."""
+        return share_problem({"gamma": self.gamma, "gae_lambda": self.gae_lambda}) or self.reward_problem()
+
+
+@dataclass(frozen=True)
+class GRPO(GroupSettings, AlgorithmSettings):
+    """Group relative policy optimisation: no critic, returns compared within the group (paper eq. 5-9, DeepSeek's
+    form)."""
+
+    name: ClassVar[str] = "grpo"
+    needs_critic: ClassVar[bool] = False
+
+    gamma: float = 0.99
+    """Discount per control step."""
+    num_samples: int = 4
+    """N, branches per root; at least 2."""
+    branch_steps: int | None = None
+    """n, steps per branch; must divide the rollout. None is the whole rollout."""
+    sibling_noise: Literal["shared", "split"] = "shared"
+    """Whether the branches of a root meet the same randomness to come, such as gusts, or each its own."""
+
+    @property
+    def restarts_branches(self) -> bool:
+        """Whether every branch starts in a new initial state instead of on the executed path."""
+        return self.groups == "initial_states"
+
+    @property
+    def uncompared(self) -> None:
+        """GRPO's advantages are nothing but a comparison of siblings."""
+        return None
+
+    def problem(self) -> str | None:
+        """One error line for values that are not allowed; None otherwise."""
+        problem = choice_problem(self) or _branch_problem(self.num_samples, self.branch_steps)
+        if problem is None and self.num_samples < 2:
+            problem = (
+                f"grpo compares samples with each other, so num_samples must be at least 2; given {self.num_samples}"
+            )
+        return problem or share_problem({"gamma": self.gamma}) or self.reward_problem()
+
+
+@dataclass(frozen=True)
+class HybridGRPO(GuidanceSettings, AlgorithmSettings):
+    """Hybrid GRPO: bootstrapped returns of N branches per root, compared within the group (paper eq. 10-16)."""
+
+    name: ClassVar[str] = "hybrid-grpo"
+
+    gamma: float = 0.99
+    """Discount per control step."""
+    gae_lambda: float = 1.0
+    """Weight of longer returns inside a branch and along the executed path."""
+    num_samples: int = 4
+    """N, branches per root; 1 is PPO."""
+    branch_steps: int | None = None
+    """n, steps per branch; must divide the rollout. None is the whole rollout."""
+    estimator: Literal["group", "group_shrunk", "per_sample", "paper"] = "group"
+    """How branches become advantages; see advantages.py."""
+    sibling_noise: Literal["shared", "split"] = "shared"
+    """Whether the branches of a root meet the same randomness to come, such as gusts, or each its own."""
+
+    @property
+    def guidance(self) -> GuidanceSettings | None:
+        """Settings of guided sampling; None where it is off."""
+        return self if self.guided_candidates else None
+
+    @property
+    def uncompared(self) -> HybridGRPO:
+        """The same algorithm without a comparison of siblings."""
+        return replace(self, estimator="per_sample")
+
+    def problem(self) -> str | None:
+        """One error line for values that are not allowed; None otherwise."""
+        problem = choice_problem(self) or _branch_problem(self.num_samples, self.branch_steps)
+        problem = problem or share_problem({"gamma": self.gamma, "gae_lambda": self.gae_lambda})
+        problem = problem or self.reward_problem() or self.guidance_problem(self.num_samples)
+        if problem is None and self.sibling_noise == "split" and self.num_samples == 1:
+            problem = "sibling_noise split does nothing with num_samples 1; allowed: shared, or more samples"
+        return problem
+
+
+Algorithm = Union[PPO, GRPO, HybridGRPO]  # noqa: UP007  (typing.get_args on Python 3.10)
+ALGORITHMS: dict[str, type[Algorithm]] = {kind.name: kind for kind in (PPO, GRPO, HybridGRPO)}
+
+
+def _branch_problem(num_samples: int, branch_steps: int | None) -> str | None:
+    return count_problem(
+        {"num_samples": num_samples} | ({} if branch_steps is None else {"branch_steps": branch_steps})
+    )
