@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 import robots
-from robots.episodes import advance, begin, restart
+from robots.episodes import autoreset, reset_episodes, step_episodes
 
 
 class Settings(NamedTuple):
@@ -126,7 +126,7 @@ class HybridGRPO:
         self.shuffling = torch.Generator().manual_seed(seeds[2])
         self.policy = Policy(self.simulator.spec, torch.Generator().manual_seed(seeds[0]))
         self.optimizer = torch.optim.Adam(self.policy.parameters(), eps=1e-5, fused=True)
-        self.roots = begin(self.simulator, chosen.roots, self.streams[2])
+        self.roots = reset_episodes(self.simulator, chosen.roots, self.streams[2])
         self.seen = self.simulator.observe(self.roots.state)
         self.policy.normalizer.update(self.seen)
 
@@ -138,7 +138,7 @@ class HybridGRPO:
         seen, steps, cut, successes = self.seen.repeat_interleave(n, dim=0), [], [], []
         for t in range(last + 1):
             action, log_prob = self.act(seen.view(e, n, -1))
-            step = advance(self.simulator, branches, self.policy.to_environment(action).flatten(0, 1))
+            step = step_episodes(self.simulator, branches, self.policy.to_environment(action).flatten(0, 1))
             done = step.terminated | step.truncated
             told = (x.view(e, n) for x in (step.reward, step.terminated, done))
             steps.append((seen.view(e, n, -1), action, log_prob, *told))
@@ -149,9 +149,9 @@ class HybridGRPO:
             executed, siblings = ended[ended % n == 0], ended[ended % n != 0]
             successes += self.simulator.success(branches.state)[executed].tolist()
             if len(executed):
-                branches, seen = restart(self.simulator, branches, seen, executed, self.streams[2])
+                branches, seen = autoreset(self.simulator, branches, seen, executed, self.streams[2])
             if len(siblings) and t < last:  # after the last step no sibling goes on
-                branches, seen = restart(self.simulator, branches, seen, siblings, self.streams[3])
+                branches, seen = autoreset(self.simulator, branches, seen, siblings, self.streams[3])
         self.roots, self.seen = robots.select(branches, slice(None, None, n)), seen[::n]
         columns = [torch.stack(column) for column in zip(*steps, strict=True)]
         value = self.policy.value(columns[0].flatten(0, 2)).view(-1, e, n)

@@ -12,7 +12,7 @@ import numpy as np
 
 import hgrpo_control
 import robots
-from robots.mujoco.quantities import joint_quantities
+from robots.mujoco.channels import joint_channels
 from robots.mujoco.readout import Outcome
 from robots.mujoco.robot import Robot, View
 from robots.mujoco.simulator import make_mujoco
@@ -33,7 +33,7 @@ class Crane(Robot):
         return np.concatenate((now.qpos, now.qvel), axis=1)
 
     def observation(self, model):
-        return joint_quantities(model)
+        return joint_channels(model)
 
     def outcome(self, before, after, action, dt):
         distance = self.position(after)[:, 0]

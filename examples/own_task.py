@@ -13,7 +13,7 @@ from functools import partial
 
 import hgrpo_control
 import robots
-from robots.quadrotor.flight.mission import Mission, Outcome
+from robots.quadrotor.flight.mission import Mission, TaskResult
 from robots.quadrotor.flight.options import FlightOptions
 from robots.quadrotor.flight.simulator import make_flight
 
@@ -24,7 +24,7 @@ class Height(Mission):
     """Be at 2 m and at rest; nothing has to be remembered of an episode, so the mission's state is an empty tuple."""
 
     goal = "it ends within 20 cm of the height at less than 0.3 m/s"
-    observation = (robots.Quantity("height_error", "m", "world"),)
+    observation = (robots.Channel("height_error", "m", "world"),)
     weights = {"height": 1.0, "rest": 1.0}
     episode_seconds = 3.0
 
@@ -36,10 +36,10 @@ class Height(Mission):
     def observe(self, pose, mission):  # beside velocity, tilt, body rates and the last action
         return HEIGHT - pose.position[2:]
 
-    def advance(self, flown, mission):
-        error, speed = flown.after.position[:, 2] - HEIGHT, flown.after.velocity.norm(dim=1)
+    def advance(self, context, mission):
+        error, speed = context.after.position[:, 2] - HEIGHT, context.after.velocity.norm(dim=1)
         terms = {"height": 1.0 / (1.0 + (error / 0.2) ** 2), "rest": 1.0 / (1.0 + (speed / 0.5) ** 2)}
-        return Outcome(mission, terms, terminated=flown.grounded | (error.abs() > 3.0))
+        return TaskResult(mission, terms, terminated=context.grounded | (error.abs() > 3.0))
 
     def success(self, state):
         error, speed = state.body.position[:, 2] - HEIGHT, state.body.velocity.norm(dim=1)

@@ -9,7 +9,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 from robots import catalogue  # noqa: F401  (fills the registry)
 from robots.registry import UnknownTaskError, families, make, names, register, register_family
 from robots.simulator import (
-    Quantity,
+    Channel,
     Simulator,
     SimulatorSpec,
     Step,
@@ -22,7 +22,7 @@ from robots.simulator import (
 )
 
 __all__ = [
-    "Quantity",
+    "Channel",
     "Simulator",
     "SimulatorSpec",
     "Step",

@@ -33,13 +33,13 @@ class Transition(NamedTuple):
     """(B,) bool, cut by the time limit while it could have gone on; never true together with `terminated`."""
 
 
-def begin(simulator: Simulator, num: int, seed: int | torch.Generator) -> Episodes:
+def reset_episodes(simulator: Simulator, num: int, seed: int | torch.Generator) -> Episodes:
     """Start `num` episodes."""
     state = simulator.reset(num, seed)
     return Episodes(state, torch.zeros(num, dtype=torch.int64, device=first_array(state).device))
 
 
-def advance(simulator: Simulator, episodes: Episodes, action: Tensor) -> Transition:
+def step_episodes(simulator: Simulator, episodes: Episodes, action: Tensor) -> Transition:
     """Take one control step (B, A) in every row."""
     step = simulator.step(episodes.state, action)
     elapsed = episodes.elapsed + 1
@@ -47,9 +47,9 @@ def advance(simulator: Simulator, episodes: Episodes, action: Tensor) -> Transit
     return Transition(Episodes(step.state, elapsed), step.observation, step.reward, step.terminated, truncated)
 
 
-def restart(
+def autoreset(
     simulator: Simulator, episodes: Episodes, observation: Tensor, rows: Tensor, generator: torch.Generator
 ) -> tuple[Episodes, Tensor]:
     """Begin new episodes in `rows` (k,) int64; the other rows of episodes and observation (B, O) stay as they are."""
-    fresh = begin(simulator, int(rows.numel()), generator)
+    fresh = reset_episodes(simulator, int(rows.numel()), generator)
     return replace(episodes, rows, fresh), observation.index_copy(0, rows, simulator.observe(fresh.state))

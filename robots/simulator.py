@@ -20,7 +20,7 @@ State = TypeVar("State", bound=tuple[Any, ...])
 
 
 @dataclass(frozen=True)
-class Quantity:
+class Channel:
     """One entry of an observation, an action or a signal: what it is called, its unit and the frame it is expressed
     in."""
 
@@ -43,15 +43,15 @@ class SimulatorSpec:
     """
 
     name: str
-    observation: tuple[Quantity, ...]
-    action: tuple[Quantity, ...]
+    observation: tuple[Channel, ...]
+    action: tuple[Channel, ...]
     action_low: tuple[float, ...]
     action_high: tuple[float, ...]
     control_hz: float
     max_episode_steps: int
     neutral_action: tuple[float, ...]
     robot: str = ""
-    privileged: tuple[Quantity, ...] = ()
+    privileged: tuple[Channel, ...] = ()
     goal: str = ""
     branching_obstacle: str = ""
     noise: bool = True

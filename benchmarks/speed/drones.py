@@ -16,8 +16,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from robots.pybullet_drones.crew import require_drones
 from robots.pybullet_drones.simulator import make_drones
+from robots.pybullet_drones.worker_pool import require_drones
 from robots.simulator import repeat
 
 BRANCHES = 8

@@ -41,10 +41,10 @@ def run(words: list[str]) -> int:
     from hgrpo_control.reports.branch_check import difference_table, verdict
     from hgrpo_imports import load_all
     from robots.branch_check.check import check as branch_check
-    from robots.branch_check.subject import subjects
+    from robots.branch_check.target import branch_targets
 
     load_all(options.imports)
-    one, other, plain = subjects(options.environment, dict(options.task_options))
+    one, other, plain = branch_targets(options.environment, dict(options.task_options))
     with closing(one), closing(other), nullcontext() if plain is None else closing(plain):
         report = branch_check(one, other, plain, options.states, options.steps, options.seed)
     if report.differences:

@@ -15,7 +15,7 @@ from torch import Tensor
 from hgrpo_errors import HgrpoError
 from hgrpo_files import write_text
 from policies.spec import PolicySpec
-from robots.episodes import Episodes, Transition, advance, begin
+from robots.episodes import Episodes, Transition, reset_episodes, step_episodes
 from robots.simulator import Simulator, episode_metrics, map_state, select
 
 
@@ -123,12 +123,12 @@ def evaluate(
         raise HgrpoError(f"episodes must be at least 1; given {episodes}")
     require_same_interface(policy, simulator)
     spec, keep = simulator.spec, slice(0, min(record, episodes))
-    running = begin(simulator, episodes, seed)
+    running = reset_episodes(simulator, episodes, seed)
     observation = simulator.observe(running.state)
     tally = _Tally(running, simulator, tuple(simulator.signals(running.state)))
     states, alive = [_clone(select(running.state, keep))], [tally.alive[keep].clone()]
     for _ in range(spec.max_episode_steps):
-        transition = advance(simulator, running, policy(observation))
+        transition = step_episodes(simulator, running, policy(observation))
         tally.count(transition)
         running, observation = transition.episodes, transition.observation
         states.append(_clone(select(running.state, keep)))

@@ -25,7 +25,7 @@ from hgrpo_control.sampling.proposals import GuidedProposals
 from hgrpo_errors import HgrpoError
 from policies.actor_critic import ActorCritic
 from policies.gaussian import standard_log_density
-from robots.episodes import Episodes, Transition, advance, begin, restart
+from robots.episodes import Episodes, Transition, autoreset, reset_episodes, step_episodes
 from robots.simulator import Simulator, repeat, select
 
 
@@ -67,7 +67,7 @@ class Sampler:
         self.generators = {
             name: torch.Generator(policy.device).manual_seed(s) for name, s in zip(streams, seeds.tolist(), strict=True)
         }
-        self.roots = begin(simulator, num_envs, self.generators["executed_restarts"])
+        self.roots = reset_episodes(simulator, num_envs, self.generators["executed_restarts"])
         self.root_observation = simulator.observe(self.roots.state)
         self.running_return = torch.zeros(num_envs, dtype=torch.float64, device=policy.device)
 
@@ -127,7 +127,7 @@ class Sampler:
 
     def _begin_anew(self) -> None:
         """Give up every root's episode and draw a fresh initial state for it."""
-        self.roots = begin(self.simulator, self.num_envs, self.generators["executed_restarts"])
+        self.roots = reset_episodes(self.simulator, self.num_envs, self.generators["executed_restarts"])
         self.root_observation = self.simulator.observe(self.roots.state)
         self.running_return.zero_()
 
@@ -146,7 +146,7 @@ class Sampler:
                 observation = observation.repeat_interleave(n, dim=0)
         for t in range(start, start + self.branch_steps):
             action, log_prob, weight = self._act(observation, self.proposals if t == start else None)
-            transition = advance(self.simulator, branches, self.policy.to_environment(action).flatten(0, 1))
+            transition = step_episodes(self.simulator, branches, self.policy.to_environment(action).flatten(0, 1))
             # The one look at what ended: on a GPU each further one would wait for it to catch up.
             ended = (transition.terminated | transition.truncated).nonzero().squeeze(1)
             recorder.write(t, observation, action, log_prob, transition, ended)
@@ -204,7 +204,7 @@ class Sampler:
         branches, observation = transition.episodes, transition.observation
         for rows, stream in ((executed, "executed_restarts"), (siblings, "sibling_restarts")):
             if rows is not None and rows.numel():
-                branches, observation = restart(self.simulator, branches, observation, rows, self.generators[stream])
+                branches, observation = autoreset(self.simulator, branches, observation, rows, self.generators[stream])
         return branches, observation
 
 

@@ -94,5 +94,5 @@ def policy_spec(spec: SimulatorSpec, network: Network, critic: bool) -> PolicySp
     )
 
 
-def _entries(quantities: tuple[robots.simulator.Quantity, ...]) -> tuple[Channel, ...]:
-    return tuple(Channel(q.name, q.unit, q.frame) for q in quantities)
+def _entries(channels: tuple[robots.simulator.Channel, ...]) -> tuple[Channel, ...]:
+    return tuple(Channel(q.name, q.unit, q.frame) for q in channels)

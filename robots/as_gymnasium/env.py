@@ -14,7 +14,7 @@ from gymnasium.spaces import Box
 from gymnasium.wrappers import TimeLimit
 
 from hgrpo_errors import HgrpoError
-from robots.as_gymnasium.reset_blocks import Starts
+from robots.as_gymnasium.reset_buffer import ResetBuffer
 from robots.as_gymnasium.spaces import (
     RENDER_MODES,
     action_space,
@@ -63,7 +63,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self.render_mode = render_mode
         self.observation_space = observation_space(spec)
         self.action_space: Box = action_space(spec)
-        self._starts = Starts(self.simulator, 1)
+        self._buffer = ResetBuffer(self.simulator, 1)
         self._state: Any = None
 
     @property
@@ -84,10 +84,10 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         if options:
             raise HgrpoError(f"a reset takes no options; given {', '.join(map(repr, options))}")
         if seed is not None:
-            self._starts.forget(0)
+            self._buffer.clear(0)
         if self._state is not None:
             give_up(self.simulator, self._state)
-        self._state = self._starts.take(_FIRST, (self.np_random,))
+        self._state = self._buffer.draw(_FIRST, (self.np_random,))
         return to_array(self.simulator.observe(self._state)[0]), {}
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
@@ -115,7 +115,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     def get_snapshot(self) -> EnvSnapshot:
         """All that later steps and resets depend on; raises ResetNeeded before the first reset."""
         random_state = dict(self.np_random.bit_generator.state)
-        return EnvSnapshot(self.state, random_state, int(self._starts.seed[0]), int(self._starts.left[0]))
+        return EnvSnapshot(self.state, random_state, int(self._buffer.seed[0]), int(self._buffer.left[0]))
 
     def set_snapshot(self, snapshot: EnvSnapshot) -> None:
         """Go back to a snapshot of this task, taken here or elsewhere; what follows is the same to the bit.
@@ -128,7 +128,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         generator = np.random.Generator(np.random.PCG64())
         generator.bit_generator.state = snapshot.random_state
         self.np_random = generator
-        self._starts.seed[0], self._starts.left[0] = snapshot.starts_seed, snapshot.starts_left
+        self._buffer.seed[0], self._buffer.left[0] = snapshot.starts_seed, snapshot.starts_left
         self._state = snapshot.state
 
 

@@ -19,7 +19,7 @@ from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
 from hgrpo_errors import HgrpoError, nearest
-from robots.as_gymnasium.reset_blocks import Starts
+from robots.as_gymnasium.reset_buffer import ResetBuffer
 from robots.as_gymnasium.spaces import (
     RENDER_MODES,
     action_space,
@@ -80,7 +80,7 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.action_space: Box = cast("Box", batch_space(self.single_action_space, num_envs))
         self._streams = [np.random.Generator(np.random.PCG64(0))] * num_envs  # nothing is drawn from before _seed
         self._seeds: list[int | None] = [None] * num_envs
-        self._starts = Starts(self.simulator, num_envs)
+        self._buffer = ResetBuffer(self.simulator, num_envs)
         self._state: Any = None
         self._observation = np.zeros((num_envs, spec.observation_size), dtype=np.float32)
         self._elapsed = np.zeros(num_envs, dtype=np.int64)
@@ -187,7 +187,7 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         """States (k) at the beginning of the next episodes of `rows` (k,), whose clocks and observations are set."""
         if self._state is not None:
             give_up(self.simulator, select(self._state, self._index(rows)))
-        fresh = self._starts.take(rows, self._streams)
+        fresh = self._buffer.draw(rows, self._streams)
         self._observation[rows] = to_array(self.simulator.observe(fresh))
         self._elapsed[rows], self._ended[rows] = 0, False
         return fresh
@@ -209,7 +209,7 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         for row in rows:
             if seeds[row] is not None or self._seeds[row] is None:
                 self._streams[row], self._seeds[row] = seeding.np_random(seeds[row])
-                self._starts.forget(row)
+                self._buffer.clear(row)
 
     def _index(self, rows: np.ndarray) -> Tensor:
         """(k,) int64 rows on the device of the state."""

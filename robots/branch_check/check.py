@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from robots.branch_check.comparison import differences
-from robots.branch_check.subject import Subject
+from robots.branch_check.target import BranchTarget
 from robots.from_gymnasium.returns import Outcome
 from robots.from_gymnasium.saving.anchors import SnapshotError
 
@@ -71,7 +71,12 @@ class BranchReport:
 
 
 def check(
-    one: Subject, other: Subject, plain: Subject | None = None, states: int = 100, steps: int = 5, seed: int = 0
+    one: BranchTarget,
+    other: BranchTarget,
+    plain: BranchTarget | None = None,
+    states: int = 100,
+    steps: int = 5,
+    seed: int = 0,
 ) -> BranchReport:
     """Run the whole check on two instances of an environment, and a plain one that has no snapshots."""
     return _Check(one, other, plain, BranchReport(0, steps), np.random.default_rng(seed)).run(states)
@@ -79,7 +84,12 @@ def check(
 
 class _Check:
     def __init__(
-        self, one: Subject, other: Subject, plain: Subject | None, report: BranchReport, random: np.random.Generator
+        self,
+        one: BranchTarget,
+        other: BranchTarget,
+        plain: BranchTarget | None,
+        report: BranchReport,
+        random: np.random.Generator,
     ) -> None:
         self.one, self.other, self.plain, self.report, self.random = one, other, plain, report, random
         self.found: dict[tuple[str, str], Difference] = {}
@@ -127,9 +137,9 @@ class _Check:
             else:  # with snapshots every episode begins from the environment as its constructor left it
                 self.report.notes.append(f"{line}; in training every episode begins as the first one of a new instance")
 
-    def _from_seed(self, subject: Subject, seed: int, actions: np.ndarray) -> list[Outcome]:
-        first = self._look(subject.reset(seed))
-        return [first, *self._follow(subject, actions)]
+    def _from_seed(self, target: BranchTarget, seed: int, actions: np.ndarray) -> list[Outcome]:
+        first = self._look(target.reset(seed))
+        return [first, *self._follow(target, actions)]
 
     def _states(self, states: int) -> None:
         self.other.reset(_SEEDS[1])
@@ -157,13 +167,13 @@ class _Check:
         if self.report.states % 2:
             self.one.reset(int(self.random.integers(2**31)))
             self._follow(self.one, self._actions(self.report.steps))
-        for subject, where in ((self.one, "same instance"), (self.other, "another instance")):
-            subject.restore(saved)
-            self._compare(where, undisturbed, self._follow(subject, actions))
+        for target, where in ((self.one, "same instance"), (self.other, "another instance")):
+            target.restore(saved)
+            self._compare(where, undisturbed, self._follow(target, actions))
         self.report.states += 1
         return undisturbed[-1].terminated or undisturbed[-1].truncated
 
-    def _beside(self, plain: Subject) -> None:
+    def _beside(self, plain: BranchTarget) -> None:
         """Step one, taken elsewhere and back between all steps, beside a plain environment of the same past."""
         if not self.one.renew() and any(note.startswith(_OUTLIVES) for note in self.report.notes):
             return
@@ -199,11 +209,11 @@ class _Check:
         for what, (step, amount) in first.items():
             self.found.setdefault((where, what), Difference(where, what)).note(step, amount)
 
-    def _follow(self, subject: Subject, actions: np.ndarray) -> list[Outcome]:
+    def _follow(self, target: BranchTarget, actions: np.ndarray) -> list[Outcome]:
         """Take actions (S, A) until the episode ends."""
         run: list[Outcome] = []
         for action in actions:
-            run.append(self._look(subject.step(action)))
+            run.append(self._look(target.step(action)))
             if run[-1].terminated or run[-1].truncated:
                 break
         return run

@@ -24,7 +24,7 @@ from robots.from_gymnasium.returns import EnvironmentFailedError, Outcome
 from robots.from_gymnasium.saving.snapshots import PROTOCOL
 from robots.from_gymnasium.source import Environment, Source
 from robots.from_gymnasium.state import GymnasiumState, RowWriter
-from robots.simulator import Quantity, SimulatorSpec, Step, closed_on_error
+from robots.simulator import Channel, SimulatorSpec, Step, closed_on_error
 
 _GOAL = 'info["is_success"]'
 _SHOWN = 4  # observation entries among the signals
@@ -214,8 +214,8 @@ def _spec(instance: Instance, time_limit: int | None, options: AdapterOptions) -
     spaces = instance.spaces
     return SimulatorSpec(
         name=f"gymnasium/{name}",
-        observation=tuple(Quantity(f"observation[{i}]") for i in range(spaces.observation_size)),
-        action=tuple(Quantity(f"action[{i}]") for i in range(spaces.low.size)),
+        observation=tuple(Channel(f"observation[{i}]") for i in range(spaces.observation_size)),
+        action=tuple(Channel(f"action[{i}]") for i in range(spaces.low.size)),
         action_low=tuple(spaces.low.tolist()),
         action_high=tuple(spaces.high.tolist()),
         control_hz=_control_hz(instance, options),

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from robots.options import OptionError
-from robots.simulator import Quantity
+from robots.simulator import Channel
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class ModelFields:
         unit = torch.rand(num, len(self.share), generator=generator, dtype=torch.float64).numpy()
         return np.asarray(1.0 + self.share * (2.0 * unit - 1.0))
 
-    def quantities(self) -> tuple[Quantity, ...]:
+    def channels(self) -> tuple[Channel, ...]:
         """Names of the columns."""
         model = self.model
         names: dict[str, Callable[[int], str]] = {
@@ -82,7 +82,7 @@ class ModelFields:
             "gain": lambda i: f"{model.actuator(i).name or f'actuator_{i}'}_gain_factor",
             "damping": lambda i: f"dof_{i}_{model.joint(model.dof_jntid[i]).name}_damping_factor",
         }
-        return tuple(Quantity(names[group](int(i))) for group, indices in self.entries.items() for i in indices)
+        return tuple(Channel(names[group](int(i))) for group, indices in self.entries.items() for i in indices)
 
     def body_mass(self, factors: np.ndarray | None, num: int) -> np.ndarray:
         """(num, nbody) masses [kg] under `factors` (num, P)."""

@@ -11,7 +11,7 @@ import torch
 
 from robots.mujoco.initial_noise import normal, uniform
 from robots.mujoco.readout import Derived, Outcome, Readout
-from robots.simulator import Quantity
+from robots.simulator import Channel
 
 
 class View(NamedTuple):
@@ -60,7 +60,7 @@ class Robot(ABC):
         """(B, O) float64 observation."""
 
     @abstractmethod
-    def observation(self, model: Any) -> tuple[Quantity, ...]:
+    def observation(self, model: Any) -> tuple[Channel, ...]:
         """Names and units of the entries of an observation, for the robot's compiled `model`."""
 
     @abstractmethod

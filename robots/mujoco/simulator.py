@@ -20,7 +20,7 @@ from robots.mujoco.readout import Readout
 from robots.mujoco.robot import Robot
 from robots.mujoco.scene import MujocoScene
 from robots.options import read_options
-from robots.simulator import Quantity, SimulatorSpec, Step
+from robots.simulator import Channel, SimulatorSpec, Step
 
 
 class MujocoState(NamedTuple):
@@ -87,13 +87,13 @@ class MujocoSimulator:
         self.spec = SimulatorSpec(
             name=name,
             observation=robot.observation(self.model),
-            action=tuple(Quantity(f"{_actuator(self.model, i)}", "1", "actuator") for i in range(self.model.nu)),
+            action=tuple(Channel(f"{_actuator(self.model, i)}", "1", "actuator") for i in range(self.model.nu)),
             action_low=tuple(map(float, low)),
             action_high=tuple(map(float, high)),
             control_hz=round(1.0 / self.dt, 6),
             max_episode_steps=robot.max_episode_steps,
             neutral_action=(0.0,) * self.model.nu,
-            privileged=self.fields.quantities() if self.fields is not None else (),
+            privileged=self.fields.channels() if self.fields is not None else (),
             goal=robot.goal,
             noise=False,
         )

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robots.pybullet_drones.crew import Crew
 from robots.pybullet_drones.physics_frames import Conventions, to_ours, to_theirs
+from robots.pybullet_drones.worker_pool import WorkerPool
 from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.parameters import QuadrotorParameters
 from robots.quadrotor.physics.physics import PhysicsError
@@ -31,21 +31,21 @@ class PybulletDrone:
     def __init__(self, parameters: QuadrotorParameters, duration: float, physics_hz: int = PHYSICS_HZ) -> None:
         control_hz = round(1.0 / duration)
         physics_hz = control_hz * math.ceil(physics_hz / control_hz)
-        self.crew = Crew(torch.get_num_threads(), "vehicle", str(control_hz), str(physics_hz))
-        self.conventions = Conventions(self.crew.facts["max_rpm"], 1.0 / physics_hz)
+        self.workers = WorkerPool(torch.get_num_threads(), "vehicle", str(control_hz), str(physics_hz))
+        self.conventions = Conventions(self.workers.facts["max_rpm"], 1.0 / physics_hz)
 
     def step(self, body: QuadrotorState, motors: Tensor) -> tuple[QuadrotorState, Tensor]:
         """Bodies one period later, and (B,) bool, which of them touch the floor; raises PhysicsError, WorkerError."""
         rows = to_theirs(body, motors, self.conventions)
         _require_finite(rows)  # PyBullet never returns from a step of what is not
-        answers = self.crew.step(rows, _ANSWER)
+        answers = self.workers.step(rows, _ANSWER)
         _require_finite(answers)
         touches = torch.from_numpy(answers[:, -1] != 0.0).to(body.position.device)
         return to_ours(answers, motors, body), touches
 
     def close(self) -> None:
         """End the worker processes."""
-        self.crew.close()
+        self.workers.close()
 
 
 def _require_finite(rows: np.ndarray) -> None:

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robots.pybullet_drones.crew import Crew
 from robots.pybullet_drones.options import DroneOptions, drone_options
 from robots.pybullet_drones.picture import Painter
 from robots.pybullet_drones.row import (
@@ -22,6 +21,7 @@ from robots.pybullet_drones.row import (
 )
 from robots.pybullet_drones.specification import SUCCESS_RADIUS, specification
 from robots.pybullet_drones.state import AviaryState, pack
+from robots.pybullet_drones.worker_pool import WorkerPool
 from robots.simulator import Step
 
 START_OFFSET = (0.05, 0.05, 0.05)  # m, half width of the box around the environment's own start
@@ -38,8 +38,8 @@ class AviarySimulator:
 
     def __init__(self, aviary: str, options: DroneOptions) -> None:
         self.options, self.drones = options, options.drones
-        self.crew = Crew(options.workers, "aviary", aviary, options.action, str(self.drones))
-        facts = self.crew.facts
+        self.workers = WorkerPool(options.workers, "aviary", aviary, options.action, str(self.drones))
+        facts = self.workers.facts
         self.row = WorkerRow(self.drones)
         self.start = torch.tensor(facts["start"], dtype=torch.float64)
         self.target = torch.tensor(facts["target"], dtype=torch.float64)
@@ -91,7 +91,7 @@ class AviarySimulator:
     def step(self, state: AviaryState, action: Tensor) -> Step:
         """One control step with actions (B, n A), clipped to their bounds; raises WorkerError where a worker fails."""
         command = action.float().reshape(-1, *self.low.shape).clamp(self.low, self.high)
-        answers = self.crew.step(pack(state, command), self.row.width + 4 * self.drones + 2)
+        answers = self.workers.step(pack(state, command), self.row.width + 4 * self.drones + 2)
         position, quaternion, velocity, spin, link, memory, rpy = (
             torch.from_numpy(part.copy()) for part in self.row.unpack(answers)
         )
@@ -138,7 +138,7 @@ class AviarySimulator:
 
     def close(self) -> None:
         """End the worker processes."""
-        self.crew.close()
+        self.workers.close()
 
 
 def _quaternion(angle: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from robots.pybullet_drones.options import DroneOptions
-from robots.simulator import Quantity, SimulatorSpec
+from robots.simulator import Channel, SimulatorSpec
 
 SUCCESS_RADIUS = 0.1  # m
 EPISODE_SECONDS = 8.0
@@ -50,11 +50,11 @@ def _prefix(drone: int, drones: int) -> str:
     return f"drone_{drone}_" if drones > 1 else ""
 
 
-def _action(prefix: str, kind: str) -> tuple[Quantity, ...]:
-    return tuple(Quantity(prefix + name, unit, frame) for name, unit, frame in _ENTRIES[kind])
+def _action(prefix: str, kind: str) -> tuple[Channel, ...]:
+    return tuple(Channel(prefix + name, unit, frame) for name, unit, frame in _ENTRIES[kind])
 
 
-def _shown(prefix: str, kind: str, facts: dict[str, Any]) -> list[Quantity]:
+def _shown(prefix: str, kind: str, facts: dict[str, Any]) -> list[Channel]:
     position, velocity, spin = (
         [(f"{name}_{axis}", unit, "world") for axis in "xyz"]
         for name, unit in (("position", "m"), ("velocity", "m/s"), ("angular_velocity", "rad/s"))
@@ -71,4 +71,4 @@ def _shown(prefix: str, kind: str, facts: dict[str, Any]) -> list[Quantity]:
             for name, unit, frame in _ENTRIES[kind]
         ]
         entries = [*position, *attitude, *velocity, *spin, *past]
-    return [Quantity(prefix + name, unit, frame) for name, unit, frame in entries]
+    return [Channel(prefix + name, unit, frame) for name, unit, frame in entries]

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 import robots
 from hgrpo_imports import require
 from policies.spec import PolicySpec
-from robots.episodes import Transition, advance, begin
+from robots.episodes import Transition, reset_episodes, step_episodes
 from robots.registry import module_of
-from robots.simulator import Quantity, Simulator
+from robots.simulator import Channel, Simulator
 from sim2real.flight.clock import Clock
 from sim2real.flight.target import Reading, TargetEnded, TargetError
 from sim2real.policy.trained_on import TrainedOn
@@ -114,13 +114,13 @@ class SimulatedTarget:
     def _time_of_a_step(self) -> float:
         """Seconds by the loop's clock."""
         before = self._clock.now()
-        advance(self.simulator, self._running, self._action)
+        step_episodes(self.simulator, self._running, self._action)
         return self._clock.now() - before
 
     def apply(self, action: NDArray[np.float64], /) -> None:
         """Fly on under this action."""
         self._action = torch.from_numpy(action.astype(np.float32)).unsqueeze(0)
-        self._next = advance(self.simulator, self._running, self._action)
+        self._next = step_episodes(self.simulator, self._running, self._action)
 
     def stop(self) -> None:
         """End what the simulator runs beside this process, if anything."""
@@ -141,12 +141,12 @@ class SimulatedTarget:
         )
 
     def _begin(self) -> None:
-        self._running = begin(self.simulator, 1, self._generator)
+        self._running = reset_episodes(self.simulator, 1, self._generator)
         self._observation = self._shown(self.simulator.observe(self._running.state))
         self._reward, self._length = 0.0, 0
 
     def _step(self) -> None:
-        transition = self._next or advance(self.simulator, self._running, self._action)
+        transition = self._next or step_episodes(self.simulator, self._running, self._action)
         self._next = None
         self._steps += 1
         self._length += 1
@@ -173,7 +173,7 @@ def _require_the_same(spec: PolicySpec, simulator: Simulator) -> None:
         ("action", spec.action, task.action),
     ):
         given = [(entry.name, entry.unit, entry.frame) for entry in ours]
-        there = [_written(quantity) for quantity in theirs]
+        there = [_written(channel) for channel in theirs]
         if given != there:
             odd = next((a, b) for a, b in zip([*given, None], [*there, None], strict=False) if a != b)
             first, second = ("no further entry" if entry is None else repr(entry[0]) for entry in odd)
@@ -185,5 +185,5 @@ def _require_the_same(spec: PolicySpec, simulator: Simulator) -> None:
         raise TargetError(f"the policy acts at {spec.control_hz:g} Hz, {task.name} at {task.control_hz:g} Hz")
 
 
-def _written(quantity: Quantity) -> tuple[str, str, str]:
-    return quantity.name, quantity.unit, quantity.frame
+def _written(channel: Channel) -> tuple[str, str, str]:
+    return channel.name, channel.unit, channel.frame

@@ -14,7 +14,7 @@ from support.states import ROWS, bounds, clone, follow, leaves, random_actions, 
 from torch import Tensor
 
 import robots
-from robots.episodes import Episodes, advance
+from robots.episodes import Episodes, step_episodes
 from robots.simulator import Simulator, map_state, num_rows, repeat, select, where
 
 # --- the specification ------------------------------------------------------------------------------------------------
@@ -36,10 +36,10 @@ def test_the_specification_is_complete(simulator: Simulator) -> None:
         assert math.isfinite(high)
         assert low < high
         assert low <= neutral <= high
-    for quantities in (spec.observation, spec.action, spec.privileged):
-        assert len({quantity.name for quantity in quantities}) == len(quantities)
-        assert all(quantity.name and quantity.unit for quantity in quantities)
-    assert not {quantity.name for quantity in spec.observation} & {quantity.name for quantity in spec.privileged}
+    for channels in (spec.observation, spec.action, spec.privileged):
+        assert len({channel.name for channel in channels}) == len(channels)
+        assert all(channel.name and channel.unit for channel in channels)
+    assert not {channel.name for channel in spec.observation} & {channel.name for channel in spec.privileged}
     assert spec.control_hz > 0.0
     assert spec.max_episode_steps > 0
 
@@ -269,7 +269,7 @@ def test_an_episode_is_cut_by_its_time_limit_unless_it_ends_by_itself(simulator:
     state, action = simulator.reset(ROWS, 0), random_actions(simulator, 1)[0]
     limit = simulator.spec.max_episode_steps
     elapsed = torch.tensor([0, limit - 2, limit - 1, 5, limit - 1, limit - 1])
-    transition = advance(simulator, Episodes(state, elapsed), action)
+    transition = step_episodes(simulator, Episodes(state, elapsed), action)
     assert torch.equal(transition.truncated, (elapsed == limit - 1) & ~transition.terminated)
     assert torch.equal(transition.episodes.elapsed, elapsed + 1)
     assert same(transition.episodes.state, simulator.step(state, action).state)

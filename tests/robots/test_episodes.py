@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import robots
-from robots.episodes import Episodes, advance, begin, restart
-from robots.simulator import Quantity, SimulatorSpec, Step
+from robots.episodes import Episodes, autoreset, reset_episodes, step_episodes
+from robots.simulator import Channel, SimulatorSpec, Step
 
 LIMIT = 4
 
@@ -34,7 +34,7 @@ class Countdown:
     def __init__(self, ends: tuple[int, ...] = ()) -> None:
         self.ends = torch.tensor(ends)
         self.spec = SimulatorSpec(
-            "countdown", (Quantity("ticks"), Quantity("label")), (Quantity("x"),), (-1.0,), (1.0,), 10.0, LIMIT, (0.0,)
+            "countdown", (Channel("ticks"), Channel("label")), (Channel("x"),), (-1.0,), (1.0,), 10.0, LIMIT, (0.0,)
         )
 
     def reset(self, num: int, seed: int | torch.Generator) -> CountdownState:
@@ -63,7 +63,7 @@ def flat(episodes: Episodes) -> list[Tensor]:
 
 
 def test_new_episodes_have_lived_for_no_step() -> None:
-    episodes = begin(Countdown(), 3, 5)
+    episodes = reset_episodes(Countdown(), 3, 5)
     assert episodes.elapsed.tolist() == [0, 0, 0]
     assert episodes.elapsed.dtype == torch.int64
     # An int stands for a fresh generator with that seed.
@@ -72,17 +72,17 @@ def test_new_episodes_have_lived_for_no_step() -> None:
 
 def test_a_generator_is_advanced_so_that_the_next_episodes_differ() -> None:
     generator = torch.Generator().manual_seed(5)
-    first, second = begin(Countdown(), 3, generator), begin(Countdown(), 3, generator)
+    first, second = reset_episodes(Countdown(), 3, generator), reset_episodes(Countdown(), 3, generator)
     expected = torch.rand(6, generator=torch.Generator().manual_seed(5))
     assert torch.equal(torch.cat((first.state.label, second.state.label)), expected)
 
 
 def test_the_time_limit_cuts_in_the_last_allowed_step_and_not_before() -> None:
     simulator = Countdown((0, 0))
-    episodes = begin(simulator, 2, 0)
+    episodes = reset_episodes(simulator, 2, 0)
     truncated = []
     for _ in range(LIMIT):
-        transition = advance(simulator, episodes, torch.zeros(2, 1))
+        transition = step_episodes(simulator, episodes, torch.zeros(2, 1))
         assert not transition.terminated.any()
         truncated.append(transition.truncated.tolist())
         episodes = transition.episodes
@@ -92,16 +92,16 @@ def test_the_time_limit_cuts_in_the_last_allowed_step_and_not_before() -> None:
 
 def test_rows_of_different_age_meet_the_limit_at_their_own_time() -> None:
     simulator = Countdown((0, 0, 0))
-    aged = begin(simulator, 3, 0)._replace(elapsed=torch.tensor([LIMIT - 2, LIMIT - 1, 0]))
-    assert advance(simulator, aged, torch.zeros(3, 1)).truncated.tolist() == [False, True, False]
+    aged = reset_episodes(simulator, 3, 0)._replace(elapsed=torch.tensor([LIMIT - 2, LIMIT - 1, 0]))
+    assert step_episodes(simulator, aged, torch.zeros(3, 1)).truncated.tolist() == [False, True, False]
 
 
 def test_ending_for_good_in_the_last_step_is_termination_not_truncation() -> None:
     simulator = Countdown((LIMIT, 0, 2))
-    episodes = begin(simulator, 3, 0)
+    episodes = reset_episodes(simulator, 3, 0)
     ends = []
     for _ in range(LIMIT):
-        transition = advance(simulator, episodes, torch.zeros(3, 1))
+        transition = step_episodes(simulator, episodes, torch.zeros(3, 1))
         ends.append((transition.terminated.tolist(), transition.truncated.tolist()))
         episodes = transition.episodes
     nothing = [False, False, False]
@@ -116,8 +116,8 @@ def test_ending_for_good_in_the_last_step_is_termination_not_truncation() -> Non
 
 def test_a_transition_shows_the_last_observation_and_reward_of_a_row_that_ended() -> None:
     simulator = Countdown((1, 0))
-    episodes = begin(simulator, 2, 0)
-    transition = advance(simulator, episodes, torch.tensor([[0.25], [0.5]]))
+    episodes = reset_episodes(simulator, 2, 0)
+    transition = step_episodes(simulator, episodes, torch.tensor([[0.25], [0.5]]))
     assert transition.terminated.tolist() == [True, False]
     assert transition.observation[:, 0].tolist() == [1.0, 1.0]
     assert transition.reward.tolist() == [0.25, 0.5]
@@ -129,14 +129,14 @@ def test_a_transition_shows_the_last_observation_and_reward_of_a_row_that_ended(
 @settings(max_examples=50, deadline=None)
 def test_a_restart_touches_the_rows_named_and_no_other(rows: list[int]) -> None:
     simulator = Countdown((0,) * 8)
-    transition = advance(simulator, begin(simulator, 8, 1), torch.zeros(8, 1))
+    transition = step_episodes(simulator, reset_episodes(simulator, 8, 1), torch.zeros(8, 1))
     before = [x.clone() for x in (*flat(transition.episodes), transition.observation)]
     chosen = torch.tensor(rows, dtype=torch.int64)
     generator, same = torch.Generator().manual_seed(9), torch.Generator().manual_seed(9)
 
-    episodes, observation = restart(simulator, transition.episodes, transition.observation, chosen, generator)
+    episodes, observation = autoreset(simulator, transition.episodes, transition.observation, chosen, generator)
 
-    fresh = begin(simulator, len(rows), same)
+    fresh = reset_episodes(simulator, len(rows), same)
     expected = [*flat(fresh), simulator.observe(fresh.state)]
     others = [b for b in range(8) if b not in rows]
     for new, old, wanted in zip((*flat(episodes), observation), before, expected, strict=True):
@@ -151,17 +151,17 @@ def test_a_restart_touches_the_rows_named_and_no_other(rows: list[int]) -> None:
 def test_restarted_rows_of_a_task_go_on_like_fresh_episodes(task: str) -> None:
     simulator = robots.make(task)
     neutral = torch.tensor(simulator.spec.neutral_action, dtype=torch.float32)
-    transition = advance(simulator, begin(simulator, 4, 0), neutral.expand(4, -1))
+    transition = step_episodes(simulator, reset_episodes(simulator, 4, 0), neutral.expand(4, -1))
     rows = torch.tensor([3, 1])
-    episodes, observation = restart(
+    episodes, observation = autoreset(
         simulator, transition.episodes, transition.observation, rows, torch.Generator().manual_seed(7)
     )
-    fresh = begin(simulator, 2, 7)
+    fresh = reset_episodes(simulator, 2, 7)
     assert episodes.elapsed.tolist() == [1, 0, 1, 0]
     assert torch.equal(observation[rows], simulator.observe(fresh.state))
     assert torch.equal(observation, simulator.observe(episodes.state))
-    ours = advance(simulator, episodes, neutral.expand(4, -1))
-    theirs = advance(simulator, fresh, neutral.expand(2, -1))
-    untouched = advance(simulator, transition.episodes, neutral.expand(4, -1))
+    ours = step_episodes(simulator, episodes, neutral.expand(4, -1))
+    theirs = step_episodes(simulator, fresh, neutral.expand(2, -1))
+    untouched = step_episodes(simulator, transition.episodes, neutral.expand(4, -1))
     torch.testing.assert_close(ours.observation[rows], theirs.observation, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(ours.observation[[0, 2]], untouched.observation[[0, 2]], rtol=1e-5, atol=1e-6)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from robots import simulator
-from robots.simulator import Quantity, SimulatorSpec
+from robots.simulator import Channel, SimulatorSpec
 
 
 class Wheel(NamedTuple):
@@ -157,8 +157,8 @@ def test_map_state_refuses_states_of_different_shape() -> None:
 def test_spec_counts_its_entries() -> None:
     spec = SimulatorSpec(
         name="cart",
-        observation=(Quantity("x", "m"), Quantity("v", "m/s"), Quantity("angle", "rad")),
-        action=(Quantity("force", "N"),),
+        observation=(Channel("x", "m"), Channel("v", "m/s"), Channel("angle", "rad")),
+        action=(Channel("force", "N"),),
         action_low=(-1.0,),
         action_high=(1.0,),
         control_hz=50.0,

@@ -23,7 +23,7 @@ from hgrpo_control.evaluation.evaluate import Pilot
 from hgrpo_control.evaluation.exported import Exported
 from policies.actor_critic import ActorCritic
 from policies.spec import PolicySpec
-from robots.episodes import Episodes, advance
+from robots.episodes import Episodes, step_episodes
 from robots.quadrotor.flight.simulator import QuadrotorFlight
 from robots.simulator import repeat
 from sim2real.client.websocket_connection import LARGEST_MESSAGE, WebSocketConnection
@@ -178,7 +178,7 @@ def fly(simulator: QuadrotorFlight, pilots: list[Pilot]) -> tuple[Tensor, Tensor
     while alive.any():
         each = observation.unflatten(0, (EPISODES, len(pilots))).unbind(dim=1)
         action = torch.stack([pilot(seen) for pilot, seen in zip(pilots, each, strict=True)], dim=1)
-        transition = advance(simulator, episodes, action.flatten(0, 1))
+        transition = step_episodes(simulator, episodes, action.flatten(0, 1))
         episodes, observation = transition.episodes, transition.observation
         ended = alive & (transition.terminated | transition.truncated)
         total += torch.where(alive, transition.reward, 0.0)

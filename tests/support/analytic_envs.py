@@ -17,7 +17,7 @@ from hgrpo_control.sampling import guidance
 from hgrpo_control.sampling.sampler import Sampler
 from hgrpo_control.training.simulation import policy_spec
 from policies.actor_critic import ActorCritic
-from robots.simulator import Quantity, SimulatorSpec, Step, num_rows
+from robots.simulator import Channel, SimulatorSpec, Step, num_rows
 
 
 class Probe:
@@ -28,8 +28,8 @@ class Probe:
     def __init__(self, name: str, observation: tuple[str, ...], bound: float, max_episode_steps: int) -> None:
         self.spec = SimulatorSpec(
             name=name,
-            observation=tuple(Quantity(entry) for entry in observation),
-            action=(Quantity("action"),),
+            observation=tuple(Channel(entry) for entry in observation),
+            action=(Channel("action"),),
             action_low=(-bound,),
             action_high=(bound,),
             control_hz=1.0,

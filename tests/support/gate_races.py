@@ -8,7 +8,7 @@ import torch
 
 import robots
 from robots.quadrotor.body.dynamics import QuadrotorState
-from robots.quadrotor.flight.mission import Flown, Outcome
+from robots.quadrotor.flight.mission import StepContext, TaskResult
 from robots.quadrotor.flight.simulator import QuadrotorFlight
 from robots.quadrotor.flight.state import FlightState
 from robots.quadrotor.tasks.gates import courses
@@ -38,9 +38,9 @@ def body(place: object, rate: float = 0.0) -> QuadrotorState:
 
 def fly(
     mission: GateState, start: object, end: object, grounded: bool = False, steps: int = 1, rate: float = 0.0
-) -> Outcome:
+) -> TaskResult:
     none = torch.zeros(1, dtype=torch.int64)
-    flown = Flown(body(start), body(end, rate), torch.tensor([grounded]), none, none + steps, 0.01)
+    flown = StepContext(body(start), body(end, rate), torch.tensor([grounded]), none, none + steps, 0.01)
     return SIM.mission.advance(flown, mission)
 
 

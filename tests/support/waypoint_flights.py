@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import robots
 from robots.quadrotor.body.dynamics import QuadrotorState
-from robots.quadrotor.flight.mission import Flown
+from robots.quadrotor.flight.mission import StepContext
 from robots.quadrotor.flight.simulator import QuadrotorFlight
 from robots.quadrotor.flight.state import FlightState
 from robots.quadrotor.tasks.waypoints import WaypointState
@@ -38,10 +38,10 @@ def task(rows: int, reached: int = 0) -> WaypointState:
     return WaypointState(tensor(COURSE).repeat(rows, 1, 1), count, torch.zeros(rows, dtype=torch.bool))
 
 
-def flown(start: object, end: object, grounded: bool = False, rate: float = 0.0) -> Flown:
+def flown(start: object, end: object, grounded: bool = False, rate: float = 0.0) -> StepContext:
     before, after = body([start]), body([end], rate)
     none = torch.zeros(1, dtype=torch.int64)
-    return Flown(before, after, torch.tensor([grounded]), none, none + 1, 0.01)
+    return StepContext(before, after, torch.tensor([grounded]), none, none + 1, 0.01)
 
 
 def state(mission: WaypointState, place: object, steps: int = 100) -> FlightState:

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from robots.mujoco.quantities import CONTACT_FORCE, body_quantities, joint_quantities
+from robots.mujoco.channels import CONTACT_FORCE, body_channels, joint_channels
 from robots.mujoco.readout import Derived, Outcome, Readout, squared_sum
 from robots.mujoco.robot import Robot, View
-from robots.simulator import Quantity
+from robots.simulator import Channel
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class Ant(Robot):
         forces = np.clip(now.derived["contact_force"], -1.0, 1.0)[:, 1:]
         return np.concatenate((now.qpos[:, 2:], now.qvel, forces.reshape(len(forces), -1)), axis=1)
 
-    def observation(self, model: Any) -> tuple[Quantity, ...]:
+    def observation(self, model: Any) -> tuple[Channel, ...]:
         """Joint positions without the first two, joint velocities, contact forces of the bodies."""
-        return joint_quantities(model, skip_positions=2) + body_quantities(model, "contact", CONTACT_FORCE)
+        return joint_channels(model, skip_positions=2) + body_channels(model, "contact", CONTACT_FORCE)
 
     def outcome(self, before: Readout, after: Readout, action: np.ndarray, dt: float) -> Outcome:
         """Speed and staying upright are paid, control and contact cost; a fall ends the episode."""

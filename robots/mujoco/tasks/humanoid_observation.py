@@ -8,9 +8,9 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from robots.mujoco.quantities import CONTACT_FORCE, body_quantities, joint_quantities
+from robots.mujoco.channels import CONTACT_FORCE, body_channels, joint_channels
 from robots.mujoco.readout import Derived, Readout
-from robots.simulator import Quantity
+from robots.simulator import Channel
 
 HUMANOID_DERIVED: Mapping[str, Derived] = {
     "inertia": Derived("cinert"),
@@ -41,13 +41,13 @@ def humanoid_observation(now: Readout) -> np.ndarray:
     return np.concatenate(parts, axis=1)
 
 
-def humanoid_quantities(model: Any) -> tuple[Quantity, ...]:
+def humanoid_channels(model: Any) -> tuple[Channel, ...]:
     """Names and units of the same entries."""
     hinges = [model.joint(i).name for i in range(model.njnt) if model.jnt_type[i] != mujoco.mjtJoint.mjJNT_FREE]
     return (
-        *joint_quantities(model, skip_positions=2),
-        *body_quantities(model, "com", _INERTIA),
-        *body_quantities(model, "com", _VELOCITY),
-        *(Quantity(f"{name}_actuator_force", "N m", "joint") for name in hinges),
-        *body_quantities(model, "contact", CONTACT_FORCE),
+        *joint_channels(model, skip_positions=2),
+        *body_channels(model, "com", _INERTIA),
+        *body_channels(model, "com", _VELOCITY),
+        *(Channel(f"{name}_actuator_force", "N m", "joint") for name in hinges),
+        *body_channels(model, "contact", CONTACT_FORCE),
     )

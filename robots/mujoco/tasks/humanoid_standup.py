@@ -10,8 +10,8 @@ import numpy as np
 
 from robots.mujoco.readout import Derived, Outcome, Readout, squared_sum
 from robots.mujoco.robot import Robot, View
-from robots.mujoco.tasks.humanoid_observation import HUMANOID_DERIVED, humanoid_observation, humanoid_quantities
-from robots.simulator import Quantity
+from robots.mujoco.tasks.humanoid_observation import HUMANOID_DERIVED, humanoid_channels, humanoid_observation
+from robots.simulator import Channel
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class HumanoidStandup(Robot):
         the centre of mass, with the actuators' forces in between."""
         return humanoid_observation(now)
 
-    def observation(self, model: Any) -> tuple[Quantity, ...]:
+    def observation(self, model: Any) -> tuple[Channel, ...]:
         """The same entries by name."""
-        return humanoid_quantities(model)
+        return humanoid_channels(model)
 
     def outcome(self, before: Readout, after: Readout, action: np.ndarray, dt: float) -> Outcome:
         """Height is paid, control and contact cost."""

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from robots.mujoco.quantities import joint_quantities
+from robots.mujoco.channels import joint_channels
 from robots.mujoco.readout import Derived, Outcome, Readout, squared
 from robots.mujoco.robot import Robot, View
-from robots.simulator import Quantity
+from robots.simulator import Channel
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,14 @@ class InvertedDoublePendulum(Robot):
         parts = (now.qpos[:, :1], np.sin(angle), np.cos(angle), np.clip(now.qvel, -10, 10), force)
         return np.concatenate(parts, axis=1)
 
-    def observation(self, model: Any) -> tuple[Quantity, ...]:
+    def observation(self, model: Any) -> tuple[Channel, ...]:
         """The same entries by name."""
-        named = joint_quantities(model)
+        named = joint_channels(model)
         return (
             named[0],
-            *(Quantity(f"{f}_{pole.name}") for f in ("sin", "cos") for pole in named[1:3]),
+            *(Channel(f"{f}_{pole.name}") for f in ("sin", "cos") for pole in named[1:3]),
             *named[3:],
-            Quantity("constraint_force", "N", "joint"),
+            Channel("constraint_force", "N", "joint"),
         )
 
     def outcome(self, before: Readout, after: Readout, action: np.ndarray, dt: float) -> Outcome:

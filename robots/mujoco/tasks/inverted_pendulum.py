@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from robots.mujoco.quantities import joint_quantities
+from robots.mujoco.channels import joint_channels
 from robots.mujoco.readout import Outcome, Readout
 from robots.mujoco.robot import Robot, View
-from robots.simulator import Quantity
+from robots.simulator import Channel
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class InvertedPendulum(Robot):
         """(B, 4) positions and velocities of cart and pole."""
         return np.concatenate((now.qpos, now.qvel), axis=1)
 
-    def observation(self, model: Any) -> tuple[Quantity, ...]:
+    def observation(self, model: Any) -> tuple[Channel, ...]:
         """Joint positions and velocities."""
-        return joint_quantities(model)
+        return joint_channels(model)
 
     def outcome(self, before: Readout, after: Readout, action: np.ndarray, dt: float) -> Outcome:
         """Standing is paid; a fall ends the episode."""

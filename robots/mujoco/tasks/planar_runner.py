@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from robots.mujoco.quantities import joint_quantities
+from robots.mujoco.channels import joint_channels
 from robots.mujoco.readout import Outcome, Readout, squared_sum
 from robots.mujoco.robot import Robot
-from robots.simulator import Quantity
+from robots.simulator import Channel
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class PlanarRunner(Robot):
         """(B, nq - 1 + nv) positions without x, velocities cut at +-10."""
         return np.concatenate((now.qpos[:, 1:], np.clip(now.qvel, -10, 10)), axis=1)
 
-    def observation(self, model: Any) -> tuple[Quantity, ...]:
+    def observation(self, model: Any) -> tuple[Channel, ...]:
         """Joint positions without the first, joint velocities."""
-        return joint_quantities(model, skip_positions=1)
+        return joint_channels(model, skip_positions=1)
 
     def outcome(self, before: Readout, after: Readout, action: np.ndarray, dt: float) -> Outcome:
         """Speed and staying upright are paid, control costs; a fall ends the episode."""

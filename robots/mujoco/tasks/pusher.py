@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
+from robots.mujoco.channels import joint_channels
 from robots.mujoco.initial_noise import rejection, uniform
-from robots.mujoco.quantities import joint_quantities
 from robots.mujoco.readout import Derived, Outcome, Readout, length, squared_sum
 from robots.mujoco.robot import Robot, View
-from robots.simulator import Quantity
+from robots.simulator import Channel
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,10 @@ class Pusher(Robot):
         ends = now.derived["ends"].reshape(len(now.qpos), -1)
         return np.concatenate((now.qpos[:, :7], now.qvel[:, :7], ends), axis=1)
 
-    def observation(self, model: Any) -> tuple[Quantity, ...]:
+    def observation(self, model: Any) -> tuple[Channel, ...]:
         """The same entries by name."""
-        named = joint_quantities(model)
-        places = (Quantity(f"{end}_{axis}", "m", "world") for end in ("tip", "object", "goal") for axis in "xyz")
+        named = joint_channels(model)
+        places = (Channel(f"{end}_{axis}", "m", "world") for end in ("tip", "object", "goal") for axis in "xyz")
         return (*named[:7], *named[model.nq : model.nq + 7], *places)
 
     def outcome(self, before: Readout, after: Readout, action: np.ndarray, dt: float) -> Outcome:

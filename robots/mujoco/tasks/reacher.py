@@ -12,7 +12,7 @@ import torch
 from robots.mujoco.initial_noise import rejection, uniform
 from robots.mujoco.readout import Derived, Outcome, Readout, length, squared_sum
 from robots.mujoco.robot import Robot, View
-from robots.simulator import Quantity
+from robots.simulator import Channel
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class Reacher(Robot):
         parts = (np.cos(angle), np.sin(angle), now.qpos[:, 2:], now.qvel[:, :2], _to_target(now)[:, :2])
         return np.concatenate(parts, axis=1)
 
-    def observation(self, model: Any) -> tuple[Quantity, ...]:
+    def observation(self, model: Any) -> tuple[Channel, ...]:
         """The same entries by name."""
         return (
-            *(Quantity(f"{f}_joint{i}") for f in ("cos", "sin") for i in (0, 1)),
-            *(Quantity(f"target_{axis}", "m", "world") for axis in "xy"),
-            *(Quantity(f"joint{i}_velocity", "rad/s", "joint") for i in (0, 1)),
-            *(Quantity(f"fingertip_minus_target_{axis}", "m", "world") for axis in "xy"),
+            *(Channel(f"{f}_joint{i}") for f in ("cos", "sin") for i in (0, 1)),
+            *(Channel(f"target_{axis}", "m", "world") for axis in "xy"),
+            *(Channel(f"joint{i}_velocity", "rad/s", "joint") for i in (0, 1)),
+            *(Channel(f"fingertip_minus_target_{axis}", "m", "world") for axis in "xy"),
         )
 
     def outcome(self, before: Readout, after: Readout, action: np.ndarray, dt: float) -> Outcome:

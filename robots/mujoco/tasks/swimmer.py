@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from robots.mujoco.quantities import joint_quantities
+from robots.mujoco.channels import joint_channels
 from robots.mujoco.readout import Outcome, Readout, squared_sum
 from robots.mujoco.robot import Robot, View
-from robots.simulator import Quantity
+from robots.simulator import Channel
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Swimmer(Robot):
         """(B, 8) positions without x and y, velocities."""
         return np.concatenate((now.qpos[:, 2:], now.qvel), axis=1)
 
-    def observation(self, model: Any) -> tuple[Quantity, ...]:
+    def observation(self, model: Any) -> tuple[Channel, ...]:
         """Joint positions without the first two, joint velocities."""
-        return joint_quantities(model, skip_positions=2)
+        return joint_channels(model, skip_positions=2)
 
     def outcome(self, before: Readout, after: Readout, action: np.ndarray, dt: float) -> Outcome:
         """Speed is paid, control costs."""

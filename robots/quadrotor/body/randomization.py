@@ -17,7 +17,7 @@ from robots import noise
 from robots.options import OptionError
 from robots.quadrotor.body.dynamics import Airframe, to_body
 from robots.quadrotor.body.parameters import QuadrotorParameters
-from robots.simulator import Quantity
+from robots.simulator import Channel
 
 _ALONE = ("drag", "yaw_torque", "rotor_offset", "idle_speed")
 """Parameters that are drawn, and shown to a privileged critic, only where their own range is above 0."""
@@ -114,22 +114,22 @@ class HiddenParameters(NamedTuple):
     idle_speed: Tensor | tuple[()] = ()
 
 
-QUANTITIES = (
-    Quantity("mass_factor"),
-    *(Quantity(f"rotor_{i}_thrust_factor", "1", "motor") for i in (1, 2, 3, 4)),
-    *(Quantity(f"inertia_{axis}_factor", "1", "body") for axis in "xyz"),
-    Quantity("rotor_lag_factor"),
-    *(Quantity(f"wind_{axis}", "m/s^2", "body") for axis in "xyz"),
-    *(Quantity(f"gust_{axis}", "m/s^2", "body") for axis in "xyz"),
+CHANNELS = (
+    Channel("mass_factor"),
+    *(Channel(f"rotor_{i}_thrust_factor", "1", "motor") for i in (1, 2, 3, 4)),
+    *(Channel(f"inertia_{axis}_factor", "1", "body") for axis in "xyz"),
+    Channel("rotor_lag_factor"),
+    *(Channel(f"wind_{axis}", "m/s^2", "body") for axis in "xyz"),
+    *(Channel(f"gust_{axis}", "m/s^2", "body") for axis in "xyz"),
 )
 """What a privileged critic sees wherever anything is drawn."""
 
 
-def quantities(randomization: Randomization) -> tuple[Quantity, ...]:
+def channels(randomization: Randomization) -> tuple[Channel, ...]:
     """The hidden parameters as a privileged critic sees them; () where nothing is drawn."""
     if not randomization.draws_anything:
         return ()
-    return QUANTITIES + tuple(Quantity(f"{name}_factor") for name in _ALONE if getattr(randomization, name) > 0.0)
+    return CHANNELS + tuple(Channel(f"{name}_factor") for name in _ALONE if getattr(randomization, name) > 0.0)
 
 
 def draw(
@@ -206,7 +206,7 @@ def _with_factors_of_their_own(frame: Airframe, hidden: HiddenParameters) -> Air
 
 
 def shown(hidden: HiddenParameters, rows: Tensor) -> list[Tensor]:
-    """The entries of `quantities`, component-first; wind and gust are turned by rotation rows (3, 3, B)."""
+    """The entries of `channels`, component-first; wind and gust are turned by rotation rows (3, 3, B)."""
     factors = [x.t() for x in (hidden.mass, hidden.rotor_thrust, hidden.inertia, hidden.rotor_lag)]
     alone = (getattr(hidden, name) for name in _ALONE)
     moving = (to_body(rows, x.t()) for x in (hidden.wind, hidden.gust))

@@ -18,7 +18,7 @@ from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.parameters import QuadrotorParameters
 from robots.quadrotor.body.pose import Pose
 from robots.quadrotor.draw import Draw
-from robots.simulator import Quantity
+from robots.simulator import Channel
 
 if TYPE_CHECKING:
     from robots.quadrotor.flight.options import FlightOptions
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from robots.quadrotor.scene import Camera
 
 
-class Flown(NamedTuple):
+class StepContext(NamedTuple):
     """One control step as a mission judges it."""
 
     before: QuadrotorState
@@ -41,7 +41,7 @@ class Flown(NamedTuple):
     """[s]"""
 
 
-class Outcome(NamedTuple):
+class TaskResult(NamedTuple):
     """What a step did to a mission."""
 
     mission: Any
@@ -67,11 +67,11 @@ class Mission(ABC):
 
     goal: str
     """What counts as success, in words that complete "an episode succeeds if ..."."""
-    observation: tuple[Quantity, ...]
+    observation: tuple[Channel, ...]
     """What the observation says about the mission; the drone's own motion and actions follow it."""
     weights: Mapping[str, float]
     """Default weight of each term of the reward."""
-    privileged: tuple[Quantity, ...] = ()
+    privileged: tuple[Channel, ...] = ()
     """What only a privileged critic is told about the mission."""
     noise: bool = False
     """Whether its steps draw random numbers."""
@@ -94,7 +94,7 @@ class Mission(ABC):
         """(k, B) entries of `observation`, from what the sensors say."""
 
     @abstractmethod
-    def advance(self, flown: Flown, mission: Any) -> Outcome:
+    def advance(self, context: StepContext, mission: Any) -> TaskResult:
         """Judge one step by what truly happened."""
 
     @abstractmethod

@@ -26,7 +26,7 @@ from robots.quadrotor.body.parameters import preset
 from robots.quadrotor.body.pose import Pose, pose_of
 from robots.quadrotor.body.randomization import HiddenParameters
 from robots.quadrotor.draw import Draw
-from robots.quadrotor.flight.mission import Flown, Mission
+from robots.quadrotor.flight.mission import Mission, StepContext
 from robots.quadrotor.flight.options import FlightOptions
 from robots.quadrotor.flight.state import FlightState
 from robots.quadrotor.interfaces import Interface, make_interface
@@ -34,10 +34,10 @@ from robots.quadrotor.physics import make_physics
 from robots.quadrotor.scene import QuadrotorScene
 from robots.quadrotor.sensing.latency import ActionQueue
 from robots.quadrotor.sensing.sensors import Sensors
-from robots.simulator import Quantity, SimulatorSpec, Step
+from robots.simulator import Channel, SimulatorSpec, Step
 
 _MOTION = tuple(
-    Quantity(f"{name}_{axis}", unit, "body")
+    Channel(f"{name}_{axis}", unit, "body")
     for name, unit in (("velocity", "m/s"), ("up", "1"), ("angular_velocity", "rad/s"))
     for axis in "xyz"
 )
@@ -105,9 +105,9 @@ class QuadrotorFlight:
             neutral_action=interface.neutral,
             robot=self.options.quadrotor,
             privileged=(
-                *randomize.quantities(self.options),
-                *self.sensors.quantities,
-                *self.queue.quantities,
+                *randomize.channels(self.options),
+                *self.sensors.channels,
+                *self.queue.channels,
                 *mission.privileged,
             ),
             goal=mission.goal,
@@ -167,8 +167,8 @@ class QuadrotorFlight:
         acting, sent = self.queue.push(state.sent, command.t())
         body, controller, grounded, hidden = self._fly(state, acting.t())
         steps = state.steps + 1
-        flown = Flown(state.body, body, grounded, state.noise_key, steps, self.duration)
-        mission, terms, terminated = self.mission.advance(flown, state.mission)
+        context = StepContext(state.body, body, grounded, state.noise_key, steps, self.duration)
+        mission, terms, terminated = self.mission.advance(context, state.mission)
         senses = self.sensors.advance(state.senses, body, state.noise_key, steps)
         new = FlightState(body, command.t(), mission, steps, state.noise_key, hidden, controller, senses, sent)
         return Step(new, self.observe(new), self._reward(terms, command - state.last_action.t()), terminated)

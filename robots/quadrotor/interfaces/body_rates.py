@@ -9,7 +9,7 @@ from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.parameters import GRAVITY, QuadrotorParameters
 from robots.quadrotor.interfaces.interface import Interface, substeps_at
 from robots.quadrotor.interfaces.rate_loop import RateLoop, RateMemory
-from robots.simulator import Quantity
+from robots.simulator import Channel
 
 
 class BodyRates(Interface):
@@ -19,8 +19,8 @@ class BodyRates(Interface):
     """
 
     action = (
-        Quantity("collective_thrust", "g", "body"),
-        *(Quantity(f"{axis}_rate", "rad/s", "body") for axis in ("roll", "pitch", "yaw")),
+        Channel("collective_thrust", "g", "body"),
+        *(Channel(f"{axis}_rate", "rad/s", "body") for axis in ("roll", "pitch", "yaw")),
     )
     neutral = (1.0, 0.0, 0.0, 0.0)
 

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from robots.quadrotor.body.dynamics import QuadrotorState
-from robots.simulator import Quantity
+from robots.simulator import Channel
 
 INNER_HZ = 500.0
 """Rate of the inner loops, as in the firmware of small quadrotors."""
@@ -26,7 +26,7 @@ class Interface(ABC):
     and not what was drawn for the episode, and so does an interface.
     """
 
-    action: tuple[Quantity, ...]
+    action: tuple[Channel, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
     neutral: tuple[float, ...]

@@ -10,13 +10,13 @@ from torch import Tensor
 from robots.quadrotor.body.dynamics import QuadrotorState, hover_action
 from robots.quadrotor.body.parameters import QuadrotorParameters
 from robots.quadrotor.interfaces.interface import Interface
-from robots.simulator import Quantity
+from robots.simulator import Channel
 
 
 class Motors(Interface):
     """Commands of rotors 1 to 4, -1 idle and +1 full speed, held for the whole control step."""
 
-    action = tuple(Quantity(f"motor_{i}", "1", "motor") for i in (1, 2, 3, 4))
+    action = tuple(Channel(f"motor_{i}", "1", "motor") for i in (1, 2, 3, 4))
     low, high = (-1.0,) * 4, (1.0,) * 4
     substeps = 1
 

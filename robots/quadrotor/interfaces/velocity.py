@@ -19,7 +19,7 @@ from robots.quadrotor.body.dynamics import QuadrotorState, rotation_rows, to_bod
 from robots.quadrotor.body.parameters import GRAVITY, QuadrotorParameters
 from robots.quadrotor.interfaces.interface import Interface, substeps_at
 from robots.quadrotor.interfaces.rate_loop import RateLoop, RateMemory
-from robots.simulator import Quantity
+from robots.simulator import Channel
 
 _LEAST_LIFT = 0.3  # of g, so that the direction of f stays defined in a descent
 
@@ -28,8 +28,8 @@ class Velocity(Interface):
     """Velocity in the heading frame and yaw rate; velocity, attitude and rate loops run at 500 Hz."""
 
     action = (
-        *(Quantity(f"velocity_command_{axis}", "m/s", "heading") for axis in "xyz"),
-        Quantity("yaw_rate_command", "rad/s", "world"),
+        *(Channel(f"velocity_command_{axis}", "m/s", "heading") for axis in "xyz"),
+        Channel("yaw_rate_command", "rad/s", "world"),
     )
     neutral = (0.0, 0.0, 0.0, 0.0)
 

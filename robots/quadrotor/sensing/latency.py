@@ -11,7 +11,7 @@ from torch import Tensor
 from hgrpo_errors import nearest
 from robots.options import OptionError
 from robots.quadrotor.draw import Draw
-from robots.simulator import Quantity
+from robots.simulator import Channel
 
 _KINDS = ("fixed", "drawn")
 
@@ -61,14 +61,14 @@ class ActionQueue:
         return self.latency > 0 or self.history > 1
 
     @property
-    def quantities(self) -> tuple[Quantity, ...]:
+    def channels(self) -> tuple[Channel, ...]:
         """What a privileged critic is told: a delay that is drawn."""
-        return (Quantity("action_delay", "steps"),) if self.drawn else ()
+        return (Channel("action_delay", "steps"),) if self.drawn else ()
 
-    def shown(self, action: tuple[Quantity, ...]) -> tuple[Quantity, ...]:
+    def shown(self, action: tuple[Channel, ...]) -> tuple[Channel, ...]:
         """Entries of the observation that are past actions."""
         prefixes = ("previous", *(f"previous_{age}" for age in range(2, self.history + 1)))[: self.history]
-        return tuple(Quantity(f"{prefix}_{q.name}", q.unit, q.frame) for prefix in prefixes for q in action)
+        return tuple(Channel(f"{prefix}_{q.name}", q.unit, q.frame) for prefix in prefixes for q in action)
 
     def begin(self, neutral: Tensor, draw: Draw) -> Sent | tuple[()]:
         """A queue of the actions (B, A) that came before an episode; () where none is needed."""
@@ -94,5 +94,5 @@ class ActionQueue:
         return [action.t() for action in sent.actions[:, : self.history].unbind(1)]
 
     def hidden(self, sent: Sent | tuple[()], dtype: torch.dtype) -> list[Tensor]:
-        """The entries of `quantities`, component-first."""
+        """The entries of `channels`, component-first."""
         return [sent.delay.to(dtype).unsqueeze(0)] if self.drawn and sent else []

@@ -22,7 +22,7 @@ from robots.options import OptionError
 from robots.quadrotor.body.dynamics import QuadrotorState, rotation_rows, to_body
 from robots.quadrotor.body.pose import Pose
 from robots.quadrotor.draw import Draw
-from robots.simulator import Quantity
+from robots.simulator import Channel
 
 _STREAM = 0x53454E53  # keeps the sensors' noise apart from gusts and from what a mission draws
 _KINDS = ("position", "velocity", "attitude", "rate")
@@ -99,18 +99,18 @@ class Sensors:
         return not (self.errors.noisy or self.errors.biased or self.latency)
 
     @property
-    def quantities(self) -> tuple[Quantity, ...]:
+    def channels(self) -> tuple[Channel, ...]:
         """What a privileged critic is told: present errors of the observation, biases, and a latency that is drawn."""
         if self.perfect:
             return ()
         names = (("position", "m"), ("velocity", "m/s"), ("up", "1"), ("angular_velocity", "rad/s"))
-        shown = [Quantity(f"{name}_error_sensed_{a}", unit, "body") for name, unit in names for a in "xyz"]
+        shown = [Channel(f"{name}_error_sensed_{a}", unit, "body") for name, unit in names for a in "xyz"]
         if self.errors.biased:
             units = ("m", "m/s", "rad", "rad/s")
             pairs = zip(_KINDS, units, strict=True)
-            shown += [Quantity(f"{kind}_bias_{a}", unit, "body") for kind, unit in pairs for a in "xyz"]
+            shown += [Channel(f"{kind}_bias_{a}", unit, "body") for kind, unit in pairs for a in "xyz"]
         if self.drawn:
-            shown.append(Quantity("observation_delay", "steps"))
+            shown.append(Channel("observation_delay", "steps"))
         return tuple(shown)
 
     def begin(self, body: QuadrotorState, draw: Draw, key: Tensor) -> Measurements | tuple[()]:
@@ -141,7 +141,7 @@ class Sensors:
         return Pose(position, velocity, rotation_rows(quaternion), rate)
 
     def hidden(self, memory: Measurements, true: Pose) -> list[Tensor]:
-        """The entries of `quantities`, component-first."""
+        """The entries of `channels`, component-first."""
         sensed = self.pose(memory)
         parts = [
             true.in_body(sensed.position - true.position),

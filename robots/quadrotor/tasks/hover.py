@@ -43,14 +43,14 @@ from robots.quadrotor.body.pose import Pose
 from robots.quadrotor.draw import Draw
 from robots.quadrotor.flight.mission import (
     Drawing,
-    Flown,
     Mission,
-    Outcome,
+    StepContext,
+    TaskResult,
 )
 from robots.quadrotor.flight.options import FlightOptions
 from robots.quadrotor.flight.simulator import QuadrotorFlight
 from robots.quadrotor.flight.state import FlightState
-from robots.simulator import Quantity
+from robots.simulator import Channel
 
 TARGET = (0.0, 0.0, 2.0)  # m, world; high enough to right a drone that starts on its side 1 m below
 START_RADIUS = 1.0  # m
@@ -82,7 +82,7 @@ class Hover(Mission):
     """Hold a point."""
 
     goal = f"the last {SUCCESS_SECONDS:g} s are spent within {SUCCESS_RADIUS:g} m of the target"
-    observation = tuple(Quantity(f"position_error_{axis}", "m", "body") for axis in "xyz")
+    observation = tuple(Channel(f"position_error_{axis}", "m", "body") for axis in "xyz")
     weights = {"at_target": 1.0, "near_target": 0.5}  # noqa: RUF012
     control_hz = CONTROL_HZ
     episode_seconds = EPISODE_SECONDS
@@ -107,19 +107,19 @@ class Hover(Mission):
         """(3, B) target minus position in the body frame [m]."""
         return pose.in_body(self.target - pose.position)
 
-    def advance(self, flown: Flown, mission: HoverProgress) -> Outcome:
+    def advance(self, context: StepContext, mission: HoverProgress) -> TaskResult:
         """Count the steps inside, pay the module's formula, end on the floor and far away."""
-        distance_squared = dynamics.squared_norm(self.target - flown.after.position.t())
+        distance_squared = dynamics.squared_norm(self.target - context.after.position.t())
         inside = distance_squared <= SUCCESS_RADIUS**2
-        terminated = flown.grounded | (distance_squared > FLY_AWAY**2)
+        terminated = context.grounded | (distance_squared > FLY_AWAY**2)
         # a row that ended was not inside: the target is 2 m above the floor
         progress = HoverProgress((mission.steps_inside + 1).mul_(inside))
-        rate_squared = dynamics.squared_norm(flown.after.angular_velocity.t())
+        rate_squared = dynamics.squared_norm(context.after.angular_velocity.t())
         terms = {
             "at_target": ((1.0 + distance_squared / 0.05**2) * (1.0 + 0.25 * rate_squared)).reciprocal(),
             "near_target": (1.0 + distance_squared).reciprocal(),
         }
-        return Outcome(progress, terms, terminated)
+        return TaskResult(progress, terms, terminated)
 
     def success(self, state: FlightState) -> Tensor:
         """(B,) bool: the last second was spent within 0.10 m of the target."""

@@ -43,13 +43,13 @@ from robots.quadrotor.body.pose import Pose, pose_of
 from robots.quadrotor.draw import Draw, tilt_and_heading
 from robots.quadrotor.flight.mission import (
     Drawing,
-    Flown,
     Mission,
-    Outcome,
+    StepContext,
+    TaskResult,
 )
 from robots.quadrotor.flight.options import FlightOptions
 from robots.quadrotor.flight.state import FlightState
-from robots.simulator import Quantity
+from robots.simulator import Channel
 
 HOME = (0.0, 0.0, 2.5)  # m, world
 HOME_SPREAD = 0.5  # m
@@ -141,7 +141,7 @@ class Pursuit(Mission):
     )
     noise = True
     observation = tuple(
-        Quantity(f"target_{name}_{axis}", unit, "body")
+        Channel(f"target_{name}_{axis}", unit, "body")
         for name, unit in (("position", "m"), ("velocity", "m/s"))
         for axis in "xyz"
     )
@@ -189,17 +189,17 @@ class Pursuit(Mission):
             )
         )
 
-    def advance(self, flown: Flown, mission: PursuitState) -> Outcome:
+    def advance(self, context: StepContext, mission: PursuitState) -> TaskResult:
         """Move the target, measure distance and bearing to where it is then, pay the module's formula."""
-        key = noise.split(flown.noise_key, _STREAM)
-        moved = manoeuvre(mission, noise.uniform(key, flown.steps, 3, self.dtype), flown.duration)
-        pose = pose_of(flown.after)
+        key = noise.split(context.noise_key, _STREAM)
+        moved = manoeuvre(mission, noise.uniform(key, context.steps, 3, self.dtype), context.duration)
+        pose = pose_of(context.after)
         distance, cosine = _sight(pose, moved)
         error = distance - self.distance
         in_band, in_view = error.abs() <= BAND, cosine >= VIEW_COSINE
-        lost = flown.grounded | (distance < TOO_NEAR) | (distance > TOO_FAR)
+        lost = context.grounded | (distance < TOO_NEAR) | (distance > TOO_FAR)
         holds = in_band & in_view & ~lost
-        shift = (flown.steps % _RECENT_EVERY == 0).unsqueeze(1).unsqueeze(2)
+        shift = (context.steps % _RECENT_EVERY == 0).unsqueeze(1).unsqueeze(2)
         later = torch.cat((mission.target.unsqueeze(1), mission.recent[:, :-1]), dim=1)
         new = moved._replace(
             recent=torch.where(shift, later, mission.recent),
@@ -216,7 +216,7 @@ class Pursuit(Mission):
             "near_distance": (1.0 + squared).reciprocal(),
             "facing": facing,
         }
-        return Outcome(new, terms, lost)
+        return TaskResult(new, terms, lost)
 
     def success(self, state: FlightState) -> Tensor:
         """(B,) bool: the target was held through the last two seconds."""

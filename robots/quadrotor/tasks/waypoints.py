@@ -39,14 +39,14 @@ from robots.quadrotor.body.pose import Pose
 from robots.quadrotor.draw import Draw
 from robots.quadrotor.flight.mission import (
     Drawing,
-    Flown,
     Mission,
-    Outcome,
+    StepContext,
+    TaskResult,
 )
 from robots.quadrotor.flight.options import FlightOptions
 from robots.quadrotor.flight.state import FlightState
 from robots.quadrotor.scene import Camera
-from robots.simulator import Quantity
+from robots.simulator import Channel
 
 ARENA_LOW, ARENA_HIGH = (-3.0, -3.0, 0.5), (3.0, 3.0, 4.5)  # m, world
 START_LOW, START_HIGH = (-2.0, -2.0, 1.5), (2.0, 2.0, 3.5)  # m, world
@@ -95,7 +95,7 @@ class Waypoints(Mission):
     """Reach points in order."""
 
     goal = "all points are reached in order, without touching the ground, before the time is up"
-    observation = tuple(Quantity(f"{which}_point_{axis}", "m", "body") for which in ("this", "next") for axis in "xyz")
+    observation = tuple(Channel(f"{which}_point_{axis}", "m", "body") for which in ("this", "next") for axis in "xyz")
     weights = {"progress": 10.0, "reached": 5.0, "angular_velocity": -0.0005, "crashed": -10.0}  # noqa: RUF012
     options: WaypointOptions
 
@@ -129,23 +129,23 @@ class Waypoints(Mission):
         points = (self._point(mission, ahead) - pose.position for ahead in (0, 1))
         return torch.cat([pose.in_body(point) for point in points])
 
-    def advance(self, flown: Flown, mission: WaypointState) -> Outcome:
+    def advance(self, context: StepContext, mission: WaypointState) -> TaskResult:
         """Pay the module's formula; count the point where the flown segment comes near it."""
         point = self._point(mission)
-        before, after = point - flown.before.position.t(), point - flown.after.position.t()
+        before, after = point - context.before.position.t(), point - context.after.position.t()
         d_before, d_after = (dynamics.squared_norm(x).sqrt() for x in (before, after))
-        crashed = mission.crashed | flown.grounded | (d_after > LOST)
+        crashed = mission.crashed | context.grounded | (d_after > LOST)
         near = nearest_squared(before, after) <= self.options.radius**2
         reached = near & ~crashed & (mission.reached < self.options.points)
         count = mission.reached + reached
         terms = {
             "progress": d_before - d_after,
             "reached": reached.to(self.dtype),
-            "angular_velocity": dynamics.squared_norm(flown.after.angular_velocity.t()),
+            "angular_velocity": dynamics.squared_norm(context.after.angular_velocity.t()),
             "crashed": crashed.to(self.dtype),
         }
         new = WaypointState(mission.points, count, crashed)
-        return Outcome(new, terms, crashed | (count == self.options.points))
+        return TaskResult(new, terms, crashed | (count == self.options.points))
 
     def success(self, state: FlightState) -> Tensor:
         """(B,) bool: every point has been reached; a drone that crashed reaches none."""

@@ -21,7 +21,7 @@ from hgrpo_control.evaluation.evaluate import Evaluation, PolicyMismatchError, e
 from hgrpo_control.training.simulation import policy_spec
 from hgrpo_control.training.trainer import Trainer
 from policies.actor_critic import ActorCritic
-from robots.simulator import Quantity, Simulator, SimulatorSpec, Step
+from robots.simulator import Channel, Simulator, SimulatorSpec, Step
 
 LIMIT, HZ = 20, 5.0  # the last second is steps 16 to 20
 
@@ -41,7 +41,7 @@ class Schedule:
     def __init__(self, ends: tuple[int, ...], success_at: tuple[set[int], ...] | None = None) -> None:
         self.ends = torch.tensor(ends)
         self.success_at = success_at or (set(),) * len(ends)
-        spec = SimulatorSpec("schedule", (Quantity("tick"),), (Quantity("u"),), (-1.0,), (1.0,), HZ, LIMIT, (0.0,))
+        spec = SimulatorSpec("schedule", (Channel("tick"),), (Channel("u"),), (-1.0,), (1.0,), HZ, LIMIT, (0.0,))
         self.spec = dataclasses.replace(spec, goal="the tick is among those of the row")
 
     def reset(self, num: int, seed: int | torch.Generator) -> ScheduleState:

@@ -25,7 +25,7 @@ from hgrpo_control.training.simulation import policy_spec
 from hgrpo_control.training.trainer import train
 from policies.actor_critic import ActorCritic
 from robots.privileged import Privileged
-from robots.simulator import Quantity, Step
+from robots.simulator import Channel, Step
 from sim2real.policy.onnx_policy import OnnxPolicy
 
 TINY = ("--num-envs", "16", "--rollout-steps", "32", "--hidden-sizes", "8", "--update-epochs", "1")
@@ -135,7 +135,7 @@ class HiddenLuck(Probe):
 
     def __init__(self) -> None:
         super().__init__("hidden-luck", ("nothing",), 1.0, 1000)
-        self.spec = self.spec.__class__(**{**vars(self.spec), "privileged": (Quantity("luck"),)})
+        self.spec = self.spec.__class__(**{**vars(self.spec), "privileged": (Channel("luck"),)})
 
     def reset(self, num: int, seed: int | torch.Generator) -> LuckState:
         """Either luck."""

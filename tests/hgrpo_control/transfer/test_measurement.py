@@ -31,7 +31,7 @@ from hgrpo_control.transfer.measurement import (
 from hgrpo_control.transfer.plot import _episodes
 from policies.actor_critic import ActorCritic
 from policies.checkpoint import save
-from robots.pybullet_drones import crew
+from robots.pybullet_drones import worker_pool
 from robots.quadrotor.physics import FOREIGN
 from robots.quadrotor.physics.catalogue import AIRFRAMES
 
@@ -223,7 +223,7 @@ def test_a_missing_package_is_told_before_anything_is_flown(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run()
-    monkeypatch.setattr(crew, "_NEEDED", {"no_module_of_this_name": "gym-pybullet-drones"})
+    monkeypatch.setattr(worker_pool, "_NEEDED", {"no_module_of_this_name": "gym-pybullet-drones"})
     said = complaint(capsys, "run", "--to", "gym-pybullet-drones")
     assert "gym-pybullet-drones is missing here: pip install '.[drones]'" in said
 

@@ -23,7 +23,7 @@ from support.states import same
 import robots
 from robots import registry
 from robots.as_gymnasium.env import TaskEnv
-from robots.as_gymnasium.reset_blocks import BLOCK
+from robots.as_gymnasium.reset_buffer import BLOCK
 from robots.as_gymnasium.vector_env import TaskVectorEnv
 from robots.drawing.offscreen import MissingGraphicsError, require_gl
 from robots.gymnasium_ids import environment_id

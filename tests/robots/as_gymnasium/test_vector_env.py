@@ -16,7 +16,7 @@ from support.replay_env import TIME_LIMIT, Ledger, LedgerState
 
 import robots
 from robots.as_gymnasium.env import TaskEnv
-from robots.as_gymnasium.reset_blocks import BLOCK, Starts
+from robots.as_gymnasium.reset_buffer import BLOCK, ResetBuffer
 from robots.as_gymnasium.vector_env import TaskVectorEnv
 from robots.gymnasium_ids import environment_id
 
@@ -284,13 +284,13 @@ def test_a_wrong_reset_is_one_line() -> None:
 
 def test_starts_are_the_streams_own_whatever_the_other_rows_do() -> None:
     """Row 1 takes 2 BLOCK + 3 states while row 0 takes one: as if row 1 were alone with the same stream."""
-    two, one = Starts(Ledger(), 2), Starts(Ledger(), 1)
+    two, one = ResetBuffer(Ledger(), 2), ResetBuffer(Ledger(), 1)
     streams = [np.random.default_rng(3), np.random.default_rng(4)]
-    both = two.take(np.array([0, 1]), streams)
-    births = [both.birth[1]] + [two.take(np.array([1]), streams).birth[0] for _ in range(2 * BLOCK + 2)]
-    alone = [one.take(np.array([0]), [stream]).birth[0] for stream in [np.random.default_rng(4)] * (2 * BLOCK + 3)]
+    both = two.draw(np.array([0, 1]), streams)
+    births = [both.birth[1]] + [two.draw(np.array([1]), streams).birth[0] for _ in range(2 * BLOCK + 2)]
+    alone = [one.draw(np.array([0]), [stream]).birth[0] for stream in [np.random.default_rng(4)] * (2 * BLOCK + 3)]
     assert births == alone
     assert len({float(birth) for birth in births}) == 2 * BLOCK + 3
     first = Ledger().reset(BLOCK, int(np.random.default_rng(3).integers(2**63)))
     assert isinstance(first, LedgerState)
-    assert torch.equal(two.take(np.array([0]), streams).birth, first.birth[1:2])
+    assert torch.equal(two.draw(np.array([0]), streams).birth, first.birth[1:2])

@@ -10,7 +10,7 @@ from support import buggy_envs
 
 from robots.branch_check.check import BranchReport, check
 from robots.branch_check.comparison import differences
-from robots.branch_check.subject import InstanceSubject, subjects
+from robots.branch_check.target import InstanceTarget, branch_targets
 from robots.from_gymnasium.instance import Instance
 from robots.from_gymnasium.options import split_options
 from robots.from_gymnasium.returns import Outcome
@@ -21,7 +21,7 @@ def checked(environment: object, states: int = 20, **options: object) -> BranchR
     own, kwargs = split_options(options)
     source = Source(environment, kwargs)  # type: ignore[arg-type]
     plain = replace(own, snapshots="none")
-    return check(*(InstanceSubject(Instance(source.make(), source.name, o)) for o in (own, own, plain)), states=states)
+    return check(*(InstanceTarget(Instance(source.make(), source.name, o)) for o in (own, own, plain)), states=states)
 
 
 def found(report: BranchReport) -> set[tuple[str, str]]:
@@ -32,7 +32,7 @@ def found(report: BranchReport) -> set[tuple[str, str]]:
     "name", ["gymnasium/HalfCheetah-v5", "gymnasium/Ant-v5", "gymnasium/Humanoid-v5", "quadrotor-hover"]
 )
 def test_sound_tasks_are_exact(name: str) -> None:
-    report = check(*subjects(name, {}), states=10)
+    report = check(*branch_targets(name, {}), states=10)
     assert report.exact, report
     assert report.states == 10
 

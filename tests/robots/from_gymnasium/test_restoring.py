@@ -11,7 +11,7 @@ from support import buggy_attributes as buggy
 from support.states import random_actions
 
 from robots.branch_check.check import BranchReport, check
-from robots.branch_check.subject import subjects
+from robots.branch_check.target import branch_targets
 from robots.from_gymnasium.saving.anchors import SnapshotError
 from robots.from_gymnasium.simulator import GymnasiumSimulator
 from robots.simulator import repeat, select
@@ -20,7 +20,7 @@ LIMIT = {"max_episode_steps": 100}
 
 
 def checked(environment: type) -> BranchReport:
-    return check(*subjects(f"support.buggy_attributes:{environment.__name__}", {}), states=10)
+    return check(*branch_targets(f"support.buggy_attributes:{environment.__name__}", {}), states=10)
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,9 @@ import pytest
 import torch
 
 import robots
-from robots.pybullet_drones.crew import WorkerError
 from robots.pybullet_drones.simulator import AviarySimulator
 from robots.pybullet_drones.state import AviaryState
+from robots.pybullet_drones.worker_pool import WorkerError
 from robots.simulator import map_state, repeat, select
 
 ACTIONS = ("rpm", "one_d_rpm", "pid", "vel", "one_d_pid")
@@ -202,12 +202,12 @@ def test_names_and_bounds_fit_the_environment() -> None:
 def test_a_dead_worker_is_told_in_one_line() -> None:
     with made("HoverAviary", workers=2) as simulator:
         state = simulator.reset(2, 0)
-        victim = simulator.crew.processes[1]
+        victim = simulator.workers.processes[1]
         victim.kill()
         victim.wait()
         with pytest.raises(WorkerError, match=r"^gym-pybullet-drones worker 1 failed: it ended with exit status -9$"):
             simulator.step(state, torch.zeros(2, 4))
-        assert all(process.poll() is not None for process in simulator.crew.processes)
+        assert all(process.poll() is not None for process in simulator.workers.processes)
 
 
 STEPPING = """
@@ -218,7 +218,7 @@ import robots
 signal.signal(signal.SIGINT, lambda number, frame: None)
 simulator = robots.make("gpd/HoverAviary", workers=2)
 state = simulator.reset(2, 0)
-print(*(process.pid for process in simulator.crew.processes), flush=True)
+print(*(process.pid for process in simulator.workers.processes), flush=True)
 while input():
     state = simulator.step(state, torch.zeros(2, 4)).state
     print("stepped", flush=True)

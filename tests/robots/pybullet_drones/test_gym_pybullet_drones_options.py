@@ -10,7 +10,7 @@ import torch
 
 import robots
 from robots.options import OptionError
-from robots.pybullet_drones import crew, frames
+from robots.pybullet_drones import frames, worker_pool
 from robots.pybullet_drones.options import drone_options
 from robots.pybullet_drones.row import WorkerRow
 from robots.pybullet_drones.simulator import _quaternion
@@ -19,8 +19,8 @@ from robots.registry import UnknownTaskError
 
 
 def test_a_missing_package_is_told_with_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crew, "_NEEDED", {"no_such_module_at_all": "gym-pybullet-drones"})
-    with pytest.raises(crew.MissingDronesError) as caught:
+    monkeypatch.setattr(worker_pool, "_NEEDED", {"no_such_module_at_all": "gym-pybullet-drones"})
+    with pytest.raises(worker_pool.MissingDronesError) as caught:
         robots.make("gpd/HoverAviary")
     assert str(caught.value) == (
         "gym-pybullet-drones cannot be used, because gym-pybullet-drones is missing here: "

@@ -15,7 +15,7 @@ from hgrpo_control.cli import main
 from hgrpo_files import unwritable
 from policies.actor_critic import ActorCritic
 from policies.spec import PolicySpec
-from robots.episodes import advance, begin
+from robots.episodes import reset_episodes, step_episodes
 from robots.quadrotor.flight.simulator import QuadrotorFlight
 from sim2real.export.onnx import export_onnx
 from sim2real.flight.clock import SteppedClock
@@ -51,11 +51,11 @@ def test_episodes_under_the_loop_are_those_of_the_simulator(policy: ActorCritic)
     assert flight.reason == "2 episodes have ended"
     simulator, generator = robots.make("quadrotor-hover"), torch.Generator().manual_seed(3)
     for episode in target.finished:
-        running, reward, length = begin(simulator, 1, generator), 0.0, 0
+        running, reward, length = reset_episodes(simulator, 1, generator), 0.0, 0
         observation, ended = simulator.observe(running.state), False
         while not ended:
             with torch.no_grad():
-                transition = advance(simulator, running, policy(observation))
+                transition = step_episodes(simulator, running, policy(observation))
             running, observation = transition.episodes, transition.observation
             reward, length = reward + float(transition.reward), length + 1
             ended = bool(transition.terminated | transition.truncated)

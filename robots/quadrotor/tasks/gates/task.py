@@ -48,9 +48,9 @@ from robots.quadrotor.body.pose import Pose
 from robots.quadrotor.draw import Draw
 from robots.quadrotor.flight.mission import (
     Drawing,
-    Flown,
     Mission,
-    Outcome,
+    StepContext,
+    TaskResult,
 )
 from robots.quadrotor.flight.options import FlightOptions
 from robots.quadrotor.flight.state import FlightState
@@ -58,7 +58,7 @@ from robots.quadrotor.scene import Camera
 from robots.quadrotor.tasks.gates import courses
 from robots.quadrotor.tasks.gates.crossing import crossing
 from robots.quadrotor.tasks.gates.drawing import frame
-from robots.simulator import Quantity
+from robots.simulator import Channel
 
 BAR = 0.1  # m, width of the ring around the opening
 CLEARANCE = 0.05  # m, the drone's reach around its centre
@@ -139,7 +139,7 @@ class Gates(Mission):
     """Race through gates."""
 
     observation = tuple(
-        Quantity(f"{which}_gate_{corner}_{axis}", "m", "body")
+        Channel(f"{which}_gate_{corner}_{axis}", "m", "body")
         for which in ("next", "second")
         for corner in CORNERS
         for axis in "xyz"
@@ -186,31 +186,31 @@ class Gates(Mission):
             corners += [middle + i * left + j * up for i, j in CORNERS.values()]
         return torch.cat(corners)
 
-    def advance(self, flown: Flown, mission: GateState) -> Outcome:
+    def advance(self, context: StepContext, mission: GateState) -> TaskResult:
         """Judge the flown segment at every gate, pay the module's formula."""
-        before, after = flown.before.position, flown.after.position
+        before, after = context.before.position, context.after.position
         half = mission.half.unsqueeze(1)
         met = crossing(self._in_gates(before, mission), self._in_gates(after, mission), half, BAR, CLEARANCE)
         index = self._index(mission).unsqueeze(1)
         forward, inside, struck, share, off_centre = (x.gather(1, index).squeeze(1) for x in met)
         middle = self._gate(mission)[0]
         d_before, d_after = (dynamics.squared_norm(middle - x.t()).sqrt() for x in (before, after))
-        crashed = flown.grounded | (d_after > LOST) | met.struck.any(dim=1)
+        crashed = context.grounded | (d_after > LOST) | met.struck.any(dim=1)
         missed = forward & ~inside & ~struck & ~crashed
         flying = mission.ending == FLYING
         happened = CRASHED * crashed.to(torch.int64) + MISSED * missed.to(torch.int64)
         ending = torch.where(flying, happened, mission.ending)
         passed = forward & inside & (ending == FLYING)
-        time = (flown.steps - 1 + share) * flown.duration
+        time = (context.steps - 1 + share) * context.duration
         new = self._counted(mission, passed, time.to(self.dtype))._replace(ending=ending)
         terms = {
             "progress": d_before - d_after,
             "passed": passed.to(self.dtype),
             "off_centre": passed * (off_centre / (mission.half - CLEARANCE)).square(),
-            "angular_velocity": dynamics.squared_norm(flown.after.angular_velocity.t()),
+            "angular_velocity": dynamics.squared_norm(context.after.angular_velocity.t()),
             "failed": (ending != FLYING).to(self.dtype),
         }
-        return Outcome(new, terms, ending != FLYING)
+        return TaskResult(new, terms, ending != FLYING)
 
     def success(self, state: FlightState) -> Tensor:
         """(B,) bool: the laps asked for are flown, and nothing has gone wrong so far."""

@@ -45,16 +45,16 @@ from robots.quadrotor.body.pose import Pose, pose_of
 from robots.quadrotor.draw import Draw
 from robots.quadrotor.flight.mission import (
     Drawing,
-    Flown,
     Mission,
-    Outcome,
+    StepContext,
+    TaskResult,
 )
 from robots.quadrotor.flight.options import FlightOptions
 from robots.quadrotor.flight.state import FlightState
 from robots.quadrotor.scene import Camera
 from robots.quadrotor.tasks.obstacles import forest
 from robots.quadrotor.tasks.obstacles.forest import Forest
-from robots.simulator import Quantity
+from robots.simulator import Channel
 
 START, GOAL = (0.0, 0.0, 1.5), (8.0, 0.0, 1.5)  # m, world; middles of where they are drawn
 START_SPREAD, GOAL_SPREAD = (0.3, 1.5, 0.3), (0.3, 2.0, 0.5)  # m, to either side along each axis
@@ -123,8 +123,8 @@ class Obstacles(Mission):
 
     goal = f"the drone comes within {GOAL_RADIUS:g} m of the goal before it touches anything or leaves the arena"
     observation = (
-        *(Quantity(f"goal_{axis}", "m", "body") for axis in "xyz"),
-        *(Quantity(f"nearness_{azimuth:g}_deg_{elevation:+g}_deg_up", "1/m", "heading") for azimuth, elevation in RAYS),
+        *(Channel(f"goal_{axis}", "m", "body") for axis in "xyz"),
+        *(Channel(f"nearness_{azimuth:g}_deg_{elevation:+g}_deg_up", "1/m", "heading") for azimuth, elevation in RAYS),
     )
     weights = {"gained": 5.0, "reached": 20.0, "crashed": -15.0, "near": -0.1, "turning": -0.002, "flying": 0.05}  # noqa: RUF012
     episode_seconds = 10.0
@@ -171,26 +171,26 @@ class Obstacles(Mission):
         ahead, left, up = self.rays
         return torch.stack((cosine * ahead - sine * left, sine * ahead + cosine * left, up.expand(-1, len(x))))
 
-    def advance(self, flown: Flown, mission: ObstacleState) -> Outcome:
+    def advance(self, context: StepContext, mission: ObstacleState) -> TaskResult:
         """Sweep the drone's ball along the step, pay the module's formula, end on any touch and at the goal."""
-        goal, before, after = mission.goal.t(), flown.before.position.t(), flown.after.position.t()
+        goal, before, after = mission.goal.t(), context.before.position.t(), context.after.position.t()
         gap = forest.clearance(mission.forest, before, after) - self.radius
-        collided = (gap <= 0.0) | flown.grounded
+        collided = (gap <= 0.0) | context.grounded
         crashed = collided | self._left(after)
         away_before, away = (dynamics.squared_norm(goal - place).sqrt() for place in (before, after))
         reached = (away <= GOAL_RADIUS) & ~crashed
         path = mission.flown + dynamics.squared_norm(after - before).sqrt()
         closeness = (1.0 - gap / NEAR).clamp(0.0, 1.0)
         terms = {
-            "gained": (away_before - away).clamp_max(PAID_SPEED * flown.duration),
+            "gained": (away_before - away).clamp_max(PAID_SPEED * context.duration),
             "reached": reached.to(self.dtype),
             "crashed": crashed.to(self.dtype),
             "near": closeness * closeness,
-            "turning": dynamics.squared_norm(flown.after.angular_velocity.t()).clamp_max(25.0),
+            "turning": dynamics.squared_norm(context.after.angular_velocity.t()).clamp_max(25.0),
             "flying": torch.ones_like(gap),
         }
         new = mission._replace(flown=path, gap=gap, reached=reached, collided=collided)
-        return Outcome(new, terms, crashed | reached)
+        return TaskResult(new, terms, crashed | reached)
 
     def _left(self, position: Tensor) -> Tensor:
         """(B,) bool, whether positions (3, B) are outside the arena."""

@@ -35,16 +35,16 @@ from robots.quadrotor.body.pose import Pose
 from robots.quadrotor.draw import Draw, tilt_and_heading
 from robots.quadrotor.flight.mission import (
     Drawing,
-    Flown,
     Mission,
-    Outcome,
+    StepContext,
+    TaskResult,
 )
 from robots.quadrotor.flight.options import FlightOptions
 from robots.quadrotor.flight.state import FlightState
 from robots.quadrotor.scene import Camera
 from robots.quadrotor.tasks.track import trajectories
 from robots.quadrotor.tasks.track.trajectories import Trajectory
-from robots.simulator import Quantity
+from robots.simulator import Channel
 
 KINDS = ("circle", "eight", "spline")
 CENTRE = (0.0, 0.0, 2.0)  # m, world
@@ -104,9 +104,7 @@ class Track(Mission):
         f"the RMS position error, from {SETTLE_SECONDS:g} s after the start to the time limit, "
         f"is at most {SUCCESS_ERROR:g} m"
     )
-    observation = tuple(
-        Quantity(f"reference_in_{1000 * t:.0f}_ms_{axis}", "m", "body") for t in AHEAD for axis in "xyz"
-    )
+    observation = tuple(Channel(f"reference_in_{1000 * t:.0f}_ms_{axis}", "m", "body") for t in AHEAD for axis in "xyz")
     weights = {"at_reference": 1.0, "near_reference": 0.5}  # noqa: RUF012
     episode_seconds = 6.0
     target_radius = 0.08
@@ -162,13 +160,13 @@ class Track(Mission):
         away = self._reference(mission, *AHEAD) - pose.position.unsqueeze(1)
         return torch.cat([pose.in_body(away[:, i]) for i in range(len(AHEAD))])
 
-    def advance(self, flown: Flown, mission: TrackState) -> Outcome:
+    def advance(self, context: StepContext, mission: TrackState) -> TaskResult:
         """Move the reference on, measure the error to where it is then, pay the module's formula."""
         steps = mission.steps + 1
         reference = self._reference(mission._replace(steps=steps), 0.0)[:, 0]
-        squared = dynamics.squared_norm(reference - flown.after.position.t())
+        squared = dynamics.squared_norm(reference - context.after.position.t())
         counts = steps > round(SETTLE_SECONDS * self.control_hz)
-        crashed = flown.grounded | (squared > FLY_AWAY**2)
+        crashed = context.grounded | (squared > FLY_AWAY**2)
         new = TrackState(
             mission.trajectory,
             mission.speed,
@@ -177,12 +175,12 @@ class Track(Mission):
             mission.counted + counts,
             crashed,
         )
-        rate_squared = dynamics.squared_norm(flown.after.angular_velocity.t())
+        rate_squared = dynamics.squared_norm(context.after.angular_velocity.t())
         terms = {
             "at_reference": ((1.0 + 100.0 * squared) * (1.0 + 0.04 * rate_squared)).reciprocal(),
             "near_reference": (1.0 + squared).reciprocal(),
         }
-        return Outcome(new, terms, crashed.clone())
+        return TaskResult(new, terms, crashed.clone())
 
     def _rms(self, mission: TrackState) -> Tensor:
         """(B,) RMS position error over the counted steps so far [m]; NaN before the first."""

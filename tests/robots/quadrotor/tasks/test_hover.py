@@ -137,10 +137,10 @@ def test_observation_entry_by_entry() -> None:
     }
     columns = {f"{name}_{axis}": v[:, i] for name, v in expected.items() for i, axis in enumerate("xyz")}
     columns |= {f"previous_motor_{i + 1}": state.last_action[:, i].numpy() for i in range(4)}
-    assert [quantity.name for quantity in SIM.spec.observation] == list(columns)
+    assert [channel.name for channel in SIM.spec.observation] == list(columns)
     for i, column in enumerate(columns.values()):
         np.testing.assert_allclose(seen[:, i], column, rtol=0, atol=1e-13)
-    assert [quantity.unit for quantity in SIM.spec.observation[::3]] == ["m", "m/s", "1", "rad/s", "1", "1"]
+    assert [channel.unit for channel in SIM.spec.observation[::3]] == ["m", "m/s", "1", "rad/s", "1", "1"]
 
 
 def test_nothing_depends_on_the_heading() -> None:

@@ -160,7 +160,7 @@ def test_privileged_entries_by_name() -> None:
     expected |= {"rotor_lag_factor": hidden.rotor_lag[:, 0].numpy()}
     expected |= {f"wind_{axis}": wind[:, i] for i, axis in enumerate("xyz")}
     expected |= {f"gust_{axis}": gust[:, i] for i, axis in enumerate("xyz")}
-    assert [quantity.name for quantity in VARIED.spec.privileged] == list(expected)
+    assert [channel.name for channel in VARIED.spec.privileged] == list(expected)
     assert {(q.unit, q.frame) for q in VARIED.spec.privileged[-6:]} == {("m/s^2", "body")}
     seen = VARIED.privileged(state).numpy()
     assert seen.shape == (40, VARIED.spec.privileged_size) == (40, 15)

@@ -17,7 +17,7 @@ from robots.options import OptionError
 from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.pose import pose_of
 from robots.quadrotor.draw import Draw
-from robots.quadrotor.flight.mission import Flown, Outcome
+from robots.quadrotor.flight.mission import StepContext, TaskResult
 from robots.quadrotor.flight.simulator import QuadrotorFlight, make_flight
 from robots.quadrotor.flight.state import FlightState
 from robots.quadrotor.tasks.obstacles import forest, task
@@ -59,14 +59,14 @@ def advance(
     mission: ObstacleState | None = None,
     grounded: bool = False,
     rate: float = 0.0,
-) -> Outcome:
+) -> TaskResult:
     none = torch.zeros(1, dtype=torch.int64)
-    flown = Flown(body(before), body(after, rate=rate), torch.tensor([grounded]), none, none + 1, 0.01)
+    flown = StepContext(body(before), body(after, rate=rate), torch.tensor([grounded]), none, none + 1, 0.01)
     return SIM.mission.advance(flown, mission or lone())
 
 
 def seen(state: FlightState) -> dict[str, float]:
-    names = [quantity.name for quantity in SIM.spec.observation]
+    names = [channel.name for channel in SIM.spec.observation]
     return dict(zip(names, SIM.observe(state)[0].tolist(), strict=True))
 
 

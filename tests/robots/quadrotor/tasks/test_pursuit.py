@@ -16,7 +16,7 @@ import robots
 from robots import noise
 from robots.options import OptionError
 from robots.quadrotor.body.dynamics import QuadrotorState
-from robots.quadrotor.flight.mission import Flown, Outcome
+from robots.quadrotor.flight.mission import StepContext, TaskResult
 from robots.quadrotor.flight.simulator import QuadrotorFlight, make_flight
 from robots.quadrotor.flight.state import FlightState
 from robots.quadrotor.tasks import pursuit
@@ -57,10 +57,10 @@ def still(velocity: tuple[float, ...] = (0.0, 0.0, 0.0)) -> PursuitState:
 
 def advance(
     after: QuadrotorState, mission: PursuitState | None = None, grounded: bool = False, step: int = 1
-) -> Outcome:
+) -> TaskResult:
     key = torch.tensor([7])
     return SIM.mission.advance(
-        Flown(after, after, torch.tensor([grounded]), key, torch.tensor([step]), 0.01), mission or still()
+        StepContext(after, after, torch.tensor([grounded]), key, torch.tensor([step]), 0.01), mission or still()
     )
 
 

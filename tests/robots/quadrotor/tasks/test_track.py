@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 import robots
 from robots.options import OptionError
 from robots.quadrotor.body.dynamics import QuadrotorState
-from robots.quadrotor.flight.mission import Flown, Outcome
+from robots.quadrotor.flight.mission import StepContext, TaskResult
 from robots.quadrotor.flight.simulator import QuadrotorFlight, make_flight
 from robots.quadrotor.flight.state import FlightState
 from robots.quadrotor.tasks.track import task, trajectories
@@ -52,13 +52,13 @@ def flight(position: np.ndarray, mission: TrackState, rotation: Rotation | None 
     return FlightState(body(position, rotation), torch.zeros(1, 4).double(), mission, mission.steps, none)
 
 
-def advance(mission: TrackState, offset: float, grounded: bool = False, rate: float = 0.0) -> Outcome:
+def advance(mission: TrackState, offset: float, grounded: bool = False, rate: float = 0.0) -> TaskResult:
     """One step that ends `offset` metres beside the reference, along x."""
     now = (mission.steps + 1).double().unsqueeze(0) / 100.0
     place = trajectories.evaluate(mission.trajectory, now)[:, 0, 0].numpy() + np.array([offset, 0.0, 0.0])
     after = body(place)._replace(angular_velocity=torch.tensor([[0.0, rate, 0.0]]).double())
     steps = mission.steps + 1
-    return SIM.mission.advance(Flown(after, after, torch.tensor([grounded]), steps, steps, 0.01), mission)
+    return SIM.mission.advance(StepContext(after, after, torch.tensor([grounded]), steps, steps, 0.01), mission)
 
 
 def seen(state: FlightState) -> np.ndarray:

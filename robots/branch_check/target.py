@@ -17,7 +17,7 @@ from robots.registry import families, make, names
 from robots.simulator import Simulator, close, closed_on_error, map_state
 
 
-class Subject(Protocol):
+class BranchTarget(Protocol):
     """One environment that can be reset, stepped, saved and restored."""
 
     low: np.ndarray
@@ -41,7 +41,7 @@ class Subject(Protocol):
         ...
 
     def restore(self, saved: Any) -> None:
-        """Go back to a state that this or another subject of the same environment saved."""
+        """Go back to a state that this or another target of the same environment saved."""
         ...
 
     def renew(self) -> bool:
@@ -57,7 +57,7 @@ class Subject(Protocol):
         ...
 
 
-class InstanceSubject:
+class InstanceTarget:
     """A Gymnasium environment."""
 
     def __init__(self, instance: Instance) -> None:
@@ -103,7 +103,7 @@ class InstanceSubject:
         return bool(((observation >= low.reshape(-1)) & (observation <= high.reshape(-1))).all())
 
 
-class SimulatorSubject:
+class SimulatorTarget:
     """One row of a simulator; its success, position and signals are the info."""
 
     def __init__(self, simulator: Simulator) -> None:
@@ -153,7 +153,7 @@ class SimulatorSubject:
         return Outcome(observation[0].double().numpy().copy(), reward, terminated, False, info)
 
 
-def subjects(name: str, options: dict[str, Any]) -> tuple[Subject, Subject, Subject | None]:
+def branch_targets(name: str, options: dict[str, Any]) -> tuple[BranchTarget, BranchTarget, BranchTarget | None]:
     """Two instances of a task, of gymnasium/NAME, or of NAME as Gymnasium or MODULE:FACTORY has it; and a plain one.
 
     The third is never restored, and None where nothing can be, or a state is explicit. Raises UnknownTaskError for a
@@ -163,7 +163,7 @@ def subjects(name: str, options: dict[str, Any]) -> tuple[Subject, Subject, Subj
     if name in names() or (slash and prefix in families() and prefix != "gymnasium"):
         first_of_two = make(name, **options)
         with closed_on_error(first_of_two):
-            return SimulatorSubject(first_of_two), SimulatorSubject(make(name, **options)), None
+            return SimulatorTarget(first_of_two), SimulatorTarget(make(name, **options)), None
     own, kwargs = split_options(options)
     source = Source(member if slash and prefix == "gymnasium" else name, kwargs)
     made: list[Instance] = []
@@ -177,5 +177,5 @@ def subjects(name: str, options: dict[str, Any]) -> tuple[Subject, Subject, Subj
         for instance in made:
             instance.close()
         raise
-    one, other, *plain = (InstanceSubject(instance) for instance in made)
+    one, other, *plain = (InstanceTarget(instance) for instance in made)
     return one, other, plain[0] if plain else None

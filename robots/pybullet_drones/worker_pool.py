@@ -37,7 +37,7 @@ def require_drones() -> None:
         )
 
 
-class Crew:
+class WorkerPool:
     """`workers` processes, each with what start_worker.py takes as arguments; they end with this object or process."""
 
     def __init__(self, workers: int, *arguments: str) -> None:

@@ -14,7 +14,7 @@ BLOCK = 16
 """Initial states drawn at a time from one row's stream; a single one where each takes an environment of its own."""
 
 
-class Starts:
+class ResetBuffer:
     """Where the episodes of `num` rows begin: a function of each row's stream alone, whatever the other rows do.
 
     A simulator draws all rows of a reset from one seed, so that a row with a seed of its own needs a reset of its own.
@@ -32,11 +32,11 @@ class Starts:
         self._drawn = np.full(num, -1, dtype=np.int64)  # seed behind what lies in _ahead; no seed is negative
         self._ahead: Any = None
 
-    def forget(self, row: int) -> None:
+    def clear(self, row: int) -> None:
         """Drop what is left of a row's block, because its stream begins anew."""
         self.left[row] = 0
 
-    def take(self, rows: np.ndarray, streams: Sequence[np.random.Generator]) -> Any:
+    def draw(self, rows: np.ndarray, streams: Sequence[np.random.Generator]) -> Any:
         """Next initial state of each of `rows` (k,) int64, none twice; `streams` holds one generator per row of all."""
         settings = dict(self.simulator.settings) if isinstance(self.simulator, Adjustable) else {}
         if settings != self._settings:

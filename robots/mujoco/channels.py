@@ -1,0 +1,40 @@
+"""Names and units of what MuJoCo's models hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mujoco
+
+from robots.simulator import Channel
+
+
+def joint_channels(model: Any, skip_positions: int = 0) -> tuple[Channel, ...]:
+    """Positions of all joints but the first `skip_positions` entries, then all velocities, named after the joints."""
+    positions: list[Channel] = []
+    velocities: list[Channel] = []
+    for i in range(model.njnt):
+        name, kind = model.joint(i).name or f"joint_{i}", int(model.jnt_type[i])
+        if kind == mujoco.mjtJoint.mjJNT_FREE:
+            positions += [Channel(f"{name}_{axis}", "m", "world") for axis in "xyz"]
+            positions += [Channel(f"{name}_quaternion_{part}", "1", "world") for part in "wxyz"]
+            velocities += [Channel(f"{name}_velocity_{axis}", "m/s", "world") for axis in "xyz"]
+            velocities += [Channel(f"{name}_angular_velocity_{axis}", "rad/s", "body") for axis in "xyz"]
+        else:
+            unit = "m" if kind == mujoco.mjtJoint.mjJNT_SLIDE else "rad"
+            positions.append(Channel(name, unit, "joint"))
+            velocities.append(Channel(f"{name}_velocity", f"{unit}/s", "joint"))
+    return (*positions[skip_positions:], *velocities)
+
+
+def body_channels(model: Any, what: str, parts: tuple[tuple[str, str], ...]) -> tuple[Channel, ...]:
+    """`what` of every body but the world, entry by entry; `parts` are their names and units."""
+    bodies = [model.body(i).name or f"body_{i}" for i in range(1, model.nbody)]
+    return tuple(Channel(f"{body}_{what}_{part}", unit, "world") for body in bodies for part, unit in parts)
+
+
+CONTACT_FORCE = (
+    *((f"torque_{axis}", "N m") for axis in "xyz"),
+    *((f"force_{axis}", "N") for axis in "xyz"),
+)
+"""Entries of MjData.cfrc_ext per body."""
