@@ -1,5 +1,5 @@
-# Two commands matter: `make demo` trains, films and exports a quadrotor policy; `make test` runs every test.
-# Both set up .venv from nothing; only Python 3.10 or newer and make have to be there.
+# `make demo` trains, films and exports a quadrotor policy; `make test` runs every test; `make quick` leaves out the slow tests.
+# Each sets up .venv from nothing. Only Python 3.10 or newer and make must be there.
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,14 +9,21 @@ READY := $(VENV)/.ready
 DOCS_READY := $(VENV)/.docs-ready
 CLIENTS := tritonclient openpi-client
 
-.PHONY: demo test check format lint docs clean
+.PHONY: demo test quick check format lint docs clean
 
 # What lies in $(RUN) is kept: an interrupted run goes on, and make demo RUN=runs/another trains another.
 demo: $(READY)
 	$(BIN)/python -m hgrpo_control.demo $(RUN)
 
+# Each of the two workers computes on one thread: with more, the workers' threads would wait for each other's cores.
+test quick: export OMP_NUM_THREADS ?= 1
+
 test: $(READY)
 	$(BIN)/python -m pytest -n 2
+
+# Without the tests that train, start processes or serve: those with the mark `slow`.
+quick: $(READY)
+	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 check: lint test
 

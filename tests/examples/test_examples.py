@@ -1,4 +1,4 @@
-"""Every script of examples/ runs as its reader runs it, at a tiny size, and prints what it says it finds."""
+"""Every script of examples/ runs at a tiny size and prints what it found."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ast
 import importlib.util
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from hgrpo_errors import install
+from robots import registry
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -92,7 +94,7 @@ RUNS = {
 }
 
 
-def run(name: str, words: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def run_as_reader(name: str, words: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """A script, run by a fresh interpreter in another folder."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-W", "error", str(EXAMPLES / name), *words.split()]
@@ -101,28 +103,51 @@ def run(name: str, words: str, folder: Path) -> subprocess.CompletedProcess[str]
     )
 
 
+def lines_in_order(name: str, printed: str) -> None:
+    """Assert that a script printed its lines."""
+    lines = iter(printed.splitlines())
+    for expected in RUNS[name].lines:
+        assert any(re.fullmatch(expected, line) for line in lines), f"no line {expected!r} in:\n{printed}"
+
+
 def test_every_script_is_run_here() -> None:
     assert sorted(RUNS) == SCRIPTS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_a_script_runs_and_says_what_it_found(name: str, tmp_path: Path) -> None:
-    if name == "stable_baselines3_ppo.py" and importlib.util.find_spec("stable_baselines3") is None:
-        pytest.skip(f"stable_baselines3 is not here: {install('bench')}")
-    if name == "serve_and_ask.py" and importlib.util.find_spec("websockets") is None:
-        pytest.skip(f"websockets is not here: {install('serve')}")
-    result = run(name, RUNS[name].words, tmp_path)
-    assert result.returncode == 0, result.stderr
-    printed = iter(result.stdout.splitlines())
-    for expected in RUNS[name].lines:
-        assert any(re.fullmatch(expected, line) for line in printed), f"no line {expected!r} in:\n{result.stdout}"
+def test_a_script_prints_what_it_found(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """In this process, which has imported torch already; branch_a_state.py runs in a fresh one below."""
+    if name == "stable_baselines3_ppo.py":
+        pytest.importorskip("stable_baselines3", reason=f"stable_baselines3 is not here: {install('bench')}")
+    if name == "serve_and_ask.py":
+        pytest.importorskip("websockets", reason=f"websockets is not here: {install('serve')}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # for the processes that a script starts
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    monkeypatch.setattr(sys, "argv", [str(EXAMPLES / name), *RUNS[name].words.split()])
+    monkeypatch.setattr(registry, "_FACTORIES", dict(registry._FACTORIES))
+    runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+    sys.modules.pop("gymnasium_environment", None)
+    lines_in_order(name, capfd.readouterr().out)
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
+def test_a_fresh_interpreter_runs_a_script_without_a_warning(tmp_path: Path) -> None:
+    result = run_as_reader("branch_a_state.py", RUNS["branch_a_state.py"].words, tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    lines_in_order("branch_a_state.py", result.stdout)
+
+
+@pytest.mark.slow
 def test_without_stable_baselines3_its_script_says_what_to_install(tmp_path: Path) -> None:
     if importlib.util.find_spec("stable_baselines3") is not None:
         pytest.skip("stable_baselines3 is here")
-    result = run("stable_baselines3_ppo.py", "", tmp_path)
+    result = run_as_reader("stable_baselines3_ppo.py", "", tmp_path)
     assert result.returncode == 1
     assert result.stdout == ""
     assert re.fullmatch(r"Stable-Baselines3 is not here; in a clone: pip install .*\.\[bench\]'\n", result.stderr)

@@ -5,6 +5,7 @@ Nothing is rounded differently for any task, so no bound is stated anywhere belo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import gymnasium
@@ -25,8 +26,12 @@ NEVER_TOUCH = {"InvertedDoublePendulum-v5", "InvertedPendulum-v5", "Reacher-v5",
 
 
 @pytest.fixture(scope="module", params=MUJOCO_TASKS)
-def pair(request: pytest.FixtureRequest) -> tuple[MujocoSimulator, Any]:
-    return robots.make(request.param), environment(request.param)
+def pair(request: pytest.FixtureRequest) -> Iterator[tuple[MujocoSimulator, Any]]:
+    """A task beside Gymnasium's; its batches of rows are stepped by three threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield robots.make(request.param), environment(request.param)
+    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize(("size", "place"), [(1, 0), (3, 2), (8, 5)])

@@ -32,8 +32,11 @@ H = 1.0 / PHYSICS_HZ
 
 @pytest.fixture(scope="module", name="engine")
 def made() -> Iterator[PybulletDrone]:
-    """One engine for all tests, in periods of 10 ms: what it did before must not matter."""
+    """One engine for all tests, in periods of 10 ms, with two workers: what it did before must not matter."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
     engine = PybulletDrone(CF2X, 0.01)
+    torch.set_num_threads(before)
     yield engine
     engine.close()
 
@@ -148,11 +151,11 @@ def test_a_flight_is_that_of_its_own_environment(duration: float) -> None:
 
 
 def own_environment(control_hz: int) -> Any:
-    from gym_pybullet_drones.envs import CtrlAviary
-    from gym_pybullet_drones.utils.enums import Physics
-
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # its import of pkg_resources warns too
+        from gym_pybullet_drones.envs import CtrlAviary
+        from gym_pybullet_drones.utils.enums import Physics
+
         return CtrlAviary(
             initial_xyzs=np.array([[0.0, 0.0, 3.0]]),
             physics=Physics.PYB_GND_DRAG_DW,
