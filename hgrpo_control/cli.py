@@ -34,7 +34,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "export": Command("DIR [--onnx] [--c NAME ...]", "write a trained policy as ONNX, as C, for a Crazyflie"),
     "inspect": Command("FILE", "what an exported ONNX file takes, gives and was measured at", "deploy"),
-    "fly": Command("FILE --target TARGET [...]", "fly an exported file: simulated, mavlink, crazyflie", "deploy"),
+    "fly": Command("POLICY TARGET [...]", "fly an exported policy: simulated, mavlink, crazyflie", "deploy"),
     "serve": Command("POLICY.onnx ... [--port P ...]", "answer observations over WebSocket and HTTP", "serve"),
     "check": Command("ENV [--states K ...]", "branch and replay an environment: is it exact?"),
     "compare": Command("DIR DIR ...", "learning curves and a table of several runs"),

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from mkdocs.structure.files import Files
 
 PAGE = "reference/command-line.md"
-TRAIN = (("ppo", "quadrotor-hover"), ("grpo", "quadrotor-hover"), ("hybrid-grpo", "quadrotor-hover"))
+TRAIN = "Options and defaults depend on the algorithm and the task. The tables are those of `quadrotor-hover`."
+FLY = "Each target has its own options."
+SUBCOMMANDS: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
+    "train": (TRAIN, {name: (name, "quadrotor-hover") for name in ("ppo", "grpo", "hybrid-grpo")}),
+    "fly": (FLY, {name: ("POLICY", name) for name in ("simulated", "mavlink", "crazyflie")}),
+}
 INTRODUCTION = """# Command line
 
 This page is generated from the parsers of the commands when the site is built.
@@ -52,16 +57,17 @@ def _command(name: str) -> Iterator[str]:
     yield f"## hgrpo {name}\n"
     yield f"{command.purpose[0].upper()}{command.purpose[1:]}. Extra to install: `{command.extra}`.\n"
     yield f"```text\nhgrpo {f'{name} {command.usage}'.strip()}\n```\n"
-    if name != "train":
+    if name not in SUBCOMMANDS:
         parser = parser_of([name])
         yield from [f"```text\n{_printed([name])}\n```\n"] if parser is None else _options(parser)
         return
-    yield "Options and defaults depend on the algorithm and the task. The tables are those of `quadrotor-hover`.\n"
-    for words in TRAIN:
-        yield f"### hgrpo train {words[0]}\n"
-        parser = parser_of([name, *words])
+    remark, subcommands = SUBCOMMANDS[name]
+    yield f"{remark}\n"
+    for title, args in subcommands.items():
+        yield f"### hgrpo {name} {title}\n"
+        parser = parser_of([name, *args])
         if parser is None:
-            raise RuntimeError(f"hgrpo train {' '.join(words)} --help did not reach its parser")
+            raise RuntimeError(f"hgrpo {name} {' '.join(args)} --help did not reach its parser")
         yield from _options(parser)
 
 

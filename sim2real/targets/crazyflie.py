@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
 from typing import Any
 
 import cflib.crtp
@@ -34,10 +33,10 @@ from hgrpo_errors import printable
 from policies.spec import PolicySpec
 from sim2real.flight.clock import Clock
 from sim2real.flight.target import Reading, TargetEnded, TargetError
+from sim2real.targets.goals import DEFAULT_GOALS, GoalOptions
 from sim2real.targets.observation import Motion
-from sim2real.targets.setpoints import DEFAULT_MAX_AGE, GoalFrom, Setpoints, doubt
+from sim2real.targets.setpoints import DEFAULT_MAX_AGE, Setpoints, doubt
 
-DEFAULT_URI = "radio://0/80/2M/E7E7E7E7E7"
 MOST_THRUST = 60000  # what the firmware takes of a legacy setpoint
 LANDING_SPEED = 0.4  # [m/s]
 _PLACE = tuple(f"stateEstimate.{name}" for name in ("x", "y", "z", "vx", "vy", "vz"))
@@ -51,7 +50,7 @@ _MODES = tuple(f"flightmode.stabMode{axis}" for axis in ("Roll", "Pitch", "Yaw")
 class CrazyflieTarget:
     """One Crazyflie behind a cflib URI.
 
-    `goal`, `goal_from` and `goal_radius` are as for MAVLink, in the world of the estimator. `arm` sends an arming
+    `goals` are in the world of the estimator. `arm` sends an arming
     request, which brushless Crazyflies need; without a motion that is finite and at most `max_age` [s] old the flight
     does not begin. Raises TargetError for a policy that commands motors, which only the
     firmware can carry out, and for one that reads what a Crazyflie does not say.
@@ -61,17 +60,15 @@ class CrazyflieTarget:
         self,
         spec: PolicySpec,
         clock: Clock,
-        uri: str = DEFAULT_URI,
-        goal: Sequence[float] = (0.0, 0.0, 1.0),
-        goal_from: GoalFrom = "takeoff",
-        goal_radius: float = 0.2,
+        uri: str,
+        goals: GoalOptions = DEFAULT_GOALS,
         hover_thrust: float = 0.5,
         arm: bool = False,
         max_age: float = DEFAULT_MAX_AGE,
         wait_seconds: float = 30.0,
     ) -> None:
         refusal = "to a Crazyflie by radio; motors are flown on board: hgrpo export RUN --crazyflie APP"
-        self._setpoints = Setpoints(spec, goal, goal_from, goal_radius, hover_thrust, refusal)
+        self._setpoints = Setpoints(spec, goals, hover_thrust, refusal)
         self._clock, self._uri, self._arm, self._max_age, self._wait = clock, uri, arm, max_age, wait_seconds
         self._period_ms = 10 * max(1, round(100.0 / spec.control_hz))
         self._connected, self._lost = threading.Event(), ""

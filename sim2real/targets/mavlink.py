@@ -18,7 +18,6 @@ sent. Stopping asks for landing or holding and sends the safe action until the m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -28,13 +27,13 @@ from pymavlink.dialects.v20 import common
 from policies.spec import PolicySpec
 from sim2real.flight.clock import Clock
 from sim2real.flight.target import Reading, TargetEnded, TargetError
-from sim2real.targets.frames import flip
+from sim2real.targets.goals import DEFAULT_GOALS, GoalOptions
 from sim2real.targets.mavlink_vehicle import LISTEN_SECONDS, LOST_AFTER, MavlinkVehicle
-from sim2real.targets.setpoints import DEFAULT_MAX_AGE, GoalFrom, Setpoints, doubt
+from sim2real.targets.ned import flip
+from sim2real.targets.setpoints import DEFAULT_MAX_AGE, Setpoints, doubt
 
 TAKEOFF_HEIGHT = 1.0  # [m] to which ArduPilot is sent
 TAKEOFF_SECONDS = 20.0  # that it may need
-DEFAULT_CONNECTION = "udpin:0.0.0.0:14540"
 _RATES_AND_THRUST = common.ATTITUDE_TARGET_TYPEMASK_ATTITUDE_IGNORE
 _VELOCITY_AND_YAW_RATE = (
     common.POSITION_TARGET_TYPEMASK_X_IGNORE
@@ -51,23 +50,30 @@ _SHOWN = (common.MAVLINK_MSG_ID_LOCAL_POSITION_NED, common.MAVLINK_MSG_ID_ATTITU
 class MavlinkTarget:
     """One multicopter that speaks MAVLink.
 
-    `goal` are one or more points x y z [m] in our world (x north, y west, z up), relative to where the vehicle is when
-    the flight starts (`goal_from` "takeoff") or to the origin of its estimate ("origin"); one is left for the next
-    within `goal_radius` [m]. `on_stop` is "land" or "hold". `vehicle` is SYSID[:ADDRESS] of the one to fly, where
-    several are heard within `listen_seconds` of the first. What the vehicle says of its motion may be `max_age` [s] old
-    where it is taken over or armed. Setpoints stream for `stream_seconds` before the mode is asked for.
-    Raises TargetError for a policy that commands motors or reads what the vehicle does not say, and for a connection
-    that cannot be opened.
+    Args:
+        spec: The policy's interface.
+        clock: Clock of the loop.
+        connection: udpin:HOST:PORT, udpout:HOST:PORT or serial:DEVICE:BAUD.
+        goals: Points to fly to, in our world (x north, y west, z up).
+        hover_thrust: Share of full thrust at which the vehicle hovers.
+        arm: Whether to arm a disarmed vehicle.
+        on_stop: Mode at the end of the flight.
+        vehicle: SYSID[:ADDRESS] of the vehicle; empty for the only one that sends heartbeats.
+        max_age: Age that its position and attitude may have when it is taken over or armed [s].
+        wait_seconds: Time that each step of the start may take [s].
+        stream_seconds: Duration of the setpoints before the mode is requested [s].
+        listen_seconds: Time after the first heartbeat in which other vehicles are looked for [s].
+
+    Raises TargetError for a policy that commands motors or reads what the vehicle does not measure, and for a
+    connection that cannot be opened.
     """
 
     def __init__(
         self,
         spec: PolicySpec,
         clock: Clock,
-        connection: str = DEFAULT_CONNECTION,
-        goal: Sequence[float] = (0.0, 0.0, 1.0),
-        goal_from: GoalFrom = "takeoff",
-        goal_radius: float = 0.2,
+        connection: str,
+        goals: GoalOptions = DEFAULT_GOALS,
         hover_thrust: float = 0.5,
         arm: bool = False,
         on_stop: Literal["land", "hold"] = "land",
@@ -78,7 +84,7 @@ class MavlinkTarget:
         listen_seconds: float = LISTEN_SECONDS,
     ) -> None:
         refusal = "over MAVLink, which has no setpoint for them; train with interface=ctbr or interface=velocity"
-        self._setpoints = Setpoints(spec, goal, goal_from, goal_radius, hover_thrust, refusal)
+        self._setpoints = Setpoints(spec, goals, hover_thrust, refusal)
         self._hz, self._safe = spec.control_hz, np.array(spec.safe_action, np.float64)
         self._arm, self._on_stop = arm, on_stop
         self._max_age, self._wait, self._stream = max_age, wait_seconds, stream_seconds

@@ -14,8 +14,8 @@ from hgrpo_errors import printable
 from sim2real.flight.clock import Clock
 from sim2real.flight.target import TargetError
 from sim2real.targets.autopilots import Autopilot, Mode, autopilot_of
-from sim2real.targets.frames import flip, flip_quaternion
 from sim2real.targets.mavlink_link import MavlinkLink
+from sim2real.targets.ned import flip, flip_quaternion
 from sim2real.targets.observation import Motion
 
 HEARTBEAT_SECONDS = 1.0  # between ours

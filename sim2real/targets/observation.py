@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from policies.spec import Channel, PolicySpec, past_action
 from sim2real.flight.target import TargetError
-from sim2real.targets.course import Course
-from sim2real.targets.frames import rotation
+from sim2real.targets.goals import Goals
+from sim2real.targets.ned import rotation
 
 SENSED = {
     "position_error": "m",
@@ -37,15 +37,15 @@ class Motion(NamedTuple):
 
 
 class QuadrotorObservation:
-    """Builds the observation (O,) that a spec asks for, of motion, course and the actions that were applied.
+    """Builds the observation (O,) that a spec asks for, of motion, goals and the actions that were applied.
 
     `position_error` and `this_point` are the point to reach minus the position, `next_point` the same for the one after
     it. Past actions before the first are the safe action, as at the start of an episode. Raises TargetError for an
     entry that cannot be built, by its name.
     """
 
-    def __init__(self, spec: PolicySpec, course: Course) -> None:
-        self.course = course
+    def __init__(self, spec: PolicySpec, goals: Goals) -> None:
+        self.goals = goals
         count = spec.action_history
         self._past = [np.array(spec.safe_action, np.float64) for _ in range(count)]
         names = [f"{name}_{axis}" for name in SENSED for axis in "xyz"]
@@ -56,14 +56,14 @@ class QuadrotorObservation:
         self._order = np.array([names.index(entry.name) for entry in spec.observation])
 
     def build(self, motion: Motion) -> NDArray[np.float32]:
-        """(O,) observation; moves on along the course."""
-        self.course.pass_by(motion.position)
+        """(O,) observation; advances the goals."""
+        self.goals.update(motion.position)
         to_body = rotation(motion.quaternion).T
-        error = self.course.this - motion.position
+        error = self.goals.current - motion.position
         vectors = (
             to_body @ error,
             to_body @ error,
-            to_body @ (self.course.next - motion.position),
+            to_body @ (self.goals.next - motion.position),
             to_body @ motion.velocity,
             to_body[:, 2],
             motion.angular_velocity,

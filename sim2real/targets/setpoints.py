@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 
 from policies.spec import PolicySpec
 from sim2real.flight.target import Reading, TargetError
 from sim2real.policy.metadata import action_type
-from sim2real.targets.course import Course
-from sim2real.targets.frames import from_heading, rotation
+from sim2real.targets.goals import GoalOptions, Goals
+from sim2real.targets.ned import from_heading, rotation
 from sim2real.targets.observation import Motion, QuadrotorObservation
 
-GoalFrom = Literal["takeoff", "origin"]
 DEFAULT_MAX_AGE = 0.1  # [s], as of the loop's options
 Known = tuple[Motion, float]
 """A motion, and when its older part came [s]."""
@@ -51,17 +47,14 @@ def doubt(known: Known | None, now: float, max_age: float) -> str:
 class Setpoints:
     """Between a policy that commands ctbr or velocity and an autopilot; `kind` is which.
 
-    `goal` are points x y z [m], one after the other, relative to where the flight starts (`goal_from` "takeoff") or to
-    the origin of the autopilot's estimate ("origin"). Raises TargetError for a policy of another kind, which `refusal`
-    ends the sentence about, and for a `hover_thrust` that is no share of full thrust; ValueError for no goal.
+    Raises TargetError for a policy of another kind, with `refusal` as the end of the sentence, and for a `hover_thrust`
+    that is no share of full thrust.
     """
 
     def __init__(
         self,
         spec: PolicySpec,
-        goal: Sequence[float],
-        goal_from: GoalFrom,
-        goal_radius: float,
+        goals: GoalOptions,
         hover_thrust: float,
         refusal: str,
     ) -> None:
@@ -70,15 +63,13 @@ class Setpoints:
             raise TargetError(f"actions of type {self.kind!r} cannot be sent {refusal}")
         if not 0.0 < hover_thrust < 1.0:
             raise TargetError(f"hover_thrust is a share of full thrust between 0 and 1; given {hover_thrust}")
-        self._observation = QuadrotorObservation(spec, Course(goal, goal_radius))
-        self._from_takeoff = goal_from == "takeoff"
+        self._observation = QuadrotorObservation(spec, Goals(goals))
         self._hover_thrust = hover_thrust
         self._attitude = np.eye(3)
 
     def take_off_from(self, position: NDArray[np.float64]) -> None:
         """Place the goal, once the flight's first position (3,) [m] is known."""
-        if self._from_takeoff:
-            self._observation.course.shift(position)
+        self._observation.goals.take_off_from(position)
 
     def reading(self, motion: Motion, stamp: float) -> Reading:
         """The policy's observation of a motion, whose attitude turns velocities until the next.

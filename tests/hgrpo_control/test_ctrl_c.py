@@ -20,7 +20,7 @@ TINY = ("--num-envs", "16", "--rollout-steps", "8", "--hidden-sizes", "8", "--up
 TINY += ("--num-minibatches", "2", "--total-steps", "256")
 TRAIN = ("train", "ppo", "quadrotor-hover", *TINY, "--out", "new")
 EXPORT = ("export", "run", "--batch-1", "--int8", "--episodes", "1", "--c", "hover")
-FLY = ("fly", "run/policy.onnx", "--target", "simulated", "--fast", "--record", "flight.npz")
+FLY = ("fly", "run/policy.onnx", "simulated", "--fast", "--record", "flight.npz")
 DIAGNOSE = ("diagnose", "run", "--roots", "4", "--steps", "4", "--samples", "2", "--branch-steps", "4")
 DIAGNOSE += ("--lambdas", "0", "--budget", "256", "--reference-branches", "32", "--horizon", "2")
 NOTHING = "nothing was written"
@@ -86,7 +86,7 @@ MOMENTS = [
         ("run/policy.batch1.onnx",),
     ),
     Moment(("export", "run", "--onnx", "--c", "hover"), "sim2real.export.c.footprints", f"kept: {ONNX}"),
-    Moment(FLY, "hgrpo_control.commands.fly._load", NOTHING),
+    Moment(FLY, "sim2real.client.open_policy.open_policy", NOTHING),
     Moment(FLY, f"{SIMULATED}.start", "kept: flight.npz", ("flight.npz",)),
     Moment(FLY, f"{SIMULATED}.apply", "kept: flight.npz", ("flight.npz",), presses=2),
 ]

@@ -17,8 +17,8 @@ from policies import checkpoint
 from sim2real.export.onnx import export_onnx
 
 HOVER = ("train", "ppo", "quadrotor-hover")
-FLY = ("fly", "run/policy.onnx", "--target", "simulated", "--fast", "--episodes", "1")
-SERVED = ("fly", "wss://127.0.0.1:1/", "--target", "simulated")
+FLY = ("fly", "run/policy.onnx", "simulated", "--fast", "--episodes", "1")
+SERVED = ("fly", "wss://127.0.0.1:1/", "simulated")
 SERVE = ("serve", "run/policy.onnx")
 TLS = ("--certificate", "file", "--private-key", "file")
 Complaint = Callable[..., str]
@@ -146,7 +146,10 @@ def test_every_other_path_of_the_wrong_kind_is_told(words: tuple[str, ...], mess
             (*HOVER, "--hidden_sizes", "--seed", "3"),
             "--hidden_sizes takes one value or more, such as --hidden_sizes 64 64; given none",
         ),
-        ((*FLY, "--goal"), "--goal takes one value or more, such as --goal 0.0 0.0 1.0; given none"),
+        (
+            ("fly", "run/policy.onnx", "mavlink", "--goal"),
+            "--goal takes one value or more, such as --goal 0.0 0.0 1.0; given none",
+        ),
         ((*FLY, "--safe-action", "--fast"), "--safe-action takes one value or more; given none"),
         (("diagnose", "run", "--lambdas"), "--lambdas takes one value or more, such as --lambdas 0.0 0.8 0.9 "),
     ],

@@ -101,7 +101,7 @@ def test_a_missing_package_is_named_with_its_extra(tmp_path: Path, target: str, 
         f"        if name == {package!r}: raise ModuleNotFoundError(name=name)\n"
         "sys.meta_path.insert(0, Absent())\n"
         "from hgrpo_control.cli import main\nerr = io.StringIO()\n"
-        f"with contextlib.redirect_stderr(err): status = main(['fly', {str(path)!r}, '--target', '{target}'])\n"
+        f"with contextlib.redirect_stderr(err): status = main(['fly', {str(path)!r}, '{target}'])\n"
         "print(status, err.getvalue(), end='')"
     )
     out = run_without((), code)

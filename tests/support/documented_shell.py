@@ -25,7 +25,6 @@ import benchmarks.suite.__main__
 import benchmarks.suite.collect
 import benchmarks.suite.report
 import benchmarks.suite.runs
-import hgrpo_control.commands.fly
 import hgrpo_control.diagnose.measurement
 import hgrpo_control.evaluation.evaluate
 import hgrpo_control.evaluation.video
@@ -34,6 +33,7 @@ import hgrpo_control.reports.compare
 import hgrpo_control.transfer.measurement
 import robots.branch_check.check
 import robots.drawing.offscreen
+import sim2real.client.open_policy
 import sim2real.flight.loop
 import sim2real.server.app
 from hgrpo_control.cli import main
@@ -200,7 +200,7 @@ def _begin_only(monkeypatch: pytest.MonkeyPatch) -> None:
     async def listen(*given: Any) -> None:
         raise Begun
 
-    def connect(options: Any) -> OnnxPolicy:
+    def connect(*given: Any) -> OnnxPolicy:
         policy = OnnxPolicy("policy.onnx")
         monkeypatch.setattr(policy, "close", lambda: None, raising=False)
         return policy
@@ -232,7 +232,7 @@ def _begin_only(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, name, lambda *given: None)  # a machine that cannot draw reads documents too
     monkeypatch.setattr(hgrpo_control.reports.compare, "compare", compare)
     monkeypatch.setattr(sim2real.server.app._Server, "run", listen)
-    monkeypatch.setattr(hgrpo_control.commands.fly, "_connect", connect)
+    monkeypatch.setattr(sim2real.client.open_policy, "_connect", connect)
     for name in ("UdpLink", "SerialLink"):
         monkeypatch.setattr(mavlink_link, name, _NoLine)
     monkeypatch.setattr("hgrpo_control.config.device.find_device", lambda word: None)

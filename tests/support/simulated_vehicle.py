@@ -7,7 +7,7 @@ unless it stands level, and where setpoints stop in OFFBOARD for 0.5 s it lands 
 nothing, so it needs no terminal, but for `--commanded`: then lines of JSON on its standard input change what it does
 ({"refuse_arming": "Preflight Fail: ..."}), each is answered by a line with what is true, and their end ends it.
 
-Its frames are written down here independently of sim2real/targets/frames.py: the world of the dynamics is taken as NWU.
+Its frames are written down here independently of sim2real/targets/ned.py: the world of the dynamics is taken as NWU.
 """
 
 from __future__ import annotations

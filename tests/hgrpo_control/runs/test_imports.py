@@ -67,7 +67,7 @@ WALKS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("export", "run", "--crazyflie", "app"),
     ),
     "inspect": (("inspect", "trap.onnx"),),
-    "fly": (("fly", "trap.onnx", "--target", "simulated", "--fast", "--episodes", "1"),),
+    "fly": (("fly", "trap.onnx", "simulated", "--fast", "--episodes", "1"),),
     "serve": (("serve", "trap.onnx", "--host", "192.0.2.1"),),  # an address of nobody's: it loads, and ends there
     "check": (("check", "quadrotor-hover", "--states", "1", "--steps", "1"),),
     "compare": (("compare", "run"),),

@@ -121,7 +121,7 @@ def test_the_command_flies_what_a_server_serves(tmp_path: Path, capsys: pytest.C
     token = tmp_path / "token"
     token.write_text("sixteen letters, or more\n")
     server = Server(tmp_path / "hover.onnx", "--token-file", token)
-    words = ["fly", server.url(), "--target", "simulated", "--fast", "--episodes", "1"]
+    words = ["fly", server.url(), "simulated", "--fast", "--episodes", "1"]
     try:
         assert main([*words, "--token-file", str(token)]) == 0
         flown = capsys.readouterr().out

@@ -25,7 +25,7 @@ from sim2real.policy.trained_on import TrainedOn, from_json
 from sim2real.targets.simulated import SimulatedTarget
 
 OPTIONS = {"quadrotor": "cf2x", "difficulty": "0.05"}
-FAST = ("--target", "simulated", "--fast", "--episodes", "1")
+FAST = ("simulated", "--fast", "--episodes", "1")
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ import cflib.crtp
 from support.crazyflie_link import CrazyflieLink
 
 from sim2real.targets.crazyflie import CrazyflieTarget
+from sim2real.targets.goals import GoalOptions
 
 RPYT, GENERIC, HIGH_LEVEL, SUPERVISOR = 3, 7, 8, 9  # ports
 
@@ -81,7 +82,7 @@ def until(target: CrazyflieTarget, condition: Callable[[Reading], bool]) -> Read
 
 
 def test_observations_are_in_our_units_and_in_the_body(start: Starter) -> None:
-    target, crazyflie = start("ctbr", goal=(1.0, 2.0, 3.0), goal_from="origin")
+    target, crazyflie = start("ctbr", goals=GoalOptions((1.0, 2.0, 3.0), "origin"))
     # a quarter turn to the left: what lies along world y is ahead, what lies along world x is to the right
     half = np.sqrt(0.5)
     crazyflie.state.update({"stateEstimate.qw": half, "stateEstimate.qz": half, "stateEstimate.x": 0.5})
@@ -204,4 +205,4 @@ def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_what_cannot_be_flown_is_refused(spec: tuple[str, ...], message: str) -> None:
     with pytest.raises(TargetError, match=message):
-        CrazyflieTarget(spec_of(*spec), MonotonicClock())
+        CrazyflieTarget(spec_of(*spec), MonotonicClock(), "test://")

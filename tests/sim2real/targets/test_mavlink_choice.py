@@ -15,7 +15,6 @@ pytest.importorskip("pymavlink", reason="pymavlink is not here: pip install -c c
 
 from pymavlink.dialects.v20 import common
 
-from hgrpo_control.cli import main
 from sim2real.targets.mavlink_choice import Heard, Wish, wish
 from sim2real.targets.mavlink_link import MavlinkLink
 
@@ -138,8 +137,3 @@ def test_strangers_do_not_hide_the_vehicle(port: int, sender: Callable[[], Sende
     until(lambda: bool(messages.extend(link.receive()) or messages))
     assert len(link._parsers) <= 16
     link.close()
-
-
-def test_only_mavlink_vehicles_are_chosen_among(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["fly", "policy.onnx", "--target", "crazyflie", "--vehicle", "7"]) == 2
-    assert "--vehicle is for --target mavlink; given crazyflie" in capsys.readouterr().err

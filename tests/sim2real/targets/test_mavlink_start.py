@@ -23,6 +23,7 @@ from pymavlink.dialects.v20 import common
 from support.mavlink_stand_in import ScriptedVehicle
 
 from sim2real.targets import mavlink_link
+from sim2real.targets.goals import GoalOptions
 from sim2real.targets.mavlink import MavlinkTarget
 
 MODE, ARM = common.MAV_CMD_DO_SET_MODE, common.MAV_CMD_COMPONENT_ARM_DISARM
@@ -41,7 +42,8 @@ def spec_of(interface: str) -> PolicySpec:
 
 
 def target(vehicle: ScriptedVehicle, interface: str = "ctbr", **options: Any) -> MavlinkTarget:
-    return MavlinkTarget(spec_of(interface), vehicle.clock, goal=(0.0, 0.0, 1.5), **{"arm": True, **options})
+    options = {"goals": GoalOptions((0.0, 0.0, 1.5)), "arm": True, **options}
+    return MavlinkTarget(spec_of(interface), vehicle.clock, "scripted", **options)
 
 
 def asked(vehicle: ScriptedVehicle) -> list[int]:

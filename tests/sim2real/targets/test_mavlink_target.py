@@ -27,6 +27,7 @@ from sim2real.policy.onnx_policy import OnnxPolicy
 
 pytest.importorskip("pymavlink", reason="pymavlink is not here: pip install -c constraints.txt '.[mavlink]'")
 
+from sim2real.targets.goals import GoalOptions
 from sim2real.targets.mavlink import MavlinkTarget
 
 NEVER = WatchdogOptions(hold_seconds=20.0)  # of a busy machine the flights here must not depend
@@ -88,7 +89,7 @@ def test_takes_off_hovers_at_the_goal_and_lands(
     vehicle(garbage=True)
     policy = UntilSettled(OnnxPolicy(exported[interface]))
     where: list[list[float]] = []
-    flying = target(policy.spec, vehicle, goal=(0.4, -0.3, 0.6), vehicle="7")
+    flying = target(policy.spec, vehicle, goals=GoalOptions((0.4, -0.3, 0.6)), vehicle="7")
     land = flying.stop
 
     def stop() -> None:
@@ -108,7 +109,7 @@ def test_takes_off_hovers_at_the_goal_and_lands(
 
 def test_the_command_flies(exported: dict[str, Path], vehicle: VehicleProcess, tmp_path: Path) -> None:
     record = tmp_path / "flight.npz"
-    words = ["fly", str(exported["ctbr"]), "--target", "mavlink", "--connection", vehicle.connection, "--arm"]
+    words = ["fly", str(exported["ctbr"]), "mavlink", "--connection", vehicle.connection, "--arm"]
     words += ["--hover-thrust", "0.42", "--goal", "0.4", "-0.3", "0.6", "--seconds", "0.3", "--record", str(record)]
     assert main([*words, "--max-age", "5", "--hold-seconds", "20"]) == 0
     with np.load(record) as file:
@@ -173,7 +174,7 @@ def test_a_pilot_who_takes_over_is_left_alone(exported: dict[str, Path], vehicle
 def test_holding_instead_of_landing(exported: dict[str, Path], vehicle: VehicleProcess) -> None:
     vehicle(airborne=0.5)
     options = LoopOptions(seconds=0.2, max_age=5.0, watchdog=NEVER)
-    flown(exported["velocity"], vehicle, options, on_stop="hold", goal=(0.0, 0.0, 0.0))
+    flown(exported["velocity"], vehicle, options, on_stop="hold", goals=GoalOptions((0.0, 0.0, 0.0)))
     assert vehicle()["log"] == ["OFFBOARD", "LOITER"]
 
 

@@ -14,7 +14,7 @@ from hgrpo_control.training.simulation import policy_spec
 from policies.spec import Channel, PolicySpec
 from robots.quadrotor.flight.simulator import QuadrotorFlight
 from sim2real.flight.target import TargetError
-from sim2real.targets.course import Course
+from sim2real.targets.goals import GoalOptions, Goals
 from sim2real.targets.observation import Motion, QuadrotorObservation
 
 
@@ -34,7 +34,7 @@ def motion_of(state: Any) -> Motion:
 @pytest.mark.parametrize("interface", ["motors", "ctbr", "velocity"])
 def test_hover(interface: str, history: int) -> None:
     simulator, spec = flight("quadrotor-hover", interface=interface, action_history=history)
-    builder = QuadrotorObservation(spec, Course((0.0, 0.0, 2.0)))
+    builder = QuadrotorObservation(spec, Goals(GoalOptions((0.0, 0.0, 2.0))))
     state, generator = simulator.reset(1, seed=5), torch.Generator().manual_seed(0)
     low, high = torch.tensor(spec.action_low), torch.tensor(spec.action_high)
     for _ in range(5):
@@ -48,38 +48,13 @@ def test_hover(interface: str, history: int) -> None:
 def test_waypoints_are_left_one_after_the_other() -> None:
     simulator, spec = flight("quadrotor-waypoints", points=3, difficulty=0.3)
     state = simulator.reset(1, seed=2)
-    builder = QuadrotorObservation(spec, Course(state.mission.points[0].double().numpy()))
+    builder = QuadrotorObservation(spec, Goals(GoalOptions(tuple(state.mission.points[0].flatten().tolist()))))
     for point in state.mission.points[0]:
         np.testing.assert_allclose(builder.build(motion_of(state)), simulator.observe(state)[0].numpy(), atol=2e-6)
         state = state._replace(
             body=state.body._replace(position=point.unsqueeze(0)),
             mission=state.mission._replace(reached=state.mission.reached + 1),
         )
-
-
-def test_a_point_is_passed_between_two_positions() -> None:
-    course = Course((1.0, 0.0, 0.0, 5.0, 0.0, 0.0), radius=0.2)
-    course.pass_by(np.array([0.0, 0.1, 0.0]))
-    assert course.this[0] == 1.0
-    course.pass_by(np.array([2.0, 0.1, 0.0]))  # within 0.1 m of it on the way
-    assert (course.this[0], course.next[0]) == (5.0, 5.0)
-    course.pass_by(np.array([5.0, 0.0, 0.0]))
-    assert course.this[0] == 5.0  # the last one stays
-
-
-def test_a_point_that_was_passed_too_far_away_stays() -> None:
-    course = Course((1.0, 0.0, 0.0, 5.0, 0.0, 0.0), radius=0.2)
-    for x in (0.0, 2.0):
-        course.pass_by(np.array([x, 0.21, 0.0]))
-    assert course.this[0] == 1.0
-
-
-@pytest.mark.parametrize("points", [(), (1.0, 2.0), (1.0, 2.0, np.nan), (1.0, 2.0, 3.0, 4.0)])
-def test_what_is_no_point(points: tuple[float, ...]) -> None:
-    with pytest.raises(ValueError, match="three finite numbers x y z"):
-        Course(points)
-    with pytest.raises(ValueError, match="radius must be above 0"):
-        Course((0.0, 0.0, 0.0), 0.0)
 
 
 @pytest.mark.parametrize(
@@ -95,4 +70,4 @@ def test_what_is_no_point(points: tuple[float, ...]) -> None:
 def test_entries_without_a_source_are_refused_by_name(entry: Channel, message: str) -> None:
     spec = PolicySpec("t", "", 100.0, (entry,), (Channel("a", "g"),), (0.0,), (2.0,), (1.0,))
     with pytest.raises(TargetError, match=message):
-        QuadrotorObservation(spec, Course((0.0, 0.0, 0.0)))
+        QuadrotorObservation(spec, Goals())

@@ -147,7 +147,7 @@ def exported(policy: ActorCritic, tmp_path_factory: pytest.TempPathFactory) -> P
 
 def test_the_command_flies_and_records(exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record = tmp_path / "flight.npz"
-    words = ["fly", str(exported), "--target", "simulated", "--fast", "--episodes", "1", "--record", str(record)]
+    words = ["fly", str(exported), "simulated", "--fast", "--episodes", "1", "--record", str(record)]
     words += ["--task-options", "difficulty=0.05"]
     assert main(words) == 0
     out = capsys.readouterr().out
@@ -170,7 +170,7 @@ def test_a_record_that_cannot_be_written_is_told_after_the_flight(
         raise unwritable(path, OSError(28, "No space left on device"))
 
     monkeypatch.setattr(FlightRecord, "write", write)
-    words = ["fly", str(exported), "--target", "simulated", "--fast", "--seconds", "0.2"]
+    words = ["fly", str(exported), "simulated", "--fast", "--seconds", "0.2"]
     assert main([*words, "--record", str(tmp_path / "flight.npz"), "--task-options", "difficulty=0.05"]) == 1
     captured = capsys.readouterr()
     assert "ticks 20 (flying 20), missed 0" in captured.out
@@ -179,7 +179,7 @@ def test_a_record_that_cannot_be_written_is_told_after_the_flight(
 
 def test_the_command_flies_in_real_time(exported: Path, capsys: pytest.CaptureFixture[str]) -> None:
     patient = ("--hold-seconds", "5", "--max-age", "5")  # on a busy machine many slots may be missed
-    status = main(["fly", str(exported), "--target", "simulated", "--seconds", "0.5", *patient])
+    status = main(["fly", str(exported), "simulated", "--seconds", "0.5", *patient])
     out = capsys.readouterr().out
     assert status == 0
     assert "ended: the time was up" in out
@@ -189,7 +189,7 @@ def test_the_command_flies_in_real_time(exported: Path, capsys: pytest.CaptureFi
 
 def test_a_watchdog_that_ended_the_flight_shows_in_the_status(exported: Path) -> None:
     impatient = ("--max-age", "1e-9", "--hold-seconds", "0", "--safe-seconds", "0.05")
-    assert main(["fly", str(exported), "--target", "simulated", "--seconds", "60", *impatient]) == 1
+    assert main(["fly", str(exported), "simulated", "--seconds", "60", *impatient]) == 1
 
 
 def test_a_target_that_cannot_be_stopped_costs_no_statistics(
@@ -199,7 +199,7 @@ def test_a_target_that_cannot_be_stopped_costs_no_statistics(
         raise TargetError("landing was not confirmed")
 
     monkeypatch.setattr(SimulatedTarget, "stop", stop)
-    words = ["fly", str(exported), "--target", "simulated", "--fast", "--seconds", "0.2"]
+    words = ["fly", str(exported), "simulated", "--fast", "--seconds", "0.2"]
     assert main([*words, "--task-options", "difficulty=0.05"]) == 2
     captured = capsys.readouterr()
     assert "ticks 20 (flying 20), missed 0" in captured.out
@@ -209,10 +209,9 @@ def test_a_target_that_cannot_be_stopped_costs_no_statistics(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--target", "simulated", "--seconds", "-1"), "seconds must be above 0"),
-        (("--target", "mavlink", "--fast"), "--fast is for --target simulated"),
-        (("--target", "simulated", "--task", "quadrotor-hovr"), "did you mean 'quadrotor-hover'"),
-        (("--target", "simulated", "--recovery-ticks", "0"), "recovery_ticks must be at least 1"),
+        (("simulated", "--seconds", "-1"), "seconds must be above 0"),
+        (("simulated", "--task", "quadrotor-hovr"), "did you mean 'quadrotor-hover'"),
+        (("simulated", "--recovery-ticks", "0"), "recovery_ticks must be at least 1"),
     ],
 )
 def test_mistakes_are_told(

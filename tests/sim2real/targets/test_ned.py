@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from sim2real.targets.frames import (
+from sim2real.targets.ned import (
     flip,
     flip_quaternion,
     from_heading,
