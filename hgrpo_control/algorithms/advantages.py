@@ -110,7 +110,7 @@ def hybrid(
     done: Tensor,
     gamma: float,
     gae_lambda: float,
-    branch_steps: int,
+    branch_length: int,
     estimator: str,
     root_weight: Tensor | None = None,
 ) -> BranchAdvantages:
@@ -133,7 +133,7 @@ def hybrid(
     estimate for pi again. Advantages are not weighted: the loss weighs each sample once, and baselines need not be
     those of pi.
     """
-    n = branch_steps
+    n = branch_length
     delta, done_k = (x.unflatten(0, (-1, n)) for x in (delta, done))
     factor = gamma * gae_lambda
     by_step = (delta.transpose(0, 1), done_k.transpose(0, 1))

@@ -20,7 +20,7 @@ def batch(rollout: Rollout, config: GRPO) -> Batch:
     """
     # (T, E, N) -> (n, K, E, N) and back: steps of a branch first, the K branches of a rollout side by side
     by_step, done, terminated = (
-        x.unflatten(0, (-1, rollout.branch_steps)).transpose(0, 1)
+        x.unflatten(0, (-1, rollout.branch_length)).transpose(0, 1)
         for x in (rollout.reward, rollout.done, rollout.terminated)
     )
     options = (config.scale, config.baseline, config.credit, config.drop_zero_variance)

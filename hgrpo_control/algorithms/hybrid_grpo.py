@@ -23,14 +23,14 @@ def batch(rollout: Rollout, config: HybridGRPO) -> Batch:
     weight, root_weight = torch.ones_like(rollout.reward), None
     if rollout.importance is not None:
         weight = rollout.importance
-        root_weight = averaging_weights(weight[:: rollout.branch_steps])
+        root_weight = averaging_weights(weight[:: rollout.branch_length])
     estimate = advantages.hybrid(
         delta,
         rollout.value,
         rollout.done,
         config.gamma,
         config.gae_lambda,
-        rollout.branch_steps,
+        rollout.branch_length,
         config.estimator,
         root_weight,
     )

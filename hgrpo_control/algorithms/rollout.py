@@ -36,7 +36,7 @@ class Rollout(NamedTuple):
     """(T, E, N) bool, ended for good."""
     done: Tensor
     """(T, E, N) bool, terminated or cut by the time limit."""
-    branch_steps: int
+    branch_length: int
     """n, divides T."""
     importance: Tensor | None = None
     """(T, E, N) importance weights of the actions, 1 where they come straight from pi; None where all do."""
@@ -86,18 +86,18 @@ class RolloutRecorder:
         rollout_steps: int,
         num_envs: int,
         num_samples: int,
-        branch_steps: int,
+        branch_length: int,
         observation_size: int,
         action_size: int,
         device: torch.device | None = None,
     ) -> None:
         self._shape = (num_envs, num_samples)
-        self._branch_steps = branch_steps
-        self._observations_per_root = 1 if branch_steps == 1 else num_samples
+        self._branch_length = branch_length
+        self._observations_per_root = 1 if branch_length == 1 else num_samples
         t, e, n = rollout_steps, num_envs, num_samples
         empty = partial(torch.empty, dtype=torch.float32, device=device)
         self.observation = empty(t, e, self._observations_per_root, observation_size)
-        self.end_observation = empty(t // branch_steps, e, n, observation_size)
+        self.end_observation = empty(t // branch_length, e, n, observation_size)
         self.action = empty(t, e, n, action_size)
         self.log_prob = empty(t, e, n)
         self.reward = empty(t, e, n)
@@ -126,8 +126,8 @@ class RolloutRecorder:
         self.reward[t] = transition.reward.reshape(self._shape)
         self.terminated[t] = transition.terminated.reshape(self._shape)
         self.truncated[t] = transition.truncated.reshape(self._shape)
-        macro_step, within = divmod(t, self._branch_steps)
-        if within == self._branch_steps - 1:
+        macro_step, within = divmod(t, self._branch_length)
+        if within == self._branch_length - 1:
             self.end_observation[macro_step] = transition.observation.reshape(self.end_observation.shape[1:])
         elif ended.numel():
             rows = ended[transition.truncated[ended]]
@@ -172,14 +172,14 @@ class RolloutRecorder:
             next_value,
             self.terminated,
             done,
-            self._branch_steps,
+            self._branch_length,
             self.importance,
             int(self._diverged),
         )
 
     def _require_finite_ends(self) -> None:
         """Raise NotFiniteError for an observation that is only bootstrapped from; one after termination is not."""
-        ended_for_good = self.terminated[self._branch_steps - 1 :: self._branch_steps].unsqueeze(-1)
+        ended_for_good = self.terminated[self._branch_length - 1 :: self._branch_length].unsqueeze(-1)
         ends = [torch.where(ended_for_good, 0.0, self.end_observation).flatten()]
         ends += [observation.flatten() for _, _, observation in self._truncated_rows]
         bad = int(torch.stack([(~torch.isfinite(end)).sum() for end in ends]).sum())
@@ -188,7 +188,7 @@ class RolloutRecorder:
 
     def _values(self, policy: ActorCritic) -> tuple[Tensor, Tensor]:
         """V of every observation (T, E, G) and of what followed every step (T, E, N)."""
-        n = self._branch_steps
+        n = self._branch_length
         value = policy.value(self.observation.flatten(0, 2)).reshape(self.observation.shape[:-1])
         next_value = torch.empty_like(self.reward)
         next_value[n - 1 :: n] = policy.value(self.end_observation.flatten(0, 2)).reshape(-1, *self._shape)

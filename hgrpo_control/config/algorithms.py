@@ -46,10 +46,9 @@ class PPO(AlgorithmSettings):
         """PPO does not branch."""
         return 1
 
-    @property
-    def branch_steps(self) -> None:
-        """PPO's only branch is the rollout itself."""
-        return None
+    def branch_length(self, rollout_steps: int) -> int:
+        """n: PPO's only branch is the rollout itself."""
+        return rollout_steps
 
     @property
     def sibling_noise(self) -> Literal["shared"]:
@@ -82,6 +81,10 @@ class GRPO(GroupSettings, AlgorithmSettings):
     """n, steps per branch; must divide the rollout. None is the whole rollout."""
     sibling_noise: Literal["shared", "split"] = "shared"
     """Whether the branches of a root meet the same randomness to come, such as gusts, or each its own."""
+
+    def branch_length(self, rollout_steps: int) -> int:
+        """n: `branch_steps`, or the whole rollout where it is None."""
+        return rollout_steps if self.branch_steps is None else self.branch_steps
 
     @property
     def restarts_branches(self) -> bool:
@@ -121,6 +124,10 @@ class HybridGRPO(GuidanceSettings, AlgorithmSettings):
     """How branches become advantages; see advantages.py."""
     sibling_noise: Literal["shared", "split"] = "shared"
     """Whether the branches of a root meet the same randomness to come, such as gusts, or each its own."""
+
+    def branch_length(self, rollout_steps: int) -> int:
+        """n: `branch_steps`, or the whole rollout where it is None."""
+        return rollout_steps if self.branch_steps is None else self.branch_steps
 
     @property
     def guidance(self) -> GuidanceSettings | None:

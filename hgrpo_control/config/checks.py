@@ -35,11 +35,11 @@ def share_problem(shares: Mapping[str, float]) -> str | None:
     return None
 
 
-def positive_problem(values: Mapping[str, float], optional: str = "") -> str | None:
-    """The first number that is not above 0; `optional` is added to what is allowed."""
+def positive_problem(values: Mapping[str, float]) -> str | None:
+    """The first number that is not above 0."""
     for name, value in values.items():
         if not value > 0.0:
-            return f"{name} must be above 0{optional}; given {value}"
+            return f"{name} must be above 0; given {value}"
     return None
 
 

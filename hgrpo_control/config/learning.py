@@ -68,14 +68,11 @@ class Learning(EntropySettings):
         problem = problem or count_problem(
             {"update_epochs": self.update_epochs, "num_minibatches": self.num_minibatches}
         )
-        positive = {
-            "learning_rate": self.learning_rate,
-            "clip_coef": self.clip_coef,
-            "max_grad_norm": self.max_grad_norm,
-        }
-        optional = {"clip_high": self.clip_high, "target_kl": self.target_kl}
-        given = {name: value for name, value in optional.items() if value is not None}
-        problem = problem or positive_problem(positive) or positive_problem(given, ", or left out")
+        clip_high = self.clip_coef if self.clip_high is None else self.clip_high
+        positive = {"learning_rate": self.learning_rate, "clip_coef": self.clip_coef, "clip_high": clip_high}
+        problem = problem or positive_problem(positive | {"max_grad_norm": self.max_grad_norm})
+        if problem is None and self.target_kl is not None and not self.target_kl > 0.0:
+            problem = f"target_kl must be above 0, or left out; given {self.target_kl}"
         problem = problem or weight_problem(
             {"vf_coef": self.vf_coef, "ent_coef": self.ent_coef, "kl_coef": self.kl_coef}
         )

@@ -87,9 +87,9 @@ class Config:
 
     def _size_problem(self) -> str | None:
         """Numbers of steps, rows or minibatches that do not divide each other."""
-        if self.rollout_steps % self.branch_steps:
+        if self.rollout_steps % self.branch_length:
             return (
-                f"{self.algorithm_name}: branch_steps {self.branch_steps} does not divide rollout_steps "
+                f"{self.algorithm_name}: branch_steps {self.branch_length} does not divide rollout_steps "
                 f"{self.rollout_steps}; allowed: {', '.join(map(str, divisors(self.rollout_steps)))}"
             )
         minibatches = self.learning.num_minibatches
@@ -111,10 +111,9 @@ class Config:
         return self.algorithm.name
 
     @property
-    def branch_steps(self) -> int:
-        """n, with None read as the whole rollout."""
-        steps = self.algorithm.branch_steps
-        return self.rollout_steps if steps is None else steps
+    def branch_length(self) -> int:
+        """n, steps per branch."""
+        return self.algorithm.branch_length(self.rollout_steps)
 
     @property
     def steps_per_iteration(self) -> int:
@@ -124,7 +123,7 @@ class Config:
     @property
     def batch_rows(self) -> int:
         """Rows of a batch: one per observation, which all N samples share when branches are one step long."""
-        shared = self.branch_steps == 1
+        shared = self.branch_length == 1
         return self.rollout_steps * self.num_envs * (1 if shared else self.algorithm.num_samples)
 
     @property

@@ -29,7 +29,7 @@ class Estimator(NamedTuple):
 
     name: str
     num_samples: int
-    branch_steps: int
+    branch_length: int
     gae_lambda: float | None
     """None where the estimator has no lambda."""
     read: Callable[[Rollout], Batch]
@@ -63,7 +63,7 @@ def own_estimator(settings: DiagnoseSettings, run: Config) -> Estimator:
     where their own does not.
     """
     algorithm, steps = run.algorithm, settings.steps
-    wanted = steps if algorithm.branch_steps is None else algorithm.branch_steps
+    wanted = algorithm.branch_length(steps)
     length = max(n for n in divisors(steps) if n <= wanted)
     options = {f.name: (getattr(algorithm, f.name), f.default) for f in fields(algorithm) if f.name not in _IN_COLUMNS}
     given = [f"{name} {value}" for name, (value, default) in options.items() if value != default or name == "estimator"]
@@ -86,7 +86,7 @@ def monte_carlo(rollout: Rollout, run: Algorithm, steps: int) -> Batch:
     if value is None or next_value is None:
         value = next_value = torch.zeros_like(rollout.reward)
     delta = advantages.td_error(rollout.reward, value, next_value, rollout.terminated, run.gamma)
-    estimate = advantages.hybrid(delta, value, rollout.done, run.gamma, 1.0, rollout.branch_steps, "group")
+    estimate = advantages.hybrid(delta, value, rollout.done, run.gamma, 1.0, rollout.branch_length, "group")
     advantage = estimate.advantage[:steps]
     kept = first_steps(rollout, steps)
     return flatten(kept, advantage, torch.ones_like(advantage), value_target=None)

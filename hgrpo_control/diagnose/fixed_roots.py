@@ -40,7 +40,7 @@ def rollouts(
     policy: ActorCritic,
     roots: Episodes,
     num_samples: int,
-    branch_steps: int,
+    branch_length: int,
     rollout_steps: int,
     number: int,
     seed: int,
@@ -56,13 +56,13 @@ def rollouts(
     at_once = max(1, min(number, _ROWS_AT_ONCE // rows, _STEPS_AT_ONCE // (rows * rollout_steps)))
     for start in range(0, number, at_once):
         copies = min(at_once, number - start)
-        chunk_seed = _derived_seed(seed, num_samples, branch_steps, rollout_steps, start)
+        chunk_seed = _derived_seed(seed, num_samples, branch_length, rollout_steps, start)
         sampler = Sampler(
             simulator,
             policy,
             num_roots * copies,
             num_samples,
-            branch_steps,
+            branch_length,
             rollout_steps,
             chunk_seed,
             split_noise,

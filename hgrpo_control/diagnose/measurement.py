@@ -165,7 +165,7 @@ def draw_gradients(
     proposals: GuidedProposals | None = None,
 ) -> Tensor:
     """(R, K, P) gradients of K estimators that read the same R rollouts; siblings share randomness as in the run."""
-    samples, steps = members[0].num_samples, members[0].branch_steps
+    samples, steps = members[0].num_samples, members[0].branch_length
     found = []
     number, split = settings.replicates(samples), run.algorithm.sibling_noise == "split"
     drawn = rollouts(simulator, policy, roots, samples, steps, settings.steps, number, settings.seed, split, proposals)

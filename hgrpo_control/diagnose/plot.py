@@ -59,7 +59,7 @@ def picture(diagnosis: Diagnosis, title: str, path: Path) -> None:
     every_row = [*diagnosis.rows, *(() if diagnosis.own is None else (diagnosis.own,))]  # its star over the others
     ppo = [row for row in every_row if row.estimator.num_samples == 1]  # so is Hybrid GRPO's of one sample
     grouped = [row for row in every_row if row.estimator.num_samples > 1]
-    lengths = sorted({row.estimator.branch_steps for row in grouped})
+    lengths = sorted({row.estimator.branch_length for row in grouped})
     columns = [*([None] if ppo else []), *lengths]
     figure = Figure(figsize=(2.0 + 2.9 * len(columns), 11.0), layout="constrained")
     grid = figure.subplots(len(_PANELS), len(columns), sharey="row", sharex="col", squeeze=False)
@@ -71,7 +71,7 @@ def picture(diagnosis: Diagnosis, title: str, path: Path) -> None:
             if length is None:
                 _draw_ppo(axes, ppo, panel)
             else:
-                _draw_groups(axes, [row for row in grouped if row.estimator.branch_steps == length], panel)
+                _draw_groups(axes, [row for row in grouped if row.estimator.branch_length == length], panel)
             _dress(axes, panel, first=across == 0)
         grid[0][across].set_title("PPO" if length is None else f"branches of n = {length}")
         grid[-1][across].set_xlabel("lambda" if length is None else "N, samples per state")

@@ -76,7 +76,7 @@ def cells(row: Row) -> list[str]:
         estimator.name,
         "-" if estimator.gae_lambda is None else f"{estimator.gae_lambda:g}",
         str(estimator.num_samples),
-        str(estimator.branch_steps),
+        str(estimator.branch_length),
         _bias(m.relative_bias_squared),
         with_error(m.cosine) if m.signal.above_zero else "-",
         _ratio(m.noise_to_signal, m.variance, m.signal, 1),
@@ -155,7 +155,7 @@ def write_csv(diagnosis: Diagnosis, path: Path) -> None:
         numbers = [number for estimate in estimates for number in estimate]
         lam = "" if estimator.gae_lambda is None else estimator.gae_lambda
         writer.writerow(
-            [estimator.name, lam, estimator.num_samples, estimator.branch_steps, measurement.replicates]
+            [estimator.name, lam, estimator.num_samples, estimator.branch_length, measurement.replicates]
             + ["" if math.isnan(number) else f"{number:.6g}" for number in numbers]
         )
     write_text(path, text.getvalue())

@@ -43,7 +43,7 @@ def apply(transform: RewardTransform, rollout: Rollout, algorithm: Algorithm) ->
     """The rollout with f(R) in place of its reward; the transform's statistics take in the executed steps."""
     ended = rollout.done
     if algorithm.restarts_branches:
-        last = torch.arange(len(ended), device=ended.device) % rollout.branch_steps == rollout.branch_steps - 1
+        last = torch.arange(len(ended), device=ended.device) % rollout.branch_length == rollout.branch_length - 1
         ended = ended | last.view(-1, 1, 1)  # what comes next is another episode, though this one was only given up
     return rollout._replace(reward=transform(rollout.reward, ended))
 

@@ -45,7 +45,7 @@ class Guidance:
             raise ValueError("the rollout was not guided")
         learned = self.learner.update(batch, learning_rate)
         num_samples = rollout.importance.shape[-1]
-        weight = rollout.importance[:: rollout.branch_steps, :, num_samples - guided_count(num_samples) :]
+        weight = rollout.importance[:: rollout.branch_length, :, num_samples - guided_count(num_samples) :]
         return GuidanceStats(effective_sample_size(weight), learned.loss, learned.explained_variance)
 
     def state_dict(self) -> dict[str, Any]:

@@ -48,18 +48,18 @@ class Sampler:
         policy: ActorCritic,
         num_envs: int,
         num_samples: int,
-        branch_steps: int,
+        branch_length: int,
         rollout_steps: int,
         seed: int,
         split_noise: bool = False,
         initial_states: bool = False,
         proposals: GuidedProposals | None = None,
     ) -> None:
-        if rollout_steps % branch_steps:
-            raise HgrpoError(f"branch_steps {branch_steps} does not divide rollout_steps {rollout_steps}")
+        if rollout_steps % branch_length:
+            raise HgrpoError(f"branch_length {branch_length} does not divide rollout_steps {rollout_steps}")
         self.simulator, self.policy = simulator, policy
         self.num_envs, self.num_samples = num_envs, num_samples
-        self.branch_steps, self.rollout_steps, self.split_noise = branch_steps, rollout_steps, split_noise
+        self.branch_length, self.rollout_steps, self.split_noise = branch_length, rollout_steps, split_noise
         self.initial_states = initial_states
         self.proposals = proposals
         streams = ("executed", "siblings", "executed_restarts", "sibling_restarts")
@@ -95,12 +95,12 @@ class Sampler:
             self.rollout_steps,
             self.num_envs,
             self.num_samples,
-            self.branch_steps,
+            self.branch_length,
             spec.observation_size,
             spec.action_size,
             self.policy.device,
         )
-        for start in range(0, self.rollout_steps, self.branch_steps):
+        for start in range(0, self.rollout_steps, self.branch_length):
             self._run_branches(start, recorder)
         return recorder.rollout(self.policy), recorder.finished()
 
@@ -142,9 +142,9 @@ class Sampler:
             if self.split_noise:
                 sample = torch.arange(n, device=self.policy.device).repeat(self.num_envs)
                 branches = branches._replace(state=self.simulator.split_noise(branches.state, sample))
-            if self.branch_steps > 1:
+            if self.branch_length > 1:
                 observation = observation.repeat_interleave(n, dim=0)
-        for t in range(start, start + self.branch_steps):
+        for t in range(start, start + self.branch_length):
             action, log_prob, weight = self._act(observation, self.proposals if t == start else None)
             transition = step_episodes(self.simulator, branches, self.policy.to_environment(action).flatten(0, 1))
             # The one look at what ended: on a GPU each further one would wait for it to catch up.
@@ -157,7 +157,7 @@ class Sampler:
             if ended.numel():
                 executed = ended[ended % n == 0]
                 self._account(transition, executed, recorder)
-                siblings = None if t + 1 == start + self.branch_steps else ended[ended % n != 0]
+                siblings = None if t + 1 == start + self.branch_length else ended[ended % n != 0]
                 branches, observation = self._restart(transition, executed, siblings)
         self.roots = select(branches, slice(None, None, n))
         self.root_observation = observation[::n]

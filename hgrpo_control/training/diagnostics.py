@@ -32,7 +32,7 @@ class Instruments(NamedTuple):
 
 def measure(rollout: Rollout, batch: Batch, algorithm: Algorithm) -> Instruments:
     """Read all instruments off a rollout, its reward transformed, and the batch that the algorithm made of it."""
-    outcome = branch_outcomes(rollout.reward, rollout.done, algorithm.gamma, rollout.branch_steps)
+    outcome = branch_outcomes(rollout.reward, rollout.done, algorithm.gamma, rollout.branch_length)
     after = before = advantage_variance(batch.advantage, batch.weight)
     uncompared = algorithm.uncompared
     if uncompared is None:
@@ -40,14 +40,14 @@ def measure(rollout: Rollout, batch: Batch, algorithm: Algorithm) -> Instruments
     elif uncompared != algorithm:
         alone = algorithms.batch(rollout, uncompared)
         before = advantage_variance(alone.advantage, alone.weight)
-    size = branch_outcomes(rollout.reward.abs(), rollout.done, algorithm.gamma, rollout.branch_steps)
+    size = branch_outcomes(rollout.reward.abs(), rollout.done, algorithm.gamma, rollout.branch_length)
     return Instruments(group_spread(outcome), zero_variance_groups(outcome, size), before, after)
 
 
-def branch_outcomes(reward: Tensor, done: Tensor, gamma: float, branch_steps: int) -> Tensor:
+def branch_outcomes(reward: Tensor, done: Tensor, gamma: float, branch_length: int) -> Tensor:
     """(K, E, N) discounted sum of reward over the first episode of each branch; reward and done (T, E, N), K = T /
     n."""
-    by_step, ends = (x.unflatten(0, (-1, branch_steps)).transpose(0, 1) for x in (reward, done))
+    by_step, ends = (x.unflatten(0, (-1, branch_length)).transpose(0, 1) for x in (reward, done))
     return discounted_sum(by_step, ends, gamma)[0]
 
 

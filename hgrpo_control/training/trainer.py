@@ -65,10 +65,10 @@ class Trainer:
     def _prepare(self, simulator: Simulator, config: Config, saved_reference: dict[str, Any] | None) -> None:
         self.curriculum = Curriculum(config.curriculum, simulator)  # before any episode begins
         limit = simulator.spec.max_episode_steps
-        self.cuts_episodes = config.algorithm.restarts_branches and config.branch_steps < limit
+        self.cuts_episodes = config.algorithm.restarts_branches and config.branch_length < limit
         if self.cuts_episodes and any(isinstance(s, SuccessSchedule) for s in self.curriculum.schedules.values()):
             raise ConfigError(
-                f"groups initial_states with branch_steps {config.branch_steps} cuts episodes of {limit} steps, so no "
+                f"groups initial_states with branch_steps {config.branch_length} cuts episodes of {limit} steps, so no "
                 f"success rate is known for a curriculum; allowed: branch_steps of at least {limit}, or @steps"
             )
         seeds = torch.randint(2**31, (4,), generator=torch.Generator().manual_seed(config.seed)).tolist()
@@ -83,7 +83,7 @@ class Trainer:
             self.policy,
             config.num_envs,
             config.algorithm.num_samples,
-            config.branch_steps,
+            config.branch_length,
             config.rollout_steps,
             seeds[1],
             split_noise=config.algorithm.sibling_noise == "split",

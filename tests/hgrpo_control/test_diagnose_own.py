@@ -65,11 +65,11 @@ def test_every_algorithm_has_a_row_that_says_what_it_is(
 ) -> None:
     own = own_estimator(SMALL, config(algorithm))
     assert (own.name, own.note) == ("This run", note)
-    assert (own.num_samples, own.branch_steps, own.gae_lambda) == numbers
+    assert (own.num_samples, own.branch_length, own.gae_lambda) == numbers
     simulator = ScalarLQR(0.9, 20.0, max_episode_steps=5)  # episodes end inside branches
     policy = fresh_policy(simulator, critic=algorithm.needs_critic)
     roots = own_states(simulator, policy, 4, 0)
-    (rollout,) = rollouts(simulator, policy, roots, own.num_samples, own.branch_steps, 8, 1, 0)
+    (rollout,) = rollouts(simulator, policy, roots, own.num_samples, own.branch_length, 8, 1, 0)
     ours, expected = own.read(rollout), algorithms.batch(rollout, algorithm)
     assert torch.equal(ours.advantage, expected.advantage)
     assert torch.equal(ours.weight, expected.weight)

@@ -258,14 +258,14 @@ def train(
     """Collect, transform, compute advantages, learn, normalise: a training run, for linear actor and critic."""
     critic = algorithm.needs_critic
     policy = fresh_policy(simulator, (), critic, init_sigma, min_sigma, seed)
-    branch_steps = algorithm.branch_steps or rollout_steps
+    branch_length = algorithm.branch_length(rollout_steps)
     guided = guidance.make(policy, algorithm, learning, seed)
     sampler = Sampler(
         simulator,
         policy,
         num_envs,
         algorithm.num_samples,
-        branch_steps,
+        branch_length,
         rollout_steps,
         seed,
         initial_states=getattr(algorithm, "groups", "") == "initial_states",

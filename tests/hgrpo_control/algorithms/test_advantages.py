@@ -31,12 +31,12 @@ class Case(NamedTuple):
     """(T, E, N)."""
     done: Tensor
     """(T, E, N)."""
-    branch_steps: int
+    branch_length: int
     gamma: float
     gae_lambda: float
 
     def estimate(self, estimator: str) -> BranchAdvantages:
-        return hybrid(self.delta, self.value, self.done, self.gamma, self.gae_lambda, self.branch_steps, estimator)
+        return hybrid(self.delta, self.value, self.done, self.gamma, self.gae_lambda, self.branch_length, estimator)
 
 
 @st.composite
@@ -138,7 +138,7 @@ def lambda_sum(delta: list[float], done: list[bool], start: int, factor: float) 
 
 def tails(case: Case, env: int) -> list[float]:
     """G_k = A(k) + factor^n alive G_{k+1} for every branch k of a root, and G_K = 0 beyond the rollout."""
-    n, factor = case.branch_steps, case.gamma * case.gae_lambda
+    n, factor = case.branch_length, case.gamma * case.gae_lambda
     num_branches = len(case.delta) // n
     following = [0.0] * (num_branches + 1)
     for k in reversed(range(num_branches)):
@@ -150,7 +150,7 @@ def tails(case: Case, env: int) -> list[float]:
 
 def by_definition(case: Case, estimator: str) -> BranchAdvantages:
     """The group and per-sample estimators, one number at a time."""
-    n, factor = case.branch_steps, case.gamma * case.gae_lambda
+    n, factor = case.branch_length, case.gamma * case.gae_lambda
     steps, num_envs, num_samples = case.delta.shape
     advantage, target, action_value = (torch.empty_like(case.delta) for _ in range(3))
     for env in range(num_envs):
@@ -186,7 +186,7 @@ def test_estimators_follow_their_definition(estimator: str, case: Case) -> None:
 @given(case=cases())
 def test_the_paper_estimator_gives_one_number_per_branch(case: Case) -> None:
     # eq. 16: mean over samples of the discounted rewards + gamma^n V - V, which telescopes into L with lambda = 1
-    got, n = case.estimate("paper").advantage, case.branch_steps
+    got, n = case.estimate("paper").advantage, case.branch_length
     for t in range(len(got)):
         start = t - t % n
         for env in range(got.shape[1]):
@@ -198,8 +198,8 @@ def test_the_paper_estimator_gives_one_number_per_branch(case: Case) -> None:
 @many
 @given(case=cases())
 def test_equal_root_weights_change_nothing(case: Case) -> None:
-    settings = (case.gamma, case.gae_lambda, case.branch_steps, "group")
-    ones = torch.ones_like(case.delta[:: case.branch_steps])
+    settings = (case.gamma, case.gae_lambda, case.branch_length, "group")
+    ones = torch.ones_like(case.delta[:: case.branch_length])
     weighted = hybrid(case.delta, case.value, case.done, *settings, ones)
     for got, expected in zip(weighted, case.estimate("group"), strict=True):
         torch.testing.assert_close(got, expected, rtol=0.0, atol=1e-12)

@@ -41,7 +41,7 @@ def random_rollout(seed: int, num_samples: int, branch_steps: int, steps: int = 
         next_value=noise(*shape) if critic else None,
         terminated=done & (torch.rand(shape, generator=generator) < 0.5),
         done=done,
-        branch_steps=branch_steps,
+        branch_length=branch_steps,
     )
 
 
@@ -66,7 +66,7 @@ def test_a_whole_update_of_hybrid_with_one_sample_is_ppos(estimator: Any) -> Non
     def updated(algorithm: Algorithm) -> list[Tensor]:
         ledger = Ledger()
         policy = spelled_out_critic(ledger)
-        sampler = Sampler(ledger, policy, 8, algorithm.num_samples, algorithm.branch_steps or 8, 8, seed=1)
+        sampler = Sampler(ledger, policy, 8, algorithm.num_samples, algorithm.branch_length(8), 8, seed=1)
         learner = Learner(policy, Learning(update_epochs=2, num_minibatches=4), seed=2)
         for _ in range(3):
             rollout, _ = sampler.collect()

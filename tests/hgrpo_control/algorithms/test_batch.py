@@ -28,7 +28,7 @@ def rollout(shared: bool, critic: bool = True) -> Rollout:
         next_value=labels(T, E, N) if critic else None,
         terminated=torch.zeros(T, E, N, dtype=torch.bool),
         done=torch.zeros(T, E, N, dtype=torch.bool),
-        branch_steps=1 if shared else T,
+        branch_length=1 if shared else T,
     )
 
 

@@ -59,7 +59,7 @@ def test_n_actions_are_drawn_from_one_state_and_each_is_paid() -> None:
     """
     simulator = TwoStepCredit(target=1.0)
     sampler = Sampler(
-        simulator, fresh_policy(simulator), num_envs=3, num_samples=4, branch_steps=2, rollout_steps=2, seed=0
+        simulator, fresh_policy(simulator), num_envs=3, num_samples=4, branch_length=2, rollout_steps=2, seed=0
     )
     rollout, _ = sampler.collect()
     assert (rollout.observation[0] == rollout.observation[0][:, :1]).all()

@@ -12,11 +12,11 @@ from hgrpo_control.sampling.sampler import Sampler
 from robots.simulator import Step
 
 E, N, T = 6, 3, 8
-BRANCHES = pytest.mark.parametrize("branch_steps", [1, 4, T])
+BRANCHES = pytest.mark.parametrize("branch_length", [1, 4, T])
 
 
-def collect(ledger: Ledger, branch_steps: int) -> Rollout:
-    return Sampler(ledger, spelled_out_critic(ledger), E, N, branch_steps, T, seed=3).collect()[0]
+def collect(ledger: Ledger, branch_length: int) -> Rollout:
+    return Sampler(ledger, spelled_out_critic(ledger), E, N, branch_length, T, seed=3).collect()[0]
 
 
 def spoiled(step: Step, name: str, value: float, where: Tensor) -> Step:
@@ -28,26 +28,26 @@ def spoiled(step: Step, name: str, value: float, where: Tensor) -> Step:
 @BRANCHES
 @pytest.mark.parametrize("name", ["observation", "reward"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_what_is_not_finite_is_reported(branch_steps: int, name: str, value: float) -> None:
+def test_what_is_not_finite_is_reported(branch_length: int, name: str, value: float) -> None:
     ledger = Ledger(lambda step: spoiled(step, name, value, (step.state.age == 2) & ~step.terminated))
     with pytest.raises(NotFiniteError, match=rf"{name} values are not finite, the first at step \d of root \d"):
-        collect(ledger, branch_steps)
+        collect(ledger, branch_length)
 
 
 @BRANCHES
-def test_the_last_observation_of_a_branch_or_episode_has_to_be_finite_too(branch_steps: int) -> None:
+def test_the_last_observation_of_a_branch_or_episode_has_to_be_finite_too(branch_length: int) -> None:
     # it is never acted on, only bootstrapped from
     def cut(step: Step) -> Step:
         return spoiled(step, "observation", float("nan"), (step.state.age == TIME_LIMIT) & ~step.terminated)
 
     with pytest.raises(NotFiniteError, match="observation"):
-        collect(Ledger(cut), branch_steps)
+        collect(Ledger(cut), branch_length)
 
 
 @BRANCHES
-def test_what_a_terminated_episode_looks_like_at_its_end_does_not_matter(branch_steps: int) -> None:
+def test_what_a_terminated_episode_looks_like_at_its_end_does_not_matter(branch_length: int) -> None:
     ledger = Ledger(lambda step: spoiled(step, "observation", float("nan"), step.terminated))
-    rollout = collect(ledger, branch_steps)
+    rollout = collect(ledger, branch_length)
     assert rollout.terminated.any()
 
 

@@ -15,11 +15,11 @@ from robots.quadrotor.tasks.hover import HoverOptions, QuadrotorHover
 from robots.simulator import Step
 
 
-def drawn(number: int, num_samples: int = 3, branch_steps: int = 4, seed: int = 0, roots: int = 5) -> list[Rollout]:
+def drawn(number: int, num_samples: int = 3, branch_length: int = 4, seed: int = 0, roots: int = 5) -> list[Rollout]:
     lqr = ScalarLQR(0.9, 20.0, 100)
     policy = fresh_policy(lqr)
     states = own_states(lqr, policy, roots, seed=7)
-    return list(rollouts(lqr, policy, states, num_samples, branch_steps, 8, number, seed))
+    return list(rollouts(lqr, policy, states, num_samples, branch_length, 8, number, seed))
 
 
 def test_own_states_come_from_all_ages_of_an_episode() -> None:
@@ -49,13 +49,13 @@ class Watched(QuadrotorHover):
         return super().step(state, action)
 
 
-@pytest.mark.parametrize("branch_steps", [1, 4, 8])
-def test_every_rollout_starts_at_the_roots_and_goes_its_own_way(branch_steps: int) -> None:
-    found = drawn(4, branch_steps=branch_steps)
+@pytest.mark.parametrize("branch_length", [1, 4, 8])
+def test_every_rollout_starts_at_the_roots_and_goes_its_own_way(branch_length: int) -> None:
+    found = drawn(4, branch_length=branch_length)
     assert len(found) == 4
     for rollout in found:
         assert rollout.done.shape == (8, 5, 3)
-        assert rollout.branch_steps == branch_steps
+        assert rollout.branch_length == branch_length
         assert torch.equal(rollout.observation[0, :, 0], found[0].observation[0, :, 0])
     actions = torch.stack([rollout.action for rollout in found])
     assert len(actions[:, 0, 0, 0, 0].unique()) == 4

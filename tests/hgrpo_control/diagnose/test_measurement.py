@@ -204,7 +204,7 @@ def test_the_paper_is_unbiased_after_multiplying_by_the_number_of_samples() -> N
     roots = own_states(simulator, policy, SEVERAL.roots, 0)
     reference = draw_reference(policy, simulator, roots, RUN, SEVERAL, 10, lambda steps: None)
     members = [e for group in estimators(SEVERAL, RUN.algorithm, True) for e in group if e.name == "Hybrid paper"]
-    (paper,) = (e for e in members if (e.num_samples, e.branch_steps) == (4, 1))
+    (paper,) = (e for e in members if (e.num_samples, e.branch_length) == (4, 1))
     drawn = draw_gradients(policy, simulator, roots, [paper], RUN, SEVERAL, lambda steps: None)[:, 0]
     scaled = summarise(4.0 * drawn, reference.gradients, passes=1.0).relative_bias_squared
     assert scaled.value < 3.0 * scaled.error
@@ -219,10 +219,10 @@ def test_noise_is_ordered_as_it_should_be(several: Diagnosis) -> None:
     ppo = [row.measurement.variance for row in by_kind(several, "PPO")]
     assert ppo[0].upper < ppo[1].value < ppo[2].value
     for name in ("Hybrid group", "Hybrid per_sample"):
-        two, four = (row for row in by_kind(several, name) if row.estimator.branch_steps == 8)
+        two, four = (row for row in by_kind(several, name) if row.estimator.branch_length == 8)
         assert four.measurement.variance.upper < two.measurement.variance.value
-    papers = [row for row in by_kind(several, "Hybrid paper") if row.estimator.branch_steps == 1]
-    alone = [row for row in by_kind(several, "Hybrid per_sample") if row.estimator.branch_steps == 1]
+    papers = [row for row in by_kind(several, "Hybrid paper") if row.estimator.branch_length == 1]
+    alone = [row for row in by_kind(several, "Hybrid per_sample") if row.estimator.branch_length == 1]
     for paper, per_sample in zip(papers, alone, strict=True):
         assert paper.measurement.variance.value < per_sample.measurement.variance.value
     for row in several.rows:

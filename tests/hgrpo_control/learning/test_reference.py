@@ -42,7 +42,7 @@ def drawn(algorithm: Algorithm) -> tuple[ActorCritic, Batch]:
     ledger = Ledger()
     policy = fresh_policy(ledger, (8,), critic=algorithm.needs_critic)
     policy.normalizer.update(torch.randn(50, 3, generator=torch.Generator().manual_seed(2)))
-    sampler = Sampler(ledger, policy, 8, algorithm.num_samples, algorithm.branch_steps or 8, 8, seed=1)
+    sampler = Sampler(ledger, policy, 8, algorithm.num_samples, algorithm.branch_length(8), 8, seed=1)
     return policy, algorithms.batch(sampler.collect()[0], algorithm)
 
 

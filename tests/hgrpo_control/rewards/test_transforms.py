@@ -280,7 +280,7 @@ def test_returns_do_not_run_on_into_a_branch_that_starts_in_a_fresh_initial_stat
     never = torch.zeros(4, 1, 2, dtype=torch.bool)
     fields = {name: torch.empty(0) for name in ("observation", "action", "log_prob")}
     rollout = Rollout(
-        **fields, reward=reward, value=None, next_value=None, terminated=never, done=never, branch_steps=2
+        **fields, reward=reward, value=None, next_value=None, terminated=never, done=never, branch_length=2
     )
     for groups, returns in (("executed_path", (1.0, 2.5, 2.25, 2.125)), ("initial_states", (1.0, 2.5, 1.0, 1.5))):
         algorithm = GRPO(0.5, 2, 2, reward_transform="scale", groups=groups)  # type: ignore[arg-type]

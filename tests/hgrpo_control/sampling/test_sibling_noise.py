@@ -41,12 +41,12 @@ class Watched(QuadrotorHover):
 
 
 def sampler(
-    simulator: Any, split_noise: bool, num_samples: int = N, branch_steps: int = T, steps: int = T, falls: bool = False
+    simulator: Any, split_noise: bool, num_samples: int = N, branch_length: int = T, steps: int = T, falls: bool = False
 ) -> Sampler:
     policy = fresh_policy(simulator, (16,))
     if falls:
         torch.nn.init.constant_(policy.actor[-1].bias, -1.0)  # rotors off: it falls to the ground
-    return Sampler(simulator, policy, E, num_samples, branch_steps, steps, seed=1, split_noise=split_noise)
+    return Sampler(simulator, policy, E, num_samples, branch_length, steps, seed=1, split_noise=split_noise)
 
 
 def same(one: Rollout, other: Rollout) -> bool:
@@ -55,28 +55,28 @@ def same(one: Rollout, other: Rollout) -> bool:
     return all(torch.equal(x, y) if isinstance(x, Tensor) else x == y for x, y in pairs)
 
 
-def gusts_met(split_noise: bool, branch_steps: int) -> Tensor:
+def gusts_met(split_noise: bool, branch_length: int) -> Tensor:
     """(T, E, N, 3) gusts of one rollout, too short for an episode to end."""
     simulator = Watched()
-    rollout, _ = sampler(simulator, split_noise, branch_steps=branch_steps).collect()
+    rollout, _ = sampler(simulator, split_noise, branch_length=branch_length).collect()
     assert not rollout.done.any()
     return torch.stack(simulator.gusts).view(T, E, N, 3)
 
 
-@pytest.mark.parametrize("branch_steps", [1, 4, T])
-def test_shared_noise_is_one_gust_per_root(branch_steps: int) -> None:
-    gusts = gusts_met(False, branch_steps)
+@pytest.mark.parametrize("branch_length", [1, 4, T])
+def test_shared_noise_is_one_gust_per_root(branch_length: int) -> None:
+    gusts = gusts_met(False, branch_length)
     assert torch.equal(gusts, gusts[:, :, :1].expand_as(gusts))
 
 
-@pytest.mark.parametrize("branch_steps", [1, 4, T])
-def test_split_noise_parts_siblings_after_the_first_step_of_a_branch(branch_steps: int) -> None:
+@pytest.mark.parametrize("branch_length", [1, 4, T])
+def test_split_noise_parts_siblings_after_the_first_step_of_a_branch(branch_length: int) -> None:
     """The gust of a branch's first step is there already when it begins, so it is shared."""
-    split, shared = gusts_met(True, branch_steps), gusts_met(False, branch_steps)
+    split, shared = gusts_met(True, branch_length), gusts_met(False, branch_length)
     assert torch.equal(split[:, :, 0], shared[:, :, 0])
     for t in range(T):
         different = torch.stack([(split[t, :, i] != split[t, :, j]).any() for i in range(N) for j in range(i)])
-        assert different.all() if t % branch_steps else not different.any()
+        assert different.all() if t % branch_length else not different.any()
 
 
 def test_every_branch_draws_gusts_that_no_branch_drew_before() -> None:
@@ -86,13 +86,13 @@ def test_every_branch_draws_gusts_that_no_branch_drew_before() -> None:
     assert len(added.flatten().unique()) == added.numel()
 
 
-@pytest.mark.parametrize("branch_steps", [1, 32])
-def test_neither_changes_a_bit_of_the_executed_trajectory(branch_steps: int) -> None:
+@pytest.mark.parametrize("branch_length", [1, 32])
+def test_neither_changes_a_bit_of_the_executed_trajectory(branch_length: int) -> None:
     steps = 32
 
     def collect(split_noise: bool, num_samples: int) -> list[tuple[Rollout, FinishedEpisodes]]:
         simulator = QuadrotorHover(GUSTY)
-        collecting = sampler(simulator, split_noise, num_samples, branch_steps, steps, falls=True)
+        collecting = sampler(simulator, split_noise, num_samples, branch_length, steps, falls=True)
         return [collecting.collect() for _ in range(3)]
 
     alone = collect(split_noise=False, num_samples=1)
@@ -106,14 +106,14 @@ def test_neither_changes_a_bit_of_the_executed_trajectory(branch_steps: int) -> 
 
 
 def test_one_sample_has_no_siblings_to_part_from() -> None:
-    both = [sampler(QuadrotorHover(GUSTY), split, num_samples=1, branch_steps=4) for split in (0, 1)]
+    both = [sampler(QuadrotorHover(GUSTY), split, num_samples=1, branch_length=4) for split in (0, 1)]
     assert same(*(collecting.collect()[0] for collecting in both))
     ours, theirs = (list(leaves(collecting.roots)) for collecting in both)
     assert all(torch.equal(x, y) for x, y in zip(ours, theirs, strict=True))
 
 
 def test_splitting_changes_nothing_where_no_step_draws() -> None:
-    assert same(*(sampler(Ledger(), split, branch_steps=4).collect()[0] for split in (False, True)))
+    assert same(*(sampler(Ledger(), split, branch_length=4).collect()[0] for split in (False, True)))
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def rollout_of(reward: Tensor, done: Tensor | None = None, branch_steps: int = 1
         next_value=torch.zeros_like(reward) if critic else None,
         terminated=ended,
         done=ended,
-        branch_steps=branch_steps,
+        branch_length=branch_steps,
     )
 
 
@@ -258,7 +258,7 @@ def drawn(algorithm: Algorithm) -> tuple[ActorCritic, Batch]:
     """A policy and a batch of 64 samples that it drew itself."""
     ledger = Ledger()
     policy = fresh_policy(ledger, (8,), critic=algorithm.needs_critic)
-    n = algorithm.branch_steps or 8
+    n = algorithm.branch_length(8)
     sampler = Sampler(ledger, policy, 8 // algorithm.num_samples, algorithm.num_samples, n, 8, seed=1)
     return policy, algorithms.batch(sampler.collect()[0], algorithm)
 

@@ -161,7 +161,7 @@ def test_only_a_privileged_critic_learns_what_is_hidden(privileged: bool) -> Non
     simulator: Any = Privileged(HiddenLuck()) if privileged else HiddenLuck()
     spec = policy_spec(simulator.spec, Network((), privileged_critic=privileged), critic=True)
     policy = ActorCritic(spec, 0.5, torch.Generator().manual_seed(0))
-    sampler = Sampler(simulator, policy, num_envs=64, num_samples=1, branch_steps=8, rollout_steps=8, seed=0)
+    sampler = Sampler(simulator, policy, num_envs=64, num_samples=1, branch_length=8, rollout_steps=8, seed=0)
     learner = Learner(policy, Learning(learning_rate=3e-2, update_epochs=4, num_minibatches=4), seed=0)
     policy.update_normalizers(sampler.root_observation)
     for _ in range(15):

@@ -34,7 +34,7 @@ ACTING: list[Algorithm] = [
 def name(algorithm: Algorithm) -> str:
     kind = getattr(algorithm, "estimator", "")
     guided = " guided" if getattr(algorithm, "guided_candidates", 0) else ""
-    return f"{type(algorithm).__name__} {kind} n={algorithm.branch_steps or 'T'}{guided}"
+    return f"{type(algorithm).__name__} {kind} n={getattr(algorithm, 'branch_steps', None) or 'T'}{guided}"
 
 
 @pytest.mark.parametrize("algorithm", WITH_CRITIC, ids=name)
