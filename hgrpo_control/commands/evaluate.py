@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from hgrpo_control.command_line.parsing import UsageError, parse
+from hgrpo_control.config.film import Film, FilmSettings
 from hgrpo_control.config.imports import IMPORTS
 from hgrpo_control.config.judged import JudgedSettings
 from hgrpo_control.config.named_values import TASK_OPTIONS
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class EvaluateOptions(JudgedSettings):
+class EvaluateOptions(JudgedSettings, FilmSettings):
     """Fly a trained policy without exploration in fresh episodes; writes evaluation.json into its folder.
 
     With changed options of the task, another difficulty or other weights the files are named after those, such as
@@ -48,6 +49,7 @@ class EvaluateOptions(JudgedSettings):
 def run(words: list[str]) -> None:
     """`hgrpo evaluate DIR [options]`."""
     options = parse(EvaluateOptions, words, "hgrpo evaluate")
+    film = options.film(options.video)
     if options.video:
         from robots.drawing.offscreen import require_gl
 
@@ -65,10 +67,10 @@ def run(words: list[str]) -> None:
     config = folder.read_config(options.imports, learning=False)
     changed = dataclasses.replace(config, task_options=config.task_options | options.task_options)
     with closing(make_simulator(changed)) as simulator:
-        _fly(options, folder, changed, simulator)
+        _fly(options, film, folder, changed, simulator)
 
 
-def _fly(options: EvaluateOptions, folder: RunFolder, changed: Config, simulator: Simulator) -> None:
+def _fly(options: EvaluateOptions, film: Film, folder: RunFolder, changed: Config, simulator: Simulator) -> None:
     """Fly, and write what came of it."""
     from hgrpo_control.command_line.interruption import listing_what_is_kept
     from hgrpo_control.evaluation.evaluate import evaluate as fly
@@ -84,7 +86,7 @@ def _fly(options: EvaluateOptions, folder: RunFolder, changed: Config, simulator
     if options.video:
         from hgrpo_control.evaluation.video import require_drawable
 
-        require_drawable(simulator)
+        require_drawable(simulator, film)
     policy, training = restore(folder.checkpoint)
     judged = judge_at(simulator, changed, training, options)
     evaluation, recording = fly(policy, simulator, options.episodes, options.seed, record)
@@ -100,15 +102,17 @@ def _fly(options: EvaluateOptions, folder: RunFolder, changed: Config, simulator
         print(f"evaluation: {files.figures}{replaced}")
         with set_aside(() if same and not options.video else (files.plot, files.video)):
             if options.video:
-                _film(simulator, recording, files, kept)
+                _film(simulator, recording, files, kept, folder.path.resolve().name, film)
 
 
-def _film(simulator: Simulator, recording: Recording, files: EvaluationFiles, kept: list[Path]) -> None:
+def _film(
+    simulator: Simulator, recording: Recording, files: EvaluationFiles, kept: list[Path], policy: str, settings: Film
+) -> None:
     from hgrpo_control.evaluation.video import film
     from hgrpo_control.reports.learning_curves import flown_episodes
 
     flown_episodes(recording, simulator.spec.control_hz, files.plot)
     kept.append(files.plot)
     print(f"plots: {files.plot}")
-    film(simulator, recording, files.video)
+    film(simulator, recording, files.video, policy, settings)
     print(f"video: {files.video}")

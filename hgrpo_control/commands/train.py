@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from hgrpo_control.command_line.parsing import UsageError, parse
 from hgrpo_control.config.algorithms import ALGORITHMS
+from hgrpo_control.config.film import Film, FilmSettings
 from hgrpo_control.config.run import Config
 from hgrpo_control.presets.quadrotor import preset
 from hgrpo_control.runs.imports import TRUST, modules_of
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class TrainOptions:
+class TrainOptions(FilmSettings):
     """Train a policy; the defaults below are the preset of this algorithm and task."""
 
     config: Config
@@ -50,7 +51,7 @@ def parse_train_options(words: list[str]) -> TrainOptions:
     options = parse(TrainOptions, rest, f"hgrpo train {algorithm} {task}", default)
     if options.out == default.out and options.config.seed != config.seed:
         out = Path("runs") / f"{run}-seed{options.config.seed}"
-        return TrainOptions(options.config, out, options.video)
+        return dataclasses.replace(options, out=out)
     return options
 
 
@@ -76,6 +77,7 @@ def run(words: list[str]) -> None:
         resume.run([*words[1:], *trusted, *import_words(imports).split()])
         return
     options = parse_train_options(words)
+    film = options.film(options.video)
     if options.video:
         from robots.drawing.offscreen import require_gl
 
@@ -85,14 +87,14 @@ def run(words: list[str]) -> None:
         if options.video and obstacle:
             raise UsageError(f"--video draws earlier states: {obstacle}")
         if options.video:
-            _require_drawable(options.config)
+            _require_drawable(options.config, film)
         with RunFolder.create(options.out, options.config).locked() as folder:
             train_with_reports(trainer, folder)
     if options.video:
         from hgrpo_control.commands import evaluate
 
         named = modules_of(options.config, learning=False)  # by the user, in this very call
-        words = [str(folder.path), "--video", *import_words(tuple(named)).split()]
+        words = [str(folder.path), "--video", *options.words, *import_words(tuple(named)).split()]
         try:
             evaluate.run(words)
         except KeyboardInterrupt as stopped:
@@ -100,14 +102,14 @@ def run(words: list[str]) -> None:
             raise KeyboardInterrupt(f"the trained policy is kept; film it with: {again}") from stopped
 
 
-def _require_drawable(config: Config) -> None:
+def _require_drawable(config: Config, film: Film) -> None:
     """Draw with a simulator of its own, so that training begins as it does without a film."""
     from hgrpo_control.evaluation.video import require_drawable
     from hgrpo_control.training.simulation import make_simulator
     from robots.simulator import closing as closing_simulator
 
     with closing_simulator(make_simulator(config)) as simulator:
-        require_drawable(simulator)
+        require_drawable(simulator, film)
 
 
 def train_with_reports(trainer: Trainer, folder: RunFolder) -> None:

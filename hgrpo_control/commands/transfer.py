@@ -8,12 +8,13 @@ from pathlib import Path
 import tyro
 
 from hgrpo_control.command_line.parsing import parse
+from hgrpo_control.config.film import FilmSettings
 from hgrpo_control.config.imports import IMPORTS
 from hgrpo_control.config.judged import JudgedSettings
 
 
 @dataclass(frozen=True)
-class TransferOptions(JudgedSettings):
+class TransferOptions(JudgedSettings, FilmSettings):
     """Fly an exported policy of a quadrotor task in another physics and at home, from the same starts.
 
     Writes policy.onnx, transfer-NAME.json and transfer-NAME.png into its folder.
@@ -36,6 +37,7 @@ class TransferOptions(JudgedSettings):
 def run(words: list[str]) -> None:
     """`hgrpo transfer DIR --to PHYSICS [options]`."""
     options = parse(TransferOptions, words, "hgrpo transfer")
+    film = options.film(options.video)
     if options.video:
         from robots.drawing.offscreen import require_gl
 
@@ -61,7 +63,7 @@ def run(words: list[str]) -> None:
         kept.append(folder.onnx)
         result = there_and_at_home.fly(Exported(OnnxPolicy(folder.onnx)), options.episodes, options.seed)
         written = {"onnx": folder.onnx}
-        for kind, path in report.write(result, folder, options.video):
+        for kind, path in report.write(result, folder, film if options.video else None):
             written[kind] = path
             kept.append(path)
     Console().print(report.table(result))

@@ -96,6 +96,14 @@ class Recording(NamedTuple):
     """(steps + 1, K) bool, whether the episode was still running when the step began."""
     signals: dict[str, np.ndarray]
     """Per signal (steps + 1, K, size); NaN once an episode has ended."""
+    episode_return: Tensor
+    """(K,) return of each episode."""
+    terminated: Tensor
+    """(K,) bool, whether the episode ended before the time limit."""
+
+    def last_step(self, row: int) -> int:
+        """Index of the state in which an episode ended."""
+        return min(int(self.alive[:, row].sum()), len(self.states) - 1)
 
 
 def require_same_interface(policy: Pilot, simulator: Simulator) -> None:
@@ -135,8 +143,9 @@ def evaluate(
         alive.append(tally.alive[keep].clone())
         if not bool(tally.alive.any()):
             break
-    recording = Recording(states, torch.stack(alive), _signals(simulator, states, torch.stack(alive)) if record else {})
-    return tally.evaluation(seed), recording
+    shown = torch.stack(alive)
+    signals = _signals(simulator, states, shown) if record else {}
+    return tally.evaluation(seed), Recording(states, shown, signals, tally.total[keep], tally.terminated[keep])
 
 
 class _Tally:

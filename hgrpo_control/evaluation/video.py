@@ -1,49 +1,110 @@
-"""Film of recorded episodes, one after the other."""
+"""Film of recorded episodes, one after the other, with a caption in every frame."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image, ImageDraw, ImageFont
 
+from hgrpo_control.config.film import USUAL, Film
 from hgrpo_control.evaluation.evaluate import Recording
 from robots.drawing.offscreen import write_video
-from robots.simulator import Simulator
+from robots.simulator import Simulator, episode_metrics
 
-FRAMES_PER_SECOND = 25.0
 TRAIL_SECONDS = 1.5
-WIDTH, HEIGHT = 640, 480  # pixels
+_CRASHES = "crash rate [1]"  # the name that tasks give this figure
+_LETTERS, _LEAST_LETTERS = 28, 10  # of a caption: a frame's height over that of its letters, and their least height
 
 
-def film(simulator: Simulator, recording: Recording, path: Path, width: int = WIDTH, height: int = HEIGHT) -> None:
-    """Write an mp4 that shows every recorded episode in real time, from its first state on, as long as it runs."""
-    rate = simulator.spec.control_hz / _steps_per_frame(simulator)
-    write_video(path, frames(simulator, recording, width, height), rate)
+def film(simulator: Simulator, recording: Recording, path: Path, policy: str, settings: Film = USUAL) -> None:
+    """Write an mp4 of every recorded episode in real time, from its first state to its last.
+
+    Args:
+        simulator: Draws the states.
+        recording: Episodes of `simulator`.
+        path: File to write; its name ends in .mp4.
+        policy: Name of the policy, for the caption.
+        settings: Size and frame rate.
+
+    Raises:
+        HgrpoError: For a recording of no episode.
+        FileError: Where the file cannot be written.
+    """
+    write_video(path, frames(simulator, recording, policy, settings), settings.fps)
 
 
-def require_drawable(simulator: Simulator) -> None:
+def require_drawable(simulator: Simulator, settings: Film = USUAL) -> None:
     """Draw the beginning of an episode.
 
     Raises what drawing raises: EnvironmentRefusedError, MissingGraphicsError.
     """
     state = simulator.reset(1, 0)
     trail = simulator.position(state).double().cpu().numpy()
-    simulator.render(state, 0, WIDTH, HEIGHT, trail)
+    simulator.render(state, 0, settings.width, settings.height, trail)
 
 
-def frames(simulator: Simulator, recording: Recording, width: int, height: int) -> Iterator[np.ndarray]:
-    """Pictures (height, width, 3) uint8 of the recorded episodes, at the film's rate."""
-    every = _steps_per_frame(simulator)
-    remembered = round(simulator.spec.control_hz * TRAIL_SECONDS)
+def frames(simulator: Simulator, recording: Recording, policy: str, settings: Film = USUAL) -> Iterator[np.ndarray]:
+    """Frames (height, width, 3) uint8 of all episodes; states are left out or repeated to keep real time."""
+    hz, (width, height, fps) = simulator.spec.control_hz, settings
+    remembered = round(hz * TRAIL_SECONDS)
     path = torch.stack([simulator.position(state) for state in recording.states]).double().numpy()
-    for row in range(recording.alive.shape[1]):
-        for step in range(0, len(recording.states), every):
-            if bool(recording.alive[step, row]):
+    episodes = recording.alive.shape[1]
+    for row in range(episodes):
+        last = recording.last_step(row)
+        lines = (
+            f"{simulator.spec.name}, policy {policy}",
+            f"episode {row + 1} of {episodes}: {outcome(simulator, recording, row)}, "
+            f"return {float(recording.episode_return[row]):.1f}",
+        )
+        drawn, picture = -1, np.empty(0)
+        for frame in range(int(last / hz * fps + 1e-6) + 1):
+            step = int(frame / fps * hz + 1e-6)
+            if step != drawn:
                 trail = path[max(0, step - remembered) : step + 1, row]
-                yield simulator.render(recording.states[step], row, width, height, trail)
+                plain = simulator.render(recording.states[step], row, width, height, trail)
+                drawn, picture = step, captioned(plain, (lines[0], f"{lines[1]}, {step / hz:.2f} s"))
+            yield picture
 
 
-def _steps_per_frame(simulator: Simulator) -> int:
-    return max(1, round(simulator.spec.control_hz / FRAMES_PER_SECOND))
+def outcome(simulator: Simulator, recording: Recording, row: int) -> str:
+    """How a recorded episode ended: success, crashed, ended early or time limit.
+
+    An episode of a task with a goal that was terminated without success has crashed, unless the task itself counts
+    crashes and did not count one, such as for a missed gate.
+    """
+    state = recording.states[recording.last_step(row)]
+    if simulator.spec.goal and bool(simulator.success(state)[row]):
+        return "success"
+    if not bool(recording.terminated[row]):
+        return "time limit"
+    counted = episode_metrics(simulator, state).get(_CRASHES)
+    crashed = bool(simulator.spec.goal) if counted is None else float(counted[row]) > 0.0
+    return "crashed" if crashed else "ended early"
+
+
+def captioned(picture: np.ndarray, text: Sequence[str]) -> np.ndarray:
+    """A picture (height, width, 3) uint8 with wrapped lines of text on a dark band along its lower edge."""
+    height, width, _ = picture.shape
+    image = Image.fromarray(picture)
+    size = max(_LEAST_LETTERS, height // _LETTERS)
+    font, step, margin = ImageFont.load_default(size), 1.25 * size, 0.4 * size
+    lines: list[str] = []
+    for line in text:
+        lines.append("")
+        for word in line.split():
+            longer = f"{lines[-1]} {word}".lstrip()
+            if font.getlength(longer) <= width - 2 * margin:
+                lines[-1] = longer
+            else:
+                lines.append(word)
+    top = height - len(lines) * step - 2 * margin
+    band = Image.new("L", image.size)
+    ImageDraw.Draw(band).rectangle((0, top, width, height), fill=150)
+    image.paste((0, 0, 0), mask=band)
+    draw = ImageDraw.Draw(image)
+    for index, line in enumerate(lines):
+        draw.text((margin, top + margin + index * step), line, fill=(255, 255, 255), font=font)
+    return np.asarray(image)

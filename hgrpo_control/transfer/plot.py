@@ -85,11 +85,9 @@ def _episodes(flight: Flight) -> list[tuple[np.ndarray, bool]]:
     position = torch.stack([simulator.position(state) for state in recording.states]).double().numpy()
     episodes = []
     for row in range(recording.alive.shape[1]):
-        last = int(recording.alive[:, row].sum())  # the step that ended it is shown
-        last = min(last, len(position) - 1)
-        cut = last < simulator.spec.max_episode_steps
+        last = recording.last_step(row)
         success = bool(simulator.success(recording.states[last])[row])
-        episodes.append((position[: last + 1, row], cut and not success))
+        episodes.append((position[: last + 1, row], bool(recording.terminated[row]) and not success))
     return episodes
 
 

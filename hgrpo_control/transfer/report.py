@@ -11,6 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from hgrpo_control.config.film import Film
 from hgrpo_control.evaluation.former_files import holds, set_aside
 from hgrpo_control.runs.run_folder import RunFolder
 from hgrpo_control.transfer.measurement import Flight, Transfer
@@ -18,8 +19,8 @@ from hgrpo_control.transfer.plot import picture
 from hgrpo_files import write_text
 
 
-def write(transfer: Transfer, folder: RunFolder, video: bool) -> Iterator[tuple[str, Path]]:
-    """Write transfer-NAME.json, .png and, if asked for, .mp4 into a run folder; says of each what it is and where."""
+def write(transfer: Transfer, folder: RunFolder, video: Film | None = None) -> Iterator[tuple[str, Path]]:
+    """Write transfer-NAME.json, .png and, with `video`, .mp4 into a run folder; yields name and path of each."""
     paths = {kind: folder.transfer(transfer.target, kind) for kind in ("json", "png")}
     text = json.dumps(_fields(transfer), indent=2, allow_nan=False) + "\n"
     same = holds(paths["json"], text)
@@ -28,11 +29,12 @@ def write(transfer: Transfer, folder: RunFolder, video: bool) -> Iterator[tuple[
     picture(transfer, paths["png"])
     yield "trajectories", paths["png"]
     path = folder.transfer(transfer.target, "mp4")
-    with set_aside(() if same and not video else (path,)):
-        if video:
+    with set_aside(() if same and video is None else (path,)):
+        if video is not None:
             from hgrpo_control.evaluation.video import film
 
-            film(transfer.there.simulator, transfer.there.recording, path)
+            name = f"{folder.path.resolve().name} in {transfer.target}"
+            film(transfer.there.simulator, transfer.there.recording, path, name, video)
             yield "video", path
 
 

@@ -119,18 +119,46 @@ def test_a_film_that_fails_leaves_no_former_one_under_its_name(monkeypatch: pyte
     train("quadrotor-hover")
     Path("run/video.mp4").write_text("an older film")
     monkeypatch.setattr("robots.drawing.offscreen.require_gl", lambda: None)
-    monkeypatch.setattr("hgrpo_control.evaluation.video.require_drawable", lambda simulator: None)
+    monkeypatch.setattr("hgrpo_control.evaluation.video.require_drawable", lambda simulator, film: None)
     monkeypatch.setattr("hgrpo_control.evaluation.video.film", film)
     assert main(["evaluate", "run", "--episodes", "2", "--video"]) == 2
     assert not Path("run/video.mp4").exists()
     assert Path("run/former-video.mp4").read_text() == "an older film"
     monkeypatch.setattr(
-        "hgrpo_control.evaluation.video.film", lambda simulator, recording, path: path.write_text("a film")
+        "hgrpo_control.evaluation.video.film", lambda simulator, recording, path, *rest: path.write_text("a film")
     )
     Path("run/former-video.mp4").rename("run/video.mp4")
     assert main(["evaluate", "run", "--episodes", "2", "--video"]) == 0
     assert Path("run/video.mp4").read_text() == "a film"
     assert not Path("run/former-video.mp4").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--size", "640"), "--size is '640'"),
+        (("--size", "641x480"), "--size is '641x480'"),
+        (("--size", "640x8192"), "from 192 to 4096"),
+        (("--fps", "0"), "--fps is 0; allowed: 1 to 240"),
+        (("--fps", "nan"), "--fps is nan"),
+    ],
+)
+@pytest.mark.parametrize("command", [("evaluate", "run"), ("transfer", "run", "--to", "mujoco")])
+def test_film_options_out_of_range_are_one_line(
+    command: tuple[str, ...], words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command, *words, "--video"]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [("--size", "320x240"), ("--fps", "50")])
+def test_film_options_without_a_film_are_refused(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    for command in (("evaluate", "run"), ("transfer", "run", "--to", "mujoco"), ("train", "ppo", "quadrotor-hover")):
+        assert main([*command, *words]) == 2
+        assert f"{' '.join(words)} changes a film; give --video too" in capsys.readouterr().err
+    assert list(Path().iterdir()) == []
 
 
 BLANK = ("train", "ppo", "gymnasium/support.buggy_envs:Blank", *TINY, "--task-options", "max_episode_steps=8")

@@ -137,7 +137,9 @@ def test_signals_are_drawn_over_seconds_with_one_line_per_episode_and_component(
     position = np.arange(5 * 2 * 3, dtype=float).reshape(5, 2, 3)
     position[3:, 1] = np.nan  # the second episode ended earlier
     motors, tilt = np.ones((5, 2, 4)), np.zeros((5, 2, 1))
-    recording = Recording([], torch.ones(5, 2, dtype=torch.bool), {"p [m]": position, "m [1]": motors, "t [deg]": tilt})
+    signals = {"p [m]": position, "m [1]": motors, "t [deg]": tilt}
+    nothing = torch.zeros(2)
+    recording = Recording([], torch.ones(5, 2, dtype=torch.bool), signals, nothing, nothing > 0.0)
     learning_curves.flown_episodes(recording, control_hz=50.0, path=tmp_path / "x.png")
     first, second, third = figures[0].axes
     assert [panel.get_ylabel() for panel in (first, second, third)] == ["p [m]", "m [1]", "t [deg]"]

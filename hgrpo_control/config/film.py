@@ -1,0 +1,62 @@
+"""Size and frame rate of films; importable without torch."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from hgrpo_control.config.run import ConfigError
+
+SIZES = range(192, 4097, 2)
+"""Allowed widths and heights [pixels]; H.264 takes even ones only."""
+SLOWEST, FASTEST = 1.0, 240.0
+
+
+class Film(NamedTuple):
+    """How a film is made."""
+
+    width: int = 640
+    """Of a frame [pixels]."""
+    height: int = 480
+    fps: float = 25.0
+    """Frames per second; a film runs in real time at every rate."""
+
+
+USUAL = Film()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilmSettings:
+    """Options of a command that can make a film."""
+
+    size: str | None = None
+    """Size of the film, WIDTHxHEIGHT [pixels]; 640x480 if not given."""
+    fps: float | None = None
+    """Frames per second of the film, which runs in real time at every rate; 25 if not given."""
+
+    def film(self, video: bool) -> Film:
+        """The film of these options; raises ConfigError for values out of range, and for any without `video`."""
+        if self.words and not video:
+            raise ConfigError(f"{' '.join(self.words)} changes a film; give --video too")
+        film = USUAL
+        if self.size is not None:
+            words = re.fullmatch(r"(\d{1,6})[xX](\d{1,6})", self.size)
+            if words is None or not all(int(word) in SIZES for word in words.groups()):
+                raise ConfigError(
+                    f"--size is {self.size!r}; allowed: WIDTHxHEIGHT, both even and from {SIZES[0]} to {SIZES[-1]}, "
+                    "such as 640x480"
+                )
+            film = film._replace(width=int(words[1]), height=int(words[2]))
+        if self.fps is not None:
+            if not (math.isfinite(self.fps) and SLOWEST <= self.fps <= FASTEST):
+                raise ConfigError(f"--fps is {self.fps:g}; allowed: {SLOWEST:g} to {FASTEST:g}")
+            film = film._replace(fps=self.fps)
+        return film
+
+    @property
+    def words(self) -> list[str]:
+        """The given options as words of a command line."""
+        size = [] if self.size is None else ["--size", self.size]
+        return size + ([] if self.fps is None else ["--fps", f"{self.fps:g}"])
