@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import html
 import io
-import warnings
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
-
-import tyro
-from tyro.extras import get_parser
+from typing import TYPE_CHECKING, NoReturn
 
 from hgrpo_control.cli import COMMANDS, main
+from hgrpo_control.command_line import parsing
+from hgrpo_control.command_line.options import Group
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -36,7 +33,7 @@ This page is generated from the parsers of the commands when the site is built.
 
 
 class _ParserReached(BaseException):
-    """A command has handed its options to tyro."""
+    """Raised in place of parsing, once the options of a command are known."""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -58,41 +55,34 @@ def _command(name: str) -> Iterator[str]:
     yield f"{command.purpose[0].upper()}{command.purpose[1:]}. Extra to install: `{command.extra}`.\n"
     yield f"```text\nhgrpo {f'{name} {command.usage}'.strip()}\n```\n"
     if name not in SUBCOMMANDS:
-        parser = parser_of([name])
-        yield from [f"```text\n{_printed([name])}\n```\n"] if parser is None else _options(parser)
+        groups = groups_of([name])
+        yield from _options(groups) if groups else [f"```text\n{_printed([name])}\n```\n"]
         return
     remark, subcommands = SUBCOMMANDS[name]
     yield f"{remark}\n"
     for title, args in subcommands.items():
         yield f"### hgrpo {name} {title}\n"
-        parser = parser_of([name, *args])
-        if parser is None:
-            raise RuntimeError(f"hgrpo {name} {' '.join(args)} --help did not reach its parser")
-        yield from _options(parser)
+        yield from _options(groups_of([name, *args]))
 
 
-def parser_of(words: list[str]) -> argparse.ArgumentParser | None:
-    """The parser behind a command, None where it has none."""
-    given: dict[str, Any] = {}
+def groups_of(words: list[str]) -> list[Group]:
+    """The options of a command, none where it has none."""
+    groups: list[Group] = []
 
-    def catch(kind: Any, *, args: Any, **how: Any) -> None:
-        given.update(how, kind=kind)
+    def catch(found: list[Group], program: str) -> NoReturn:
+        groups.extend(found)
         raise _ParserReached
 
-    cli = tyro.cli
-    tyro.cli = catch  # type: ignore[assignment]
+    make_parser = parsing.make_parser
+    parsing.make_parser = catch  # type: ignore[assignment]
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             main([*words, "--help"])
     except _ParserReached:
         pass
     finally:
-        tyro.cli = cli
-    if not given:
-        return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return get_parser(given.pop("kind"), **given)
+        parsing.make_parser = make_parser
+    return groups
 
 
 def _printed(words: list[str]) -> str:
@@ -103,25 +93,20 @@ def _printed(words: list[str]) -> str:
     return said.getvalue().strip()
 
 
-def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
-    if parser.description:
-        yield f"{_escaped(parser.description)}\n"
-    for group in parser._action_groups:
-        actions = [action for action in group._group_actions if "--help" not in action.option_strings]
-        if not actions:
-            continue
-        title = (group.title or "options").removeprefix("config.").removesuffix(" options").replace("_", " ")
-        if group.description:
-            yield f"**{title[0].upper()}{title[1:]}.** {_escaped(group.description)}\n"
-        elif title == "positional arguments":
-            yield "**Arguments**\n"
-        else:
-            yield f"**{title[0].upper()}{title[1:]}**\n"
+def _options(groups: list[Group]) -> Iterator[str]:
+    if groups[0].description:
+        yield f"{_escaped(groups[0].description)}\n"
+    for number, group in enumerate(groups):
+        title = f"**{group.title[0].upper()}{group.title[1:]}"
+        yield f"{title}.** {_escaped(group.description)}\n" if number and group.description else f"{title}**\n"
         yield "| option | value | meaning |\n|---|---|---|"
-        for action in actions:
-            names = ", ".join(f"`{word}`" for word in action.option_strings) or f"`{action.metavar}`"
-            value = _code(str(action.metavar)) if action.metavar and action.option_strings else ""
-            yield f"| {names} | {value} | {_escaped(action.help or '')} |"
+        for option in group.options:
+            flag = f"`{option.flag}`" if option.flag else ""
+            if option.kind is bool:
+                flag, value = f"{flag}, `--no-{option.flag[2:]}`", ""
+            else:
+                value = _code(f"{option.metavar} ..." if option.several else option.metavar)
+            yield f"| {flag} | {value} | {_escaped(option.help)} |"
         yield ""
 
 

@@ -1,86 +1,138 @@
-"""Parsing of options into dataclasses, with a user's mistakes told in one line."""
+"""Command lines for settings dataclasses, parsed by argparse; every mistake raises UsageError with one line."""
 
 from __future__ import annotations
 
-import contextlib
+import argparse
 import dataclasses
-import io
-import re
 from collections.abc import Sequence
-from itertools import pairwise
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from functools import partial
+from typing import Any, Literal, NoReturn, TypeVar, get_args, get_origin
 
-import tyro
+from hgrpo_control.command_line.options import REQUIRED, Group, Option, default_value, flags_of, groups_of
+from hgrpo_errors import HgrpoError, closest, unknown
 
-from hgrpo_errors import HgrpoError
+Settings = TypeVar("Settings")
 
-Options = TypeVar("Options")
-
-_RULE = re.compile(r"[│ ]*[─-]{5,}[│ ]*$")
-_PREFIX = re.compile(r"^Error parsing (settings|config|config\.\w+): ")
+_NUMBERS = {int: "a whole number", float: "a number"}
 
 
 class UsageError(HgrpoError):
-    """Raised for a command line that cannot be understood; the message is one line."""
+    """Raised for arguments that a command does not take."""
 
 
-def parse(kind: type[Options], words: Sequence[str], program: str, default: Options | None = None) -> Options:
-    """Options of a dataclass from the words behind a command; `--help` prints and exits.
+def parse(kind: type[Settings], args: Sequence[str], program: str, default: Settings | None = None) -> Settings:
+    """Settings from the arguments of a command; `--help` prints the options and raises SystemExit.
 
-    Raises UsageError for anything that does not parse.
+    Args:
+        kind: Dataclass of the settings. Dataclasses in it become groups of options.
+        args: The arguments behind the command.
+        program: The command, such as "hgrpo check".
+        default: Settings that hold for what is not given; None takes the defaults of the fields.
+
+    Raises UsageError, and what the dataclass raises for its values.
     """
-    _require_values(_of_several_values(kind), words)
-    complaint = io.StringIO()
+    groups = groups_of(kind, default)
+    parser = make_parser(groups, program)
+    for flag in (arg.partition("=")[0] for arg in args if arg.startswith("--")):
+        if flag not in (flags := flags_of(groups)):
+            close = closest(flag, flags)
+            parser.error(f"unknown option {flag}" + (f"; did you mean {close}?" if close else ""))
+    # Before Python 3.14 argparse takes -1e-3 for an option. With a blank before it, it is a value.
+    given = vars(parser.parse_args([f" {arg}" if _is_negative_number(arg) else arg for arg in args]))
+    return _instantiate(kind, given, default)
+
+
+def make_parser(groups: Sequence[Group], program: str) -> argparse.ArgumentParser:
+    """The parser of a command; options that are not given are absent from what it parses."""
+    required = [option for group in groups for option in group.options if option.default is REQUIRED]
+    parser = _Parser(
+        program,
+        " ".join((program, *map(_usage, required), "[options]")),
+        groups[0].description,
+        formatter_class=partial(argparse.HelpFormatter, max_help_position=32),
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    for number, group in enumerate(groups):
+        section = parser if number == 0 else parser.add_argument_group(group.title, group.description)
+        for option in group.options:
+            section.add_argument(option.flag or option.name, **_how(option))
+    return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
+class _ReadAll(argparse.Action):
+    """Makes one value from all arguments behind a flag."""
+
+    def __init__(self, *args: Any, read: Any, **how: Any) -> None:
+        super().__init__(*args, **how)
+        self.read = read
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+        try:
+            setattr(namespace, self.dest, self.read(values))
+        except HgrpoError as error:
+            raise argparse.ArgumentError(self, str(error)) from error
+
+
+def _usage(option: Option) -> str:
+    value = f"{option.metavar} ..." if option.several else option.metavar
+    return f"{option.flag} {value}".strip()
+
+
+def _how(option: Option) -> dict[str, Any]:
+    """What argparse is given for an option."""
+    how: dict[str, Any] = {"help": option.help.replace("%", "%%")}
+    if option.flag:
+        how |= {"dest": option.name, "required": option.default is REQUIRED}
+    if option.kind is bool:
+        return how | {"action": argparse.BooleanOptionalAction}
+    how |= {"metavar": option.metavar}
+    if option.argument.read is not None:
+        return how | {"action": _ReadAll, "nargs": "*", "read": option.argument.read}
+    how |= {"type": partial(_read, option)}
+    if option.argument.repeated:
+        return how | {"action": "append"}
+    return how | {"nargs": "+"} if option.several else how
+
+
+def _read(option: Option, word: str) -> Any:
+    """One value of an option; raises ArgumentTypeError."""
+    word = word.strip() if _is_negative_number(word) else word
+    if option.optional and word == "None":
+        return None
+    if get_origin(option.kind) is Literal:
+        allowed = get_args(option.kind)
+        if word not in allowed:
+            raise argparse.ArgumentTypeError(unknown("value", word, allowed))
+        return word
     try:
-        with contextlib.redirect_stderr(complaint):
-            return tyro.cli(
-                kind,
-                args=list(words),
-                prog=program,
-                default=tyro.MISSING_NONPROP if default is None else default,
-                config=(tyro.conf.OmitArgPrefixes, tyro.conf.AvoidSubcommands),
-            )
-    except SystemExit as stopped:
-        if stopped.code in (0, None):
-            raise
-        raise UsageError(_one_line(complaint.getvalue())) from None
+        return option.kind(word)
+    except ValueError:
+        problem = f"must be {_NUMBERS[option.kind]}{' or None' if option.optional else ''}; given {word!r}"
+        raise argparse.ArgumentTypeError(problem) from None
 
 
-def _require_values(options: dict[str, str], words: Sequence[str]) -> None:
-    """Raise UsageError where an option of several values is given none, which would make an empty list of it.
-
-    Names with values (`--task-options`) may be none: that changes nothing, and scripts have them in a variable.
-    """
-    for word, following in pairwise([*words, "--"]):
-        if following.startswith("--") and (example := options.get(word.replace("_", "-"))) is not None:
-            raise UsageError(f"{word} takes one value or more{example and f', such as {word} {example}'}; given none")
+def _is_negative_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return word.lstrip().startswith("-")
 
 
-def _of_several_values(kind: Any) -> dict[str, str]:
-    """Every option, of the parts of a dataclass too, that takes any number of values, with an example of them."""
-    found: dict[str, str] = {}
-    hints = get_type_hints(kind)
-    for field in dataclasses.fields(kind):
-        hint = hints[field.name]
-        for each in (hint, *get_args(hint)):
-            if dataclasses.is_dataclass(each):
-                found |= _of_several_values(each)
-            elif get_origin(each) is tuple and Ellipsis in get_args(each):
-                given = field.default if isinstance(field.default, tuple) else ()
-                found[f"--{field.name.replace('_', '-')}"] = " ".join(map(str, given))
-    return found
-
-
-def _one_line(text: str) -> str:
-    """The message in tyro's box, and the option it thinks was meant."""
-    sections: list[list[str]] = [[]]
-    # The first line is the box's title. Its frame is made of dashes and blanks where the terminal is not UTF-8.
-    for line in text.strip().splitlines()[1:]:
-        if _RULE.match(line):
-            sections.append([])
-        elif words := line.strip("│╭╮╰╯─ ").split():
-            sections[-1].append(" ".join(words))
-    sections = [section for section in sections if section]
-    message = _PREFIX.sub("", " ".join(sections[0]))
-    meant = next((s[1].split()[0] for s in sections if len(s) > 1 and s[0].startswith("Perhaps you meant")), None)
-    return f"{message}; did you mean {meant}?" if meant else message
+def _instantiate(kind: type[Settings], given: dict[str, Any], default: Settings | None) -> Settings:
+    """Settings with the values that were given, in the dataclasses in them too."""
+    changes: dict[str, Any] = {}
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        former = default_value(field) if default is None else getattr(default, field.name)
+        if dataclasses.is_dataclass(former) and not isinstance(former, type):
+            changes[field.name] = _instantiate(type(former), given, former)
+        elif field.name in given:
+            value = given[field.name]
+            changes[field.name] = tuple(value) if isinstance(value, list) else value
+    return kind(**changes) if default is None else dataclasses.replace(default, **changes)  # type: ignore[type-var]

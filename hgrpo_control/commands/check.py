@@ -6,10 +6,8 @@ from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from typing import Annotated
 
-import tyro
-
 from hgrpo_control.command_line.parsing import UsageError, parse
-from hgrpo_control.config.imports import IMPORTS
+from hgrpo_control.config.argument import IMPORTS, Argument
 from hgrpo_control.config.named_values import TASK_OPTIONS
 
 
@@ -17,7 +15,7 @@ from hgrpo_control.config.named_values import TASK_OPTIONS
 class CheckOptions:
     """Branch and replay an environment; says what differs, and exits with 1 unless nothing does."""
 
-    environment: tyro.conf.Positional[str]
+    environment: Annotated[str, Argument("ENV", positional=True)]
     """Task, gymnasium/ID, MODULE:ID or MODULE:FACTORY."""
     states: int = 100
     """States branched from."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import tyro
+from typing import Annotated
 
 from hgrpo_control.command_line.parsing import parse
-from hgrpo_control.config.imports import IMPORTS
+from hgrpo_control.config.argument import IMPORTS, RUN_FOLDER
 from hgrpo_control.config.judged import RUN, JudgedSettings, Weights
 from hgrpo_control.diagnose.settings import DiagnoseSettings
 
@@ -18,7 +17,7 @@ from hgrpo_control.diagnose.settings import DiagnoseSettings
 class DiagnoseOptions(JudgedSettings):
     """Variance and bias of every estimator's policy gradient at a checkpoint, as a table and a plot in its folder."""
 
-    folder: tyro.conf.Positional[Path]
+    folder: Annotated[Path, RUN_FOLDER]
     """Run folder."""
     difficulty: str = RUN
     """Difficulty of the episodes: run (where the run's curriculum stands), full (that of the task's options, 1 if they

@@ -7,11 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import tyro
-
 from hgrpo_control.command_line.parsing import UsageError, parse
+from hgrpo_control.config.argument import IMPORTS, RUN_FOLDER
 from hgrpo_control.config.film import Film, FilmSettings
-from hgrpo_control.config.imports import IMPORTS
 from hgrpo_control.config.judged import JudgedSettings
 from hgrpo_control.config.named_values import TASK_OPTIONS
 
@@ -30,7 +28,7 @@ class EvaluateOptions(JudgedSettings, FilmSettings):
     evaluation-speed=2.json. Pictures of other episodes than those of evaluation.json are renamed to former-NAME.
     """
 
-    folder: tyro.conf.Positional[Path]
+    folder: Annotated[Path, RUN_FOLDER]
     """Run folder."""
     episodes: int = 100
     """Episodes flown side by side."""

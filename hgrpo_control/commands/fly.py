@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING
 
+from hgrpo_control.command_line.options import flags_of, groups_of
 from hgrpo_control.command_line.parsing import UsageError, parse
 from hgrpo_control.commands.fly_targets import TARGETS, TargetOptions
 from hgrpo_errors import install, nearest
@@ -59,19 +59,10 @@ def _overview() -> str:
 
 def _require_options_of(target: str, args: Sequence[str]) -> None:
     """Raise UsageError for an option that only other targets have."""
-    for flag in (arg.partition("=")[0].replace("_", "-") for arg in args if arg.startswith("--")):
-        owners = [name for name, kind in TARGETS.items() if flag in _flags(kind)]
+    for flag in (arg.partition("=")[0] for arg in args if arg.startswith("--")):
+        owners = [name for name, kind in TARGETS.items() if flag in flags_of(groups_of(kind))]
         if owners and target not in owners:
             raise UsageError(f"unknown option {flag} of {target}; it is an option of {' and '.join(owners)}")
-
-
-def _flags(kind: type[Any]) -> list[str]:
-    """The options of a dataclass and of those in it."""
-    hints, found = get_type_hints(kind), list[str]()
-    for each in fields(kind):
-        name = "import" if each.name == "imports" else each.name.replace("_", "-")
-        found += _flags(hints[each.name]) if is_dataclass(hints[each.name]) else [f"--{name}", f"--no-{name}"]
-    return found
 
 
 def _require_new(record: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from hgrpo_control.config.imports import IMPORTS
+from hgrpo_control.config.argument import IMPORTS
 from hgrpo_control.config.named_values import TASK_OPTIONS
 from hgrpo_imports import load_all
 from sim2real.flight.watchdog import WatchdogOptions

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-
-import tyro
+from typing import Annotated
 
 from hgrpo_control.command_line.parsing import parse
+from hgrpo_control.config.argument import Argument
 
 
 @dataclass(frozen=True)
 class InspectOptions:
     """Tables of what an exported ONNX file takes, gives, and was measured at."""
 
-    file: tyro.conf.Positional[Path]
+    file: Annotated[Path, Argument("FILE", positional=True)]
     """The file."""
 
 

@@ -6,12 +6,11 @@ import sys
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-
-import tyro
+from typing import Annotated
 
 from hgrpo_control.command_line.parsing import parse
 from hgrpo_control.commands.train import train_with_reports
-from hgrpo_control.config.imports import IMPORTS
+from hgrpo_control.config.argument import IMPORTS, RUN_FOLDER
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class ResumeOptions:
     successes, and go on from where they stood.
     """
 
-    folder: tyro.conf.Positional[Path]
+    folder: Annotated[Path, RUN_FOLDER]
     """Run folder."""
     total_steps: int | None = None
     """Simulator steps after which training ends, those already taken included; None is what the run was given."""

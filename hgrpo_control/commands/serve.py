@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-
-import tyro
+from typing import Annotated
 
 from hgrpo_control.command_line.parsing import UsageError, parse
+from hgrpo_control.config.argument import Argument
 from sim2real.server.settings import ServerSettings
 
 
@@ -14,7 +14,7 @@ from sim2real.server.settings import ServerSettings
 class ServeOptions:
     """Serve exported policies until SIGTERM or Ctrl-C; SIGHUP reads their files, token and certificate again."""
 
-    policies: tyro.conf.Positional[tuple[str, ...]]
+    policies: Annotated[tuple[str, ...], Argument("POLICY.onnx", positional=True)]
     """POLICY.onnx, named after its file, or NAME=POLICY.onnx; the first one answers at /."""
     settings: ServerSettings = field(default_factory=ServerSettings)
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-
-import tyro
+from typing import Annotated
 
 from hgrpo_control.command_line.parsing import parse
+from hgrpo_control.config.argument import IMPORTS, RUN_FOLDER, Argument
 from hgrpo_control.config.film import FilmSettings
-from hgrpo_control.config.imports import IMPORTS
 from hgrpo_control.config.judged import JudgedSettings
 
 
@@ -20,9 +19,9 @@ class TransferOptions(JudgedSettings, FilmSettings):
     Writes policy.onnx, transfer-NAME.json and transfer-NAME.png into its folder.
     """
 
-    folder: tyro.conf.Positional[Path]
+    folder: Annotated[Path, RUN_FOLDER]
     """Run folder."""
-    to: str
+    to: Annotated[str, Argument("PHYSICS")]
     """Where: mujoco or gym-pybullet-drones; docs/guides/sim2sim.md says what flies there."""
     episodes: int = 100
     """Episodes flown in each place, side by side."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-import tyro
-
+from hgrpo_control.config.argument import Argument
 from hgrpo_errors import HgrpoError
 
 _FORM = "NAME=VALUE, such as mass=0.3"
@@ -38,16 +37,10 @@ def write_words(values: dict[str, Any]) -> list[str]:
     return [f"{name}={value}" for name, value in values.items()]
 
 
-def named_values(what: str, form: str, metavar: str) -> Any:
+def named_values(what: str, form: str, metavar: str) -> Argument:
     """How the command line reads words NAME=VALUE into a dictionary; the arguments are those of `read_words`."""
-    return tyro.constructors.PrimitiveConstructorSpec(
-        nargs="*",
-        metavar=metavar,
-        instance_from_str=partial(read_words, what=what, form=form),
-        is_instance=lambda value: isinstance(value, dict),
-        str_from_instance=write_words,
-    )
+    return Argument(metavar, read=partial(read_words, what=what, form=form))
 
 
-TASK_OPTIONS = named_values("task option", _FORM, "[NAME=VALUE ...]")
+TASK_OPTIONS = named_values("task option", _FORM, "NAME=VALUE")
 """How the command line reads the options of a task."""

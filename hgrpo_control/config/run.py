@@ -7,13 +7,11 @@ import json
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-import tyro
-
 from hgrpo_control.config.algorithms import ALGORITHMS, Algorithm
+from hgrpo_control.config.argument import IMPORTS, Argument
 from hgrpo_control.config.checks import count_problem, inert_problem
 from hgrpo_control.config.device import device_problem
 from hgrpo_control.config.divisors import divisors, near_divisors
-from hgrpo_control.config.imports import IMPORTS
 from hgrpo_control.config.learning import Learning, Network
 from hgrpo_control.config.named_values import TASK_OPTIONS
 from hgrpo_control.config.schedules import CURRICULUM, curriculum_problem
@@ -29,7 +27,7 @@ class ConfigError(HgrpoError):
 class Config:
     """One training run."""
 
-    task: Annotated[str, tyro.conf.Suppress]  # the command line takes it as an argument, not as an option
+    task: Annotated[str, Argument(hidden=True)]  # the command line takes it as an argument, not as an option
     algorithm: Algorithm
     seed: int = 0
     total_steps: int = 1_000_000

@@ -78,5 +78,5 @@ def curriculum_problem(curriculum: dict[str, str]) -> str | None:
     return None
 
 
-CURRICULUM = named_values("curriculum", FORMS, "[NAME=FROM:TO@... ...]")
+CURRICULUM = named_values("curriculum", FORMS, "NAME=FROM:TO@...")
 """How the command line reads a curriculum."""

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-import tyro
-
-from hgrpo_control.config.imports import IMPORTS
+from hgrpo_control.config.argument import IMPORTS, RUN_FOLDER
 from hgrpo_control.config.judged import JudgedSettings
 
 
@@ -19,7 +17,7 @@ class ExportOptions(JudgedSettings):
     Replaces files that an export wrote, and no others.
     """
 
-    folder: tyro.conf.Positional[Path]
+    folder: Annotated[Path, RUN_FOLDER]
     """Run folder."""
     onnx: Path | None = None
     """Where to write ONNX: policy.onnx in the run folder without a path, and where no other file is asked for."""

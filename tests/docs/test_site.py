@@ -43,12 +43,13 @@ def page_of(sections: list[str], name: str) -> str:
 def test_the_walk_leaves_the_commands_as_they_were(
     command_line: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import tyro
+    from hgrpo_control.command_line import parsing
 
-    before = tyro.cli
-    assert command_line.parser_of(["tasks"]) is None
-    assert command_line.parser_of(["inspect"]).prog == "hgrpo inspect"
-    assert tyro.cli is before
+    before = parsing.make_parser
+    assert command_line.groups_of(["tasks"]) == []
+    (group,) = command_line.groups_of(["inspect"])
+    assert [option.name for option in group.options] == ["file"]
+    assert parsing.make_parser is before
     assert capsys.readouterr().out == ""
 
 

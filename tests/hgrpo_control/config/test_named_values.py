@@ -109,9 +109,8 @@ def test_a_checked_task_on_a_gpu_that_torch_does_not_know_is_one_line(capsys: py
 @pytest.mark.parametrize("words", [("mass", "0.3"), ("mass=0.1", "mass=0.2")])
 def test_words_that_are_no_options_are_one_line_that_names_the_flag(words: tuple[str, ...], refused: Refused) -> None:
     message = refused("ppo", "quadrotor-hover", "--task-options", *words)
-    assert message.startswith(
-        ("Error parsing --task-options: task option", "Error parsing --task-options: a task option")
-    )
+    assert "--task-options" in message
+    assert "mass" in message
 
 
 @pytest.mark.parametrize("algorithm", ["ppo", "hybrid-grpo"])

@@ -69,7 +69,7 @@ def test_the_command_line_says_what_is_wrong_in_one_line(
             f"{server.port}: Address already in use; --port 0 takes a free one",
         ),
         ((one, "--token-file", str(tmp_path / "no token")), "No such file"),
-        ((), "no policy to serve"),
+        ((), "POLICY.onnx"),
     ):
         assert main(["serve", *words]) == 2
         captured = capsys.readouterr()
