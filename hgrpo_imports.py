@@ -1,4 +1,4 @@
-"""Modules that a user brings: the one place that imports code by a name, and the rule when it may be done.
+"""Imports by name: a package's own names on first use, and modules that a user brings.
 
 A module is imported where the user names it in this very call: behind --import, in a task or a reward transform that is
 typed, or in Python. A name that a file holds, such as config.json of a run, imports nothing by itself. Imports nothing
@@ -10,8 +10,9 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
+from typing import Any
 
 from hgrpo_errors import HgrpoError
 
@@ -24,6 +25,22 @@ class UserModuleError(HgrpoError):
 
 class ImportRefusedError(HgrpoError):
     """Raised where a file names a module that the user did not; says what to add."""
+
+
+def lazy_names(package: str, names: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Functions `__getattr__` and `__dir__` of a package whose names load on first use (PEP 562).
+
+    Args:
+        package: The package's `__name__`.
+        names: Each name and the module that defines it.
+    """
+
+    def load_name(name: str) -> Any:
+        if name not in names:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(names[name]), name)
+
+    return load_name, lambda: sorted({*vars(sys.modules[package]), *names})
 
 
 def load(name: str) -> ModuleType:

@@ -12,10 +12,7 @@ import numpy as np
 
 import hgrpo_control
 import robots
-from robots.mujoco.channels import joint_channels
-from robots.mujoco.readout import Outcome
-from robots.mujoco.robot import Robot, View
-from robots.mujoco.simulator import make_mujoco
+from robots.mujoco import Outcome, Robot, View, joint_channels, make_mujoco
 
 
 @dataclasses.dataclass(frozen=True)

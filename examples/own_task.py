@@ -13,9 +13,7 @@ from functools import partial
 
 import hgrpo_control
 import robots
-from robots.quadrotor.flight.mission import Mission, TaskResult
-from robots.quadrotor.flight.options import FlightOptions
-from robots.quadrotor.flight.simulator import make_flight
+from robots.quadrotor import FlightOptions, Mission, TaskResult, make_flight
 
 HEIGHT = 2.0  # m
 

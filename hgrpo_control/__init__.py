@@ -1,31 +1,37 @@
-"""How a policy is trained and judged: `hgrpo_control.train(config, out)` is the whole of it in one call."""
+"""Training and evaluation of policies: `hgrpo_control.train(config, out)` does a whole run in one call.
+
+`import hgrpo_control` loads no torch, so that the command line shows its help quickly. The names below are loaded when
+they are first used.
+"""
 
 from __future__ import annotations
 
 import os
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
 
-os.environ.setdefault(
-    "OMP_WAIT_POLICY", "passive"
-)  # robots/__init__.py says why; here because torch may come before it
+# robots/__init__.py gives the reason; it is repeated here because torch may be imported before robots
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+from hgrpo_imports import lazy_names
+
+if TYPE_CHECKING:
+    from hgrpo_control.config.algorithms import GRPO, PPO, HybridGRPO
+    from hgrpo_control.config.run import Config
+    from hgrpo_control.evaluation.evaluate import evaluate
+    from hgrpo_control.presets.quadrotor import preset
+    from hgrpo_control.training.resuming import resume
+    from hgrpo_control.training.trainer import train
 
 _LAZY = {
     "Config": "hgrpo_control.config.run",
-    "GRPO": "hgrpo_control.config.run",
-    "HybridGRPO": "hgrpo_control.config.run",
-    "PPO": "hgrpo_control.config.run",
+    "GRPO": "hgrpo_control.config.algorithms",
+    "HybridGRPO": "hgrpo_control.config.algorithms",
+    "PPO": "hgrpo_control.config.algorithms",
     "evaluate": "hgrpo_control.evaluation.evaluate",
     "preset": "hgrpo_control.presets.quadrotor",
     "resume": "hgrpo_control.training.resuming",
     "train": "hgrpo_control.training.trainer",
 }
+__getattr__, __dir__ = lazy_names(__name__, _LAZY)
 
 __all__ = ["GRPO", "PPO", "Config", "HybridGRPO", "evaluate", "preset", "resume", "train"]
-
-
-def __getattr__(name: str) -> Any:
-    # Names are loaded when first used, so that the command line can show its help without loading torch.
-    if name not in _LAZY:
-        raise AttributeError(f"module 'hgrpo_control' has no attribute {name!r}")
-    return getattr(import_module(_LAZY[name]), name)

@@ -1,37 +1,35 @@
 """The tasks that come with the package, registered by name.
 
-MuJoCo is imported only when one of its tasks is made: it decides at its import how it draws.
+A task's modules are imported when the task is made. `import robots` is therefore fast and loads neither torch nor
+MuJoCo, which decides at its import how it draws.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from robots.quadrotor.body.parameters import QuadrotorParameters
-from robots.quadrotor.flight.simulator import make_flight
 from robots.quadrotor.physics.catalogue import AIRFRAMES, FOREIGN
-from robots.quadrotor.physics.physics import Physics
-from robots.quadrotor.tasks.gates.task import GateOptions, Gates
-from robots.quadrotor.tasks.hover import HoverOptions, make_hover
-from robots.quadrotor.tasks.obstacles.task import ObstacleOptions, Obstacles
-from robots.quadrotor.tasks.pursuit import Pursuit, PursuitOptions
-from robots.quadrotor.tasks.track.task import Track, TrackOptions
-from robots.quadrotor.tasks.waypoints import WaypointOptions, Waypoints
 from robots.registry import register, register_family
-from robots.simulator import Simulator
 
-_AIRFRAMES = HoverOptions(mass=0.3, rotor_thrust=0.09, inertia=0.3, rotor_lag=0.3, wind=1.0)
-_GUSTY = HoverOptions(mass=0.3, rotor_thrust=0.09, inertia=0.3, rotor_lag=0.3, wind=1.0, gust=4.0)
+if TYPE_CHECKING:
+    import torch
 
-register("quadrotor-hover", partial(make_hover, "quadrotor-hover", HoverOptions()))
-register("quadrotor-hover-randomized", partial(make_hover, "quadrotor-hover-randomized", _AIRFRAMES))
-register("quadrotor-hover-gusty", partial(make_hover, "quadrotor-hover-gusty", _GUSTY))
-register("quadrotor-waypoints", partial(make_flight, "quadrotor-waypoints", Waypoints, WaypointOptions()))
-register("quadrotor-gates", partial(make_flight, "quadrotor-gates", Gates, GateOptions()))
-register("quadrotor-track", partial(make_flight, "quadrotor-track", Track, TrackOptions()))
-register("quadrotor-obstacles", partial(make_flight, "quadrotor-obstacles", Obstacles, ObstacleOptions()))
-register("quadrotor-pursuit", partial(make_flight, "quadrotor-pursuit", Pursuit, PursuitOptions()))
+    from robots.quadrotor.body.parameters import QuadrotorParameters
+    from robots.quadrotor.physics.physics import Physics
+    from robots.simulator import Simulator
+
+QUADROTOR_TASKS = (
+    "quadrotor-gates",
+    "quadrotor-hover",
+    "quadrotor-hover-gusty",
+    "quadrotor-hover-randomized",
+    "quadrotor-obstacles",
+    "quadrotor-pursuit",
+    "quadrotor-track",
+    "quadrotor-waypoints",
+)
+"""Names of the tasks in robots/quadrotor/tasks/catalogue.py."""
 
 MUJOCO_TASKS = (
     "Ant-v5",
@@ -46,7 +44,13 @@ MUJOCO_TASKS = (
     "Swimmer-v5",
     "Walker2d-v5",
 )
-"""Gymnasium's names of the robots in robots/mujoco/tasks."""
+"""Gymnasium's names of the robots in robots/mujoco/tasks/catalogue.py."""
+
+
+def _quadrotor(name: str, device: str | torch.device = "cpu", **options: Any) -> Simulator:
+    from robots.quadrotor.tasks.catalogue import TASKS
+
+    return TASKS[name](device=device, **options)
 
 
 def _mujoco(name: str, **options: Any) -> Simulator:
@@ -56,12 +60,14 @@ def _mujoco(name: str, **options: Any) -> Simulator:
     return make_mujoco(name, ROBOTS[name](), **options)
 
 
+for _name in QUADROTOR_TASKS:
+    register(_name, partial(_quadrotor, _name))
 for _name in MUJOCO_TASKS:
     register(_name, partial(_mujoco, _name))
 
 
 def _gymnasium(name: str, **options: Any) -> Simulator:
-    from robots.from_gymnasium.simulator import make_gymnasium  # only whoever names such a task pays for the import
+    from robots.from_gymnasium.simulator import make_gymnasium
 
     return make_gymnasium(name, **options)
 
@@ -70,7 +76,7 @@ register_family("gymnasium", _gymnasium, "any Gymnasium environment: gymnasium/I
 
 
 def _drones(name: str, **options: Any) -> Simulator:
-    from robots.pybullet_drones.simulator import make_drones  # only whoever names such a task pays for the import
+    from robots.pybullet_drones.simulator import make_drones
 
     return make_drones(name, **options)
 

@@ -7,11 +7,14 @@ import os
 import sys
 from collections.abc import Callable
 from importlib.machinery import PathFinder
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hgrpo_errors import HgrpoError, closest, nearest
 from robots.gymnasium_ids import register_environment
-from robots.simulator import Simulator
+from robots.options import OptionError
+
+if TYPE_CHECKING:
+    from robots.simulator import Simulator
 
 
 class Family(NamedTuple):
@@ -101,8 +104,6 @@ def make(name: str, /, **options: Any) -> Simulator:
     Raises UnknownTaskError for a name that is not registered and belongs to no family, and OptionError for options that
     its constructor cannot be called with.
     """
-    from robots.options import OptionError  # which needs this module
-
     require(name)
     family = _family(name)
     try:

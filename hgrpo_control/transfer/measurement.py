@@ -19,8 +19,7 @@ from hgrpo_control.training.judged import Judged, judge_at
 from hgrpo_control.training.simulation import make_simulator
 from hgrpo_errors import HgrpoError, nearest
 from robots.quadrotor.flight.simulator import QuadrotorFlight
-from robots.quadrotor.physics import FOREIGN
-from robots.quadrotor.physics.catalogue import AIRFRAMES
+from robots.quadrotor.physics.catalogue import AIRFRAMES, FOREIGN
 
 RECORDED = 4
 """Episodes of each place that are kept step by step."""

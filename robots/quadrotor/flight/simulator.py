@@ -30,7 +30,7 @@ from robots.quadrotor.flight.mission import Mission, StepContext
 from robots.quadrotor.flight.options import FlightOptions
 from robots.quadrotor.flight.state import FlightState
 from robots.quadrotor.interfaces import Interface, make_interface
-from robots.quadrotor.physics import make_physics
+from robots.quadrotor.physics.catalogue import make_physics
 from robots.quadrotor.scene import QuadrotorScene
 from robots.quadrotor.sensing.latency import ActionQueue
 from robots.quadrotor.sensing.sensors import Sensors

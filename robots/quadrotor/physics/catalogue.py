@@ -1,16 +1,19 @@
-"""The engines by name; robots/catalogue.py adds those of other packages. Each is imported when a task asks for it."""
+"""Physics engines by name; each is imported when it is made. robots/catalogue.py adds those of other packages."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from hgrpo_errors import nearest
 from robots.options import OptionError
-from robots.quadrotor.body.parameters import QuadrotorParameters
-from robots.quadrotor.physics.physics import Physics
+
+if TYPE_CHECKING:
+    from robots.quadrotor.body.parameters import QuadrotorParameters
+    from robots.quadrotor.physics.physics import Physics
 
 BUILT_IN = "built-in"
-"""robots/quadrotor/body/dynamics.py, which needs no engine."""
+"""Name of the dynamics in robots/quadrotor/body/dynamics.py, which need no engine."""
 
 
 def _mujoco(parameters: QuadrotorParameters, duration: float) -> Physics:
@@ -24,7 +27,7 @@ FOREIGN: dict[str, Callable[[QuadrotorParameters, float], Physics]] = {
 }
 
 AIRFRAMES: dict[str, str] = {}
-"""Engines that have one airframe only, and the preset that is this airframe."""
+"""Preset of the airframe of each engine that has only one."""
 
 
 def make_physics(name: str, parameters: QuadrotorParameters, duration: float) -> Physics | None:

@@ -32,8 +32,7 @@ from hgrpo_control.transfer.plot import _episodes
 from policies.actor_critic import ActorCritic
 from policies.checkpoint import save
 from robots.pybullet_drones import worker_pool
-from robots.quadrotor.physics import FOREIGN
-from robots.quadrotor.physics.catalogue import AIRFRAMES
+from robots.quadrotor.physics.catalogue import AIRFRAMES, FOREIGN
 
 
 @pytest.fixture(autouse=True)

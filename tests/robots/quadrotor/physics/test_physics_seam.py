@@ -9,7 +9,7 @@ from support.states import follow, random_actions, same
 import robots
 from robots.options import OptionError
 from robots.quadrotor.flight.simulator import QuadrotorFlight
-from robots.quadrotor.physics import BUILT_IN, FOREIGN
+from robots.quadrotor.physics.catalogue import BUILT_IN, FOREIGN
 
 TASKS = [name for name in robots.names() if name.startswith("quadrotor")]
 
