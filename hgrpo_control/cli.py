@@ -32,7 +32,7 @@ COMMANDS: dict[str, Command] = {
     "transfer": Command(
         "DIR --to PHYSICS [--video ...]", "fly a policy in another physics: mujoco, gym-pybullet-drones"
     ),
-    "export": Command("DIR [--onnx] [--c NAME ...]", "write a trained policy as ONNX, as C, for a Crazyflie"),
+    "export": Command("DIR [--onnx PATH ...]", "write a trained policy as ONNX, as C, for a Crazyflie"),
     "inspect": Command("FILE", "what an exported ONNX file takes, gives and was measured at", "deploy"),
     "fly": Command("POLICY TARGET [...]", "fly an exported policy: simulated, mavlink, crazyflie", "deploy"),
     "serve": Command("POLICY.onnx ... [--port P ...]", "answer observations over WebSocket and HTTP", "serve"),

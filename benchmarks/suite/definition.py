@@ -16,7 +16,7 @@ from hgrpo_errors import HgrpoError, nearest
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,79}")
 MEASURES = {"success_rate": "success", "return_mean": "return"}
 """What an evaluation may be judged by, and its name in tables."""
-_TAKEN_OPTIONS = ("--seed", "--out", "--resume", "--video", "--help", "-h")
+_TAKEN_OPTIONS = ("--seed", "--out", "--video", "--help", "-h")
 
 
 class SuiteError(HgrpoError):

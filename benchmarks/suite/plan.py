@@ -73,7 +73,7 @@ class Run:
             options = [*_options(self.variant, self.reference), "--seed", str(self.seed), "--out", str(self.path)]
             return ["train", self.variant.algorithm, self.task, *options]
         if step == "resume":
-            return ["train", "--resume", str(self.path)]
+            return ["resume", str(self.path)]
         flown = ["--episodes", str(self.suite.episodes), "--seed", str(self.suite.evaluation_seed)]
         return ["evaluate", str(self.path), *flown]
 

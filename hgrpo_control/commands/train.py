@@ -14,12 +14,15 @@ from hgrpo_control.config.algorithms import ALGORITHMS
 from hgrpo_control.config.film import Film, FilmSettings
 from hgrpo_control.config.run import Config
 from hgrpo_control.presets.quadrotor import preset
-from hgrpo_control.runs.imports import TRUST, modules_of
+from hgrpo_control.runs.imports import modules_of
 from hgrpo_imports import import_words, load_all, take_imports
 
 if TYPE_CHECKING:
     from hgrpo_control.runs.run_folder import RunFolder
     from hgrpo_control.training.trainer import Trainer
+
+
+USAGE = "hgrpo train ALGORITHM TASK [options]"
 
 
 @dataclass(frozen=True)
@@ -38,9 +41,9 @@ def parse_train_options(words: list[str]) -> TrainOptions:
     imports, words = take_imports(words)
     if len(words) < 2 or words[0].startswith("-") or words[1].startswith("-"):
         if words and words[0] in ALGORITHMS and "--help" not in words:
-            raise UsageError("which task? usage: hgrpo train ALGORITHM TASK [options]; `hgrpo tasks` lists them")
+            raise UsageError(f"which task? usage: {USAGE}; `hgrpo tasks` lists them")
         raise UsageError(
-            f"usage: hgrpo train ALGORITHM TASK [options]; ALGORITHM is one of {', '.join(ALGORITHMS)}, "
+            f"usage: {USAGE}; ALGORITHM is one of {', '.join(ALGORITHMS)}, "
             "`hgrpo tasks` lists the tasks, and `hgrpo train ALGORITHM TASK --help` the options"
         )
     algorithm, task, *rest = words
@@ -56,26 +59,15 @@ def parse_train_options(words: list[str]) -> TrainOptions:
 
 
 def run(words: list[str]) -> None:
-    """`hgrpo train ALGORITHM TASK [options]` and `hgrpo train --resume DIR`."""
+    """`hgrpo train ALGORITHM TASK [options]`."""
     from hgrpo_control.runs.run_folder import RunFolder
     from hgrpo_control.training.trainer import Trainer
 
     if words in (["-h"], ["--help"]):
-        print("usage: hgrpo train ALGORITHM TASK [options]\n       hgrpo train --resume DIR, as hgrpo resume DIR")
+        print(f"usage: {USAGE}")
         return
     if "--resume" in words:
-        from hgrpo_control.commands import resume
-
-        imports, words = take_imports(words)
-        trusted = [TRUST] if TRUST in words else []
-        words = [word for word in words if word != TRUST]
-        if len(words) != 2 or words[0] != "--resume":
-            raise UsageError(
-                "--resume takes a run folder and nothing else: hgrpo train --resume DIR; "
-                "for more steps: hgrpo resume DIR --total-steps N"
-            )
-        resume.run([*words[1:], *trusted, *import_words(imports).split()])
-        return
+        raise UsageError("unknown option --resume; to continue a run: hgrpo resume DIR")
     options = parse_train_options(words)
     film = options.film(options.video)
     if options.video:

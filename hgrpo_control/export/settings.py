@@ -20,7 +20,7 @@ class ExportOptions(JudgedSettings):
     folder: Annotated[Path, RUN_FOLDER]
     """Run folder."""
     onnx: Path | None = None
-    """Where to write ONNX: policy.onnx in the run folder without a path, and where no other file is asked for."""
+    """Write ONNX into this file; policy.onnx in the run folder if no other file is named either."""
     batch_1: bool = False
     """Also write ONNX whose batch is fixed to 1, into NAME.batch1.onnx beside it."""
     float16: bool = False

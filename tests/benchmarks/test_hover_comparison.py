@@ -31,7 +31,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
 
     def hgrpo(*words: str) -> None:
-        seen.append(" ".join(words[:2]) if words[1] == "--resume" else words[0])
+        seen.append(words[0])
         assert main(list(words)) == 0
 
     monkeypatch.setattr(hover, "hgrpo", hgrpo)
@@ -58,7 +58,7 @@ def test_a_run_with_all_rows_and_an_older_policy_is_resumed_first(run: Run, comm
     trainer.iterate()
     checkpoint.save(run.checkpoint, trainer.policy, trainer.state_dict())
     hover.finish(run)
-    assert commands == ["train --resume", "evaluate"]
+    assert commands == ["resume", "evaluate"]
 
 
 @pytest.mark.parametrize("changes", [{"episodes": 4}, {"seed": 0}])

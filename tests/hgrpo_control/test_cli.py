@@ -209,7 +209,7 @@ def test_a_run_is_never_overwritten(run: Path, complaint: Complaint) -> None:
 
 
 def test_a_finished_run_is_not_resumed(run: Path, complaint: Complaint) -> None:
-    assert complaint("train", "--resume", run) == (
+    assert complaint("resume", run) == (
         "run is finished: 256 simulator steps taken; for more: hgrpo resume run --total-steps N"
     )
 
@@ -253,7 +253,7 @@ def removed(path: Path) -> None:
 DAMAGES = [truncated, random_bytes, emptied, other_content, bare_tensor]
 
 
-@pytest.mark.parametrize("command", ["train --resume", "evaluate", "export"])
+@pytest.mark.parametrize("command", ["resume", "evaluate", "export"])
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_checkpoint_is_told_by_its_path(
     run: Path, complaint: Complaint, damage: Callable[[Path], None], command: str
@@ -263,7 +263,7 @@ def test_a_damaged_checkpoint_is_told_by_its_path(
     assert message.startswith("run/checkpoint.pt is damaged or not a checkpoint of this package: ")
 
 
-@pytest.mark.parametrize("command", ["train --resume", "evaluate", "export"])
+@pytest.mark.parametrize("command", ["resume", "evaluate", "export"])
 def test_a_missing_checkpoint_is_told_by_its_path(run: Path, complaint: Complaint, command: str) -> None:
     removed(run / "checkpoint.pt")
     assert complaint(*command.split(), run) == "no checkpoint at run/checkpoint.pt"
@@ -271,7 +271,7 @@ def test_a_missing_checkpoint_is_told_by_its_path(run: Path, complaint: Complain
 
 def test_a_checkpoint_of_another_task_is_not_resumed(run: Path, complaint: Complaint) -> None:
     other_task(run / "checkpoint.pt")
-    assert complaint("train", "--resume", run) == (
+    assert complaint("resume", run) == (
         "run/checkpoint.pt holds a policy for 'quadrotor-race' that does not fit config.json ('quadrotor-hover')"
     )
 
@@ -285,7 +285,7 @@ def test_a_checkpoint_of_another_task_is_not_evaluated(run: Path, complaint: Com
 
 def test_a_checkpoint_without_the_state_of_training_is_not_resumed(run: Path, complaint: Complaint) -> None:
     without_training(run / "checkpoint.pt")
-    assert "run/checkpoint.pt" in complaint("train", "--resume", run)
+    assert "run/checkpoint.pt" in complaint("resume", run)
 
 
 def edit_config(run: Path, **changes: object) -> None:
@@ -296,10 +296,10 @@ def edit_config(run: Path, **changes: object) -> None:
 @pytest.mark.parametrize("changes", [{"num_envs": 32}, {"task_options": {"mass": "0.3"}}])
 def test_other_roots_are_not_resumed(run: Path, complaint: Complaint, changes: dict[str, object]) -> None:
     edit_config(run, total_steps=10_000, **changes)
-    assert complaint("train", "--resume", run).startswith("run/checkpoint.pt does not hold the training state that ")
+    assert complaint("resume", run).startswith("run/checkpoint.pt does not hold the training state that ")
 
 
-@pytest.mark.parametrize("command", ["train --resume", "evaluate", "compare"])
+@pytest.mark.parametrize("command", ["resume", "evaluate", "compare"])
 @pytest.mark.parametrize("text", ["", "{", "null", '{"task": "quadrotor-hover"}'])
 def test_a_damaged_config_is_told_by_its_path(run: Path, complaint: Complaint, command: str, text: str) -> None:
     (run / "config.json").write_text(text)

@@ -85,7 +85,7 @@ MOMENTS = [
         f"kept: {ONNX}, run/policy.batch1.onnx",
         ("run/policy.batch1.onnx",),
     ),
-    Moment(("export", "run", "--onnx", "--c", "hover"), "sim2real.export.c.footprints", f"kept: {ONNX}"),
+    Moment(("export", "run", "--onnx", ONNX, "--c", "hover"), "sim2real.export.c.footprints", f"kept: {ONNX}"),
     Moment(FLY, "sim2real.client.open_policy.open_policy", NOTHING),
     Moment(FLY, f"{SIMULATED}.start", "kept: flight.npz", ("flight.npz",)),
     Moment(FLY, f"{SIMULATED}.apply", "kept: flight.npz", ("flight.npz",), presses=2),
@@ -163,7 +163,7 @@ def test_one_ctrl_c_ends_a_flight_at_the_next_tick(
     ("words", "held", "told"),
     [
         (("check", "quadrotor-hover"), "robots.branch_check.check.check", NOTHING),
-        (("export", "run", "--onnx", "--c", "hover"), "sim2real.export.c.footprints", f"kept: {ONNX}"),
+        (("export", "run", "--onnx", ONNX, "--c", "hover"), "sim2real.export.c.footprints", f"kept: {ONNX}"),
     ],
 )
 def test_a_process_ends_with_130_and_the_line(here: Path, words: tuple[str, ...], held: str, told: str) -> None:

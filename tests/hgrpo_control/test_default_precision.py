@@ -84,7 +84,7 @@ def test_every_command_gives_the_same_files(
         assert main(["train", algorithm, task, *TINY, "--total-steps", "256", "--out", folder]) == 0
         named = ("--import", "support.buggy_envs") if task == ADAPTED else ()
         assert main(["evaluate", folder, "--episodes", "3", *named]) == 0
-        assert main(["export", folder, "--onnx", "--float16", "--int8", "--episodes", "2", *named]) == 0
+        assert main(["export", folder, "--float16", "--int8", "--episodes", "2", *named]) == 0
         assert main(["diagnose", folder, *DIAGNOSE, *named]) == 0
         if task.startswith("quadrotor"):
             assert main(["transfer", folder, "--to", "mujoco", "--episodes", "2"]) == 0

@@ -53,10 +53,7 @@ class Options:
 
 HOVER = ("train", "ppo", "quadrotor-hover")
 TINY = ("--num-envs", "16", "--rollout-steps", "8", "--num-minibatches", "2")
-NO_MORE = (
-    "--resume takes a run folder and nothing else: hgrpo train --resume DIR; for more steps: hgrpo resume DIR "
-    "--total-steps N"
-)
+RESUMED = "unknown option --resume; to continue a run: hgrpo resume DIR"
 Refused = Callable[..., str]
 
 
@@ -234,10 +231,9 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         ),
         ((*HOVER, "--gamma", "1.5"), "gamma must lie in [0, 1]; given 1.5"),
         ((*HOVER, "--gamma", "nan"), "gamma must lie in [0, 1]; given nan"),
-        (("train", "--resume"), NO_MORE),
-        ((*HOVER, "--resume", "run"), NO_MORE),
+        (("train", "--resume"), RESUMED),
+        ((*HOVER, "--resume", "run"), RESUMED),
         (("resume", "nothing"), "no run at nothing: config.json is missing"),
-        (("train", "--resume", "nothing"), "no run at nothing: config.json is missing"),
         (("evaluate", "nothing"), "no run at nothing: config.json is missing"),
         (("export", "nothing"), "no run at nothing: config.json is missing"),
         (("compare", "nothing"), "no run at nothing: config.json is missing"),

@@ -35,7 +35,7 @@ def test_hybrid_grpo_trains_resumes_and_evaluates(
     trainer.iterate()
     policies.save(half.checkpoint, trainer.policy, trainer.state_dict())
     del half  # and with it its lock
-    assert main(["train", "--resume", "half"]) == 0
+    assert main(["resume", "half"]) == 0
     whole, resumed = (policies.load(name).state_dict() for name in (folder, "half"))
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     assert main(["evaluate", folder, "--episodes", "2"]) == 0

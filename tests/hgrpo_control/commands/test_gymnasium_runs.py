@@ -55,7 +55,7 @@ def test_a_run_with_snapshots_is_resumed_bit_for_bit() -> None:
     policies.save(folder.checkpoint, trainer.policy, trainer.state_dict())
     assert restore_trainer(folder, imports=["support.buggy_envs"], trust_snapshots=True).resume_note == ""
     del folder  # and with it its lock
-    assert main(["train", "--resume", "halves", *NAMED, TRUST]) == 0
+    assert main(["resume", "halves", *NAMED, TRUST]) == 0
     whole, halves = (policies.load(name).state_dict() for name in ("whole", "halves"))
     assert all(torch.equal(whole[name], halves[name]) for name in whole)
 
@@ -109,7 +109,7 @@ def test_ppo_trains_without_snapshots_and_says_what_resuming_cannot(capsys: pyte
     policies.save(folder.checkpoint, trainer.policy, trainer.state_dict())
     del folder  # and with it its lock
     capsys.readouterr()
-    assert main(["train", "--resume", "half", *NAMED]) == 0
+    assert main(["resume", "half", *NAMED]) == 0
     assert "every environment begins a new episode" in capsys.readouterr().err
     assert main(["evaluate", "half", "--episodes", "3", *NAMED]) == 0
 
@@ -146,7 +146,7 @@ def test_a_fault_in_mid_training_is_one_line_and_the_run_goes_on_from_before_it(
         "saved, to go on: hgrpo resume broken --import support.buggy_envs --trust-snapshots\n"
     )
     monkeypatch.setattr(buggy_envs.LateFault, "sound_steps", [10**9])
-    assert main(["train", "--resume", "broken", *NAMED, TRUST]) == 0
+    assert main(["resume", "broken", *NAMED, TRUST]) == 0
     assert_same(Path("whole"), Path("broken"))
 
 

@@ -97,7 +97,7 @@ def test_a_stopped_and_resumed_run_is_the_run_that_never_stopped(
     assert policies.restore("stopped")[1]["iteration"] == 2
     assert f"/training/reward_transform/{state}" in saved(Path("stopped"))
     named = ("--import", "largest_reward") if state.startswith("custom") else ()
-    assert main(["train", "--resume", "stopped", *named]) == 0
+    assert main(["resume", "stopped", *named]) == 0
     assert_same_run(Path("stopped"), Path("whole"))
 
 
@@ -109,7 +109,7 @@ def test_a_transform_that_does_not_fit_the_checkpoint_is_told(
     config = Path("run/config.json")
     config.write_text(config.read_text().replace('"identity"', '"scale"'))
     capsys.readouterr()
-    assert main(["train", "--resume", "run"]) == 2
+    assert main(["resume", "run"]) == 2
     assert capsys.readouterr().err == (
         "hgrpo: run/checkpoint.pt does not hold the training state that config.json asks for\n"
     )

@@ -161,7 +161,7 @@ def test_a_run_resumes_bit_for_bit_though_its_reference_is_gone(
         press_ctrl_c_in(1, patched)
         assert main(command(algorithm, "stopped")) == 130
     shutil.rmtree("old")
-    assert main(["train", "--resume", "stopped"]) == 0
+    assert main(["resume", "stopped"]) == 0
     assert_same(Path("stopped"), Path("whole"))
     rows = RunFolder("stopped").read_metrics()
     assert len(rows) == 3
@@ -191,7 +191,7 @@ def test_a_checkpoint_without_the_reference_that_its_config_names_is_not_resumed
     policy, training = policies.restore(path)
     policies.save(path, policy, training | {"reference": None})
     capsys.readouterr()
-    assert main(["train", "--resume", "stopped"]) == 2
+    assert main(["resume", "stopped"]) == 2
     assert capsys.readouterr().err == (
         "hgrpo: stopped/checkpoint.pt does not hold the training state that config.json asks for\n"
     )

@@ -267,6 +267,6 @@ def test_a_run_whose_function_is_gone_is_not_resumed(mine: str, capsys: pytest.C
     Path(f"{mine}.py").rename("elsewhere.py")
     del sys.modules[mine]
     capsys.readouterr()
-    assert main(["train", "--resume", "run", "--import", mine]) == 2
+    assert main(["resume", "run", "--import", mine]) == 2
     assert f"--import {mine} cannot be imported" in capsys.readouterr().err
     assert main(["evaluate", "run", "--episodes", "2"]) == 0, "flying needs no reward transform"

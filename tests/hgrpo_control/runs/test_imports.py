@@ -56,7 +56,7 @@ NAMINGS = {
 
 WALKS: dict[str, tuple[tuple[str, ...], ...]] = {
     "tasks": (("tasks",),),
-    "train": (("train", "--resume", "run"), ("train", "ppo", "quadrotor-hover", *TINY, "--out", "other")),
+    "train": (("resume", "run"), ("train", "ppo", "quadrotor-hover", *TINY, "--out", "other")),
     "resume": (("resume", "run"),),
     "evaluate": (("evaluate", "run", "--episodes", "2"),),
     "transfer": (("transfer", "run", "--to", "mujoco", "--episodes", "2"),),
@@ -205,7 +205,7 @@ def test_all_that_is_missing_is_told_at_once_and_nothing_is_imported_before(
     planted("transform")
     path = Path("run/config.json")
     path.write_text(path.read_text().replace('"imports": []', '"imports": ["one", "two.three", "trap"]'))
-    assert main(["train", "--resume", "run", "--import", "trap"]) == 2
+    assert main(["resume", "run", "--import", "trap"]) == 2
     assert not sprung()
     assert capsys.readouterr().err == (
         "hgrpo: run was trained with --import one, --import two.three, and code is imported only where you say so: "

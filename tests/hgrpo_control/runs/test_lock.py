@@ -87,7 +87,7 @@ def test_a_second_process_is_refused_and_told_who_is_there(
     with pytest.raises(RunInUseError) as caught:
         resume(run)
     assert str(caught.value) == sentence
-    assert main(["train", "--resume", str(run)]) == 2
+    assert main(["resume", str(run)]) == 2
     assert capsys.readouterr().err == f"hgrpo: {sentence}\n"
     assert contents(run) == before
 

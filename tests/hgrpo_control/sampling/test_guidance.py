@@ -144,7 +144,7 @@ def test_an_interrupted_and_resumed_run_equals_one_that_never_stopped(
     saved = policies.restore(folder.path)[1]
     assert saved["iteration"] == 2
     assert set(saved["guidance"]) == {"network", "optimizer", "generator"}
-    assert main(["train", "--resume", str(folder.path)]) == 0
+    assert main(["resume", str(folder.path)]) == 0
     capsys.readouterr()
     (ours, our_state), (theirs, their_state) = (policies.restore(run.path) for run in (folder, whole))
     assert bits(dict(ours.state_dict())) == bits(dict(theirs.state_dict()))

@@ -71,7 +71,7 @@ def test_a_run_with_every_option_can_be_stopped_resumed_and_evaluated(
         assert main([*command, str(tmp_path / "stopped")]) == 130
     folder = RunFolder(tmp_path / "stopped")
     assert len(folder.read_metrics()) == 1
-    assert main(["train", "--resume", str(folder.path)]) == 0
+    assert main(["resume", str(folder.path)]) == 0
     assert_same(folder.path, tmp_path / "whole")
     # six branches of 16 steps, each begun anew: along the executed path, episodes would have lasted up to 96
     _, elapsed = policies.restore(folder.path)[1]["sampler"]["roots"]

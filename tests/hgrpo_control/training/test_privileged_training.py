@@ -107,7 +107,7 @@ def test_an_interrupted_and_resumed_run_equals_one_that_never_stopped(
     with pytest.raises(KeyboardInterrupt):
         train(config, tmp_path / "run", (StopAt(2),))
     assert policies.restore(tmp_path / "run")[1]["iteration"] == 2
-    assert main(["train", "--resume", str(tmp_path / "run")]) == 0
+    assert main(["resume", str(tmp_path / "run")]) == 0
 
     (policy, saved), (whole, saved_whole) = policies.restore(tmp_path / "run"), policies.restore(folder)
     ours, theirs = ({**flat(dict(p.state_dict())), **flat(s)} for p, s in ((policy, saved), (whole, saved_whole)))

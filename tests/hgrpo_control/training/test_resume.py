@@ -284,7 +284,7 @@ def test_a_stopped_process_saves_says_how_to_go_on_and_can(
     assert 1 <= done < 30
     assert [row.iteration for row in end.folder.read_metrics()] == list(range(1, done + 1))
 
-    assert main(["train", "--resume", str(end.folder.path)]) == 0
+    assert main(["resume", str(end.folder.path)]) == 0
     assert capsys.readouterr().err == ""
     assert_same_bits(everything(*policies.restore(end.folder.path)), everything(*policies.restore(uninterrupted.path)))
     assert without_clocks(end.folder.read_metrics()) == without_clocks(uninterrupted.read_metrics())

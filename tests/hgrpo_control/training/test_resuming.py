@@ -110,6 +110,6 @@ def test_an_unfinished_run_is_resumed_to_its_own_total_or_ended_sooner(tmp_path:
 def test_the_old_spelling_goes_on_too(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
     edited = dataclasses.replace(run.read_config(), total_steps=3 * SIZE)
     run.config.write_text(edited.to_json())
-    assert main(["train", "--resume", "run"]) == 0
+    assert main(["resume", "run"]) == 0
     assert len(run.read_metrics()) == 3
     assert "total_steps is" not in capsys.readouterr().out

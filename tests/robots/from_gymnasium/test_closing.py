@@ -64,7 +64,7 @@ def test_a_close_that_fails_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize("more", [(), ("snapshots=none",)])
 def test_every_command_closes_them(log: dict[int, int], more: tuple[str, ...]) -> None:
     assert main(["train", "ppo", CART, *TINY, *more]) == 0
-    assert main(["train", "--resume", "run", *NAMED]) == 2  # finished
+    assert main(["resume", "run", *NAMED]) == 2  # finished
     for words in (["evaluate", "run", "--episodes", "2"], ["export", "run", "--int8", "--episodes", "2"]):
         assert main([*words, *NAMED]) == 0
     diagnose = ["diagnose", "run", "--roots", "2", "--steps", "2", "--samples", "2", "--branch-steps", "1"]

@@ -138,9 +138,9 @@ def test_an_interrupted_run_of_the_robot_goes_on_where_its_module_is_named(capsy
     sys.modules.pop("slider")
     del registry._FACTORIES["slider"]
     capsys.readouterr()
-    assert main(["train", "--resume", "run"]) == 2
+    assert main(["resume", "run"]) == 2
     assert capsys.readouterr().err.endswith(": add --import slider\n")
-    assert main(["train", "--resume", "run", "--import", "slider"]) == 0
+    assert main(["resume", "run", "--import", "slider"]) == 0
 
 
 def test_a_state_is_made_from_an_mjdata_as_the_page_says() -> None:

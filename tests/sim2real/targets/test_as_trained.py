@@ -36,7 +36,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = dataclasses.replace(hgrpo_control.preset("ppo", "quadrotor-hover"), task_options=OPTIONS)
     folder = RunFolder.create(tmp_path_factory.mktemp("trained") / "run", config)
     checkpoint.save(folder.checkpoint, hover_controller(simulator))
-    assert main(["export", str(folder.path), "--onnx", "--batch-1", "--float16", "--int8", "--episodes", "1"]) == 0
+    assert main(["export", str(folder.path), "--batch-1", "--float16", "--int8", "--episodes", "1"]) == 0
     return folder.path
 
 
