@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import NamedTuple
 
+import hgrpo_signals
 from hgrpo_control.command_line import standard_output
 from hgrpo_control.command_line.interruption import told
 from hgrpo_errors import HgrpoError, install, nearest, printable
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def entry_point() -> None:
     """What the installed `hgrpo` script calls: `main`, and what is told of output that could not be written."""
     if sys.argv[1:2] == ["serve"]:  # the first process of a container loses signals that it neither handles nor holds
-        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+        hgrpo_signals.hold()
     standard_output.watch()
     try:
         status = main()

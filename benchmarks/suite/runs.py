@@ -10,11 +10,9 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from types import FrameType
 from typing import IO, NamedTuple
 
 import hgrpo_control
@@ -22,6 +20,7 @@ from benchmarks.suite.definition import SuiteError
 from benchmarks.suite.learners.registry import LEARNERS
 from benchmarks.suite.origin import describe_origin
 from benchmarks.suite.plan import Run, Step, clear_unstarted, is_trained, next_step
+from hgrpo_signals import handled, interrupt
 
 COMMANDS = {name: (sys.executable, "-m", learner.module) for name, learner in LEARNERS.items()}
 """What runs a learner's command line."""
@@ -55,7 +54,7 @@ def run_missing(runs: Sequence[Run], jobs: int) -> list[Failure]:
     them. A run that another process works on is left to it, and looked at again at the end.
     """
     schedule = _Schedule(runs, jobs)
-    with _sigterm_as_interrupt():
+    with handled((signal.SIGTERM,), interrupt):
         try:
             while schedule.advance():
                 time.sleep(_POLL_SECONDS)
@@ -199,15 +198,3 @@ def _lock(file: IO[bytes]) -> bool:
 def _last_line(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
     return next((line.strip() for line in reversed(lines) if line.strip()), "no output")
-
-
-@contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    def handle(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGTERM, handle)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

@@ -36,10 +36,10 @@ from hgrpo_control.training import diagnostics
 from hgrpo_control.training.curriculum import Curriculum, difficulty_of
 from hgrpo_control.training.diagnostics import Instruments
 from hgrpo_control.training.simulation import policy_spec, training_simulator
-from hgrpo_control.training.stop_requests import stop_requests
 from hgrpo_errors import HgrpoError
 from hgrpo_files import FileError
 from hgrpo_imports import load_all
+from hgrpo_signals import StopSignals
 from policies import checkpoint
 from policies.actor_critic import ActorCritic
 from robots.from_gymnasium.state import GymnasiumState
@@ -266,7 +266,7 @@ def _run(trainer: Trainer, folder: RunFolder | None, reporters: tuple[Reporter, 
             checkpoint.save(folder.checkpoint, trainer.policy, trainer.state_dict())
 
     save()
-    with stop_requests() as stop:
+    with StopSignals() as signals:
         while not trainer.finished:
             try:
                 metrics = trainer.iterate()
@@ -280,7 +280,7 @@ def _run(trainer: Trainer, folder: RunFolder | None, reporters: tuple[Reporter, 
                 folder.append_metrics(metrics)
             for reporter in reporters:
                 reporter.report(metrics)
-            stopping = stop.is_set()
+            stopping = signals.requested
             if trainer.finished or stopping or trainer.iteration % trainer.config.checkpoint_every == 0:
                 save()
             if stopping and not trainer.finished:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hgrpo_errors import HgrpoError
+from hgrpo_signals import StopSignals
 from policies.spec import PolicySpec
 from sim2real.flight.action_source import (
     NO_ACTION,
@@ -30,7 +31,6 @@ from sim2real.flight.action_source import (
 from sim2real.flight.clock import Clock, MonotonicClock
 from sim2real.flight.record import FlightRecord
 from sim2real.flight.statistics import LoopStatistics
-from sim2real.flight.stop_signals import StopSignals
 from sim2real.flight.target import (
     Policy,
     Reading,
@@ -93,7 +93,7 @@ def fly(
     """
     clock = MonotonicClock() if clock is None else clock
     loop = _Loop(policy, target, options, clock, record, LoopStatistics() if statistics is None else statistics)
-    with StopSignals() as signals:
+    with StopSignals(deferred=False) as signals:
         try:
             target.start()
             signals.defer()

@@ -12,8 +12,8 @@ import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
 
-_STOPPING = (signal.SIGTERM, signal.SIGINT)
-_HEARD = (*_STOPPING, signal.SIGHUP)
+from hgrpo_signals import ALL, HANGUP, STOP, handled, release
+
 _OVER = b"\0"  # no signal has this number
 _log = logging.getLogger("hgrpo.server")
 
@@ -29,19 +29,19 @@ class Signals:
         self._seconds = seconds
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
+        self._handled = handled(ALL, _ignore)
 
     def __enter__(self) -> Signals:
         self._receiver, self._sender = socket.socketpair()
         self._sender.setblocking(False)
         self._sender_before = signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
-        self._handlers_before = {number: signal.signal(number, _ignore) for number in _HEARD}
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEARD)  # what was held back until now comes in
+        self._handled.__enter__()
+        release()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._over.set()
-        for number, handler in self._handlers_before.items():
-            signal.signal(number, handler)
+        self._handled.__exit__(kind, error, at)
         signal.set_wakeup_fd(self._sender_before)
         self._sender.setblocking(True)
         self._sender.send(_OVER)
@@ -58,8 +58,8 @@ class Signals:
 
     def _listen(self, loop: asyncio.AbstractEventLoop, stop: Callable[[], None], reload: Callable[[], None]) -> None:
         while (number := self._receiver.recv(1)) != _OVER:
-            stopping = number[0] in _STOPPING
-            if stopping or number[0] == signal.SIGHUP:
+            stopping = number[0] in STOP
+            if stopping or number[0] == HANGUP:
                 with contextlib.suppress(RuntimeError):  # the loop has been closed
                     loop.call_soon_threadsafe(stop if stopping else reload)
             if stopping and not self._over.wait(self._seconds):

@@ -10,7 +10,6 @@ from support.loop_stand_ins import ScriptedPolicy, ScriptedTarget
 
 from sim2real.flight.clock import SteppedClock
 from sim2real.flight.loop import LoopOptions, fly
-from sim2real.flight.stop_signals import StopSignals
 
 OPTIONS = LoopOptions()
 
@@ -26,17 +25,6 @@ def test_a_signal_stops_at_the_next_tick(number: int) -> None:
     assert flight.reason == "a signal asked for it"
     assert len(target.applied) == 3  # the tick in which it came was finished
     assert signal.getsignal(number) is before
-
-
-def test_a_closed_terminal_is_ignored_where_it_was_before() -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with StopSignals() as signals:
-            os.kill(os.getpid(), signal.SIGHUP)
-            assert not signals.requested
-        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_second_signal_does_not_wait_for_the_tick() -> None:
