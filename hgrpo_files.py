@@ -14,6 +14,9 @@ from hgrpo_errors import HgrpoError
 PARTIAL = ".partial"
 """How the names of files end that are not whole yet."""
 
+MARK = "Written by hgrpo-control, which replaces this file as long as this line comes first."
+"""The first line, within a comment, of texts that this package may replace."""
+
 _ELSEWHERE = "or write elsewhere"
 _TO_WRITE = {
     errno.ENOSPC: f"free some, {_ELSEWHERE}",
@@ -109,6 +112,12 @@ def write_bytes(path: str | Path, content: bytes | memoryview) -> None:
 def write_text(path: str | Path, text: str) -> None:
     """Put a UTF-8 text at `path`, or leave what was there; raises FileError."""
     write_bytes(path, text.encode())
+
+
+def is_own_text(content: bytes) -> bool:
+    """Whether the first line of a file, without the signs of a comment, is the mark."""
+    line = content.split(b"\n", 1)[0]
+    return line.decode("utf-8", "replace").strip("/*#<!-> \t\r") == MARK
 
 
 def append_text(path: str | Path, text: str) -> None:

@@ -39,7 +39,6 @@ def main() -> None:
     require_agreement(runs)
     for run in runs:
         finish(run)
-    _, table = compare([run.path for run in runs], given.out)
     seeds = " ".join(map(str, given.seeds))
     versions = {"Python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
     origin = (
@@ -47,7 +46,7 @@ def main() -> None:
         f"{', '.join(f'{name} {version}' for name, version in versions.items())}. "
         "Evaluation: 200 fresh episodes of the mean action per run."
     )
-    table.write_text(f"{origin}\n\n{table.read_text(encoding='utf-8')}", encoding="utf-8")
+    _, table = compare([run.path for run in runs], given.out, note=origin)
     print(table.read_text(encoding="utf-8"))
 
 

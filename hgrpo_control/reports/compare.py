@@ -1,4 +1,4 @@
-"""Several runs side by side: learning curves as PNG, a table as Markdown."""
+"""Comparison of several runs: learning curves as PNG and a table as Markdown."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from hgrpo_control.reports import learning_curves
 from hgrpo_control.runs.run_folder import Metrics, RunFolder, RunFolderError
-from hgrpo_files import make_folder, read_bytes, write_text
+from hgrpo_files import MARK, is_own_text, make_folder, read_bytes, write_text
 
 _COLUMNS = (
     "run",
@@ -27,36 +27,70 @@ _COLUMNS = (
 )
 
 
-def compare(folders: Sequence[Path], out: Path) -> tuple[Path, Path]:
-    """Write learning_curves.png and comparison.md into `out`; runs that differ in nothing but the seed share a curve.
+def compare(folders: Sequence[str | Path], out: str | Path, note: str = "") -> tuple[Path, Path]:
+    """Write learning_curves.png and comparison.md of several runs; runs that differ only in the seed share a curve.
 
-    Raises RunFolderError if a folder is no run or has no metrics yet, for runs of different tasks, and where `out` is a
-    file.
+    Args:
+        folders: Run folders of one task.
+        out: Folder to write into. Files that a comparison wrote are replaced, no others.
+        note: Text above the table.
+
+    Returns:
+        The paths of the picture and of the table.
+
+    Raises:
+        RunFolderError: If a folder is no run or has no metrics, for runs of different tasks, and where `out` is a file
+            or holds files of these names that no comparison wrote.
     """
+    out = Path(out)
     if out.exists() and not out.is_dir():
         raise RunFolderError(f"{out} is a file; --out is a folder to write into")
+    picture, table = out / "learning_curves.png", out / "comparison.md"
+    _require_replaceable(picture, table)
     runs = [RunFolder.open(folder) for folder in folders]
-    _require_one_task(runs)
+    task = _require_one_task(runs)
     metrics = [run.read_metrics() for run in runs]
     for run, rows in zip(runs, metrics, strict=True):
         if not rows:
             raise RunFolderError(f"{run.path} has no metrics yet")
     labels = _labels(runs)
-    curves: dict[str, list[list[Metrics]]] = {}
-    for label, rows in zip(labels, metrics, strict=True):
-        curves.setdefault(label, []).append(rows)
+    groups: dict[str, list[int]] = {}
+    for index, label in enumerate(labels):
+        groups.setdefault(label, []).append(index)
+    names = _names(runs)
+    curves = {_curve(label, [names[i] for i in rows]): [metrics[i] for i in rows] for label, rows in groups.items()}
     make_folder(out)
-    picture, table = out / "learning_curves.png", out / "comparison.md"
-    learning_curves.learning_curves(curves, picture)
+    learning_curves.learning_curves(curves, picture, title=task)
     cells = [_row(run, label, history) for run, label, history in zip(runs, labels, metrics, strict=True)]
-    text = markdown_table(_COLUMNS, cells)
-    if len(curves) < len(runs):
+    text = f"<!-- {MARK} -->\n\n" + (f"{note}\n\n" if note else "") + markdown_table(_COLUMNS, cells)
+    if len(groups) < len(runs):
         text += "\nOver the seeds, mean (lowest ... highest):\n\n" + _over_seeds(cells)
     write_text(table, f"{text}\n![learning curves]({picture.name})\n")
     return picture, table
 
 
-def _require_one_task(runs: Sequence[RunFolder]) -> None:
+def _require_replaceable(picture: Path, table: Path) -> None:
+    """Raise RunFolderError unless both files are missing, or the table has the mark of a comparison."""
+    stranger = table if table.exists() else picture
+    if stranger.exists() and not (stranger == table and is_own_text(read_bytes(table))):
+        raise RunFolderError(
+            f"{stranger} was not written by hgrpo compare and stays; move it away or choose another --out"
+        )
+
+
+def _names(runs: Sequence[RunFolder]) -> list[str]:
+    """Names of the run folders, or their paths where two have the same name."""
+    names = [run.path.resolve().name for run in runs]
+    return names if len(set(names)) == len(names) else [str(run.path) for run in runs]
+
+
+def _curve(label: str, names: Sequence[str]) -> str:
+    """Legend of a curve: the run and its algorithm, or the algorithm and the number of its runs."""
+    return f"{names[0]}: {label}" if len(names) == 1 else f"{label}: {len(names)} seeds"
+
+
+def _require_one_task(runs: Sequence[RunFolder]) -> str:
+    """The task of all runs; raises RunFolderError for more than one."""
     first: dict[str, RunFolder] = {}
     for run in runs:
         first.setdefault(run.peek_config().task, run)
@@ -65,6 +99,7 @@ def _require_one_task(runs: Sequence[RunFolder]) -> None:
         raise RunFolderError(
             f"returns of different tasks have no axis in common: {tasks}; compare the runs of one task"
         )
+    return next(iter(first), "")
 
 
 def _over_seeds(cells: Sequence[Sequence[str]]) -> str:
@@ -148,7 +183,7 @@ def _row(run: RunFolder, label: str, history: list[Metrics]) -> list[str]:
 
 
 def _evaluation(run: RunFolder) -> dict[str, Any]:
-    """What evaluation.json of a run holds; empty where there is none."""
+    """Contents of a run's evaluation.json; empty without the file."""
     if not run.evaluation.exists():
         return {}
     anew = f"hgrpo evaluate {run.path} writes it anew"

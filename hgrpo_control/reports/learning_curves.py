@@ -16,15 +16,21 @@ from hgrpo_control.evaluation.evaluate import Recording
 from hgrpo_control.runs.run_folder import Metrics
 from hgrpo_files import write_bytes
 
-AXES = {"simulator steps": "simulator_steps", "executed steps": "executed_steps", "wall-clock [s]": "wall_seconds"}
+AXES = {"simulator steps": "simulator_steps", "executed steps": "executed_steps", "wall-clock time [s]": "wall_seconds"}
+RESAMPLES = 2000
+"""Bootstrap samples of an interval."""
+_POINTS = 200  # of a mean over several runs
 
 
-def learning_curves(curves: Mapping[str, Sequence[Sequence[Metrics]]], path: Path) -> None:
-    """PNG of return and success rate against simulator steps, executed steps and wall-clock; of the return alone where
-    the runs' tasks have no goal.
+def learning_curves(curves: Mapping[str, Sequence[Sequence[Metrics]]], path: Path, title: str = "") -> None:
+    """PNG of return and success rate in training over simulator steps, executed steps and wall-clock time.
 
-    `curves` holds for each label the metrics of its runs; runs of one label share a colour, their mean is drawn
-    strongly.
+    Args:
+        curves: For each label the metrics of its runs. Several runs are drawn as their mean with a pointwise 95 %
+            bootstrap interval, as far as all of them have values. Without a success rate in any run, only the return
+            is drawn.
+        path: File to write.
+        title: Title of the figure.
     """
     measures = _measures([run for runs in curves.values() for run in runs])
     figure = Figure(figsize=(13, 3.25 * len(measures)), layout="constrained")
@@ -36,37 +42,54 @@ def learning_curves(curves: Mapping[str, Sequence[Sequence[Metrics]]], path: Pat
             if column == 0:
                 grid[row][column].set_ylabel(f"{name} (training)")
         grid[-1][column].set_xlabel(label)
+    if title:
+        figure.suptitle(title, fontsize="medium")
     handles, labels = grid[0][0].get_legend_handles_labels()
     if handles:  # beside the panels: labels name whatever differs between the runs, and may be long
-        figure.legend(handles, labels, loc="outside upper left")
+        several = any(len(runs) > 1 for runs in curves.values())
+        heading = "several seeds: mean and 95 % bootstrap interval of the mean" if several else None
+        figure.legend(
+            handles, labels, loc="outside upper left", title=heading, alignment="left", title_fontsize="small"
+        )
     save(figure, path)
 
 
 def _measures(runs: Sequence[Sequence[Metrics]]) -> dict[str, str]:
-    """What is drawn, by its name in metrics.csv: success only where some run has a figure, or none has a return yet."""
+    """Labels by names of metrics.csv: those that some run has measured, or all of them if none has measured any."""
     measures = {"episode_return": "episode return", "success_rate": "success rate"}
     measured = {name for name in measures for run in runs for row in run if not math.isnan(getattr(row, name))}
     return {name: label for name, label in measures.items() if name in measured or not measured}
 
 
 def _draw_curves(axes: Axes, curves: Mapping[str, Sequence[Sequence[Metrics]]], axis: str, measure: str) -> None:
-    """One colour per label; with several runs, each thinly and their mean strongly where all of them have values."""
+    """One colour per label: the line of a single run, or mean and interval of several."""
     for index, (label, runs) in enumerate(curves.items()):
         color = f"C{index}"
         lines = [(x, y) for x, y in (_line(run, axis, measure) for run in runs) if len(x)]
-        several = len(lines) > 1
-        for x, y in lines:
-            name = None if several else label
-            marker = "o" if len(x) == 1 else ""
-            axes.plot(x, y, color=color, alpha=0.35 if several else 1.0, linewidth=1.0, marker=marker, label=name)
-        if several:
-            grid = np.linspace(max(x[0] for x, _ in lines), min(x[-1] for x, _ in lines), 200)
-            mean = np.mean([np.interp(grid, x, y) for x, y in lines], axis=0)
-            axes.plot(grid, mean, color=color, linewidth=2.2, label=label)
+        if len(lines) == 1:
+            x, y = lines[0]
+            axes.plot(x, y, color=color, linewidth=1.0, marker="o" if len(x) == 1 else "", label=label)
+        elif lines:
+            x = np.linspace(max(x[0] for x, _ in lines), min(x[-1] for x, _ in lines), _POINTS)
+            values = np.stack([np.interp(x, *line) for line in lines])
+            low, high = bootstrap_interval(values)
+            axes.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0.0)
+            axes.plot(x, values.mean(axis=0), color=color, linewidth=1.8, label=label)
+
+
+def bootstrap_interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds (P,) of the 95 % percentile bootstrap interval of the mean over n runs; `values` is (n, P).
+
+    The runs are drawn with replacement (Efron 1979), the same draws for every point and every call.
+    """
+    chosen = np.random.default_rng(0).integers(len(values), size=(RESAMPLES, len(values)))
+    counts = np.stack([(chosen == run).sum(axis=1) for run in range(len(values))], axis=1)
+    low, high = np.percentile(counts @ values / len(values), (2.5, 97.5), axis=0)
+    return low, high
 
 
 def _line(run: Sequence[Metrics], axis: str, measure: str) -> tuple[np.ndarray, np.ndarray]:
-    """Points of a run where the measure was there to be measured."""
+    """x and y of the rows of a run that have the measure."""
     points = [(getattr(m, axis), getattr(m, measure)) for m in run if not math.isnan(getattr(m, measure))]
     x, y = zip(*points, strict=True) if points else ((), ())
     return np.array(x, dtype=float), np.array(y, dtype=float)

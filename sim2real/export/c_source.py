@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from hgrpo_files import MARK
 from policies.actor_critic import ActorCritic
 from policies.normalizer import CLIP
 from policies.spec import Channel, PolicySpec
 from sim2real.export.c_text import comment, literal, string
 from sim2real.export.exportable import ExportError, array, checkpoint_hash
-from sim2real.export.own_files import MARK
 from sim2real.export.rounding import tolerance
 from sim2real.policy.metadata import (
     GoldenPairs,

@@ -8,19 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import hgrpo_files
+from hgrpo_files import is_own_text
 from sim2real.export.exportable import ExportError
 from sim2real.policy.metadata import DISTRIBUTION
 
-MARK = f"Written by {DISTRIBUTION}, which replaces this file as long as this line comes first."
-"""The first line of texts, within a comment."""
-
 IsOwn = Callable[[bytes], bool]
-
-
-def is_own_text(content: bytes) -> bool:
-    """Whether the first line of a file, without the signs of a comment, is the mark."""
-    line = content.split(b"\n", 1)[0]
-    return line.decode("utf-8", "replace").strip("/*#<!-> \t\r") == MARK
 
 
 def require_replaceable(path: Path, is_own: IsOwn = is_own_text) -> None:

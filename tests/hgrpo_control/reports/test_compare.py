@@ -17,6 +17,7 @@ from hgrpo_control.config.run import Config
 from hgrpo_control.reports import learning_curves
 from hgrpo_control.reports.compare import compare, markdown_table
 from hgrpo_control.runs.run_folder import Metrics, RunFolder, RunFolderError
+from hgrpo_files import is_own_text
 
 PPO_RUN = Config(task="quadrotor-hover", algorithm=PPO())
 
@@ -45,7 +46,7 @@ def labels(runs: list[Path], out: Path, monkeypatch: pytest.MonkeyPatch) -> dict
     """Labels of the curves with their number of runs."""
     shown: dict[str, int] = {}
 
-    def note(curves: Any, path: Path) -> None:
+    def note(curves: Any, path: Path, title: str) -> None:
         shown.update({label: len(histories) for label, histories in curves.items()})
 
     monkeypatch.setattr(learning_curves, "learning_curves", note)
@@ -79,7 +80,9 @@ def test_the_table_holds_the_numbers_of_the_files(tmp_path: Path) -> None:
     picture, table = compare([ppo, grpo], tmp_path / "deep" / "out")
     assert table == tmp_path / "deep" / "out" / "comparison.md"
     assert picture == tmp_path / "deep" / "out" / "learning_curves.png"
-    lines = table.read_text().splitlines()
+    mark, empty, *lines = table.read_text().splitlines()
+    assert is_own_text(mark.encode())
+    assert empty == ""
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[:4] if set(line) - set("|- ")]
     assert cells == [
         [
@@ -136,7 +139,7 @@ def test_iterations_in_which_no_episode_ended_do_not_count_as_returns(tmp_path: 
 def test_runs_that_differ_only_in_the_seed_share_a_label(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = [make_run(tmp_path / str(s), dataclasses.replace(PPO_RUN, seed=s), [1.0, 2.0]) for s in range(3)]
     runs.append(make_run(tmp_path / "g", dataclasses.replace(PPO_RUN, algorithm=GRPO()), [1.0, 2.0]))
-    assert labels(runs, tmp_path / "out", monkeypatch) == {"ppo": 3, "grpo": 1}
+    assert labels(runs, tmp_path / "out", monkeypatch) == {"ppo: 3 seeds": 3, "g: grpo": 1}
 
 
 def test_what_differs_between_runs_of_one_algorithm_is_in_their_labels(
@@ -151,17 +154,45 @@ def test_what_differs_between_runs_of_one_algorithm_is_in_their_labels(
         make_run(tmp_path / "5", dataclasses.replace(hybrid, algorithm=HybridGRPO(num_samples=8)), [1.0, 2.0]),
     ]
     assert labels(runs, tmp_path / "out", monkeypatch) == {
-        "ppo (hidden_sizes [64, 64])": 2,
-        "ppo (hidden_sizes [8])": 1,
-        "hybrid-grpo (num_samples 4)": 1,
-        "hybrid-grpo (num_samples 8)": 1,
+        "ppo (hidden_sizes [64, 64]): 2 seeds": 2,
+        "3: ppo (hidden_sizes [8])": 1,
+        "4: hybrid-grpo (num_samples 4)": 1,
+        "5: hybrid-grpo (num_samples 8)": 1,
     }
 
 
 def test_task_options_that_only_one_run_has_tell_them_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = dataclasses.replace(PPO_RUN, task_options={"quadrotor": "cf2x"})
     runs = [make_run(tmp_path / "1", PPO_RUN, [1.0, 2.0]), make_run(tmp_path / "2", other, [1.0, 2.0])]
-    assert labels(runs, tmp_path / "out", monkeypatch) == {"ppo": 1, "ppo (quadrotor cf2x)": 1}
+    assert labels(runs, tmp_path / "out", monkeypatch) == {"1: ppo": 1, "2: ppo (quadrotor cf2x)": 1}
+
+
+def test_runs_of_the_same_name_are_told_apart_by_their_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "y").mkdir()
+    runs = [make_run(tmp_path / "x" / "run", PPO_RUN, [1.0])]
+    runs.append(make_run(tmp_path / "y" / "run", dataclasses.replace(PPO_RUN, algorithm=GRPO()), [1.0]))
+    assert labels(runs, tmp_path / "out", monkeypatch) == {f"{runs[0]}: ppo": 1, f"{runs[1]}: grpo": 1}
+
+
+@pytest.mark.parametrize("name", ["comparison.md", "learning_curves.png"])
+def test_files_that_no_comparison_wrote_stay(tmp_path: Path, name: str) -> None:
+    run, out = make_run(tmp_path / "a", PPO_RUN, [1.0]), tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text("mine")
+    with pytest.raises(RunFolderError, match=f"{name} was not written by hgrpo compare"):
+        compare([run], out)
+    assert [(path.name, path.read_text()) for path in out.iterdir()] == [(name, "mine")]
+
+
+def test_a_comparison_replaces_another(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / name, PPO_RUN, [1.0]) for name in "ab"]
+    compare(runs[:1], tmp_path / "out")
+    _, table = compare(runs[1:], tmp_path / "out", note="On a slow machine.")
+    text = table.read_text()
+    assert "| b " in text
+    assert "| a " not in text
+    assert text.splitlines()[2] == "On a slow machine."
 
 
 def test_different_tasks_are_not_put_on_one_axis(tmp_path: Path) -> None:

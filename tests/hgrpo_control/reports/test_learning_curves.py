@@ -65,7 +65,7 @@ def test_runs_of_one_label_share_a_colour_and_are_summed_up_by_their_mean(tmp_pa
     learning_curves.learning_curves({"ppo": [history([1, 5, 9]), history([3, 7, 11])]}, path)
     learning_curves.learning_curves({"ppo": [history([1, 5, 9])]}, single)
     assert pixels(picture(path), ORANGE) == 0
-    assert pixels(picture(path), BLUE) > pixels(picture(single), BLUE), "the mean is drawn more strongly"
+    assert pixels(picture(path), BLUE) > pixels(picture(single), BLUE), "the mean of several is a broader line"
 
 
 def test_the_mean_of_two_runs_is_that_of_their_values(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -74,13 +74,29 @@ def test_the_mean_of_two_runs_is_that_of_their_values(monkeypatch: pytest.Monkey
     learning_curves.learning_curves({"ppo": [history([1, 5, 9]), history([3, 7, 15])]}, tmp_path / "x.png")
     axes = figures[0].axes[0]
     assert axes.get_ylabel() == "episode return (training)"
-    drawn = [line.get_data() for line in axes.get_lines()]
-    assert [list(y) for _, y in drawn[:2]] == [[1, 5, 9], [3, 7, 15]]
-    x, mean = drawn[2]
+    (line,) = axes.get_lines()
+    x, mean = line.get_data()
     assert (x[0], x[-1]) == (400, 1200)
     # (1 + 3) / 2, half way between 400 and 800 (2 + 6) / 2, (9 + 15) / 2
     assert np.interp([400, 600, 1200], x, mean) == pytest.approx([2.0, 4.0, 12.0], abs=0.05)
-    assert [text.get_text() for text in figures[0].legends[0].get_texts()] == ["ppo"]
+    legend = figures[0].legends[0]
+    assert [text.get_text() for text in legend.get_texts()] == ["ppo"]
+    assert "95 % bootstrap interval of the mean" in legend.get_title().get_text()
+    (band,) = axes.collections  # of two runs: from the lower to the higher, since a quarter of the draws is one of them
+    bounds = band.get_paths()[0].get_extents()
+    assert (bounds.y0, bounds.y1) == (1.0, 15.0)
+    learning_curves.learning_curves({"ppo": [history([1, 5, 9])]}, tmp_path / "x.png")
+    assert not figures[1].axes[0].collections
+    assert figures[1].legends[0].get_title().get_text() == ""
+
+
+def test_a_bootstrap_interval_is_that_of_the_mean() -> None:
+    values = np.random.default_rng(1).normal(3.0, 2.0, (400, 2)) * (1.0, 10.0)
+    low, high = learning_curves.bootstrap_interval(values)
+    # 400 normal values: mean +- 1.96 s / sqrt(400)
+    half = 1.96 * values.std(axis=0) / 20.0
+    assert low == pytest.approx(values.mean(axis=0) - half, rel=0.05)
+    assert high == pytest.approx(values.mean(axis=0) + half, rel=0.05)
 
 
 def test_the_three_axes_are_the_two_kinds_of_steps_and_the_time(
@@ -90,7 +106,7 @@ def test_the_three_axes_are_the_two_kinds_of_steps_and_the_time(
     monkeypatch.setattr(learning_curves, "save", lambda figure, path: figures.append(figure))
     learning_curves.learning_curves({"ppo": [history([10, math.nan, 30], seconds=2.0)]}, tmp_path / "x.png")
     axes = figures[0].axes
-    assert [a.get_xlabel() for a in axes[3:]] == ["simulator steps", "executed steps", "wall-clock [s]"]
+    assert [a.get_xlabel() for a in axes[3:]] == ["simulator steps", "executed steps", "wall-clock time [s]"]
     # The second row has no return, so it is left out rather than drawn as a gap.
     lines = [[list(values) for values in a.get_lines()[0].get_data()] for a in axes]
     returns, successes = [10.0, 30.0], [0.1, 0.3]
@@ -106,7 +122,7 @@ def test_a_task_without_a_goal_has_no_plot_of_its_success(tmp_path: Path, monkey
     learning_curves.learning_curves({"ppo": [without]}, tmp_path / "one.png")
     assert picture(tmp_path / "one.png").shape == (325, 1300, 3)
     axes = figures[0].axes
-    assert [a.get_xlabel() for a in axes] == ["simulator steps", "executed steps", "wall-clock [s]"]
+    assert [a.get_xlabel() for a in axes] == ["simulator steps", "executed steps", "wall-clock time [s]"]
     assert axes[0].get_ylabel() == "episode return (training)"
     learning_curves.learning_curves({"ppo": [without], "grpo": [history([2, 4, 8])]}, tmp_path / "both.png")
     assert len(figures[1].axes) == 6  # some run has a success to show
