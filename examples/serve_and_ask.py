@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sim2real.client.policy_client import PolicyClient
-from sim2real.protocol.rejection import Rejected
+from sim2real.protocol.request_error import RequestError
 
 
 def trained(path: Path, steps: int) -> Path:
@@ -38,7 +38,7 @@ def ask(url: str, number: int) -> None:
         print(f"{number} answers in {1e3 * (time.perf_counter() - began) / number:.2f} ms each; the last one: {action}")
         try:
             client.infer([float("inf"), *observation[1:]])
-        except Rejected as refusal:
+        except RequestError as refusal:
             print(f"refused as {refusal.reason}: {refusal}")
 
 

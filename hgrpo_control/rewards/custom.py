@@ -29,7 +29,7 @@ class CustomTransform(RewardTransform):
 
     def __init__(self, name: str, device: torch.device | None = None) -> None:
         self.name, self._device = name, device
-        self.function = _made(name, _imported(name))
+        self.function = _instantiate(name, _imported(name))
         offered = {method for method in ("update", "state_dict", "load_state_dict") if hasattr(self.function, method)}
         self._learns, self._remembers = "update" in offered, "state_dict" in offered
         missing = sorted({"state_dict", "load_state_dict"} - offered)
@@ -97,7 +97,7 @@ def _imported(name: str) -> Any:
     return getattr(module, attribute)
 
 
-def _made(name: str, found: Any) -> Any:
+def _instantiate(name: str, found: Any) -> Any:
     """Something to call: a class is made, and an object copied, so that no two runs share its state."""
     try:
         ours = found() if isinstance(found, type) else copy.deepcopy(found)

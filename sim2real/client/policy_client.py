@@ -51,8 +51,8 @@ class PolicyClient:
     def infer(self, observation: ArrayLike) -> Action:
         """Action for one observation (O,) of real numbers of any type, which are sent as float32.
 
-        Raises ValueError for what is no such array, Rejected for an observation that the server refuses, TimeoutError,
-        ConnectionError.
+        Raises HgrpoError for anything but such an array, RequestError for an observation that the server refuses,
+        TimeoutError and ConnectionError.
         """
         reply = self._ask({"observation": to_single(as_array(observation, "(O,)"))})
         try:

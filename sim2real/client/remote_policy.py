@@ -14,7 +14,7 @@ from policies.spec import Channel, PolicySpec
 from sim2real.client.policy_client import PolicyClient
 from sim2real.flight.target import NoAction
 from sim2real.policy.trained_on import TrainedOn, from_fields
-from sim2real.protocol.rejection import Rejected
+from sim2real.protocol.request_error import RequestError
 
 TIMEOUT = 0.25
 """Seconds that a connection or an answer may take; the loop itself waits no longer than its deadline."""
@@ -47,12 +47,12 @@ class RemotePolicy:
     def __call__(self, observation: NDArray[np.float32], /) -> NDArray[Any]:
         """The served policy's action, as the server's guards let it pass.
 
-        Raises NoAction where the server refuses this observation, Rejected where it refuses how it is asked,
+        Raises NoAction where the server refuses this observation, RequestError where it refuses how it is asked,
         TimeoutError, ConnectionError.
         """
         try:
             return self._client.infer(observation).action
-        except Rejected as refusal:
+        except RequestError as refusal:
             if refusal.reason in _FOR_THIS_OBSERVATION:
                 raise NoAction(str(refusal)) from refusal
             raise

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hgrpo_errors import HgrpoError, printable
 from sim2real.client.websocket_connection import LARGEST_MESSAGE
 from sim2real.protocol.msgpack import unpack
-from sim2real.protocol.rejection import REASONS, Rejected
+from sim2real.protocol.request_error import REASONS, RequestError
 
 _MOST_ENTRIES = 1 << 16  # of an observation in the metadata
 _LONGEST_REFUSAL = 500  # letters
@@ -50,14 +50,14 @@ def is_for(reply: dict[str, Any], sequence: int) -> bool:
     return answered in (None, sequence)
 
 
-def refusal(reply: dict[str, Any]) -> Rejected | None:
+def refusal(reply: dict[str, Any]) -> RequestError | None:
     """The refusal in a reply; None where there is none."""
     if "error" not in reply:
         return None
     text, reason = reply["error"], reply.get("reason")
     if type(text) is not str or type(reason) is not str or reason not in REASONS:
         raise UnreadableError("refusal without a line, or with a reason that is not known here")
-    return Rejected(reason, _one_line(text))
+    return RequestError(reason, _one_line(text))
 
 
 def action(reply: dict[str, Any]) -> Action:

@@ -37,7 +37,7 @@ class WebSocketConnection:
         self._protocol = ClientProtocol(uri, max_size=LARGEST_MESSAGE)
         self._frames: list[Frame] = []
         self._unsent = bytearray()  # what a call had no time for
-        with self._told():
+        with self._named_errors():
             try:
                 self._socket = socket.create_connection((uri.host, uri.port), timeout=_left(deadline))
             except ValueError as error:  # no name of a host
@@ -59,7 +59,7 @@ class WebSocketConnection:
         """
         if self._protocol.state is not State.OPEN:
             raise ConnectionResetError(f"the connection to {self._url} has ended; make another one")
-        with self._told():
+        with self._named_errors():
             self._flush(deadline)
             self._protocol.send_binary(data)
             self._flush(deadline)
@@ -79,7 +79,7 @@ class WebSocketConnection:
             if self._protocol.state is not State.OPEN:
                 why = printable(str(self._protocol.close_rcvd or self._protocol.parser_exc or "without a word"))
                 raise ConnectionResetError(f"{self._url} has ended the connection: {why}")
-            with self._told():
+            with self._named_errors():
                 self._read(deadline)
                 self._frames += [event for event in self._protocol.events_received() if isinstance(event, Frame)]
                 self._flush(deadline)  # answers to pings
@@ -119,7 +119,7 @@ class WebSocketConnection:
             del self._unsent[: self._socket.send(self._unsent)]
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
+    def _named_errors(self) -> Iterator[None]:
         """Name the URL in what the network raises, and make it a ConnectionError or a TimeoutError."""
         try:
             yield

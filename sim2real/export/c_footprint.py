@@ -34,8 +34,8 @@ def footprint(source: Path, prefix: str, target: str, flags: Sequence[str]) -> F
     """Compile a source with PREFIXgcc at -O2 and measure; raises CompilerError."""
     with TemporaryDirectory() as folder:
         compiled = Path(folder) / "policy.o"
-        words = ("-std=c99", *WARNINGS, "-O2", "-fstack-usage", *flags, "-c", str(source), "-o", str(compiled))
-        run_compiler(f"{prefix}gcc", words)
+        args = ("-std=c99", *WARNINGS, "-O2", "-fstack-usage", *flags, "-c", str(source), "-o", str(compiled))
+        run_compiler(f"{prefix}gcc", args)
         report = subprocess.run([f"{prefix}size", str(compiled)], capture_output=True, text=True, check=True)
         text, data, bss = map(int, report.stdout.splitlines()[1].split()[:3])
         frames = [line.split("\t") for line in compiled.with_suffix(".su").read_text().splitlines()]

@@ -37,11 +37,11 @@ def compile_library(source: Path, library: Path, compiler: str = "cc", flags: Se
         compiled.unlink(missing_ok=True)
 
 
-def run_compiler(compiler: str, words: Sequence[str]) -> None:
+def run_compiler(compiler: str, args: Sequence[str]) -> None:
     """Run a compiler; raises CompilerError where it is missing or complains."""
     if shutil.which(compiler) is None:
         raise CompilerError(f"no compiler {compiler} was found")
-    result = subprocess.run([compiler, *words], capture_output=True, text=True, check=False)
+    result = subprocess.run([compiler, *args], capture_output=True, text=True, check=False)
     if result.returncode:
         complaints = [line for line in result.stderr.splitlines() if "error" in line] or result.stderr.splitlines()
         raise CompilerError(f"{compiler} refuses the source: {complaints[0] if complaints else result.returncode}")

@@ -65,14 +65,14 @@ class OnnxPolicy:
         self._open(read_model(Path(path)) if model is None else model, threads, str(path))
 
     def __getstate__(self) -> tuple[bytes, int, str]:
-        return self._opened
+        return self._source
 
     def __setstate__(self, opened: tuple[bytes, int, str]) -> None:
         self._open(*opened)
 
     def _open(self, model: bytes, threads: int, path: str) -> None:
         """Be the policy in a file's content; `path` is for what is told of it."""
-        self._opened = (model, threads, path)
+        self._source = (model, threads, path)
         try:
             self._session = open_session(model, threads)
         except SESSION_ERRORS as error:

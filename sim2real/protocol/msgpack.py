@@ -13,7 +13,7 @@ import msgpack
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2real.protocol.rejection import Rejected
+from sim2real.protocol.request_error import RequestError
 
 DTYPES = {
     np.dtype(name).str: np.dtype(name)
@@ -41,12 +41,12 @@ def pack(message: Any) -> bytes:
 def unpack(data: bytes, max_bytes: int, max_entries: int = MAX_ENTRIES) -> Any:
     """The message in `data`; arrays are read-only views of it.
 
-    Raises Rejected ("too_large", "dtype" or "malformed") for anything that `pack` would not have written, is longer
+    Raises RequestError ("too_large", "dtype" or "malformed") for anything that `pack` would not have written, is longer
     than `max_bytes`, nested deeper than MAX_DEPTH or has maps or lists of more than `max_entries`. Sizes that are only
     claimed are never allocated.
     """
     if len(data) > max_bytes:
-        raise Rejected("too_large", f"message of {len(data)} bytes; allowed: {max_bytes}")
+        raise RequestError("too_large", f"message of {len(data)} bytes; allowed: {max_bytes}")
     try:
         message = msgpack.unpackb(
             data,
@@ -57,10 +57,10 @@ def unpack(data: bytes, max_bytes: int, max_entries: int = MAX_ENTRIES) -> Any:
             max_bin_len=max_bytes,
             max_ext_len=0,
         )
-    except Rejected:
+    except RequestError:
         raise
     except _MALFORMED as error:
-        raise Rejected("malformed", f"message is no msgpack within the caps: {_one_line(error)}") from error
+        raise RequestError("malformed", f"message is no msgpack within the caps: {_one_line(error)}") from error
     _check_depth(message, MAX_DEPTH)
     return message
 
@@ -91,21 +91,21 @@ def _from_map(value: dict[Any, Any]) -> Any:
 def _array(value: dict[Any, Any]) -> NDArray[Any]:
     dtype, data, shape = _dtype(value), value.get(b"data"), value.get(b"shape")
     if type(data) is not bytes or type(shape) is not list:
-        raise Rejected("malformed", "array without bytes or without a shape")
+        raise RequestError("malformed", "array without bytes or without a shape")
     if len(shape) > MAX_DIMENSIONS:
-        raise Rejected("shape", f"array of {len(shape)} dimensions; allowed: {MAX_DIMENSIONS}")
+        raise RequestError("shape", f"array of {len(shape)} dimensions; allowed: {MAX_DIMENSIONS}")
     for size in shape:
         if type(size) is not int or size < 0:
-            raise Rejected("shape", "array shape holds something else than sizes of 0 or more")
+            raise RequestError("shape", "array shape holds something else than sizes of 0 or more")
     if math.prod(shape) * dtype.itemsize != len(data):
-        raise Rejected("shape", f"array of {len(data)} bytes does not fill its shape and dtype")
+        raise RequestError("shape", f"array of {len(data)} bytes does not fill its shape and dtype")
     return np.frombuffer(data, dtype).reshape(shape)
 
 
 def _scalar(value: dict[Any, Any]) -> np.generic:
     dtype, number = _dtype(value), value.get(b"data")
     if type(number) not in (bool, int, float):
-        raise Rejected("malformed", "numpy scalar without a number")
+        raise RequestError("malformed", "numpy scalar without a number")
     with np.errstate(over="ignore"):
         scalar: np.generic = dtype.type(number)
     return scalar
@@ -115,7 +115,7 @@ def _dtype(value: dict[Any, Any]) -> np.dtype[Any]:
     name = value.get(b"dtype")
     if type(name) is not str or name not in DTYPES:
         given = repr(name[:20]) if type(name) is str else type(name).__name__
-        raise Rejected("dtype", f"array of dtype {given}; allowed: {', '.join(DTYPES)}")
+        raise RequestError("dtype", f"array of dtype {given}; allowed: {', '.join(DTYPES)}")
     return DTYPES[name]
 
 
@@ -127,7 +127,7 @@ def _check_depth(value: Any, levels: int) -> None:
     else:
         return
     if not levels:
-        raise Rejected("too_large", f"message is nested deeper than {MAX_DEPTH} levels")
+        raise RequestError("too_large", f"message is nested deeper than {MAX_DEPTH} levels")
     for child in children:
         _check_depth(child, levels - 1)
 

@@ -15,7 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from hgrpo_errors import HgrpoError, printable
 from sim2real.policy.metadata import producer_version
 from sim2real.policy.onnx_policy import OnnxPolicyError
-from sim2real.protocol.rejection import Rejected
+from sim2real.protocol.request_error import RequestError
 from sim2real.server.access import OPEN_PATH, Access
 from sim2real.server.connections import Connections
 from sim2real.server.core.inference import Inference
@@ -37,7 +37,7 @@ _MOMENT = 0.05  # seconds; to aiohttp 0 means for ever
 _log = logging.getLogger("hgrpo.server")
 
 
-def serve(words: tuple[str, ...], settings: ServerSettings) -> None:
+def serve(args: tuple[str, ...], settings: ServerSettings) -> None:
     """Serve the policies `PATH` or `NAME=PATH` until SIGTERM or SIGINT.
 
     SIGHUP reads their files, the token and the certificate again.
@@ -46,15 +46,15 @@ def serve(words: tuple[str, ...], settings: ServerSettings) -> None:
     """
     log_to_standard_error()
     with Signals(settings.shutdown_timeout + _MERCY) as signals:
-        asyncio.run(_serve(words, settings, signals))
+        asyncio.run(_serve(args, settings, signals))
 
 
-async def _serve(words: tuple[str, ...], settings: ServerSettings, signals: Signals) -> None:
+async def _serve(args: tuple[str, ...], settings: ServerSettings, signals: Signals) -> None:
     stop, again = asyncio.Event(), asyncio.Event()
     signals.listen(stop.set, again.set)
     credentials = Credentials(settings)
     try:
-        policies = await load_policies(words, settings, asyncio.ensure_future(stop.wait()))
+        policies = await load_policies(args, settings, asyncio.ensure_future(stop.wait()))
     except OnnxPolicyError:
         if stop.is_set():
             return
@@ -127,7 +127,7 @@ class _Server:
             listening.close()
             self._swapper.close()
             end = loop.time() + settings.shutdown_timeout
-            await asyncio.gather(self._websocket.close(), connections.arrived(settings.shutdown_timeout))
+            await asyncio.gather(self._websocket.close(), connections.wait_for_requests(settings.shutdown_timeout))
             if runner.server is not None:
                 # one timeout for all of this, of which aiohttp gives a handler half to end and half to be cancelled
                 runner.server.pre_shutdown()
@@ -162,7 +162,7 @@ class _Server:
     async def _converse(self, request: web.Request) -> web.StreamResponse:
         try:
             return await self._websocket.serve(request)
-        except Rejected as refusal:
+        except RequestError as refusal:
             self._metrics.rejected["", "websocket", refusal.reason] += 1
             return web.json_response({"error": str(refusal)}, status=404)
 

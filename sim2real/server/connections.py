@@ -121,7 +121,7 @@ class Connections:
         finally:
             self._arriving.pop(transport, None)
 
-    async def arrived(self, seconds: float) -> None:
+    async def wait_for_requests(self, seconds: float) -> None:
         """Wait, at most for so long, until the requests that are arriving now are there in full; cut the others."""
         awaited, end = dict(self._arriving), time.monotonic() + seconds
         while late := awaited.items() & self._arriving.items():

@@ -25,9 +25,9 @@ async def proved(path: Path, seconds: float, unless: asyncio.Future[Any]) -> byt
     as `unless` is done.
     """
     loop = asyncio.get_running_loop()
-    words = (sys.executable, "-c", _PROGRAM, "\n".join(sys.path), str(path), str(seconds + _MARGIN))
+    command = (sys.executable, "-c", _PROGRAM, "\n".join(sys.path), str(path), str(seconds + _MARGIN))
     pipe = subprocess.PIPE
-    process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe)
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe)
     answer: asyncio.Future[tuple[bytes, bytes]] = loop.create_future()
 
     def note(outputs: tuple[bytes, bytes]) -> None:

@@ -52,8 +52,8 @@ class Signals:
 
     def listen(self, stop: Callable[[], None], reload: Callable[[], None]) -> None:
         """Have the running event loop call `stop` for SIGTERM and SIGINT, and `reload` for SIGHUP."""
-        words = asyncio.get_running_loop(), stop, reload
-        self._thread = threading.Thread(target=self._listen, args=words, name="signals", daemon=True)
+        args = asyncio.get_running_loop(), stop, reload
+        self._thread = threading.Thread(target=self._listen, args=args, name="signals", daemon=True)
         self._thread.start()
 
     def _listen(self, loop: asyncio.AbstractEventLoop, stop: Callable[[], None], reload: Callable[[], None]) -> None:

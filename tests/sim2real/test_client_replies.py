@@ -16,7 +16,7 @@ from sim2real.client.policy_client import PolicyClient
 from sim2real.client.remote_policy import RemotePolicy
 from sim2real.client.reply import UnreadableError
 from sim2real.protocol.msgpack import pack
-from sim2real.protocol.rejection import Rejected
+from sim2real.protocol.request_error import RequestError
 
 SHORT = 0.3  # seconds, where a server is silent
 OBSERVATION = np.arange(3, dtype=np.float32)
@@ -136,7 +136,7 @@ def test_refusals_are_one_printable_line_and_the_conversation_goes_on() -> None:
     long = "no\n\x1b[2J" + "x" * 5000
     replies = (text({"error": long, "reason": "shape", "sequence": None}), reply(sequence=2))
     with scripted(*replies) as server, PolicyClient(server.url, timeout=PATIENCE) as client:
-        with pytest.raises(Rejected) as caught:
+        with pytest.raises(RequestError) as caught:
             client.infer(OBSERVATION)
         assert caught.value.reason == "shape"
         assert str(caught.value) == "no \\x1b[2J" + "x" * (500 - 7)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hgrpo_errors import HgrpoError
 from policies.spec import PolicySpec
 from sim2real.policy.metadata import bounds_within
-from sim2real.protocol.rejection import Rejected
+from sim2real.protocol.request_error import RequestError
 
 RANGE_KEY = "observation_range"  # optional metadata of a file: JSON [[lowest, highest], ...] in the entries' units
 
@@ -53,13 +53,13 @@ class ObservationGuard:
         self._shapes = ((self._size,), (1, self._size))  # of a single observation
 
     def one(self, given: Any) -> Single:
-        """(1, O) float32 of one observation (O,); raises Rejected with the offending entry's name."""
+        """(1, O) float32 of one observation (O,); raises RequestError with the offending entry's name."""
         if type(given) is np.ndarray and given.shape != (self._size,):
-            raise Rejected("shape", f"observation has shape {given.shape}; expected ({self._size},)")
+            raise RequestError("shape", f"observation has shape {given.shape}; expected ({self._size},)")
         return self.batch(given)
 
     def batch(self, given: Any) -> Single:
-        """(B, O) float32 of observations (B, O) or one (O,); raises Rejected with the offending entry's name.
+        """(B, O) float32 of observations (B, O) or one (O,); raises RequestError with the offending entry's name.
 
         A sum in double precision of few single-precision numbers is finite if and only if each of them is.
         """
@@ -72,16 +72,16 @@ class ObservationGuard:
         ):
             return given.reshape(1, -1)
         if type(given) is not np.ndarray:
-            raise Rejected("malformed", f"observation is {type(given).__name__}; expected an array of numbers")
+            raise RequestError("malformed", f"observation is {type(given).__name__}; expected an array of numbers")
         if given.dtype == np.float32:
             array = given
         elif given.dtype == np.float64:
             with np.errstate(over="ignore"):  # what overflows is refused as not finite
                 array = given.astype(np.float32)
         else:
-            raise Rejected("dtype", f"observation has dtype {given.dtype}; expected float32 or float64")
+            raise RequestError("dtype", f"observation has dtype {given.dtype}; expected float32 or float64")
         if array.ndim not in (1, 2) or array.shape[-1] != self._size:
-            raise Rejected(
+            raise RequestError(
                 "shape", f"observation has shape {given.shape}; expected ({self._size},) or (B, {self._size})"
             )
         array = array.reshape(-1, self._size)
@@ -100,7 +100,7 @@ class ObservationGuard:
             expected = expected.format(low=self._allowed[0][column], high=self._allowed[1][column])
         entry = self._spec.observation[column]
         at = f" in row {row}" if len(array) > 1 else ""
-        raise Rejected(
+        raise RequestError(
             reason, f"observation {entry.name!r}{at} is {array[row, column]:g} {entry.unit}; allowed: {expected}"
         )
 
@@ -126,7 +126,7 @@ class ActionGuard:
     def limit(self, action: Single, previous: Single | None) -> tuple[Single, bool]:
         """Allowed actions of the policy's (B, A), and whether any differs; `previous` (A,) is None after a reset.
 
-        Raises Rejected where the policy's action is not finite.
+        Raises RequestError where the policy's action is not finite.
         """
         if self._step is None and len(action) == 1 and self._within(action[0].tolist()):
             return action, False
@@ -136,7 +136,9 @@ class ActionGuard:
         if np.count_nonzero(allowed == action) == action.size:  # finite, then: bounds are, and NaN equals nothing
             return allowed, False
         if np.count_nonzero(np.isfinite(action)) != action.size:
-            raise Rejected("action", f"the policy's action is not finite; safe action: {list(self._spec.safe_action)}")
+            raise RequestError(
+                "action", f"the policy's action is not finite; safe action: {list(self._spec.safe_action)}"
+            )
         return allowed, True
 
     def _within(self, action: list[float]) -> bool:

@@ -9,7 +9,7 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2real.protocol.rejection import Rejected
+from sim2real.protocol.request_error import RequestError
 
 LARGEST_SEQUENCE = 2**63 - 1
 
@@ -30,18 +30,18 @@ class History:
         self.previous = None
         self.fresh = True
 
-    def take(self, sequence: object) -> None:
-        """Note a request's sequence number; raises Rejected unless it is an integer above the last one."""
+    def advance(self, sequence: object) -> None:
+        """Note a request's sequence number; raises RequestError unless it is an integer above the last one."""
         check_sequence(sequence)
         if sequence <= self.sequence:  # type: ignore[operator]
-            raise Rejected("stale", f"sequence {sequence} comes after {self.sequence}; dropped")
+            raise RequestError("stale", f"sequence {sequence} comes after {self.sequence}; dropped")
         self.sequence = sequence  # type: ignore[assignment]
 
 
 def check_sequence(sequence: object) -> None:
-    """Raise Rejected unless `sequence` is an integer from 0 to 2^63 - 1."""
+    """Raise RequestError unless `sequence` is an integer from 0 to 2^63 - 1."""
     if type(sequence) is not int or not 0 <= sequence <= LARGEST_SEQUENCE:
-        raise Rejected("malformed", "sequence is no integer from 0 to 2^63 - 1")
+        raise RequestError("malformed", "sequence is no integer from 0 to 2^63 - 1")
 
 
 class Histories:
@@ -60,9 +60,9 @@ class Histories:
         return history
 
     def get(self, key: Hashable) -> History:
-        """The history under the key; raises Rejected if it was never started, has ended or was forgotten."""
+        """The history under the key; raises RequestError if it was never started, has ended or was forgotten."""
         if key not in self._streams:
-            raise Rejected("history", "this sequence_id has no history; begin it with sequence_start")
+            raise RequestError("unknown_stream", "this sequence_id has no history; begin it with sequence_start")
         self._streams.move_to_end(key)
         return self._streams[key]
 

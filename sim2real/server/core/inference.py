@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2real.protocol.rejection import Rejected
+from sim2real.protocol.request_error import RequestError
 from sim2real.server.core.history import History
 from sim2real.server.core.policies import ServedPolicy
 from sim2real.server.core.recording import Recorder, Step
@@ -42,7 +42,7 @@ class Inference:
         self._recorder = recorder
 
     def one(self, served: ServedPolicy, observation: Any, history: History, number: str | None = None) -> Answer:
-        """Action (1, A) of one observation (O,), which becomes the history's previous action; raises Rejected."""
+        """Action (1, A) of one observation (O,), which becomes the history's previous action; raises RequestError."""
         version = served.version(number)
         batch = version.observations.one(observation)
         before = time.perf_counter()
@@ -56,14 +56,16 @@ class Inference:
         return answer
 
     def many(self, served: ServedPolicy, observation: Any, number: str | None = None) -> Answer:
-        """Actions (B, A) of observations (B, O) or one (O,), without a history; raises Rejected."""
+        """Actions (B, A) of observations (B, O) or one (O,), without a history; raises RequestError."""
         version = served.version(number)
         if version.actions.needs_previous:
-            raise Rejected("history", "this server limits how fast actions change: give sequence_id and sequence_start")
+            raise RequestError(
+                "unknown_stream", "this server limits how fast actions change: give sequence_id and sequence_start"
+            )
         batch = version.observations.batch(observation)
         most = self.settings.max_batch
         if not 1 <= len(batch) <= most:
-            raise Rejected("too_large", f"{len(batch)} observations in one request; allowed: 1 to {most}")
+            raise RequestError("too_large", f"{len(batch)} observations in one request; allowed: 1 to {most}")
         before = time.perf_counter()
         wanted = version.policy.run(batch)
         seconds = time.perf_counter() - before

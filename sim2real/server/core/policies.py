@@ -13,7 +13,7 @@ from hgrpo_errors import HgrpoError
 from policies.spec import PolicySpec
 from sim2real.policy import metadata
 from sim2real.policy.onnx_policy import OnnxPolicy, OnnxPolicyError
-from sim2real.protocol.rejection import Rejected
+from sim2real.protocol.request_error import RequestError
 from sim2real.server.core.guards import ActionGuard, ObservationGuard, observation_range
 from sim2real.server.proof import proved
 from sim2real.server.settings import ServerSettings
@@ -58,13 +58,13 @@ class ServedPolicy:
         return [version.number for version in self._versions]
 
     def version(self, number: str | None) -> Version:
-        """The version of that number, the active one for None; raises Rejected if it is not in memory."""
+        """The version of that number, the active one for None; raises RequestError if it is not in memory."""
         if number is None:
             return self._versions[-1]
         for version in self._versions:
             if version.number == number:
                 return version
-        raise Rejected("unknown_version", f"policy {self.name!r} has no version {number[:20]!r}; {self.numbers}")
+        raise RequestError("unknown_version", f"policy {self.name!r} has no version {number[:20]!r}; {self.numbers}")
 
     def read(self, model: bytes | None = None) -> OnnxPolicy:
         """The file as it is now, or `model` read from it, once it reproduces its golden pairs; changes nothing.
@@ -101,9 +101,9 @@ class ServedPolicy:
 
 
 async def load_policies(
-    words: tuple[str, ...], settings: ServerSettings, unless: asyncio.Future[Any]
+    args: tuple[str, ...], settings: ServerSettings, unless: asyncio.Future[Any]
 ) -> dict[str, ServedPolicy]:
-    """Policies by name from words as `paths_by_name` has them, each proved in a process of its own.
+    """Policies by name from arguments as `paths_by_name` has them, each proved in a process of its own.
 
     Raises OnnxPolicyError for a file that is no policy, or is not read and proved in time and before `unless` is done.
     """
@@ -114,22 +114,22 @@ async def load_policies(
             model = await proved(path, settings.load_timeout, unless)
             return await loop.run_in_executor(None, ServedPolicy, name, path, settings, model)
 
-    paths = paths_by_name(words)
+    paths = paths_by_name(args)
     return dict(zip(paths, await asyncio.gather(*(load(name, path) for name, path in paths.items())), strict=True))
 
 
-def paths_by_name(words: tuple[str, ...]) -> dict[str, Path]:
+def paths_by_name(args: tuple[str, ...]) -> dict[str, Path]:
     """Files of policies from `PATH` (named after its file) and `NAME=PATH`; the first one is the default.
 
     Raises ValueError without any, for a name given twice and for one that no URL can hold.
     """
-    if not words:
+    if not args:
         raise HgrpoError("no policy to serve; expected POLICY.onnx or NAME=POLICY.onnx, once or more")
     paths: dict[str, Path] = {}
-    for word in words:
-        name, separator, path = word.partition("=")
+    for arg in args:
+        name, separator, path = arg.partition("=")
         if not separator:
-            name, path = Path(word).stem, word
+            name, path = Path(arg).stem, arg
         if not _NAME.fullmatch(name):
             raise HgrpoError(f"policy name {name!r}; allowed: up to 64 letters, digits, '_', '.' and '-'")
         if name in paths:
@@ -139,11 +139,11 @@ def paths_by_name(words: tuple[str, ...]) -> dict[str, Path]:
 
 
 def find(policies: Mapping[str, ServedPolicy], name: str | None) -> ServedPolicy:
-    """The policy of that name, the first one for None; raises Rejected for an unknown name."""
+    """The policy of that name, the first one for None; raises RequestError for an unknown name."""
     if name is None:
         return next(iter(policies.values()))
     if name not in policies:
-        raise Rejected("unknown_policy", f"no policy {name[:64]!r}; allowed: {', '.join(policies)}")
+        raise RequestError("unknown_policy", f"no policy {name[:64]!r}; allowed: {', '.join(policies)}")
     return policies[name]
 
 

@@ -21,7 +21,7 @@ from hgrpo_errors import HgrpoError
 from hgrpo_files import make_folder, writing
 from sim2real.policy.onnx_policy import OnnxPolicy
 from sim2real.protocol.msgpack import pack, unpack
-from sim2real.protocol.rejection import Rejected
+from sim2real.protocol.request_error import RequestError
 from sim2real.server.core.guards import ActionGuard
 from sim2real.server.metrics import Metrics
 
@@ -179,4 +179,4 @@ def _step(record: Any, path: Path) -> Step:
     try:
         return Step(**record)
     except TypeError as error:
-        raise Rejected("malformed", f"{path} holds a record that is no step: {error}") from error
+        raise RequestError("malformed", f"{path} holds a record that is no step: {error}") from error

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.policy.onnx_policy import INPUT_NAME, OUTPUT_NAME
-from sim2real.protocol.rejection import Rejected
+from sim2real.protocol.request_error import RequestError
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 DATATYPES: dict[str, np.dtype[Any]] = {"FP32": np.dtype("<f4"), "FP64": np.dtype("<f8")}
@@ -50,7 +50,7 @@ class _Envelope(NamedTuple):
 def parse(body: bytes, header_length: str | None) -> InferenceRequest:
     """The request in a body, of which JSON are the first `header_length` bytes, or all.
 
-    Raises Rejected for anything but one input `observation` of DATATYPES, and outputs other than `action`.
+    Raises RequestError for anything but one input `observation` of DATATYPES, and outputs other than `action`.
     """
     length = _length(header_length, len(body))
     read = _read_again if length < len(body) and length <= _SHORT else _read
@@ -63,16 +63,16 @@ def _read(text: bytes) -> _Envelope:
     try:
         request = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise Rejected("malformed", "the body is no JSON") from error
+        raise RequestError("malformed", "the body is no JSON") from error
     if not isinstance(request, dict):
-        raise Rejected("malformed", "the body is no JSON object")
+        raise RequestError("malformed", "the body is no JSON object")
     identity = request.get("id")
     if identity is not None and (not isinstance(identity, str) or len(identity) > 128):
-        raise Rejected("malformed", "id is no text of up to 128 characters")
+        raise RequestError("malformed", "id is no text of up to 128 characters")
     parameters = _parameters(_given(request, "parameters are no JSON object"))
     inputs = request.get("inputs")
     if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
-        raise Rejected("malformed", f"inputs are not one tensor named {INPUT_NAME!r}")
+        raise RequestError("malformed", f"inputs are not one tensor named {INPUT_NAME!r}")
     binary = _wants_binary(request.get("outputs"), parameters["binary_data_output"])
     return _Envelope(*_tensor(inputs[0]), identity, binary, parameters)
 
@@ -85,7 +85,7 @@ def _length(given: str | None, size: int) -> int:
     if given is None:
         return size
     if not (given.isascii() and given.isdigit() and len(given) < 16 and int(given) <= size):
-        raise Rejected("malformed", f"{HEADER_LENGTH} is no number of bytes of the body")
+        raise RequestError("malformed", f"{HEADER_LENGTH} is no number of bytes of the body")
     return int(given)
 
 
@@ -95,9 +95,9 @@ def _given(holder: dict[str, Any], refusal: str) -> dict[str, Any]:
     if parameters is None:
         return {}
     if not isinstance(parameters, dict):
-        raise Rejected("malformed", refusal)
+        raise RequestError("malformed", refusal)
     if not isinstance(parameters.get(_CONTENT_TYPE), str | None):
-        raise Rejected("malformed", f"{_CONTENT_TYPE} is no text")
+        raise RequestError("malformed", f"{_CONTENT_TYPE} is no text")
     return {name: value for name, value in parameters.items() if value is not None and name != _CONTENT_TYPE}
 
 
@@ -105,37 +105,37 @@ def _parameters(given: dict[str, Any]) -> dict[str, Any]:
     """Every one of PARAMETERS, with its default."""
     for name in given:
         if name not in PARAMETERS:
-            raise Rejected("malformed", f"unknown parameter {name[:40]!r}; allowed: {', '.join(PARAMETERS)}")
+            raise RequestError("malformed", f"unknown parameter {name[:40]!r}; allowed: {', '.join(PARAMETERS)}")
     values: dict[str, Any] = {"binary_data_output": False, "sequence_start": False, "sequence_end": False} | given
     for name in ("binary_data_output", "sequence_start", "sequence_end"):
         if type(values[name]) is not bool:
-            raise Rejected("malformed", f"{name} is neither true nor false")
+            raise RequestError("malformed", f"{name} is neither true nor false")
     stream = values.setdefault("sequence_id", 0)
     if type(stream) not in (int, str) or len(str(stream)) > 64:
-        raise Rejected("malformed", "sequence_id is neither an integer nor a text of up to 64 characters")
+        raise RequestError("malformed", "sequence_id is neither an integer nor a text of up to 64 characters")
     if not stream and (values["sequence_start"] or values["sequence_end"] or "sequence_number" in values):
-        raise Rejected("malformed", "sequence_start, sequence_end and sequence_number need a sequence_id")
+        raise RequestError("malformed", "sequence_start, sequence_end and sequence_number need a sequence_id")
     return values
 
 
 def _tensor(tensor: dict[str, Any]) -> tuple[np.dtype[Any], tuple[int, ...], int | None, Any]:
     """An input's dtype, shape, bytes behind the JSON, None for none, and data in it."""
     if tensor.get("name") != INPUT_NAME:
-        raise Rejected("malformed", f"the input is not named {INPUT_NAME!r}")
+        raise RequestError("malformed", f"the input is not named {INPUT_NAME!r}")
     datatype, shape = tensor.get("datatype"), tensor.get("shape")
     if not isinstance(datatype, str) or datatype not in DATATYPES:
-        raise Rejected("dtype", f"datatype is none of {', '.join(DATATYPES)}")
+        raise RequestError("dtype", f"datatype is none of {', '.join(DATATYPES)}")
     sizes = shape if isinstance(shape, list) else [None]
     plausible = (type(size) is int and 0 <= size < _LARGEST_SIZE for size in sizes)
     if not 1 <= len(sizes) <= _MOST_DIMENSIONS or not all(plausible):
-        raise Rejected("shape", f"shape is not one or {_MOST_DIMENSIONS} sizes of 0 or more, below 2^31")
+        raise RequestError("shape", f"shape is not one or {_MOST_DIMENSIONS} sizes of 0 or more, below 2^31")
     refusal = "an input's only parameter is binary_data_size; shared memory is not served"
     parameters = _given(tensor, refusal)
     if any(name != "binary_data_size" for name in parameters):
-        raise Rejected("malformed", refusal)
+        raise RequestError("malformed", refusal)
     size = parameters.get("binary_data_size")
     if size is not None and (type(size) is not int or tensor.get("data") is not None):
-        raise Rejected("malformed", _WRONG_SIZE)
+        raise RequestError("malformed", _WRONG_SIZE)
     return DATATYPES[datatype], tuple(sizes), size, tensor.get("data")
 
 
@@ -143,43 +143,43 @@ def _observation(envelope: _Envelope, binary: bytes) -> NDArray[Any]:
     dtype, shape = envelope.dtype, envelope.shape
     if envelope.binary_size is None:
         if binary:
-            raise Rejected("malformed", "bytes behind the JSON that no binary_data_size speaks of")
+            raise RequestError("malformed", "bytes behind the JSON that no binary_data_size speaks of")
         return _numbers(envelope.data, math.prod(shape), dtype).reshape(shape)
     if envelope.binary_size != len(binary):
-        raise Rejected("malformed", _WRONG_SIZE)
+        raise RequestError("malformed", _WRONG_SIZE)
     if len(binary) != math.prod(shape) * dtype.itemsize:
-        raise Rejected("shape", f"{len(binary)} bytes do not fill shape and datatype")
+        raise RequestError("shape", f"{len(binary)} bytes do not fill shape and datatype")
     return np.frombuffer(binary, dtype).reshape(shape)
 
 
 def _numbers(data: Any, count: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     """Numbers from a flat list or a list of lists, none of which may be text, null or a truth value."""
     if not isinstance(data, list):
-        raise Rejected("malformed", "the input has neither data nor binary_data_size")
+        raise RequestError("malformed", "the input has neither data nor binary_data_size")
     flat = [number for row in data for number in (row if isinstance(row, list) else (row,))]
     if len(flat) != count:
-        raise Rejected("shape", f"{len(flat)} numbers do not fill the shape")
+        raise RequestError("shape", f"{len(flat)} numbers do not fill the shape")
     if any(type(number) not in (int, float) for number in flat):
-        raise Rejected("dtype", "data hold something else than numbers")
+        raise RequestError("dtype", "data hold something else than numbers")
     try:
         with np.errstate(over="ignore"):  # what overflows is refused as not finite
             return np.array(flat, np.float64).astype(dtype)
     except OverflowError as error:
-        raise Rejected("out_of_range", "data hold an integer beyond double precision") from error
+        raise RequestError("out_of_range", "data hold an integer beyond double precision") from error
 
 
 def _wants_binary(outputs: Any, default: bool) -> bool:
     if outputs is None or outputs == []:
         return default
     if not isinstance(outputs, list) or len(outputs) != 1 or not isinstance(outputs[0], dict):
-        raise Rejected("malformed", f"outputs are not one tensor named {OUTPUT_NAME!r}")
+        raise RequestError("malformed", f"outputs are not one tensor named {OUTPUT_NAME!r}")
     if outputs[0].get("name") != OUTPUT_NAME:
-        raise Rejected("malformed", f"the output is not named {OUTPUT_NAME!r}")
+        raise RequestError("malformed", f"the output is not named {OUTPUT_NAME!r}")
     refusal = "an output's only parameter is binary_data; shared memory is not served"
     parameters = _given(outputs[0], refusal)
     if any(name != "binary_data" for name in parameters):
-        raise Rejected("malformed", refusal)
+        raise RequestError("malformed", refusal)
     wanted = parameters.get("binary_data", default)
     if type(wanted) is not bool:
-        raise Rejected("malformed", "binary_data is neither true nor false")
+        raise RequestError("malformed", "binary_data is neither true nor false")
     return wanted

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 from aiohttp import web
 
 from sim2real.policy.onnx_policy import INPUT_NAME, OUTPUT_NAME
-from sim2real.protocol.rejection import Rejected
+from sim2real.protocol.request_error import RequestError
 from sim2real.server.access import OWNER
 from sim2real.server.connections import Connections
 from sim2real.server.core.history import Histories
@@ -103,7 +103,9 @@ class OpenInferenceEndpoint:
         observation = request.observation
         if observation.ndim == 2:
             if len(observation) != 1:
-                raise Rejected("shape", f"{len(observation)} observations; expected 1 in a request with a sequence_id")
+                raise RequestError(
+                    "shape", f"{len(observation)} observations; expected 1 in a request with a sequence_id"
+                )
             observation = observation[0]
         if owner not in self._histories:
             self._histories[owner] = Histories(MOST_STREAMS)
@@ -111,7 +113,7 @@ class OpenInferenceEndpoint:
         history = histories.start(key) if parameters["sequence_start"] else histories.get(key)
         try:
             if "sequence_number" in parameters:
-                history.take(parameters["sequence_number"])
+                history.advance(parameters["sequence_number"])
             return self._inference.one(served, observation, history, number)
         finally:
             if parameters["sequence_end"]:
@@ -146,7 +148,7 @@ class OpenInferenceEndpoint:
             try:
                 return await request.read()
             except web.RequestPayloadError as error:
-                raise Rejected("malformed", "the body is not encoded as its headers say") from error
+                raise RequestError("malformed", "the body is not encoded as its headers say") from error
 
     def _find(self, request: web.Request) -> tuple[ServedPolicy, str | None]:
         """The policy of the path, and the number of its version, None where the path asks for none."""
@@ -162,7 +164,7 @@ class OpenInferenceEndpoint:
             try:
                 response: web.Response = await handler(request)
                 return response
-            except Rejected as refused:
+            except RequestError as refused:
                 reason, text = refused.reason, str(refused)
             except web.HTTPRequestEntityTooLarge:
                 reason, text = "too_large", f"body; allowed: {self._inference.settings.max_message_bytes} bytes"

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from sim2real.protocol.msgpack import pack, unpack
-from sim2real.protocol.rejection import Rejected
+from sim2real.protocol.request_error import RequestError
 from sim2real.server.core.history import History, check_sequence
 from sim2real.server.core.inference import Inference
 from sim2real.server.core.policies import ServedPolicy, describe, find
@@ -36,7 +36,7 @@ class Request(NamedTuple):
     arrived: float
     size: int
     fields: dict[str, Any]
-    refusal: Rejected | None
+    refusal: RequestError | None
 
 
 class WebSocketEndpoint:
@@ -47,7 +47,7 @@ class WebSocketEndpoint:
         self._conversations: set[_Conversation] = set()
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        """Speak with one client until either side ends it; raises Rejected for an unknown policy."""
+        """Speak with one client until either side ends it; raises RequestError for an unknown policy."""
         served = find(self._inference.policies, request.match_info.get("policy"))
         largest = self._inference.settings.max_message_bytes + 1  # aiohttp allows less than that
         connection = web.WebSocketResponse(compress=False, max_msg_size=largest, autoping=False, timeout=GOODBYE)
@@ -87,7 +87,7 @@ class _Conversation:
         self._waiting: deque[Request] = deque()
         self._waiting_bytes = 0
         self._work, self._room = asyncio.Event(), asyncio.Event()
-        self._heard = time.monotonic()
+        self._last_active = time.monotonic()
         self._tasks: list[asyncio.Task[None]] = []
         self._goodbye: asyncio.Task[None] | None = None
 
@@ -150,11 +150,11 @@ class _Conversation:
         largest = self._inference.settings.max_message_bytes
         while True:
             message = await self._connection.receive()
-            self._heard = time.monotonic()
+            self._last_active = time.monotonic()
             if message.type is WSMsgType.PING:
                 await self._connection.pong(message.data)
             elif message.type in (WSMsgType.BINARY, WSMsgType.TEXT):
-                self._take(message)
+                self._decode(message)
                 self._work.set()
                 while len(self._waiting) >= MOST_WAITING or self._waiting_bytes > largest:
                     self._room.clear()
@@ -178,23 +178,23 @@ class _Conversation:
     async def _beat(self) -> None:
         """Ping a client of which no whole message came for a heartbeat, cut it half a heartbeat later."""
         heartbeat, pinged = self._inference.settings.heartbeat, -1.0
-        while (silent := time.monotonic() - self._heard) < 1.5 * heartbeat:
-            if silent >= heartbeat and pinged < self._heard:
+        while (silent := time.monotonic() - self._last_active) < 1.5 * heartbeat:
+            if silent >= heartbeat and pinged < self._last_active:
                 await self._connection.ping()
                 pinged = time.monotonic()
             await asyncio.sleep((heartbeat if silent < heartbeat else 1.5 * heartbeat) - silent)
         self._cut()
 
-    def _take(self, message: WSMessage) -> None:
+    def _decode(self, message: WSMessage) -> None:
         """Unpack and check a message; one that is refused is so in its turn."""
         arrived, size = time.perf_counter(), len(message.data)
         self._waiting_bytes += size
         try:
             if message.type is WSMsgType.TEXT:
-                raise Rejected("malformed", "text frame; expected msgpack in a binary one")
+                raise RequestError("malformed", "text frame; expected msgpack in a binary one")
             fields: dict[str, Any] = unpack(message.data, self._inference.settings.max_message_bytes)
             check_fields(fields)
-        except Rejected as refusal:
+        except RequestError as refusal:
             self._waiting.append(Request(arrived, size, {}, refusal))
             return
         self._newest = max(self._newest, fields.get("sequence", -1))
@@ -205,7 +205,7 @@ class _Conversation:
         metrics, name = self._inference.metrics, self._served.name
         try:
             reply = self._reply(request)
-        except Rejected as refusal:
+        except RequestError as refusal:
             metrics.rejected[name, _PROTOCOL, refusal.reason] += 1
             answer = {"error": str(refusal), "reason": refusal.reason, "sequence": request.fields.get("sequence")}
             await self._connection.send_str(json.dumps(answer))
@@ -221,8 +221,8 @@ class _Conversation:
         sequence, reset = fields.get("sequence"), fields.get("reset", False)
         if sequence is not None:
             if sequence < self._newest:
-                raise Rejected("stale", f"sequence {sequence} was overtaken by {self._newest}; dropped")
-            history.take(sequence)
+                raise RequestError("stale", f"sequence {sequence} was overtaken by {self._newest}; dropped")
+            history.advance(sequence)
         if reset:
             history.reset()
         reply: dict[str, Any] = {"policy": served.name}
@@ -242,15 +242,15 @@ class _Conversation:
 
 
 def check_fields(fields: Any) -> None:
-    """Raise Rejected unless this is a map of KEYS with an observation or a reset in it."""
+    """Raise RequestError unless this is a map of KEYS with an observation or a reset in it."""
     if type(fields) is not dict:
-        raise Rejected("malformed", f"message is {type(fields).__name__}; expected a map")
+        raise RequestError("malformed", f"message is {type(fields).__name__}; expected a map")
     for key in fields:
         if key not in KEYS:
-            raise Rejected("malformed", f"unknown key {str(key)[:40]!r}; allowed: {', '.join(KEYS)}")
+            raise RequestError("malformed", f"unknown key {str(key)[:40]!r}; allowed: {', '.join(KEYS)}")
     if "sequence" in fields:
         check_sequence(fields["sequence"])
     if type(fields.get("reset", False)) is not bool:
-        raise Rejected("malformed", "reset is neither true nor false")
+        raise RequestError("malformed", "reset is neither true nor false")
     if "observation" not in fields and not fields.get("reset", False):
-        raise Rejected("malformed", "message without an observation")
+        raise RequestError("malformed", "message without an observation")

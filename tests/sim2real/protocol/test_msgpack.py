@@ -21,7 +21,7 @@ from sim2real.protocol.msgpack import (
     pack,
     unpack,
 )
-from sim2real.protocol.rejection import Rejected
+from sim2real.protocol.request_error import RequestError
 from sim2real.server.core.guards import ObservationGuard, observation_range
 from sim2real.server.openpi.websocket import check_fields
 
@@ -107,7 +107,7 @@ def nested(levels: int) -> Any:
     ],
 )
 def test_refusals(data: bytes, reason: str) -> None:
-    with pytest.raises(Rejected) as caught:
+    with pytest.raises(RequestError) as caught:
         unpack(data, LIMIT)
     assert caught.value.reason == reason
     assert "\n" not in str(caught.value)
@@ -129,7 +129,7 @@ def test_a_hundred_thousand_malformed_frames_are_refused_and_cost_no_memory() ->
             fields = unpack(data, LIMIT)
             check_fields(fields)
             accepted = guard.one(fields["observation"]) if "observation" in fields else None
-        except Rejected:
+        except RequestError:
             refused[kind] += 1
         else:  # a flipped bit may leave a good message, and then what it holds must be one
             assert kind == "flipped", (kind, data)

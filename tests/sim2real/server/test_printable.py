@@ -15,7 +15,7 @@ from websockets.sync.server import serve as serve_websocket
 
 from sim2real.client.policy_client import PolicyClient
 from sim2real.protocol.msgpack import pack
-from sim2real.protocol.rejection import Rejected
+from sim2real.protocol.request_error import RequestError
 from sim2real.server.log_lines import PrintableLines
 
 ERROR = {"reason": "shape", "error": "\x1b[2Jgone\n\x9b31m", "sequence": 1}
@@ -38,7 +38,7 @@ def refusing() -> Iterator[str]:
 
 
 def test_a_refusal_of_a_server(refusing: str) -> None:
-    with PolicyClient(refusing, timeout=server_process.PATIENCE) as client, pytest.raises(Rejected) as refused:
+    with PolicyClient(refusing, timeout=server_process.PATIENCE) as client, pytest.raises(RequestError) as refused:
         client.infer(np.zeros(3, np.float32))
     assert str(refused.value) == r"\x1b[2Jgone \x9b31m"
 

@@ -26,7 +26,7 @@ from sim2real.flight.target import NoAction, Reading, TargetEnded
 from sim2real.flight.watchdog import State, WatchdogOptions
 from sim2real.policy.onnx_policy import OnnxPolicy
 from sim2real.policy.trained_on import TrainedOn
-from sim2real.protocol.rejection import Rejected
+from sim2real.protocol.request_error import RequestError
 
 SAFE = np.array(SPEC.safe_action)
 
@@ -45,7 +45,7 @@ def test_an_observation_that_is_refused_has_no_action_and_a_wrong_question_is_an
         remote(np.array([0.0, math.nan, 0.0], np.float32))
     with pytest.raises(NoAction, match="observation 'u' is 101"):  # the server was told to allow 100
         remote(np.array([101.0, 0.0, 0.0], np.float32))
-    with pytest.raises(Rejected, match="shape"):
+    with pytest.raises(RequestError, match="shape"):
         remote(np.zeros(4, np.float32))
     assert remote(OBSERVATIONS[0]).shape == (2,)
     remote.close()

@@ -19,7 +19,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from sim2real.client.policy_client import PolicyClient
 from sim2real.policy.onnx_policy import OnnxPolicy
-from sim2real.protocol.rejection import Rejected
+from sim2real.protocol.request_error import RequestError
 
 CHROMIUM = shutil.which("chromium")
 
@@ -84,7 +84,7 @@ def test_the_page_shows_rate_latency_rejects_and_metadata(
     page.call("Page.navigate", url=f"http://127.0.0.1:{running.port}/")
     with PolicyClient(running.url(), timeout=PATIENCE) as client:
         for _ in range(3):
-            with pytest.raises(Rejected):
+            with pytest.raises(RequestError):
                 client.infer([np.nan, 0.0, 0.0])
         wait_until(lambda: client.infer(OBSERVATIONS[0]) and page.text("state") == "live")
         wait_until(lambda: client.infer(OBSERVATIONS[0]) and float(page.text("rate")) > 0.0)

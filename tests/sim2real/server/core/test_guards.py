@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from support.server_process import SPEC
 
-from sim2real.protocol.rejection import Rejected
+from sim2real.protocol.request_error import RequestError
 from sim2real.server.core.guards import ActionGuard, ObservationGuard, observation_range
 
 LARGEST_SINGLE = float(np.finfo(np.float32).max)
@@ -30,7 +30,7 @@ LARGEST_SINGLE = float(np.finfo(np.float32).max)
 )
 def test_refused_without_a_range(given: Any, reason: str, message: str) -> None:
     guard = ObservationGuard(SPEC, observation_range(SPEC, {}, None))
-    with pytest.raises(Rejected) as caught:
+    with pytest.raises(RequestError) as caught:
         guard.one(given)
     assert caught.value.reason == reason
     assert message in str(caught.value)
@@ -51,7 +51,7 @@ def test_range_is_the_smaller_of_the_file_s_and_the_option_s() -> None:
     np.testing.assert_array_equal(high, [2, 100, 3])
     guard = ObservationGuard(SPEC, (low, high))
     guard.one(np.array([2.0, -100.0, 0.0]))
-    with pytest.raises(Rejected, match=r"observation 'w' in row 1 is -0.5 m/s; allowed: \[0, 3\]") as caught:
+    with pytest.raises(RequestError, match=r"observation 'w' in row 1 is -0.5 m/s; allowed: \[0, 3\]") as caught:
         guard.batch(np.array([[0.0, 0.0, 0.0], [0.0, 0.0, -0.5]]))
     assert caught.value.reason == "out_of_range"
 
@@ -92,6 +92,6 @@ def test_slew_by_hand() -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_policy_s_nonsense_is_refused_with_the_safe_action(value: float) -> None:
-    with pytest.raises(Rejected, match=r"safe action: \[0.3, 0.0\]") as caught:
+    with pytest.raises(RequestError, match=r"safe action: \[0.3, 0.0\]") as caught:
         ActionGuard(SPEC, None).limit(np.array([[0.1, value]], np.float32), None)
     assert caught.value.reason == "action"

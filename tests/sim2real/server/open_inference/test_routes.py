@@ -13,7 +13,7 @@ from support.raw_http import Client, sequenced
 from support.server_process import OBSERVATIONS, Server
 
 from sim2real.policy.onnx_policy import OnnxPolicy
-from sim2real.protocol.rejection import Rejected
+from sim2real.protocol.request_error import RequestError
 from sim2real.server.open_inference.request import parse
 from sim2real.server.open_inference.routes import MOST_STREAMS
 
@@ -257,11 +257,11 @@ BINARY = {**{key: value for key, value in TENSOR.items() if key != "data"}, "par
 )
 def test_binary_bodies_that_do_not_add_up(tensor: dict[str, Any], tail: bytes, cut: int, message: str) -> None:
     header = json.dumps({"inputs": [tensor]}).encode()
-    with pytest.raises(Rejected, match=message):
+    with pytest.raises(RequestError, match=message):
         parse(header + tail, str(len(header) - cut))
 
 
 @pytest.mark.parametrize("length", ["-1", "+5", "1e3", "²", "", " 7"])
 def test_header_lengths_that_are_no_numbers(length: str) -> None:
-    with pytest.raises(Rejected, match="no number of bytes"):
+    with pytest.raises(RequestError, match="no number of bytes"):
         parse(b"{}", length)

@@ -15,7 +15,7 @@ from websockets.sync.client import connect
 from sim2real.client.policy_client import PolicyClient
 from sim2real.policy.onnx_policy import OnnxPolicy
 from sim2real.protocol.msgpack import pack, unpack
-from sim2real.protocol.rejection import Rejected
+from sim2real.protocol.request_error import RequestError
 from sim2real.server.settings import ServerSettings
 
 
@@ -62,7 +62,7 @@ def test_our_client(server: Server, one: OnnxPolicy) -> None:
             answer = client.infer(observation)
             np.testing.assert_array_equal(answer.action, one(observation))
             assert (answer.version, answer.limited) == ("1", False)
-        with pytest.raises(Rejected, match="'w' is 101 m/s") as caught:
+        with pytest.raises(RequestError, match="'w' is 101 m/s") as caught:
             client.infer([0.0, 0.0, 101.0])
         assert caught.value.reason == "out_of_range"
         client.reset()
