@@ -44,7 +44,7 @@ def run(words: list[str]) -> None:
     from rich.console import Console
 
     from hgrpo_control.command_line.interruption import listing_what_is_kept
-    from hgrpo_control.evaluation.exported import Exported
+    from hgrpo_control.evaluation.array_policy import ArrayPolicy
     from hgrpo_control.export.files import trained_on
     from hgrpo_control.runs.run_folder import RunFolder
     from hgrpo_control.transfer import report
@@ -60,7 +60,7 @@ def run(words: list[str]) -> None:
         there_and_at_home.judge_at(config, training, options)
         export_onnx(policy, folder.onnx, trained=trained_on(config, policy.spec.robot))
         kept.append(folder.onnx)
-        result = there_and_at_home.fly(Exported(OnnxPolicy(folder.onnx)), options.episodes, options.seed)
+        result = there_and_at_home.fly(ArrayPolicy(OnnxPolicy(folder.onnx)), options.episodes, options.seed)
         written = {"onnx": folder.onnx}
         for kind, path in report.write(result, folder, film if options.video else None):
             written[kind] = path

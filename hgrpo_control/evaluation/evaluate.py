@@ -23,16 +23,16 @@ class PolicyMismatchError(HgrpoError):
     """Raised when a policy is asked to act in a task it was not made for."""
 
 
-class Pilot(Protocol):
-    """Whatever acts on observations: a policy, or what was exported of it."""
+class Policy(Protocol):
+    """A deterministic policy: a torch policy, or an exported one as an ArrayPolicy."""
 
     @property
     def spec(self) -> PolicySpec:
-        """What it reads and commands."""
+        """Its observation and action channels."""
         ...
 
     def __call__(self, observation: Tensor) -> Tensor:
-        """Action (B, A) of an observation (B, O), without exploration."""
+        """Action (B, A) for an observation (B, O), without exploration."""
         ...
 
 
@@ -106,7 +106,7 @@ class Recording(NamedTuple):
         return min(int(self.alive[:, row].sum()), len(self.states) - 1)
 
 
-def require_same_interface(policy: Pilot, simulator: Simulator) -> None:
+def require_same_interface(policy: Policy, simulator: Simulator) -> None:
     """Raise PolicyMismatchError unless the policy was made for this simulator's task and entries."""
     ours, theirs = policy.spec, simulator.spec
     if ours.task != theirs.name:
@@ -121,7 +121,7 @@ def require_same_interface(policy: Pilot, simulator: Simulator) -> None:
 
 @torch.no_grad()
 def evaluate(
-    policy: Pilot, simulator: Simulator, episodes: int = 100, seed: int = 0, record: int = 0
+    policy: Policy, simulator: Simulator, episodes: int = 100, seed: int = 0, record: int = 0
 ) -> tuple[Evaluation, Recording]:
     """Run `episodes` episodes of the policy's mean action to their end; keep the first `record` of them.
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 import robots
 from hgrpo_control.config.run import Config
+from hgrpo_control.evaluation.array_policy import ArrayPolicy, ObservationLog
 from hgrpo_control.evaluation.evaluate import Evaluation, evaluate
-from hgrpo_control.evaluation.exported import Exported, Noting
 from hgrpo_control.export.report import SEEN, ExportEntry
 from hgrpo_control.export.settings import ExportOptions
 from hgrpo_control.runs.run_folder import RunFolder
@@ -138,10 +138,10 @@ def _variant(
 
 
 def _fly(policy: ActorCritic, simulator: Simulator, judged: Judged, episodes: int) -> PolicyEpisodes:
-    pilot = Noting(policy)
-    evaluation, _ = evaluate(pilot, simulator, episodes, SEED)
+    log = ObservationLog(policy)
+    evaluation, _ = evaluate(log, simulator, episodes, SEED)
     evaluation = dataclasses.replace(evaluation, judged_at=judged.for_json())
-    seen = np.concatenate(pilot.seen)
+    seen = np.concatenate(log.observations)
     if len(seen) < _LEAST_SEEN:
         raise HgrpoError(
             f"episodes is {episodes}, which gives {len(seen)} observations; a variant needs at least {_LEAST_SEEN}: "
@@ -157,7 +157,7 @@ def _measure(policy: ActorCritic, variant: OnnxPolicy, flown: PolicyEpisodes) ->
     with torch.no_grad():
         expected = policy(torch.from_numpy(flown.observation)).numpy()
     error = np.abs(variant(flown.observation) - expected) / (np.array(spec.action_high) - np.array(spec.action_low))
-    ours, _ = evaluate(Exported(variant), flown.simulator, theirs.episodes, theirs.seed)
+    ours, _ = evaluate(ArrayPolicy(variant), flown.simulator, theirs.episodes, theirs.seed)
     return {
         "observations": len(flown.observation),
         "largest_error": float(error.max()),

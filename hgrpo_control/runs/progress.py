@@ -15,11 +15,12 @@ from hgrpo_files import writing
 
 
 class ProgressBar:
-    """Share done, steps per second, return, success if the task has a goal, and time left, on one line."""
+    """The run's algorithm and task, and below it one line of at most 80 columns: share done, speed, return, success if
+    the task has a goal, and time left.
+    """
 
     def __init__(self, config: Config, console: Console | None = None) -> None:
         self._progress = Progress(
-            TextColumn("[bold]{task.description}"),
             BarColumn(bar_width=10),
             TextColumn("{task.fields[speed]}"),
             TextColumn("{task.fields[quality]}"),
@@ -32,8 +33,9 @@ class ProgressBar:
         self._return = self._success = math.nan
 
     def __enter__(self) -> ProgressBar:
+        self._progress.console.print(self._description, style="bold", markup=False, highlight=False)
         self._progress.start()
-        self._task = self._progress.add_task(self._description, total=self._total, speed="", quality="")
+        self._task = self._progress.add_task("", total=self._total, speed="", quality="")
         return self
 
     def __exit__(

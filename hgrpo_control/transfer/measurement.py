@@ -11,7 +11,7 @@ from hgrpo_control.config.judged import JudgedSettings
 from hgrpo_control.config.run import Config
 from hgrpo_control.evaluation.evaluate import (
     Evaluation,
-    Pilot,
+    Policy,
     Recording,
     evaluate,
 )
@@ -78,11 +78,11 @@ class Places:
         for simulator in self.simulators.values():
             self.judged = judge_at(simulator, config, training, choice)
 
-    def fly(self, pilot: Pilot, episodes: int, seed: int) -> Transfer:
+    def fly(self, policy: Policy, episodes: int, seed: int) -> Transfer:
         """Fly the same starts everywhere; raises PolicyMismatchError, ValueError where no episode is asked for."""
         flights = []
         for place, simulator in self.simulators.items():
-            evaluation, recording = evaluate(pilot, simulator, episodes, seed, RECORDED)
+            evaluation, recording = evaluate(policy, simulator, episodes, seed, RECORDED)
             judged = {} if self.judged is None else self.judged.for_json()
             evaluation = dataclasses.replace(evaluation, task_options=self.options[place], judged_at=judged)
             flights.append(Flight(place, simulator, evaluation, recording))

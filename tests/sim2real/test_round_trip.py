@@ -19,8 +19,8 @@ from support.server_process import PATIENCE, Server
 from torch import Tensor
 
 import robots
-from hgrpo_control.evaluation.evaluate import Pilot
-from hgrpo_control.evaluation.exported import Exported
+from hgrpo_control.evaluation.array_policy import ArrayPolicy
+from hgrpo_control.evaluation.evaluate import Policy
 from policies.actor_critic import ActorCritic
 from policies.spec import PolicySpec
 from robots.episodes import Episodes, step_episodes
@@ -160,7 +160,7 @@ def test_the_same_flights(
 ) -> None:
     spec = policies["hover"].spec
     with ExitStack() as stack:
-        acts = [Exported(stack.enter_context(deployed(kind, "hover", spec, exported, server))) for kind in KINDS]
+        acts = [ArrayPolicy(stack.enter_context(deployed(kind, "hover", spec, exported, server))) for kind in KINDS]
         success, total = fly(simulator, [policies["hover"], *acts])
     rate, noise = success.double().mean(dim=0), total.std(dim=0) / EPISODES**0.5
     assert 0.0 < rate[0] < 1.0  # or it would not tell policies apart
@@ -168,16 +168,16 @@ def test_the_same_flights(
     assert torch.all((total.mean(dim=0)[1:] - total.mean(dim=0)[0]).abs() < 0.5 * noise[0]), total.mean(dim=0)
 
 
-def fly(simulator: QuadrotorFlight, pilots: list[Pilot]) -> tuple[Tensor, Tensor]:
-    """Success (EPISODES, P) and return (EPISODES, P) of P pilots from the same starts, all in the air at once."""
+def fly(simulator: QuadrotorFlight, policies: list[Policy]) -> tuple[Tensor, Tensor]:
+    """Success (EPISODES, P) and return (EPISODES, P) of P policies from the same starts, all in the air at once."""
     starts = simulator.reset(EPISODES, 3)
-    episodes = Episodes(repeat(starts, len(pilots)), torch.zeros(EPISODES * len(pilots), dtype=torch.int64))
-    alive = torch.ones(EPISODES * len(pilots), dtype=torch.bool)
+    episodes = Episodes(repeat(starts, len(policies)), torch.zeros(EPISODES * len(policies), dtype=torch.int64))
+    alive = torch.ones(EPISODES * len(policies), dtype=torch.bool)
     success, total = torch.zeros_like(alive), torch.zeros(len(alive), dtype=torch.float64)
     observation = simulator.observe(episodes.state)
     while alive.any():
-        each = observation.unflatten(0, (EPISODES, len(pilots))).unbind(dim=1)
-        action = torch.stack([pilot(seen) for pilot, seen in zip(pilots, each, strict=True)], dim=1)
+        each = observation.unflatten(0, (EPISODES, len(policies))).unbind(dim=1)
+        action = torch.stack([policy(seen) for policy, seen in zip(policies, each, strict=True)], dim=1)
         transition = step_episodes(simulator, episodes, action.flatten(0, 1))
         episodes, observation = transition.episodes, transition.observation
         ended = alive & (transition.terminated | transition.truncated)

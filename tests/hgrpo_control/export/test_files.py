@@ -18,8 +18,8 @@ from support.hover_controller import hover_controller
 import hgrpo_control
 import robots
 from hgrpo_control.cli import main
+from hgrpo_control.evaluation.array_policy import ArrayPolicy, ObservationLog
 from hgrpo_control.evaluation.evaluate import evaluate
-from hgrpo_control.evaluation.exported import Exported, Noting
 from hgrpo_control.export.files import export
 from hgrpo_control.export.report import ExportEntry, lines
 from hgrpo_control.export.settings import ExportOptions
@@ -150,7 +150,7 @@ def test_c_flies_as_often_to_the_goal_as_torch(run: Path, policy: ActorCritic) -
     assert main(["export", "run", "--c", "policy", "--onnx", "run/policy.onnx"]) == 0
     compile_library(Path("policy.c"), Path("policy.so"), flags=("-O3", "-ffast-math"))
     for act in (CPolicy(Path("policy.so"), "policy", policy.spec), OnnxPolicy(run / "policy.onnx")):
-        evaluation, _ = evaluate(Exported(act), simulator, 16, seed=3)
+        evaluation, _ = evaluate(ArrayPolicy(act), simulator, 16, seed=3)
         assert evaluation.success_rate == expected.success_rate
         assert evaluation.length_mean == expected.length_mean
         assert evaluation.return_mean == pytest.approx(expected.return_mean, abs=0.1)
@@ -290,7 +290,7 @@ class PlusOne:
 
 
 def test_what_acts_on_arrays_acts_on_tensors(policy: ActorCritic) -> None:
-    pilot = Noting(Exported(PlusOne(policy.spec)))
+    log = ObservationLog(ArrayPolicy(PlusOne(policy.spec)))
     observation = torch.arange(32.0, dtype=torch.float64).reshape(16, 2).T
-    assert torch.equal(pilot(observation), observation[:, :4].float() + 1.0)
-    assert torch.equal(torch.from_numpy(pilot.seen[0]), observation.float())
+    assert torch.equal(log(observation), observation[:, :4].float() + 1.0)
+    assert torch.equal(torch.from_numpy(log.observations[0]), observation.float())

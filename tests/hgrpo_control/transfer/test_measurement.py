@@ -17,7 +17,7 @@ from support.built_in_physics import BuiltInPhysics
 
 from hgrpo_control.cli import main
 from hgrpo_control.config.run import ConfigError
-from hgrpo_control.evaluation.exported import Exported
+from hgrpo_control.evaluation.array_policy import ArrayPolicy
 from hgrpo_control.presets.quadrotor import preset as settings_of
 from hgrpo_control.runs.run_folder import RunFolder
 from hgrpo_control.training.simulation import make_simulator, policy_spec
@@ -73,7 +73,7 @@ class Flown:
 
 def fly(folder: RunFolder, target: str, episodes: int = 2, seed: int = 1) -> Transfer:
     with places(folder.read_config(), target) as opened:
-        return opened.fly(Exported(Flown(fresh_policy(folder))), episodes, seed)
+        return opened.fly(ArrayPolicy(Flown(fresh_policy(folder))), episodes, seed)
 
 
 def test_nothing_differs_from_home_where_the_physics_is_the_same() -> None:
@@ -237,7 +237,7 @@ def test_a_folder_without_a_run_and_a_number_that_is_none_are_told(capsys: pytes
     assert complaint(capsys, "nowhere", "--to", "mujoco") == "no run at nowhere: config.json is missing"
     run()
     with places(RunFolder("run").read_config(), "planted") as opened, pytest.raises(ValueError, match="at least 1"):
-        opened.fly(Exported(Flown(fresh_policy(RunFolder("run")))), 0, 0)
+        opened.fly(ArrayPolicy(Flown(fresh_policy(RunFolder("run")))), 0, 0)
 
 
 def test_options_that_mean_nothing_are_told_as_ever() -> None:
