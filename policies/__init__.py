@@ -1,14 +1,18 @@
-"""Policies: networks, checkpoints and specs. `policies.load(folder)` gives a policy ready to act.
+"""Policies: networks, checkpoints and specs. `policies.load(folder)` returns a policy that is ready to act.
 
-`policies.spec` imports without torch; the names below that need torch are loaded when they are first used.
+`import policies` does not load torch. It is loaded when a name that needs it is used.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
 
+from hgrpo_imports import lazy_names
 from policies.spec import Channel, PolicySpec
+
+if TYPE_CHECKING:
+    from policies.actor_critic import ActorCritic
+    from policies.checkpoint import CheckpointError, load, restore, save
 
 _LAZY = {
     "ActorCritic": "policies.actor_critic",
@@ -17,11 +21,6 @@ _LAZY = {
     "restore": "policies.checkpoint",
     "save": "policies.checkpoint",
 }
+__getattr__, __dir__ = lazy_names(__name__, _LAZY)
 
 __all__ = ["ActorCritic", "Channel", "CheckpointError", "PolicySpec", "load", "restore", "save"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'policies' has no attribute {name!r}")
-    return getattr(import_module(_LAZY[name]), name)

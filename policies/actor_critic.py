@@ -1,7 +1,7 @@
 """Gaussian actor and critic: two separate MLPs behind one observation normaliser.
 
-Observations have O entries. A privileged critic sees P more in training, appended to them (..., O + P); the actor never
-does, so what flies needs none of them.
+An observation has O entries. In training a privileged critic reads P more, appended as (..., O + P). The actor does not
+read them, so a policy flies without them.
 """
 
 from __future__ import annotations
@@ -23,9 +23,16 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "e
 class ActorCritic(nn.Module):
     """pi(a|s) = N(mean(s), sigma^2) with state-independent sigma, and V(s).
 
-    Actions live in normalised units, in which the bounds are -1 and +1. A sample may lie beyond them: its density is
-    that of the unclipped sample, and only `to_environment` clips, so the gradient keeps its meaning at the bounds.
-    `forward` is what flies: the clipped mean in the environment's units.
+    Actions are in normalised units: their bounds are -1 and +1. A sample may lie outside the bounds. Its density is
+    that of the unclipped sample and only `to_environment` clips, so the gradient stays correct at the bounds. `forward`
+    is the policy that is exported: the clipped mean in the environment's units.
+
+    Args:
+        spec: Interface of the policy and shape of its networks.
+        init_sigma: Standard deviation at the start, in normalised units.
+        generator: Source of the initial weights; also their device. None takes torch's default generator.
+
+    Raises HgrpoError for an `init_sigma` that is not above `spec.min_sigma`.
     """
 
     action_low: Tensor
@@ -34,7 +41,9 @@ class ActorCritic(nn.Module):
     def __init__(self, spec: PolicySpec, init_sigma: float = 0.5, generator: torch.Generator | None = None) -> None:
         super().__init__()
         if not init_sigma > spec.min_sigma > 0.0:
-            raise HgrpoError(f"init_sigma {init_sigma} must be above min_sigma {spec.min_sigma}, and that above 0")
+            raise HgrpoError(
+                f"init_sigma is {init_sigma}; allowed: above min_sigma ({spec.min_sigma}), which is above 0"
+            )
         self.spec = spec
         self.normalizer = ObservationNormalizer(spec.observation_size)
         self.privileged_normalizer = ObservationNormalizer(spec.privileged_size) if spec.privileged else None
@@ -51,12 +60,12 @@ class ActorCritic(nn.Module):
 
     @property
     def sigma(self) -> Tensor:
-        """(A,) standard deviation, min_sigma + exp(raw): the floor never cuts the gradient off."""
+        """(A,) standard deviation, min_sigma + exp(raw_sigma): the gradient does not vanish at the minimum."""
         return self.spec.min_sigma + self.raw_sigma.exp()
 
     @property
     def device(self) -> torch.device:
-        """Where parameters and normalisers lie, and observations have to."""
+        """Device of the parameters and normalisers; observations have to be on it."""
         return self.raw_sigma.device
 
     def forward(self, observation: Tensor) -> Tensor:
@@ -68,24 +77,24 @@ class ActorCritic(nn.Module):
         return self.actor(self.normalizer(self._seen(observation)))
 
     def value(self, observation: Tensor) -> Tensor:
-        """V(s) (...), of observations (..., O + P) for a privileged critic and (..., O) otherwise.
+        """V(s) (...) of observations (..., O), or (..., O + P) for a privileged critic.
 
-        Raises ValueError for a policy without critic, and for a privileged critic that is given another width.
+        Raises HgrpoError for a policy without critic and for observations of another width.
         """
         return self._value(self.normalizer(self._seen(observation)), observation)
 
     def critic_features(self, observation: Tensor) -> Tensor:
-        """What a critic sees, normalised: (..., O + P) for a privileged critic and (..., O) otherwise."""
+        """Normalised input of the critic: (..., O), or (..., O + P) for a privileged critic."""
         return self._critic_features(self.normalizer(self._seen(observation)), observation)
 
     def mean_and_value_of(self, features: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Mean action (..., A) and V (...), None without critic, for what `critic_features` makes of observations."""
+        """Mean action (..., A) and V (...) of `critic_features`; V is None without a critic."""
         size = self.spec.observation_size
         seen = features if features.shape[-1] == size else features[..., :size].contiguous()
         return self.actor(seen), None if self.critic is None else self.critic(features).squeeze(-1)
 
     def update_normalizers(self, observation: Tensor) -> None:
-        """Take in what was seen, (..., O), or (..., O + P) where the critic is privileged; ValueError if not."""
+        """Add observations (..., O), or (..., O + P) for a privileged critic, to the statistics."""
         if self.privileged_normalizer is not None:
             self.privileged_normalizer.update(self._hidden(observation))
         self.normalizer.update(self._seen(observation))
@@ -102,10 +111,12 @@ class ActorCritic(nn.Module):
         """Clip normalised actions (..., A) to [-1, 1] and scale them to the environment's bounds."""
         half_range = 0.5 * (self.action_high - self.action_low)
         scaled = self.action_low + (action.clamp(-1.0, 1.0) + 1.0) * half_range
-        return scaled.clamp(self.action_low, self.action_high)  # rounding may have passed a bound by one unit
+        return scaled.clamp(
+            self.action_low, self.action_high
+        )  # rounding may exceed a bound by one unit in the last place
 
     def from_environment(self, action: Tensor) -> Tensor:
-        """Normalised action (..., A) that `to_environment` maps to this one, for actions within bounds."""
+        """Normalised action (..., A) for an action within the bounds; the inverse of `to_environment`."""
         return 2.0 * (action - self.action_low) / (self.action_high - self.action_low) - 1.0
 
     @property
@@ -113,27 +124,28 @@ class ActorCritic(nn.Module):
         return self.actor[-1].bias  # type: ignore[return-value]
 
     def _seen(self, observation: Tensor) -> Tensor:
-        """(..., O) the part of (..., O + P) that the actor sees."""
+        """The entries (..., O) that the actor reads, of (..., O) or (..., O + P)."""
         size = self.spec.observation_size
         return observation[..., :size] if observation.shape[-1] == size + self.spec.privileged_size else observation
 
     def _hidden(self, observation: Tensor) -> Tensor:
-        """(..., P) the part of (..., O + P) that only a privileged critic sees; raises ValueError for another width."""
+        """The entries (..., P) that only a privileged critic reads, of (..., O + P)."""
         size, hidden = self.spec.observation_size, self.spec.privileged_size
         if observation.shape[-1] != size + hidden:
             raise HgrpoError(
-                f"a privileged critic needs {size} observed and {hidden} hidden entries; given {observation.shape[-1]}"
+                f"a privileged critic needs {size} + {hidden} entries, observed and privileged; given "
+                f"{observation.shape[-1]}"
             )
         return observation[..., size:]
 
     def _value(self, normalized: Tensor, observation: Tensor) -> Tensor:
-        """V (...) of a normalised observation (..., O), with what `observation` (..., O + P) has beyond it."""
+        """V (...) of a normalised observation (..., O) and the privileged entries of `observation` (..., O + P)."""
         if self.critic is None:
-            raise HgrpoError("this policy has no critic: it was trained by an algorithm without a value function")
+            raise HgrpoError("this policy has no critic; its algorithm trains none")
         return self.critic(self._critic_features(normalized, observation)).squeeze(-1)
 
     def _critic_features(self, normalized: Tensor, observation: Tensor) -> Tensor:
-        """A normalised observation (..., O), with the normalised rest of `observation` (..., O + P) if there is one."""
+        """A normalised observation (..., O), followed by the normalised privileged entries if there are any."""
         if self.privileged_normalizer is None:
             return normalized
         return torch.cat((normalized, self.privileged_normalizer(self._hidden(observation))), dim=-1)
@@ -142,8 +154,15 @@ class ActorCritic(nn.Module):
 def mlp(
     spec: PolicySpec, inputs: int, outputs: int, output_gain: float, generator: torch.Generator | None
 ) -> nn.Sequential:
-    """Hidden layers of the spec and a linear output, orthogonal weights with gain sqrt(2) and `output_gain`, zero
-    biases; on the generator's device."""
+    """Hidden layers of the spec and a linear output layer.
+
+    Args:
+        spec: Sizes and activation of the hidden layers.
+        inputs: Number of inputs.
+        outputs: Number of outputs.
+        output_gain: Gain of the orthogonal weights of the output layer; it is sqrt(2) in the hidden layers.
+        generator: Source of the weights; also their device. Biases are zero.
+    """
     sizes = (inputs, *spec.hidden_sizes)
     layers: list[nn.Module] = []
     for inputs, units in pairwise(sizes):

@@ -1,4 +1,4 @@
-"""Checkpoints: one file that loads without unpickling code and is replaced atomically."""
+"""Checkpoint files: replaced atomically, and loaded without executing code."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from policies.spec import PolicySpec
 
 CHECKPOINT_NAME = "checkpoint.pt"
 FORMAT = 2
-"""Of the files written here. Those of format 1 do not say so, and some normalised observations by another rule."""
+"""Format of the files written here. Files of format 1 contain no format and used another rule for small scales."""
 
 _LOADING_ERRORS = (
     RuntimeError,
     EOFError,
-    OSError,  # what torch makes of a file that ends too soon
+    OSError,  # raised by torch for a truncated file
     LookupError,
     AttributeError,
     TypeError,
@@ -37,18 +37,24 @@ _LOADING_ERRORS = (
 
 
 class CheckpointError(HgrpoError):
-    """Raised for a checkpoint that is missing, damaged or of another kind; says which and where."""
+    """Raised for a checkpoint that is missing, damaged or of another kind."""
 
 
 def save(path: Path, policy: ActorCritic, training: dict[str, Any] | None = None) -> None:
-    """Write policy and training state (tensors, numbers, strings and containers of them) to `path` atomically.
+    """Write a policy and the state of its training atomically.
 
-    Tensors are written as those of the CPU, wherever they lie, so that a run on a GPU is read on any machine. Raises
-    FileError, and leaves what was there, if the file cannot be written.
+    Tensors are written as CPU tensors, so a machine without a GPU can read the file.
+
+    Args:
+        path: The file; a former one is replaced.
+        policy: The policy.
+        training: Tensors, numbers, strings, and containers of them.
+
+    Raises FileError if the file cannot be written; a former file stays as it is.
     """
     parts = {"spec": policy.spec.to_json(), "policy": dict(policy.state_dict()), "training": training or {}}
     content = _on_cpu({"format": FORMAT, **parts})
-    serialised = io.BytesIO()  # torch's own writer turns a full disk into an error about positions in a file
+    serialised = io.BytesIO()  # for a full disk torch's own writer raises an obscure error
     torch.save(content, serialised)
     write_bytes(path, serialised.getbuffer())
 
@@ -62,15 +68,15 @@ def _on_cpu(content: Any) -> Any:
 
 
 def load(folder: str | Path) -> ActorCritic:
-    """The policy of a run folder or checkpoint file, ready to act; raises CheckpointError."""
+    """The policy of a run folder or checkpoint file; raises CheckpointError or FileError."""
     return restore(folder)[0]
 
 
 def restore(folder: str | Path) -> tuple[ActorCritic, dict[str, Any]]:
     """Policy and training state of a run folder or checkpoint file; raises CheckpointError or FileError.
 
-    A file of format 1 is refused where a policy in it, its reference included, would see an observation scaled
-    otherwise than in training.
+    A file of format 1 is refused if a policy in it (or the reference policy) would scale an observation differently
+    than in training.
     """
     path = Path(folder)
     if path.is_dir():
@@ -90,7 +96,7 @@ def restore(folder: str | Path) -> tuple[ActorCritic, dict[str, Any]]:
     except _LOADING_ERRORS as error:
         raise CheckpointError(f"{path} is damaged or not a checkpoint of this package: {_one_line(error)}") from error
     if version > FORMAT:
-        raise CheckpointError(f"{path} has format {version}, of a later release; this one reads up to {FORMAT}")
+        raise CheckpointError(f"{path} has format {version}; this release reads up to format {FORMAT}")
     _require_finite(policy, path)
     if version == 1:
         for each in (policy, *others):
@@ -106,7 +112,7 @@ def _policy(content: dict[str, Any]) -> ActorCritic:
 
 
 def _require_same_scale(path: Path, policy: ActorCritic) -> None:
-    """Raise CheckpointError for an entry of an older policy that would be scaled otherwise than in training."""
+    """Raise CheckpointError for an observation that the policy would scale differently than in training."""
     spec = policy.spec
     parts = [(spec.observation, policy.normalizer)]
     if policy.privileged_normalizer is not None:
@@ -117,13 +123,13 @@ def _require_same_scale(path: Path, policy: ActorCritic) -> None:
         for entry, before, after in zip(entries, then.tolist(), now.tolist(), strict=True):
             if before != after:
                 raise CheckpointError(
-                    f"{path} is of an older release, which scaled the observation {entry.name!r} by {before:.3g} where "
-                    f"this one scales by {after:.3g}, so the policy would act otherwise; train it again"
+                    f"{path} was written by an older release, which scaled the observation {entry.name!r} by "
+                    f"{before:.3g}; this release scales it by {after:.3g}, so train the policy again"
                 )
 
 
 def _require_finite(policy: ActorCritic, path: Path) -> None:
-    """Raise CheckpointError for weights or statistics that no action could be computed with."""
+    """Raise CheckpointError for weights or statistics that are not finite."""
     for name, tensor in policy.state_dict().items():
         bad = tensor.numel() - int(torch.isfinite(tensor).sum())
         if bad:
@@ -131,7 +137,7 @@ def _require_finite(policy: ActorCritic, path: Path) -> None:
 
 
 def _require_intact(file: io.BytesIO) -> None:
-    """Raise BadZipFile unless every byte of a record is what was written: torch does not look at the checksums."""
+    """Raise BadZipFile unless all checksums match; torch does not check them."""
     with zipfile.ZipFile(file) as archive:
         damaged = archive.testzip()
     if damaged is not None:

@@ -10,9 +10,17 @@ _HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 
 
 def log_density(action: Tensor, mean: Tensor, sigma: Tensor) -> Tensor:
-    """(...) log N(action; mean, sigma^2), summed over the last dimension; action and mean (..., A), sigma (A,).
+    """log N(action; mean, sigma^2), summed over the last dimension.
 
-    Raises ValueError unless the last dimensions agree and the others broadcast without adding any to `action`.
+    Args:
+        action: (..., A).
+        mean: (..., A); its leading dimensions broadcast to those of `action`.
+        sigma: (A,).
+
+    Returns:
+        (...) in nats.
+
+    Raises ValueError for shapes that do not fit.
     """
     fits = action.dim() == mean.dim() and sigma.shape == action.shape[-1:] == mean.shape[-1:]
     if not fits or any(m not in (1, a) for a, m in zip(action.shape, mean.shape, strict=True)):
@@ -24,10 +32,10 @@ def log_density(action: Tensor, mean: Tensor, sigma: Tensor) -> Tensor:
 
 
 def standard_log_density(z: Tensor) -> Tensor:
-    """(...) log N(z; 0, 1) summed over the last dimension of (..., A)."""
+    """log N(z; 0, 1) (...) of z (..., A), summed over the last dimension."""
     return -0.5 * z.square().sum(-1) - _HALF_LOG_TWO_PI * z.shape[-1]
 
 
 def entropy(sigma: Tensor) -> Tensor:
-    """() differential entropy, sum over dimensions of 1/2 ln(2 pi e sigma^2)."""
+    """Differential entropy () in nats: the sum of 1/2 ln(2 pi e sigma^2) over sigma (A,)."""
     return (0.5 + _HALF_LOG_TWO_PI + sigma.log()).sum()

@@ -1,5 +1,7 @@
-"""What a policy reads and writes, in words and numbers; importable without torch, so that it can travel with an
-export."""
+"""The interface of a policy: names, units and bounds of what it reads and commands.
+
+It is stored in checkpoints and exported files. Importable without torch.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ import reprlib
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hgrpo_errors import HgrpoError
+from hgrpo_errors import HgrpoError, unknown
 
 SCHEMA_VERSION = 1
 ACTIVATIONS = ("tanh", "relu", "elu")
@@ -17,7 +19,7 @@ ACTIVATIONS = ("tanh", "relu", "elu")
 
 @dataclass(frozen=True)
 class Channel:
-    """One entry of an observation or an action: name, unit, and the frame it is expressed in."""
+    """One entry of an observation or an action: its name, its unit and its frame."""
 
     name: str
     unit: str = "1"
@@ -28,44 +30,56 @@ class Channel:
 class PolicySpec:
     """The interface of a policy and the shape of its networks.
 
-    `safe_action` is what to send when the policy has nothing valid to say. `critic` is false for policies trained
-    without V. Raises ValueError without an observation or an action, where sizes disagree, a range is empty or not
-    finite, the safe action lies outside the bounds, the rate is not positive or the activation is unknown. Names,
-    units, frames, the task and the robot are printable text without backslashes: they become source code and tables.
+    Names, units, frames, the task and the robot are printable text without backslashes, because they are written into
+    source code and tables. Raises HgrpoError for an empty observation or action, for sizes that differ, and for a value
+    outside its range.
     """
 
     task: str
+    """Name of the task."""
     robot: str
+    """Name of the drone preset; empty for a robot that is no preset."""
     control_hz: float
+    """Rate at which the policy acts [Hz]."""
     observation: tuple[Channel, ...]
+    """The O entries that the policy reads."""
     action: tuple[Channel, ...]
+    """The A entries that the policy commands."""
     action_low: tuple[float, ...]
+    """Lower bounds (A,), in the units of the action."""
     action_high: tuple[float, ...]
+    """Upper bounds (A,)."""
     safe_action: tuple[float, ...]
+    """Action (A,) to send when the policy gives no valid one."""
     hidden_sizes: tuple[int, ...] = (64, 64)
+    """Units of each hidden layer, of actor and critic."""
     activation: str = "tanh"
+    """One of ACTIVATIONS."""
     min_sigma: float = 0.01
+    """Smallest standard deviation of the action, in normalised units."""
     critic: bool = True
+    """Whether the policy has a value function V."""
     privileged: tuple[Channel, ...] = ()
+    """The P entries that only the critic reads, in training."""
 
     def __post_init__(self) -> None:
         self._require_texts()
         for name in ("observation", "action"):
             if not getattr(self, name):
-                raise HgrpoError(f"{name} has no entries; expected one or more")
+                raise HgrpoError(f"{name} has no entries; allowed: one or more")
         for name in ("action_low", "action_high", "safe_action"):
             if len(getattr(self, name)) != len(self.action):
                 raise HgrpoError(f"{name} has {len(getattr(self, name))} entries for {len(self.action)} actions")
         limits = zip(self.action, self.action_low, self.safe_action, self.action_high, strict=True)
         for entry, low, safe, high in limits:
             if not -math.inf < low < high < math.inf:
-                raise HgrpoError(f"action {entry.name!r} has bounds [{low}, {high}]; allowed: finite, lower one first")
+                raise HgrpoError(f"action {entry.name!r} has bounds [{low}, {high}]; allowed: finite, low < high")
             if not low <= safe <= high:
                 raise HgrpoError(f"safe action of {entry.name!r} is {safe}; allowed: [{low}, {high}]")
         if not 0.0 < self.control_hz < math.inf:
-            raise HgrpoError(f"control_hz must be above 0; given {self.control_hz}")
+            raise HgrpoError(f"control_hz must be above 0 and finite; given {self.control_hz}")
         if self.activation not in ACTIVATIONS:
-            raise HgrpoError(f"unknown activation {self.activation!r}; allowed: {', '.join(ACTIVATIONS)}")
+            raise HgrpoError(unknown("activation", self.activation, ACTIVATIONS))
 
     def _require_texts(self) -> None:
         _require_text("task", self.task)
@@ -87,13 +101,12 @@ class PolicySpec:
 
     @property
     def privileged_size(self) -> int:
-        """Number of entries P that the critic saw in training besides the observation; acting does not need them."""
+        """Number of entries P that only the critic reads; acting does not need them."""
         return len(self.privileged)
 
     @property
     def action_history(self) -> int:
-        """How many of the last actions the observation shows: entries previous_NAME, previous_2_NAME, ... of every
-        action."""
+        """Number of past actions in the observation, as entries previous_NAME, previous_2_NAME and so on."""
         shown = {entry.name for entry in self.observation}
         count = 0
         while all(f"{past_action(count + 1)}_{entry.name}" in shown for entry in self.action):
@@ -101,20 +114,20 @@ class PolicySpec:
         return count
 
     def to_json(self) -> str:
-        """JSON with every field; `from_json` gives back an equal spec."""
+        """JSON with every field; `from_json` reads it."""
         return json.dumps({"schema_version": SCHEMA_VERSION, **asdict(self)})
 
     @classmethod
     def from_json(cls, text: str) -> PolicySpec:
-        """Spec from its JSON; raises ValueError if the text is not one, or another schema version's."""
+        """Spec from its JSON; raises HgrpoError for another text or another schema version."""
         fields: Any = json.loads(text)
         if not isinstance(fields, dict):
             raise HgrpoError(f"not a policy spec: {text[:40]!r}")
         version = fields.pop("schema_version", None)
         if version != SCHEMA_VERSION:
-            raise HgrpoError(f"policy spec has schema version {version}; this release reads {SCHEMA_VERSION}")
+            raise HgrpoError(f"policy spec has schema version {version}; this release reads version {SCHEMA_VERSION}")
         try:
-            fields.setdefault("privileged", ())  # specs of earlier releases have none
+            fields.setdefault("privileged", ())  # absent in specs of earlier releases
             for name in ("observation", "action", "privileged"):
                 fields[name] = tuple(Channel(**entry) for entry in fields[name])
             for name in ("action_low", "action_high", "safe_action", "hidden_sizes"):
@@ -130,5 +143,5 @@ def _require_text(what: str, text: object) -> None:
 
 
 def past_action(age: int) -> str:
-    """What the observation calls actions of `age` steps ago: previous, previous_2, previous_3, ..."""
+    """Prefix of the observed actions of `age` steps ago: previous, previous_2, previous_3, ..."""
     return "previous" if age == 1 else f"previous_{age}"

@@ -1,12 +1,18 @@
-"""How a policy leaves: exports, servers and the loop that flies.
+"""Exports of a policy, servers for it, and the loop that flies it.
 
-Nothing here imports torch, onnx or onnxruntime until one of the names below is first used.
+`import sim2real` does not load torch, onnx or onnxruntime. They are loaded when a name that needs them is used.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
+
+from hgrpo_imports import lazy_names
+
+if TYPE_CHECKING:
+    from sim2real.export.exportable import ExportError
+    from sim2real.policy.c_policy import CPolicy
+    from sim2real.policy.onnx_policy import OnnxPolicy, OnnxPolicyError
 
 _LAZY = {
     "CPolicy": "sim2real.policy.c_policy",
@@ -14,12 +20,6 @@ _LAZY = {
     "OnnxPolicy": "sim2real.policy.onnx_policy",
     "OnnxPolicyError": "sim2real.policy.onnx_policy",
 }
+__getattr__, __dir__ = lazy_names(__name__, _LAZY)
 
-# the function export_onnx is not among them: it would hide the submodule of its name, or not, depending on import order
 __all__ = ["CPolicy", "ExportError", "OnnxPolicy", "OnnxPolicyError"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'sim2real' has no attribute {name!r}")
-    return getattr(import_module(_LAZY[name]), name)

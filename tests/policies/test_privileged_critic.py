@@ -164,7 +164,8 @@ def test_a_privileged_critic_that_is_shown_too_little_says_so(
     policy = ActorCritic(replace(SPEC, privileged=SPEC.privileged[:hidden]))
     with pytest.raises(ValueError, match=r".") as caught:
         ask(policy, observations()[:, :O])
-    assert str(caught.value) == f"a privileged critic needs 4 observed and {hidden} hidden entries; given 4"
+    assert f"4 + {hidden} entries" in str(caught.value)
+    assert str(caught.value).endswith("given 4")
     assert policy.normalizer.count == 0.0
 
 

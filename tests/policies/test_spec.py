@@ -76,7 +76,7 @@ def test_privileged_entries_that_are_none_are_refused(privileged: Any) -> None:
 @pytest.mark.parametrize("version", [None, 0, SCHEMA_VERSION + 1, "1"])
 def test_another_schema_version_is_refused(version: Any) -> None:
     fields = json.loads(spec().to_json()) | {"schema_version": version}
-    with pytest.raises(ValueError, match=f"schema version {version}; this release reads {SCHEMA_VERSION}"):
+    with pytest.raises(ValueError, match=f"schema version {version}; .* {SCHEMA_VERSION}$"):
         PolicySpec.from_json(json.dumps(fields))
 
 
@@ -87,7 +87,7 @@ def test_sizes_follow_from_the_entries() -> None:
 
 @pytest.mark.parametrize("name", ["observation", "action"])
 def test_a_policy_sees_and_does_something(name: str) -> None:
-    with pytest.raises(ValueError, match=f"^{name} has no entries; expected one or more$"):
+    with pytest.raises(ValueError, match=f"^{name} has no entries"):
         spec(**{name: (), "action_low": (), "action_high": (), "safe_action": ()} if name == "action" else {name: ()})
 
 
@@ -133,7 +133,7 @@ def test_a_missing_number_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("low", [2.0, 3.0, float("nan"), float("-inf")])
 def test_bounds_without_room_between_them_are_refused(low: float) -> None:
-    with pytest.raises(ValueError, match=rf"'shoulder' has bounds \[{low}, 2\.0\]; allowed: finite, lower one first"):
+    with pytest.raises(ValueError, match=rf"'shoulder' has bounds \[{low}, 2\.0\]; allowed: finite"):
         spec(action_low=(low, 0.1))
 
 
@@ -145,7 +145,7 @@ def test_a_safe_action_beyond_its_bounds_is_refused(safe: float) -> None:
 
 @pytest.mark.parametrize("rate", [0.0, -50.0, float("nan"), float("inf")])
 def test_a_rate_that_is_none_is_refused(rate: float) -> None:
-    with pytest.raises(ValueError, match=f"control_hz must be above 0; given {rate}"):
+    with pytest.raises(ValueError, match=f"control_hz .* given {rate}"):
         spec(control_hz=rate)
 
 
@@ -159,7 +159,7 @@ def test_what_is_not_a_spec_is_refused(text: str) -> None:
 
 
 def test_an_unknown_activation_is_refused() -> None:
-    with pytest.raises(ValueError, match="unknown activation 'sigmoid'; allowed: tanh, relu, elu"):
+    with pytest.raises(ValueError, match=r"activation 'sigmoid'.* tanh, relu, elu"):
         spec(activation="sigmoid")
 
 
