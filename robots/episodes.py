@@ -1,4 +1,4 @@
-"""Time limits and restarts, written once for every simulator."""
+"""Episodes: time limits and resets for every simulator."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from robots.simulator import Simulator, first_array, replace
 
 
 class Episodes(NamedTuple):
-    """Rows of a simulator together with how long each has been running."""
+    """State of a simulator and the age of each row's episode."""
 
     state: Any
     """State of the simulator."""
     elapsed: Tensor
-    """(B,) int64 control steps since the row's episode began."""
+    """(B,) int64 control steps since the start of the episode."""
 
 
 class Transition(NamedTuple):
-    """What one control step did to each row, before any restart."""
+    """Result of one control step of each row, before any reset."""
 
     episodes: Episodes
     observation: Tensor
-    """(B, O) observation after the step; of a finished row, its last one."""
+    """(B, O) observation after the step; for a finished row, the last one of its episode."""
     reward: Tensor
     """(B,)."""
     terminated: Tensor
-    """(B,) bool, ended for good."""
+    """(B,) bool, true where the simulator ended the episode."""
     truncated: Tensor
-    """(B,) bool, cut by the time limit while it could have gone on; never true together with `terminated`."""
+    """(B,) bool, true where the time limit ended the episode; never true together with `terminated`."""
 
 
 def reset_episodes(simulator: Simulator, num: int, seed: int | torch.Generator) -> Episodes:
-    """Start `num` episodes."""
+    """Start `num` episodes; `seed` is as in Simulator.reset."""
     state = simulator.reset(num, seed)
     return Episodes(state, torch.zeros(num, dtype=torch.int64, device=first_array(state).device))
 
 
 def step_episodes(simulator: Simulator, episodes: Episodes, action: Tensor) -> Transition:
-    """Take one control step (B, A) in every row."""
+    """Take one control step with actions (B, A) and apply the time limit."""
     step = simulator.step(episodes.state, action)
     elapsed = episodes.elapsed + 1
     truncated = (elapsed >= simulator.spec.max_episode_steps) & ~step.terminated
@@ -50,6 +50,17 @@ def step_episodes(simulator: Simulator, episodes: Episodes, action: Tensor) -> T
 def autoreset(
     simulator: Simulator, episodes: Episodes, observation: Tensor, rows: Tensor, generator: torch.Generator
 ) -> tuple[Episodes, Tensor]:
-    """Begin new episodes in `rows` (k,) int64; the other rows of episodes and observation (B, O) stay as they are."""
+    """Start new episodes in some rows; the other rows do not change.
+
+    Args:
+        simulator: The simulator of all rows.
+        episodes: B rows.
+        observation: (B, O) observation of the rows.
+        rows: (k,) int64 rows to reset.
+        generator: Source of the initial states; it is advanced.
+
+    Returns:
+        Episodes and observation (B, O) of all rows.
+    """
     fresh = reset_episodes(simulator, int(rows.numel()), generator)
     return replace(episodes, rows, fresh), observation.index_copy(0, rows, simulator.observe(fresh.state))

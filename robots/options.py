@@ -1,4 +1,4 @@
-"""Options of a task: a frozen dataclass of numbers and words per task, filled from words such as mass=0.3."""
+"""Options of a task: a frozen dataclass of numbers and words, read from words such as mass=0.3."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ Options = TypeVar("Options")
 
 
 class OptionError(HgrpoError):
-    """Raised for an option that a task does not have or a value that it does not take; the message says which."""
+    """An option that the task does not have, or a value that is not allowed."""
 
 
 def read_options(defaults: Options, given: Mapping[str, Any]) -> Options:
-    """Copy of a task's options with the given ones replaced; a word becomes the type that its field has.
+    """Copy of a task's options with the given ones replaced; words are converted to the type of the field.
 
-    Raises OptionError for an unknown name, with the nearest one, and for a value that is no finite number where the
-    field is a float, or no whole number where it is an int. Raises TypeError for a given field of another type.
+    Raises:
+        OptionError: A name is unknown, or a value is not a finite number (float) or not a whole number (int).
+        TypeError: The field of a given option is neither float nor int nor str.
     """
     fields = {field.name: getattr(defaults, field.name) for field in dataclasses.fields(defaults)}  # type: ignore[arg-type]
     for name in given:
@@ -35,7 +36,7 @@ def _read(name: str, value: Any, kind: type) -> float | str:
         return str(value)
     if kind is int:
         return _whole(name, value)
-    if kind is not float:  # bool("false") is true, so other types need a reading of their own
+    if kind is not float:  # bool("false") is true, so the other types cannot be converted by a call
         raise TypeError(f"task option {name} is of type {kind.__name__}; options are float, int or str")
     try:
         number = float(value)

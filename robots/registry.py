@@ -1,4 +1,4 @@
-"""Task names and the simulators behind them."""
+"""Names of tasks and the factories of their simulators."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 
 
 class Family(NamedTuple):
-    """Tasks PREFIX/NAME that are not listed one by one."""
+    """Tasks PREFIX/NAME, where the factory decides which NAMEs exist."""
 
     factory: Callable[..., Simulator]
-    """`factory(name, **options)` builds the simulator of PREFIX/name; raises UnknownTaskError."""
+    """`factory(name, **options)` builds the simulator of PREFIX/name or raises UnknownTaskError."""
     describe: str
-    """One line: what NAME may be and what the tasks are."""
+    """Which NAMEs are allowed and what the tasks are, in one line."""
 
 
 _FACTORIES: dict[str, Callable[..., Simulator]] = {}
 _FAMILIES: dict[str, Family] = {}
-_REGISTERED_BY: dict[str, str] = {}  # the module that registered a task, for each
+_REGISTERED_BY: dict[str, str] = {}  # the module that registered each task
 
 
 class UnknownTaskError(HgrpoError):
-    """Raised for a task name that stands for nothing; says which is nearest, or what there is.
+    """A task name that does not exist; the message has the nearest name, or all names.
 
-    Where a module of the first part of the name lies in the current directory, the line says how to import it.
+    If the current directory has a module with the first part of the name, the message has the option that imports it.
     """
 
     def __init__(self, name: str, hint: str = "") -> None:
@@ -45,14 +45,15 @@ class UnknownTaskError(HgrpoError):
             super().__init__(_missing_from(module, name))
             return
         if not hint and not near:
-            hint = f"{nearest(name, everything)}, and what a module of yours registers: add --import MODULE"
+            hint = f"{nearest(name, everything)}, and tasks of your own modules: add --import MODULE"
         super().__init__(f"unknown task {name!r}; {hint or nearest(name, everything)}")
 
 
 def register(name: str, factory: Callable[..., Simulator]) -> None:
-    """Make a task available under a name and to Gymnasium; `factory(**options)` builds its simulator.
+    """Register a task under a name and with Gymnasium; `factory(**options)` builds its simulator.
 
-    Raises ValueError if the name is taken or cannot be part of a Gymnasium id.
+    Raises:
+        HgrpoError: The name is taken or cannot be part of a Gymnasium id.
     """
     if name in _FACTORIES:
         raise HgrpoError(f"task {name!r} is registered already")
@@ -62,15 +63,21 @@ def register(name: str, factory: Callable[..., Simulator]) -> None:
 
 
 def registered_by(name: str) -> str:
-    """Module outside this package that registered a task and can be imported again; empty for any other."""
+    """Module outside this package that registered a task; empty for other tasks and for `__main__`."""
     module = _REGISTERED_BY.get(name, "")
     return "" if module == "__main__" or module.partition(".")[0] == __name__.partition(".")[0] else module
 
 
 def register_family(prefix: str, factory: Callable[..., Simulator], describe: str) -> None:
-    """Make tasks available under PREFIX/NAME for any NAME; `factory(NAME, **options)` builds the simulator.
+    """Register tasks PREFIX/NAME.
 
-    Raises ValueError if the prefix is taken or holds a slash.
+    Args:
+        prefix: A word without a slash.
+        factory: `factory(NAME, **options)` builds the simulator or raises UnknownTaskError.
+        describe: Which NAMEs are allowed and what the tasks are, in one line.
+
+    Raises:
+        HgrpoError: The prefix is taken, is empty or has a slash.
     """
     if not prefix or "/" in prefix:
         raise HgrpoError(f"the prefix of a family of tasks is a word without a slash; given {prefix!r}")
@@ -80,29 +87,34 @@ def register_family(prefix: str, factory: Callable[..., Simulator], describe: st
 
 
 def families() -> dict[str, str]:
-    """Every prefix, sorted, with its line of description."""
+    """Description of every family, by prefix, sorted."""
     return {prefix: _FAMILIES[prefix].describe for prefix in sorted(_FAMILIES)}
 
 
 def require(name: str) -> None:
-    """Raise UnknownTaskError unless a task is registered under this name or belongs to a family.
+    """Raise UnknownTaskError unless the name is registered or has the prefix of a family.
 
-    Whether a member of a family exists shows only when it is made.
+    Whether a member of a family exists is checked only by `make`.
     """
     if name not in _FACTORIES and _family(name) is None:
         raise UnknownTaskError(name)
 
 
 def names() -> tuple[str, ...]:
-    """Every task name that is registered by itself, sorted."""
+    """Names of all registered tasks, sorted; members of families are not among them."""
     return tuple(sorted(_FACTORIES))
 
 
 def make(name: str, /, **options: Any) -> Simulator:
-    """Build the simulator of a task; `options` go to its constructor.
+    """Build the simulator of a task.
 
-    Raises UnknownTaskError for a name that is not registered and belongs to no family, and OptionError for options that
-    its constructor cannot be called with.
+    Args:
+        name: Name of a registered task or of a member of a family.
+        options: Options of the task, as numbers or as words.
+
+    Raises:
+        UnknownTaskError: There is no such task.
+        OptionError: The task does not have an option, or a value is not allowed.
     """
     require(name)
     family = _family(name)
@@ -110,7 +122,7 @@ def make(name: str, /, **options: Any) -> Simulator:
         if name in _FACTORIES or family is None:
             return _FACTORIES[name](**options)
         return family.factory(name.partition("/")[2], **options)
-    except (TypeError, AssertionError) as error:  # the latter is how torch refuses a device that it was not built for
+    except (TypeError, AssertionError) as error:  # torch raises AssertionError for a device that it was not built for
         if not options:
             raise
         given = ", ".join(f"{key}={value}" for key, value in options.items())
@@ -118,12 +130,12 @@ def make(name: str, /, **options: Any) -> Simulator:
 
 
 def takes_device(name: str) -> bool:
-    """Whether the simulator of a task can be made for a GPU, by an option `device` that its factory names."""
+    """Whether a task can run on a GPU: its factory has a parameter `device`."""
     return name in _FACTORIES and "device" in inspect.signature(_FACTORIES[name]).parameters
 
 
 def module_of(name: str) -> str:
-    """MODULE that making gymnasium/MODULE:ID or gymnasium/MODULE:FACTORY imports; empty for any other task."""
+    """MODULE of gymnasium/MODULE:ID or gymnasium/MODULE:FACTORY, which `make` imports; else empty."""
     prefix, _, member = name.partition("/")
     return member.rpartition(":")[0] if prefix == "gymnasium" else ""
 
@@ -134,14 +146,14 @@ def _family(name: str) -> Family | None:
 
 
 def _module_here(name: str) -> str:
-    """The name, if a module of that name lies in the current directory; imports nothing."""
+    """The name if the current directory has a module of that name, else empty; imports nothing."""
     return name if name.isidentifier() and PathFinder.find_spec(name, [os.getcwd()]) is not None else ""
 
 
 def _missing_from(module: str, name: str) -> str:
-    """What to say of a task that is not there though a module of its name is."""
+    """Message for an unknown task whose name is that of a module in the current directory."""
     if module not in sys.modules:
-        return f"task {name!r} is not registered; where the module {module} here registers it, add --import {module}"
+        return f"task {name!r} is not registered; if the module {module} here registers it, add --import {module}"
     registered = sorted(task for task, by in _REGISTERED_BY.items() if by == module)
     known = f"it registers {', '.join(registered)}" if registered else "it registers no task"
     return f"{name!r} is neither in the module {module} nor registered with Gymnasium; {known}"

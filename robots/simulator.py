@@ -1,7 +1,8 @@
-"""The contract between a simulator and everything that trains, branches or judges a policy on it.
+"""The contract of a simulator: pure functions of an explicit batched state.
 
-A simulator here is a set of pure functions of an explicit batched state. To save the simulator, keep the state; to
-restore it, pass the state again; to branch N action samples from it, `repeat(state, N)`.
+To save a simulator, keep the state. To restore it, pass the state again. To branch N action samples from it, use
+`repeat(state, N)`. Arrays have one row per simulated robot: B rows, O observation entries, A action entries, P
+privileged entries.
 """
 
 from __future__ import annotations
@@ -21,8 +22,7 @@ State = TypeVar("State", bound=tuple[Any, ...])
 
 @dataclass(frozen=True)
 class Channel:
-    """One entry of an observation, an action or a signal: what it is called, its unit and the frame it is expressed
-    in."""
+    """Name, unit and frame of one entry of an observation or an action."""
 
     name: str
     unit: str = "1"
@@ -31,31 +31,36 @@ class Channel:
 
 @dataclass(frozen=True)
 class SimulatorSpec:
-    """Everything a policy, a recorder or an exporter has to know about a simulator without running it.
-
-    `max_episode_steps` is a time limit in control steps, enforced above the simulator. `neutral_action` is an action
-    that changes as little as possible (for a quadrotor: hover thrust); a fresh policy starts there and a stopped one
-    returns to it. `robot` names the parameter preset that the simulator uses, if it has any. `privileged` are hidden
-    quantities that a critic may see during training; they are not needed to act. `goal` says in words what counts as
-    success; it is empty where a task has no goal but its reward. `branching_obstacle` says in one line why no earlier
-    state can be stepped again; empty where any state can. `noise` says whether steps may draw random numbers, which
-    `split_noise` gives to each sibling anew. `notes` are lines about what training should be told.
-    """
+    """Description of a simulator: what a policy, a recorder or an exporter needs without running it."""
 
     name: str
+    """Name of the task."""
     observation: tuple[Channel, ...]
+    """The O entries of an observation."""
     action: tuple[Channel, ...]
+    """The A entries of an action."""
     action_low: tuple[float, ...]
+    """Smallest value of each action entry."""
     action_high: tuple[float, ...]
+    """Largest value of each action entry."""
     control_hz: float
+    """Control steps per second [Hz]."""
     max_episode_steps: int
+    """Time limit in control steps; `robots.episodes` applies it, not the simulator."""
     neutral_action: tuple[float, ...]
+    """Action that changes the state least, such as hover thrust; policies start and stop with it."""
     robot: str = ""
+    """Name of the parameter preset; empty if the simulator has none."""
     privileged: tuple[Channel, ...] = ()
+    """The P hidden entries that a critic may read during training; acting does not need them."""
     goal: str = ""
+    """What counts as success, in words; empty if the task has only a reward."""
     branching_obstacle: str = ""
+    """Why an earlier state cannot be stepped again, in one line; empty if every state can."""
     noise: bool = True
+    """Whether steps may draw random numbers; `split_noise` gives each sibling its own."""
     notes: tuple[str, ...] = ()
+    """Lines that training prints as notes."""
 
     @property
     def observation_size(self) -> int:
@@ -74,26 +79,31 @@ class SimulatorSpec:
 
 
 class Step(NamedTuple):
-    """What one control step returns for each of B rows."""
+    """Result of one control step of B rows."""
 
     state: Any
     """State after the step, the same NamedTuple type as before it."""
     observation: Tensor
     """(B, O) observation of `state`."""
     reward: Tensor
-    """(B,) reward of this step, before any transform."""
+    """(B,) reward of this step, before any reward transform."""
     terminated: Tensor
-    """(B,) bool, true where the task ended for good: no future reward exists, so nothing is bootstrapped."""
+    """(B,) bool, true where the episode has ended and no future reward exists; the time limit is not part of it."""
 
 
 @runtime_checkable
 class Simulator(Protocol):
-    """A batched simulator: deterministic functions of a state that holds everything the next step reads."""
+    """A batched simulator: deterministic functions of a state that contains all that the next step reads."""
 
     spec: SimulatorSpec
 
     def reset(self, num: int, seed: int | torch.Generator) -> Any:
-        """Draw `num` initial states; an int seeds a fresh generator, a generator is advanced."""
+        """Draw initial states.
+
+        Args:
+            num: Number of rows B.
+            seed: Seed of a new generator, or a generator, which is advanced.
+        """
         ...
 
     def observe(self, state: Any) -> Tensor:
@@ -101,86 +111,102 @@ class Simulator(Protocol):
         ...
 
     def privileged(self, state: Any) -> Tensor:
-        """(B, P) what the simulator knows and no observation shows; P = 0 if nothing is hidden."""
+        """(B, P) hidden entries of a state, named by `spec.privileged`; P = 0 if nothing is hidden."""
         ...
 
     def split_noise(self, state: Any, index: Tensor) -> Any:
-        """The same state with randomness to come of its own per index (B,) int64; index 0 keeps its own future.
+        """Give each row an independent stream of future random numbers.
 
-        A simulator whose `step` draws nothing returns the state.
+        Args:
+            state: B rows.
+            index: (B,) int64 number of the stream; index 0 keeps the row's own stream.
+
+        Returns:
+            The same state with new streams; the state itself if `step` draws nothing.
         """
         ...
 
     def step(self, state: Any, action: Tensor) -> Step:
-        """Advance B rows by one control step; the same state and action (B, A) give the same bits.
+        """Advance B rows by one control step.
 
-        They do on one machine and build of torch.
+        The same state and action (B, A) give the same bits on one machine and build of torch.
         """
         ...
 
     def success(self, state: Any) -> Tensor:
-        """(B,) bool, true where an episode that ends in this state reached the task's goal; never without a goal.
+        """(B,) bool, true where an episode that ends in this state has reached the goal.
 
-        It alone decides, whether the episode ends there for good or by its time limit: false after a failure.
+        It holds both for termination and for the time limit. It is false after a failure and in tasks without a goal.
         """
         ...
 
     def diverged(self, state: Any) -> Tensor:
-        """(B,) bool, where the physics gave up in the step that led to this state; such a step terminated its row."""
+        """(B,) bool, true where the physics diverged in the last step; that step terminated the row."""
         ...
 
     def signals(self, state: Any) -> dict[str, Tensor]:
-        """Named quantities (B, k) worth plotting over time; keys read "name [unit]"."""
+        """Signals (B, k) to plot over time, by "name [unit]"."""
         ...
 
     def position(self, state: Any) -> Tensor:
-        """(B, 3) where the robot is in the world [m]."""
+        """(B, 3) position of the robot in the world [m]."""
         ...
 
     def render(
         self, state: Any, row: int = 0, width: int = 640, height: int = 480, trail: np.ndarray | None = None
     ) -> np.ndarray:
-        """Picture (height, width, 3) uint8 of one row, with the path `trail` (k, 3) [m] behind it if given."""
+        """Draw one row.
+
+        Args:
+            state: B rows.
+            row: The row to draw.
+            width: Width of the picture in pixels.
+            height: Height of the picture in pixels.
+            trail: (k, 3) path to draw, in the world [m].
+
+        Returns:
+            Picture (height, width, 3) uint8.
+        """
         ...
 
 
 @runtime_checkable
 class Measured(Protocol):
-    """A simulator whose task has figures of its own for a whole episode."""
+    """A simulator that measures whole episodes by figures of its own."""
 
     def metrics(self, state: Any) -> dict[str, Tensor]:
-        """(B,) figures of episodes that end in this state, keys read "name [unit]"; NaN where an episode has none."""
+        """Figures (B,) of episodes that end in this state, by "name [unit]"; NaN where there is none."""
         ...
 
 
 @runtime_checkable
 class Adjustable(Protocol):
-    """A simulator with settings that may change between two rollouts, such as its difficulty or reward weights."""
+    """A simulator whose settings may change between rollouts, such as its difficulty."""
 
     @property
     def settings(self) -> dict[str, float]:
-        """Every setting by name, as it is."""
+        """Current value of every setting, by name."""
         ...
 
     def adjust(self, name: str, value: float) -> None:
-        """Change a setting; raises ValueError for a name or a value that there is not."""
+        """Change a setting; raises HgrpoError for an unknown name or a value that is not allowed."""
         ...
 
 
 def episode_metrics(simulator: Simulator, state: Any) -> dict[str, Tensor]:
-    """The figures of a simulator that is Measured; none of another."""
+    """Figures of a Measured simulator; empty for any other."""
     return simulator.metrics(state) if isinstance(simulator, Measured) else {}
 
 
 def give_up(simulator: Simulator, state: Any) -> None:
-    """Say that no row of a state will be stepped again, to a simulator that keeps something for each (`give_up`)."""
+    """Release what a simulator keeps for the rows of a state; they will not be stepped again."""
     end = getattr(simulator, "give_up", None)
     if end is not None:
         end(state)
 
 
 def close(simulator: Simulator) -> None:
-    """End what a simulator runs or holds open, where it has a `close`; it cannot be stepped afterwards."""
+    """Close a simulator that has a `close`; it cannot be stepped afterwards."""
     end = getattr(simulator, "close", None)
     if end is not None:
         end()
@@ -188,7 +214,7 @@ def close(simulator: Simulator) -> None:
 
 @contextmanager
 def closing(simulator: Simulator) -> Iterator[Simulator]:
-    """The simulator, which is closed at the end, at an error and at Ctrl-C."""
+    """Context of a simulator that is closed at its end, at an error and at Ctrl-C."""
     try:
         yield simulator
     finally:
@@ -197,7 +223,7 @@ def closing(simulator: Simulator) -> Iterator[Simulator]:
 
 @contextmanager
 def closed_on_error(simulator: Simulator) -> Iterator[Simulator]:
-    """The simulator, which stays open unless something goes wrong."""
+    """Context of a simulator that is closed at an error only."""
     try:
         yield simulator
     except BaseException:
@@ -206,7 +232,7 @@ def closed_on_error(simulator: Simulator) -> Iterator[Simulator]:
 
 
 def map_state(function: Callable[..., Tensor], *states: State) -> State:
-    """Apply a function to each array of one or several states of the same type, nested NamedTuples included."""
+    """Apply a function to each array of states of one type, nested NamedTuples included."""
     first = states[0]
     fields = (
         map_state(function, *parts) if isinstance(parts[0], tuple) else function(*parts)
@@ -221,7 +247,7 @@ def num_rows(state: State) -> int:
 
 
 def first_array(state: State) -> Tensor:
-    """The first array of a state, nested NamedTuples included; its rows and its device are those of all."""
+    """First array of a state; all arrays have its number of rows and its device."""
     first: Any = state
     while isinstance(first, tuple):
         first = first[0]
@@ -229,17 +255,17 @@ def first_array(state: State) -> Tensor:
 
 
 def repeat(state: State, num_samples: int) -> State:
-    """Copy every row `num_samples` times, siblings side by side: row b becomes rows b N ... b N + N - 1."""
+    """Copy every row N = `num_samples` times: row b becomes rows b N to b N + N - 1."""
     return map_state(lambda x: x.repeat_interleave(num_samples, dim=0), state)
 
 
 def select(state: State, rows: Tensor | slice) -> State:
-    """Take rows by index, bool mask or slice; the result shares no memory with `state` unless `rows` is a slice."""
+    """Take rows by index, bool mask or slice; only a slice shares memory with `state`."""
     return map_state(lambda x: x[rows], state)
 
 
 def where(mask: Tensor, if_true: State, if_false: State) -> State:
-    """Choose row by row between two states of equal size; `mask` is (B,) bool."""
+    """Choose each row from one of two states by a mask (B,) bool."""
 
     def choose(a: Tensor, b: Tensor) -> Tensor:
         return torch.where(mask.reshape(mask.shape + (1,) * (a.dim() - 1)), a, b)
@@ -248,5 +274,5 @@ def where(mask: Tensor, if_true: State, if_false: State) -> State:
 
 
 def replace(state: State, rows: Tensor, new: State) -> State:
-    """Copy of a state in which `rows` (k,) int64 are taken from the k rows of `new`; the original stays as it is."""
+    """Copy of a state in which `rows` (k,) int64 are the k rows of `new`."""
     return map_state(lambda x, y: x.index_copy(0, rows, y), state, new)

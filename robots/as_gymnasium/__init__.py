@@ -1,1 +1,1 @@
-"""Our tasks as Gymnasium environments."""
+"""Tasks as Gymnasium environments."""

@@ -1,6 +1,6 @@
 """A task as a `gymnasium.Env`: one row of its simulator.
 
-`gymnasium.make("hgrpo/quadrotor-hover-v0")` builds it inside the time limit of the task with its options.
+`gymnasium.make("hgrpo/quadrotor-hover-v0")` builds it with the time limit of the task.
 """
 
 from __future__ import annotations
@@ -31,26 +31,33 @@ _FIRST = np.zeros(1, dtype=np.int64)
 
 
 class EnvSnapshot(NamedTuple):
-    """Everything that the next steps and resets of an environment read; it can be pickled."""
+    """All that later steps and resets of an environment read; it can be pickled."""
 
     state: Any
     """State of the simulator, one row."""
     random_state: dict[str, Any]
     """State of the bit generator behind `np_random`."""
     starts_seed: int
-    """Seed of the block of initial states that resets are taking from."""
+    """Seed of the current block of initial states."""
     starts_left: int
-    """How many of that block are still to come."""
+    """Number of initial states left in that block."""
 
 
 class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     """One row of a task as a Gymnasium environment without a time limit.
 
-    `task` names a registered task, whose options are the remaining keyword arguments, or is a simulator. Observations
-    are float32 (O,); actions (A,) beyond the bounds of `action_space` are clipped to them. `info["is_success"]` says
-    after every step whether an episode that ends there reached the goal.
+    Observations are float32 (O,). Actions (A,) are clipped to the bounds of `action_space`. `info["is_success"]` is
+    true after a step if an episode that ends there has reached the goal.
 
-    Raises UnknownTaskError, OptionError and ValueError for a task, an option or a render mode that does not exist.
+    Args:
+        task: Name of a task, or a simulator.
+        render_mode: None or "rgb_array".
+        options: Options of the named task.
+
+    Raises:
+        UnknownTaskError: There is no such task.
+        OptionError: There is no such option, or its value is not allowed.
+        HgrpoError: There is no such render mode.
     """
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": list(RENDER_MODES)}  # type: ignore[misc]
@@ -76,9 +83,10 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Begin an episode; a seed begins the stream of all later ones as well.
+        """Start an episode; a seed also determines all later episodes until the next seed.
 
-        Raises ValueError for any option.
+        Raises:
+            HgrpoError: An option is given; there are none.
         """
         super().reset(seed=seed)
         if options:
@@ -91,9 +99,11 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         return to_array(self.simulator.observe(self._state)[0]), {}
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """Hold an action (A,) for one control step; never truncates.
+        """Apply an action (A,) for one control step; `truncated` is always false.
 
-        Raises ResetNeeded before the first reset and ValueError for an action of another shape or with NaN.
+        Raises:
+            ResetNeeded: There was no reset before.
+            HgrpoError: The action has another shape or contains NaN.
         """
         step = self.simulator.step(self.state, read_actions(self.action_space, action).unsqueeze(0))
         self._state = step.state
@@ -103,25 +113,29 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     def render(self) -> np.ndarray | None:
         """Picture (height, width, 3) uint8 of the state, or None without a render mode.
 
-        Raises robots.drawing.offscreen.MissingGraphicsError where no picture can be drawn.
+        Raises:
+            MissingGraphicsError: This machine cannot draw.
         """
         return None if self.render_mode is None else self.simulator.render(self.state, 0)
 
     def close(self) -> None:
-        """Close the simulator, unless it was given as one."""
+        """Close the simulator if the environment built it."""
         if self._made:
             close(self.simulator)
 
     def get_snapshot(self) -> EnvSnapshot:
-        """All that later steps and resets depend on; raises ResetNeeded before the first reset."""
+        """Snapshot of all that later steps and resets read; raises ResetNeeded before the first reset."""
         random_state = dict(self.np_random.bit_generator.state)
         return EnvSnapshot(self.state, random_state, int(self._buffer.seed[0]), int(self._buffer.left[0]))
 
     def set_snapshot(self, snapshot: EnvSnapshot) -> None:
-        """Go back to a snapshot of this task, taken here or elsewhere; what follows is the same to the bit.
+        """Restore a snapshot of this task; later steps and resets give the same bits as after the snapshot.
 
-        Elsewhere it is so on the same kind of machine and build of torch, with as many threads. A time limit
-        counts in a wrapper outside and stays as it is. Raises TypeError for anything but a snapshot.
+        A snapshot from another process gives the same bits on the same kind of machine and build of torch with the same
+        number of threads. The time limit is in an outer wrapper and does not change.
+
+        Raises:
+            TypeError: The argument is not a snapshot.
         """
         if not isinstance(snapshot, EnvSnapshot):
             raise TypeError(f"expected an EnvSnapshot, what get_snapshot() returns; given {type(snapshot).__name__}")
@@ -133,9 +147,9 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 
 
 def make_limited(task: str, render_mode: str | None = None, **options: Any) -> TimeLimit[np.ndarray, np.ndarray]:
-    """A TaskEnv inside the time limit that its task has with these options; raises what TaskEnv raises."""
+    """Build a TaskEnv with the time limit of its task; arguments and errors are those of TaskEnv."""
     env = TaskEnv(task, render_mode, **options)
     return TimeLimit(env, env.simulator.spec.max_episode_steps)
 
 
-make_limited.metadata = TaskEnv.metadata  # type: ignore[attr-defined]  # where gymnasium.make looks for render modes
+make_limited.metadata = TaskEnv.metadata  # type: ignore[attr-defined]  # gymnasium.make reads the render modes here

@@ -1,4 +1,4 @@
-"""Initial states of many rows, each drawn from a random stream of its own and handed out one by one."""
+"""Initial states of many rows, each drawn from the row's own random stream."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import torch
 from robots.simulator import Adjustable, Simulator, map_state, select
 
 BLOCK = 16
-"""Initial states drawn at a time from one row's stream; a single one where each takes an environment of its own."""
+"""Number of initial states drawn at once for one row; 1 if each state needs an environment of its own."""
 
 
 class ResetBuffer:
-    """Where the episodes of `num` rows begin: a function of each row's stream alone, whatever the other rows do.
+    """Initial states of `num` rows that depend on the row's own stream only.
 
-    A simulator draws all rows of a reset from one seed, so that a row with a seed of its own needs a reset of its own.
-    Every such reset draws the next `BLOCK` episodes of its row at once, and restarting any number of rows is one
-    gather. `seed` (num,) is that of each row's block, `left` (num,) how many of it are still to come. What lies ahead
-    is drawn again from its seed where a setting of the simulator has changed since.
+    A simulator draws all rows of a reset from one seed, so a row with its own seed needs its own reset. Each such reset
+    draws a block of `BLOCK` initial states for one row; resetting any number of rows is then one gather. When a setting
+    of the simulator changes, blocks are drawn again from their seeds. `seed` (num,) has the seed of each row's block,
+    `left` (num,) the number of states left in it.
     """
 
     def __init__(self, simulator: Simulator, num: int) -> None:
@@ -29,15 +29,23 @@ class ResetBuffer:
         self._settings: dict[str, float] = {}
         self.seed = np.zeros(num, dtype=np.int64)
         self.left = np.zeros(num, dtype=np.int64)
-        self._drawn = np.full(num, -1, dtype=np.int64)  # seed behind what lies in _ahead; no seed is negative
+        self._drawn = np.full(num, -1, dtype=np.int64)  # seed of each block in _ahead; no seed is negative
         self._ahead: Any = None
 
     def clear(self, row: int) -> None:
-        """Drop what is left of a row's block, because its stream begins anew."""
+        """Discard the rest of a row's block, after its stream was seeded."""
         self.left[row] = 0
 
     def draw(self, rows: np.ndarray, streams: Sequence[np.random.Generator]) -> Any:
-        """Next initial state of each of `rows` (k,) int64, none twice; `streams` holds one generator per row of all."""
+        """Next initial state of each of some rows.
+
+        Args:
+            rows: (k,) int64 distinct rows.
+            streams: Generator of each of the `num` rows.
+
+        Returns:
+            State of k rows.
+        """
         settings = dict(self.simulator.settings) if isinstance(self.simulator, Adjustable) else {}
         if settings != self._settings:
             self._settings = settings
@@ -51,7 +59,7 @@ class ResetBuffer:
         return select(self._ahead, torch.from_numpy(index))
 
     def _draw(self, rows: np.ndarray) -> None:
-        """Fill the blocks of `rows` (k,) from their seeds."""
+        """Draw the blocks of `rows` (k,) from their seeds."""
         if not rows.size:
             return
         blocks = [self.simulator.reset(self.block, int(seed)) for seed in self.seed[rows]]

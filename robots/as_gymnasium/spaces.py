@@ -1,4 +1,4 @@
-"""What Gymnasium sees of a simulator: its spaces and metadata, and arrays in place of tensors."""
+"""Gymnasium's spaces and metadata of a simulator, and conversions between arrays and tensors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RENDER_MODES = ("rgb_array",)
 
 
 def open_task(task: str | Simulator, options: dict[str, Any]) -> Simulator:
-    """Simulator of a registered task with its options, or the simulator itself, which takes none (TypeError)."""
+    """Simulator of a named task with options, or the given simulator; raises TypeError for a simulator with options."""
     if isinstance(task, str):
         return make(task, **options)
     if options:
@@ -26,31 +26,32 @@ def open_task(task: str | Simulator, options: dict[str, Any]) -> Simulator:
 
 
 def observation_space(spec: SimulatorSpec) -> Box:
-    """Box (O,) float32 of every finite number, because a simulator does not bound its observations."""
+    """Box (O,) of all finite float32 numbers; a simulator does not bound its observations."""
     limit = np.finfo(np.float32).max
     return Box(-limit, limit, (spec.observation_size,), np.float32)
 
 
 def action_space(spec: SimulatorSpec) -> Box:
-    """Box (A,) float32 with the bounds of the simulator, in its own units."""
+    """Box (A,) float32 with the bounds and units of the simulator."""
     return Box(np.array(spec.action_low, np.float32), np.array(spec.action_high, np.float32), dtype=np.float32)
 
 
 def metadata(spec: SimulatorSpec) -> dict[str, Any]:
-    """How an environment draws: "rgb_array", one frame per control step."""
+    """Gymnasium's metadata: "rgb_array" pictures, one frame per control step."""
     return {"render_modes": list(RENDER_MODES), "render_fps": spec.control_hz}
 
 
 def check_render_mode(mode: str | None) -> None:
-    """Raises ValueError for a mode of rendering that no environment of ours has."""
+    """Raise HgrpoError for an unknown render mode."""
     if mode is not None and mode not in RENDER_MODES:
         raise HgrpoError(f"unknown render_mode {mode!r}; {nearest(str(mode), RENDER_MODES)}")
 
 
 def read_actions(space: Box, actions: Any) -> Tensor:
-    """Float32 tensor of the space's shape, each entry clipped to its bounds.
+    """Actions as a float32 tensor of the space's shape, clipped to its bounds.
 
-    Raises ValueError for another shape and for NaN.
+    Raises:
+        HgrpoError: The actions have another shape or contain NaN.
     """
     array = np.asarray(actions, dtype=np.float32)
     if array.shape != space.shape:
@@ -61,5 +62,5 @@ def read_actions(space: Box, actions: Any) -> Tensor:
 
 
 def to_array(tensor: Tensor, dtype: Any = np.float32) -> np.ndarray:
-    """The numbers of a tensor in memory of their own."""
+    """Copy of a tensor as an array of a type."""
     return np.array(tensor.cpu().numpy(), dtype=dtype, order="C")

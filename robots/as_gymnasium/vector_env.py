@@ -1,6 +1,6 @@
 """A task as a `gymnasium.vector.VectorEnv`: all rows of one batched simulator in one step.
 
-It does what `gymnasium.vector.SyncVectorEnv` does over as many single environments with the same seeds, without a
+It gives the same numbers as `gymnasium.vector.SyncVectorEnv` over single environments with the same seeds, without a
 Python loop over rows in `step`. `gymnasium.make_vec("hgrpo/quadrotor-hover-v0", num_envs=64)` builds it.
 """
 
@@ -38,13 +38,21 @@ _MODES = tuple(mode.value for mode in AutoresetMode)
 class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     """B = `num_envs` rows of a task as a Gymnasium vector environment with its time limit.
 
-    `task` names a registered task, whose options are the remaining keyword arguments, or is a simulator.
-    `max_episode_steps` replaces the task's own limit; -1 takes it away. `autoreset_mode` is "NextStep", "SameStep" or
-    "Disabled", as Gymnasium defines them. Observations are float32 (B, O), rewards float64 (B,); actions (B, A) beyond
-    the bounds are clipped to them. `infos["is_success"]` says after every step whether an episode that ends there
-    reached the goal.
+    Observations are float32 (B, O), rewards float64 (B,). Actions (B, A) are clipped to the bounds. After a step
+    `infos["is_success"]` is true for a row if an episode that ends there has reached the goal.
 
-    Raises UnknownTaskError, OptionError and ValueError for an argument that is not allowed.
+    Args:
+        task: Name of a task, or a simulator.
+        num_envs: Number of rows B, at least 1.
+        render_mode: None or "rgb_array".
+        max_episode_steps: Time limit in control steps in place of the task's own; -1 removes it.
+        autoreset_mode: "NextStep", "SameStep" or "Disabled", as Gymnasium defines them.
+        options: Options of the named task.
+
+    Raises:
+        UnknownTaskError: There is no such task.
+        OptionError: There is no such option, or its value is not allowed.
+        HgrpoError: Another argument is not allowed.
     """
 
     metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
@@ -72,13 +80,13 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.max_episode_steps = _read_limit(spec.max_episode_steps if max_episode_steps is None else max_episode_steps)
         if spec.branching_obstacle and self.max_episode_steps > spec.max_episode_steps:
             raise HgrpoError(
-                f"max_episode_steps may only shorten the {spec.max_episode_steps} steps of {spec.name}, whose "
-                f"environments begin anew after those; given {max_episode_steps}"
+                f"max_episode_steps of {spec.name} must be at most {spec.max_episode_steps}, the time limit of its "
+                f"environments; given {max_episode_steps}"
             )
         self.single_observation_space, self.single_action_space = observation_space(spec), action_space(spec)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space: Box = cast("Box", batch_space(self.single_action_space, num_envs))
-        self._streams = [np.random.Generator(np.random.PCG64(0))] * num_envs  # nothing is drawn from before _seed
+        self._streams = [np.random.Generator(np.random.PCG64(0))] * num_envs  # placeholders until _seed
         self._seeds: list[int | None] = [None] * num_envs
         self._buffer = ResetBuffer(self.simulator, num_envs)
         self._state: Any = None
@@ -95,7 +103,7 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     @property  # type: ignore[misc]
     def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
-        """Generator of each row; the system's entropy seeds those that nobody has seeded."""
+        """Generator of each row; a row without a seed gets one from the system's entropy."""
         self._seed([None] * self.num_envs, range(self.num_envs))
         return tuple(self._streams)
 
@@ -108,16 +116,21 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Begin an episode in every row, or in those where `options["reset_mask"]` (B,) bool is true.
+        """Start an episode in every row, or in those where `options["reset_mask"]` (B,) bool is true.
 
-        An int seeds row i with `seed + i`, a sequence names the seed of each row; None goes on with a row's stream.
-        Raises ValueError or TypeError for seeds, masks and options of another form, ResetNeeded for a mask before the
-        first reset.
+        Args:
+            seed: An int seeds row i with `seed + i`; a sequence has the seed of each row; None continues the streams.
+            options: None or {"reset_mask": mask}.
+
+        Raises:
+            HgrpoError: A seed, a mask or an option is not allowed.
+            TypeError: The mask is not a numpy array of bool with shape (B,).
+            ResetNeeded: A mask is given before the first reset.
         """
         seeds = _read_seeds(seed, self.num_envs)
         mask = _read_mask(options, self.num_envs)
         if self._state is None and not mask.all():
-            raise ResetNeeded("the first reset() begins every row; the reset_mask leaves some out")
+            raise ResetNeeded("the first reset() must start every row; the given reset_mask excludes some")
         rows = np.flatnonzero(mask)
         self._seed(seeds, rows.tolist())
         fresh = self._begin(rows)
@@ -125,12 +138,18 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         return self._observation.copy(), {}
 
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """Take one control step (B, A) in every row: observations, rewards, terminations, truncations and infos.
+        """Take one control step with actions (B, A).
 
-        In mode NextStep a row whose episode has ended ignores its action and begins the next one. In mode SameStep it
-        does so at once, and `infos["final_obs"]` and `infos["final_info"]` hold what the ended episode showed last.
-        Raises ResetNeeded before the first reset and, in mode Disabled, where an episode has ended; ValueError for
-        actions of another shape or with NaN.
+        In mode NextStep a row whose episode has ended ignores its action and starts the next episode. In mode SameStep
+        the next episode starts in the same step, and `infos["final_obs"]` and `infos["final_info"]` have the last
+        observation and info of the ended one.
+
+        Returns:
+            Observations (B, O), rewards, terminations and truncations (B,), and infos.
+
+        Raises:
+            ResetNeeded: There was no reset before, or in mode Disabled an episode has ended.
+            HgrpoError: The actions have another shape or contain NaN.
         """
         action = read_actions(self.action_space, actions)
         state, waiting = self.state, np.flatnonzero(self._ended)
@@ -154,28 +173,29 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         return self._observation.copy(), reward, terminated, truncated, infos or _successes(success, stepped)
 
     def close_extras(self, **given: Any) -> None:
-        """Close the simulator, unless it was given as one."""
+        """Close the simulator if the environment built it."""
         if self._made:
             close(self.simulator)
 
     def render(self) -> tuple[np.ndarray, ...] | None:
-        """One picture (height, width, 3) uint8 per row, or None without a render mode.
+        """Pictures (height, width, 3) uint8, one per row, or None without a render mode.
 
-        Raises robots.drawing.offscreen.MissingGraphicsError where no picture can be drawn.
+        Raises:
+            MissingGraphicsError: This machine cannot draw.
         """
         if self.render_mode is None:
             return None
         return tuple(self.simulator.render(self.state, row) for row in range(self.num_envs))
 
     def _advance(self, state: Any, action: Tensor, waiting: np.ndarray, fresh: Any) -> Step:
-        """One step of every row; of those that are `waiting` (k,) nothing counts, because they begin with `fresh`."""
+        """Step every row; results of the `waiting` rows (k,), which start with `fresh`, are not used."""
         if fresh is None:
             return self.simulator.step(state, action)
-        # what has ended is not stepped: a broken state may be all that is left of it
+        # ended rows are not stepped, because their state may be invalid
         state = replace(state, self._index(waiting), fresh)
         if not self.simulator.spec.branching_obstacle:
             return self.simulator.step(state, action)
-        running = self._index(np.setdiff1d(np.arange(self.num_envs), waiting))  # nor is a state that cannot come back
+        running = self._index(np.setdiff1d(np.arange(self.num_envs), waiting))
         part = self.simulator.step(select(state, running), action[running])
         whole = (torch.zeros(self.num_envs, *x.shape[1:], dtype=x.dtype) for x in part[1:])
         return Step(
@@ -184,7 +204,7 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         )
 
     def _begin(self, rows: np.ndarray) -> Any:
-        """States (k) at the beginning of the next episodes of `rows` (k,), whose clocks and observations are set."""
+        """Initial states of the next episodes of `rows` (k,); sets their elapsed steps and observations."""
         if self._state is not None:
             give_up(self.simulator, select(self._state, self._index(rows)))
         fresh = self._buffer.draw(rows, self._streams)
@@ -193,7 +213,7 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         return fresh
 
     def _restart_at_once(self, success: np.ndarray) -> dict[str, Any] | None:
-        """Begin the next episodes of the rows that have just ended; the infos of such a step, None if none has."""
+        """Start the next episodes of the rows that have just ended; infos of the step, or None if no row has ended."""
         ended = self._ended.copy()
         rows = np.flatnonzero(ended)
         if not rows.size:
@@ -205,19 +225,19 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         return {**infos, "_final_info": ended.copy(), **_successes(success, ~ended)}
 
     def _seed(self, seeds: Sequence[int | None], rows: Iterable[int]) -> None:
-        """Begin the streams of `rows` that have a seed or have never been begun."""
+        """Seed the streams of `rows` that have a new seed or none so far."""
         for row in rows:
             if seeds[row] is not None or self._seeds[row] is None:
                 self._streams[row], self._seeds[row] = seeding.np_random(seeds[row])
                 self._buffer.clear(row)
 
     def _index(self, rows: np.ndarray) -> Tensor:
-        """(k,) int64 rows on the device of the state."""
+        """Rows (k,) int64 on the device of the state."""
         return torch.from_numpy(rows).to(first_array(self._state).device)
 
 
 def _successes(success: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
-    """Infos of the rows (B,) that have one, as `VectorEnv` writes them: values, and which of them count."""
+    """Infos as `VectorEnv` writes them: values (B,), and a mask (B,) of the rows that have one."""
     return {"is_success": success & mask, "_is_success": mask.copy()} if mask.any() else {}
 
 
@@ -241,7 +261,7 @@ def _read_seeds(seed: int | Sequence[int | None] | None, num: int) -> list[int |
     if isinstance(seed, int):
         return [seed + row for row in range(num)]
     if len(seed) != num:
-        raise HgrpoError(f"a list of seeds has one for each of {num} rows; given {len(seed)}")
+        raise HgrpoError(f"a list of seeds must have one for each of {num} rows; given {len(seed)}")
     return list(seed)
 
 

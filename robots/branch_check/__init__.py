@@ -1,1 +1,1 @@
-"""Whether branches of a simulator are exact."""
+"""Check that branches of a simulator are exact."""

@@ -1,11 +1,14 @@
-"""Whether an environment can be branched exactly: save, go elsewhere, come back, and see the same future to the bit.
+"""Check of exact branching: a restored environment must replay a branch to the bit.
 
-All of it happens in one process, so nothing is said about other machines.
+The check visits many states under random actions in several episodes. From each state it
 
-From each of many states, met under random actions in several episodes, the environment first runs on undisturbed. Then
-it is restored, takes another branch (every other time with a reset in it, as training resets), is restored again and
-replays the first branch; a second instance, which has lived another life, replays it too. What was lost in every
-restore alike would not show in that: so one is also stepped beside a plain environment that is never restored.
+1. saves the state and steps a branch without interruption,
+2. restores the state and steps another branch, every other time with a reset in it,
+3. restores the state again and replays the first branch in the same instance,
+4. restores the state and replays the first branch in a second instance with another past.
+
+State that every restore loses in the same way would not show there. One instance is therefore also compared with a
+plain environment that is never restored. The check runs in one process and does not cover other machines.
 """
 
 from __future__ import annotations
@@ -22,26 +25,26 @@ from robots.from_gymnasium.returns import Outcome
 from robots.from_gymnasium.saving.anchors import SnapshotError
 
 _OUTLIVES = "something outlives reset"
-_EPISODES = 10  # at least so many begin on the way to all states
-_STRIDE = 8  # steps between two states, at most
+_EPISODES = 10  # at least this many episodes provide the states
+_STRIDE = 8  # largest number of steps between two states
 _SEEDS = (11, 12)
 _BESIDE = (21, 22, 23)
-_TRIAL = 20  # steps of the runs that are compared from a seed
+_TRIAL = 20  # steps of runs that are compared from a seed
 
 
 @dataclass
 class Difference:
-    """One thing that a replay did not repeat."""
+    """One result that a replay did not repeat."""
 
     where: str
-    """same instance, or another instance."""
+    """"same instance" or "another instance"."""
     what: str
     states: int = 0
-    """States from which it differed."""
+    """Number of states after which it differed."""
     first_step: int = 0
-    """Earliest step of a replay at which it did, from 1."""
+    """Earliest step of a replay at which it differed, from 1."""
     largest: float = 0.0
-    """Largest difference; NaN where no number measures it."""
+    """Largest difference; NaN if it is not a number."""
 
     def note(self, step: int, amount: float) -> None:
         """Count one more state."""
@@ -52,21 +55,21 @@ class Difference:
 
 @dataclass
 class BranchReport:
-    """What the check found."""
+    """Result of the check."""
 
     states: int
-    """States that were branched from."""
+    """Number of states from which branches were stepped."""
     steps: int
-    """Steps of a branch."""
+    """Steps per branch."""
     differences: list[Difference] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    """What makes it inexact besides differences, one line each."""
+    """Other reasons why branching is not exact, one line each."""
     notes: list[str] = field(default_factory=list)
-    """What is worth knowing, one line each."""
+    """Observations that do not affect exactness, one line each."""
 
     @property
     def exact(self) -> bool:
-        """Whether branching this environment can be trusted, as far as was seen."""
+        """Whether no difference and no problem was found."""
         return not self.differences and not self.problems
 
 
@@ -78,7 +81,16 @@ def check(
     steps: int = 5,
     seed: int = 0,
 ) -> BranchReport:
-    """Run the whole check on two instances of an environment, and a plain one that has no snapshots."""
+    """Run the whole check.
+
+    Args:
+        one: The environment.
+        other: A second instance of it.
+        plain: A third instance that is never restored, or None.
+        states: Number of states to branch from.
+        steps: Steps per branch.
+        seed: Seed of actions and resets.
+    """
     return _Check(one, other, plain, BranchReport(0, steps), np.random.default_rng(seed)).run(states)
 
 
@@ -108,8 +120,8 @@ class _Check:
                 self.report.problems.append(str(error))
         if self.one.left_out:
             self.report.notes.append(
-                f"snapshots leave out what cannot be pickled: {', '.join(self.one.left_out)}; "
-                "harmless where the replay is exact"
+                f"snapshots do not contain what cannot be pickled: {', '.join(self.one.left_out)}; "
+                "this is harmless if the replay is exact"
             )
         self.report.differences = sorted(
             self.found.values(), key=lambda e: (e.where != "same instance", e.what.startswith("info"), e.what)
@@ -117,7 +129,7 @@ class _Check:
         return self.report
 
     def _seeds(self) -> None:
-        """Whether seeds decide where episodes begin and how they go on."""
+        """Check that a seed determines an episode, and that different seeds differ."""
         actions = self._actions(_TRIAL)
         runs = [self._from_seed(self.one, seed, actions) for seed in _SEEDS]
         again, elsewhere = (
@@ -125,17 +137,17 @@ class _Check:
             self._from_seed(self.other, _SEEDS[0], actions),
         )
         if not differences(runs[0][0], runs[1][0]):
-            self.report.notes.append(f"reset ignores its seed: seeds {_SEEDS[0]} and {_SEEDS[1]} begin alike")
+            self.report.notes.append(f"reset ignores its seed: seeds {_SEEDS[0]} and {_SEEDS[1]} give the same start")
         if unlike := _first_difference(runs[0], elsewhere):
             self.report.problems.append(
-                f"not deterministic: two instances, alike in seed and actions, differ in {unlike}"
+                f"not deterministic: two instances with the same seed and actions differ in {unlike}"
             )
         if unlike := _first_difference(runs[0], again):
-            line = f"{_OUTLIVES}: a second episode, alike in seed and actions, differs in {unlike}"
+            line = f"{_OUTLIVES}: a second episode with the same seed and actions differs in {unlike}"
             if self.one.obstacle:
                 self.report.problems.append(line)
-            else:  # with snapshots every episode begins from the environment as its constructor left it
-                self.report.notes.append(f"{line}; in training every episode begins as the first one of a new instance")
+            else:  # with snapshots every reset starts from the state after the constructor
+                self.report.notes.append(f"{line}; in training every episode starts as the first one of a new instance")
 
     def _from_seed(self, target: BranchTarget, seed: int, actions: np.ndarray) -> list[Outcome]:
         first = self._look(target.reset(seed))
@@ -154,12 +166,12 @@ class _Check:
             if not ended:
                 ended = self._branch()
                 since_reset += 1
-            elif len(run) == 1:  # episodes this short have no state but their first
+            elif len(run) == 1:  # such a short episode has only its first state
                 self._look(self.one.reset(int(self.random.integers(2**31))))
                 self._branch()
 
     def _branch(self) -> bool:
-        """Save, run on, restore, diverge, restore, replay here and elsewhere; whether the episode ended on the way."""
+        """Do steps 1 to 4 from the current state; returns whether the first branch ended the episode."""
         saved, actions = self.one.save(), self._actions(self.report.steps)
         undisturbed = self._follow(self.one, actions)
         self.one.restore(saved)
@@ -174,7 +186,7 @@ class _Check:
         return undisturbed[-1].terminated or undisturbed[-1].truncated
 
     def _beside(self, plain: BranchTarget) -> None:
-        """Step one, taken elsewhere and back between all steps, beside a plain environment of the same past."""
+        """Compare one instance, restored to another state and back between steps, with a plain environment."""
         if not self.one.renew() and any(note.startswith(_OUTLIVES) for note in self.report.notes):
             return
         self.one.reset(0)
@@ -223,7 +235,7 @@ class _Check:
         return self.random.uniform(low, high, size=(num, low.size)).astype(np.float32)
 
     def _look(self, outcome: Outcome) -> Outcome:
-        """Note, once each, what is wrong with an outcome by itself; returns a copy that later steps cannot change."""
+        """Report problems of a single outcome, each once; returns a copy that later steps cannot change."""
         finite = bool(np.isfinite(outcome.observation).all()) and math.isfinite(outcome.reward)
         if not finite:
             self._once("problems", "observations or rewards are not finite")
@@ -232,7 +244,7 @@ class _Check:
         if outcome.truncated and not outcome.terminated:
             self._once(
                 "notes",
-                "the environment truncates episodes by itself, beside its time limit: training needs "
+                "the environment truncates episodes by itself, apart from its time limit: training needs "
                 "--task-options truncation=terminate or truncation=ignore",
             )
         return outcome._replace(info=_copied(outcome.info))
@@ -244,7 +256,7 @@ class _Check:
 
 
 def _first_difference(a: list[Outcome], b: list[Outcome]) -> str:
-    """What two runs from the same seed first differ in, and when; empty if they do not."""
+    """First difference of two runs from the same seed, with its step; empty if there is none."""
     for step, (x, y) in enumerate(zip(a, b, strict=False)):
         if unlike := differences(x, y):
             return f"{', '.join(unlike)} " + ("after the reset" if step == 0 else f"at step {step}")
@@ -252,7 +264,7 @@ def _first_difference(a: list[Outcome], b: list[Outcome]) -> str:
 
 
 def _copied(value: Any) -> Any:
-    """Arrays and dicts of an info by value: an environment may go on writing into what it handed out."""
+    """Copy of the arrays and dicts of an info, because an environment may change them later."""
     if isinstance(value, dict):
         return {key: _copied(part) for key, part in value.items()}
     return value.copy() if isinstance(value, (np.ndarray, list)) else value

@@ -1,4 +1,4 @@
-"""Two outcomes compared bit by bit: what differs, and by how much."""
+"""Comparison of two outcomes bit by bit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from robots.from_gymnasium.returns import Outcome
 
 
 def differences(a: Outcome, b: Outcome) -> dict[str, float]:
-    """What differs between two outcomes, by how much at most; NaN where no number measures it.
+    """Largest difference of each result that differs; NaN if it is not a number.
 
     Keys are observation, reward, terminated, truncated and info[KEY].
     """
@@ -27,7 +27,7 @@ def differences(a: Outcome, b: Outcome) -> dict[str, float]:
 
 
 def _unlike(name: str, a: Any, b: Any) -> dict[str, float]:
-    """{name: largest difference} where two values are not the same, {} where they are; NaN is the same as NaN."""
+    """{name: largest difference} of two values, or {} if they are the same; NaN equals NaN."""
     if isinstance(a, dict) and isinstance(b, dict) and a.keys() == b.keys():
         found: dict[str, float] = {}
         for key in a:

@@ -1,4 +1,4 @@
-"""What the branch check asks of an environment, and who gives it: a Gymnasium instance or a simulator of one row."""
+"""Environments that the branch check can test: Gymnasium instances and simulators of one row."""
 
 from __future__ import annotations
 
@@ -21,35 +21,36 @@ class BranchTarget(Protocol):
     """One environment that can be reset, stepped, saved and restored."""
 
     low: np.ndarray
-    """(A,) bounds of the actions."""
+    """(A,) smallest value of each action entry."""
     high: np.ndarray
+    """(A,) largest value of each action entry."""
     obstacle: str
-    """Why nothing can be saved; empty if it can."""
+    """Reason why no state can be saved; empty if states can be saved."""
     left_out: tuple[str, ...]
-    """Attributes that a snapshot does not hold."""
+    """Attributes that snapshots do not contain."""
 
     def reset(self, seed: int) -> Outcome:
-        """Begin an episode."""
+        """Start an episode."""
         ...
 
     def step(self, action: np.ndarray) -> Outcome:
-        """One control step with an action (A,) float32."""
+        """Take one control step with an action (A,) float32."""
         ...
 
     def save(self) -> Any:
-        """The whole state."""
+        """Save the whole state."""
         ...
 
     def restore(self, saved: Any) -> None:
-        """Go back to a state that this or another target of the same environment saved."""
+        """Restore a state that was saved by any target of the same environment."""
         ...
 
     def renew(self) -> bool:
-        """Go back to a new environment, before its first reset; false where there is no way back so far."""
+        """Restore the environment to its state before the first reset; false if that is not possible."""
         ...
 
     def is_inside(self, observation: np.ndarray) -> bool:
-        """Whether an observation (O,) lies in the space that the environment declares."""
+        """Whether an observation (O,) is in the declared space."""
         ...
 
     def close(self) -> None:
@@ -69,27 +70,27 @@ class InstanceTarget:
         self._bounds = flat.low.astype(np.float64), flat.high.astype(np.float64)
 
     def reset(self, seed: int) -> Outcome:
-        """Begin an episode."""
+        """Start an episode."""
         return self.instance.reset(seed)
 
     def step(self, action: np.ndarray) -> Outcome:
-        """One control step."""
+        """Take one control step."""
         return self.instance.step(action)
 
     def save(self) -> np.ndarray:
-        """(K,) uint8."""
+        """Save a snapshot (K,) uint8."""
         saved = np.empty(self.instance.snapshot_size, dtype=np.uint8)
         self.instance.save(saved)
         self.instance.verify()
         return saved
 
     def restore(self, saved: np.ndarray) -> None:
-        """Go back to a snapshot (K,)."""
+        """Restore a snapshot (K,)."""
         self.instance.verify()
         self.instance.restore(saved)
 
     def renew(self) -> bool:
-        """Go back to the environment as its constructor left it; false where its first snapshot is later."""
+        """Restore the state after the constructor; false if the first snapshot is later."""
         self.instance.restore(self.instance.fresh)
         return not self.instance.offers_protocol
 
@@ -98,13 +99,13 @@ class InstanceTarget:
         self.instance.close()
 
     def is_inside(self, observation: np.ndarray) -> bool:
-        """Whether every entry lies within the bounds of its space."""
+        """Whether every entry is within the bounds of its space."""
         low, high = self._bounds
         return bool(((observation >= low.reshape(-1)) & (observation <= high.reshape(-1))).all())
 
 
 class SimulatorTarget:
-    """One row of a simulator; its success, position and signals are the info."""
+    """One row of a simulator, with success, position and signals as info."""
 
     def __init__(self, simulator: Simulator) -> None:
         self.simulator, self._state = simulator, simulator.reset(1, 0)
@@ -114,26 +115,26 @@ class SimulatorTarget:
         self.left_out: tuple[str, ...] = ()
 
     def reset(self, seed: int) -> Outcome:
-        """Begin an episode."""
+        """Start an episode."""
         self._state = self.simulator.reset(1, seed)
         return self._outcome(self.simulator.observe(self._state), 0.0, False)
 
     def step(self, action: np.ndarray) -> Outcome:
-        """One control step."""
+        """Take one control step."""
         step = self.simulator.step(self._state, torch.from_numpy(action).unsqueeze(0))
         self._state = step.state
         return self._outcome(step.observation, float(step.reward[0]), bool(step.terminated[0]))
 
     def save(self) -> Any:
-        """A copy of the state."""
+        """Copy the state."""
         return map_state(torch.clone, self._state)
 
     def restore(self, saved: Any) -> None:
-        """Go on from a copy of a saved state."""
+        """Continue from a copy of a saved state."""
         self._state = map_state(torch.clone, saved)
 
     def renew(self) -> bool:
-        """True: a simulator has no state of its own."""
+        """True, because a simulator itself has no state."""
         return True
 
     def close(self) -> None:
@@ -141,7 +142,7 @@ class SimulatorTarget:
         close(self.simulator)
 
     def is_inside(self, observation: np.ndarray) -> bool:
-        """True: a simulator declares no bounds."""
+        """True, because a simulator declares no bounds."""
         return True
 
     def _outcome(self, observation: torch.Tensor, reward: float, terminated: bool) -> Outcome:
@@ -154,10 +155,19 @@ class SimulatorTarget:
 
 
 def branch_targets(name: str, options: dict[str, Any]) -> tuple[BranchTarget, BranchTarget, BranchTarget | None]:
-    """Two instances of a task, of gymnasium/NAME, or of NAME as Gymnasium or MODULE:FACTORY has it; and a plain one.
+    """Two instances to check, and a plain one that is never restored.
 
-    The third is never restored, and None where nothing can be, or a state is explicit. Raises UnknownTaskError for a
-    name that stands for nothing, EnvironmentRefusedError for what cannot be adapted.
+    Args:
+        name: A task, gymnasium/NAME, a Gymnasium id, MODULE:ID or MODULE:FACTORY.
+        options: Options of the task.
+
+    Returns:
+        Two targets, and a third one or None. There is no third one for a simulator, whose state is explicit, and for an
+        environment without snapshots.
+
+    Raises:
+        UnknownTaskError: There is no such task.
+        EnvironmentRefusedError: The environment cannot be adapted.
     """
     prefix, slash, member = name.partition("/")
     if name in names() or (slash and prefix in families() and prefix != "gymnasium"):
@@ -172,7 +182,9 @@ def branch_targets(name: str, options: dict[str, Any]) -> tuple[BranchTarget, Br
             if len(made) < 2 or not made[0].obstacle:
                 made.append(Instance.open(source, given))
             if len(made) > 1 and made[-1].env is made[-2].env:
-                raise EnvironmentRefusedError(f"{name} makes one and the same environment every time; wanted a new one")
+                raise EnvironmentRefusedError(
+                    f"{name} returns the same environment object in every call; allowed: a new one"
+                )
     except BaseException:
         for instance in made:
             instance.close()

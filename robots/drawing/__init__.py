@@ -1,1 +1,1 @@
-"""Pictures of simulators, drawn without a window."""
+"""Offscreen pictures of simulators."""

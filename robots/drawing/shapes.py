@@ -1,4 +1,4 @@
-"""Bodies drawn into a picture that no model holds: targets, shadows, the path that was travelled."""
+"""Shapes that are drawn into a picture but are not in a model: targets, shadows, paths."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hgrpo_errors import HgrpoError
 if TYPE_CHECKING:
     import mujoco
 
-PATH_SEGMENTS = 100  # a longer path is drawn from as many pieces, each over several positions
+PATH_SEGMENTS = 100  # a longer path is drawn with this many segments
 
 Vector = np.ndarray | Sequence[float]
 
@@ -22,23 +22,29 @@ _BLUE = (0.10, 0.35, 0.95)
 
 
 class Shape(NamedTuple):
-    """A body drawn beside the quadrotor, in the world frame."""
+    """A shape in the world frame."""
 
     kind: Literal["sphere", "ellipsoid", "capsule", "cylinder", "box"]
     size: tuple[float, ...]
-    """[m] radius of a sphere, (radius, half length along z) of a capsule or cylinder, half lengths of the others."""
+    """Radius of a sphere, (radius, half length along z) of a capsule or cylinder, else three half lengths [m]."""
     position: Vector
     """(3,) centre [m]."""
     rgba: tuple[float, float, float, float]
     """Red, green, blue and opacity, each in [0, 1]."""
     rotation: np.ndarray = np.eye(3)
-    """(3, 3), own axes to world."""
+    """(3, 3) rotation from the shape's axes to the world."""
     glow: float = 0.0
-    """Light of its own, in [0, 1]; at 1 its colour does not depend on how it is lit."""
+    """Emitted light, in [0, 1]; at 1 the colour does not depend on the lighting."""
 
 
 def path(positions: np.ndarray, rgb: tuple[float, float, float] = _BLUE, radius: float = 0.005) -> list[Shape]:
-    """Flown path through `positions` (k, 3), oldest first: a line that thins and fades towards its beginning."""
+    """Path as a line that becomes thinner and fainter towards its start.
+
+    Args:
+        positions: (k, 3) positions [m], oldest first.
+        rgb: Colour.
+        radius: Half thickness at the end [m].
+    """
     points = np.asarray(positions, dtype=float).reshape(-1, 3)
     if len(points) > PATH_SEGMENTS + 1:
         points = points[np.linspace(0, len(points) - 1, PATH_SEGMENTS + 1).round().astype(int)]
@@ -51,7 +57,14 @@ def path(positions: np.ndarray, rgb: tuple[float, float, float] = _BLUE, radius:
 
 
 def bar(start: Vector, end: Vector, radius: float, rgba: tuple[float, float, float, float]) -> Shape:
-    """Square bar, 2 `radius` thick, between two different points (3,) [m]; it is drawn faster than a round one."""
+    """Square bar between two different points; it is drawn faster than a round one.
+
+    Args:
+        start: (3,) one end [m].
+        end: (3,) the other end [m].
+        radius: Half thickness [m].
+        rgba: Colour and opacity.
+    """
     x, y, z = (b - a for a, b in zip(start, end, strict=True))
     length, level = math.hypot(x, y, z), math.hypot(x, y)
     x, y, z = x / length, y / length, z / length
@@ -63,11 +76,11 @@ def bar(start: Vector, end: Vector, radius: float, rgba: tuple[float, float, flo
 
 
 def add_shape(scene: mujoco.MjvScene, shape: Shape) -> None:
-    """Append a shape to a scene that is about to be drawn; raises ValueError where it holds too many."""
+    """Add a shape to a scene before it is drawn; raises HgrpoError if the scene is full."""
     import mujoco
 
     if scene.ngeom >= scene.maxgeom:
-        raise HgrpoError(f"a picture holds {scene.maxgeom} shapes at most")
+        raise HgrpoError(f"a picture can have at most {scene.maxgeom} shapes")
     mujoco.mjv_initGeom(
         scene.geoms[scene.ngeom],
         getattr(mujoco.mjtGeom, f"mjGEOM_{shape.kind.upper()}"),

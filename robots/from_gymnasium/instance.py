@@ -1,4 +1,4 @@
-"""One running Gymnasium environment: seeded resets, steps in flat vectors, snapshots as one row of bytes."""
+"""One running Gymnasium environment: seeded resets, steps with flat vectors, snapshots as bytes."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from robots.from_gymnasium.saving.snapshots import PROTOCOL, Snapshots
 from robots.from_gymnasium.source import Environment, Source, one_line
 from robots.from_gymnasium.spaces import FlatSpaces, read_spaces
 
-_HEADER = 8  # bytes that hold the length of the pickled part
+_HEADER = 8  # bytes for the length of the pickled part
 _TRIAL_STEPS = 8
 _GAVE_UP = [int(getattr(mujoco.mjtWarning, f"mjWARN_{name}")) for name in ("BADQPOS", "BADQVEL", "BADQACC")]
-_LARGEST = 2**20  # bytes of pickled attributes in a state, unless asked for
-_GRAIN = 1024  # room for the pickled part is a multiple of it
+_LARGEST = 2**20  # bytes of pickled attributes in a state, unless snapshot_bytes is given
+_GRAIN = 1024  # bytes; the room for the pickled part is a multiple of it
 
 
 def close_environment(env: Environment, name: str) -> None:
-    """Close an environment; where that fails it is a warning, since nothing more is asked of it."""
+    """Close an environment; a failure is only a warning, because the environment is not used again."""
     try:
         env.close()
     except Exception as error:  # an environment may raise anything
@@ -40,9 +40,17 @@ def close_environment(env: Environment, name: str) -> None:
 class Instance:
     """One environment without its time limit.
 
-    `snapshot_size` is the length K of a snapshot, 0 without snapshots; `obstacle` then says why there are none.
-    `reports_success` is whether an info has said "is_success" so far; a short trial at the start is enough for those
-    that always do. Raises EnvironmentRefusedError for spaces that cannot be adapted.
+    `snapshot_size` is the length K of a snapshot, or 0 without snapshots; `obstacle` is then the reason.
+    `reports_success` is true once an info has had the key "is_success"; trial steps of the constructor find most of
+    these environments.
+
+    Args:
+        env: The environment.
+        name: Its name in messages.
+        options: Options of the adapter.
+
+    Raises:
+        EnvironmentRefusedError: The spaces cannot be adapted.
     """
 
     def __init__(self, env: Environment, name: str, options: AdapterOptions) -> None:
@@ -55,7 +63,7 @@ class Instance:
         self.reports_success = self._closed = False
         try:
             if options.snapshots == "none":
-                raise NoSnapshotError("the option snapshots=none rules them out")
+                raise NoSnapshotError("the option snapshots=none is set")
             self._snapshots = Snapshots(env)
             self._measure(options.snapshot_bytes)
         except NoSnapshotError as error:
@@ -65,7 +73,7 @@ class Instance:
 
     @classmethod
     def open(cls, source: Source, options: AdapterOptions, **more: Any) -> Instance:
-        """A new environment of a source, closed again where it cannot be adapted; `more` goes to its constructor."""
+        """Make an environment of a source, with more arguments; it is closed if it cannot be adapted."""
         env = source.make(**more)
         try:
             return cls(env, source.name, options)
@@ -82,16 +90,16 @@ class Instance:
 
     @property
     def unsaved(self) -> tuple[str, ...]:
-        """Attributes that a snapshot leaves out, as CLASS.NAME."""
+        """Attributes that snapshots do not contain, as CLASS.NAME."""
         return () if self._snapshots is None else self._snapshots.unsaved
 
     @property
     def restarts(self) -> tuple[str, ...]:
-        """Running statistics that begin anew in every episode, since snapshots hold them, as CLASS.NAME."""
+        """Running statistics that restart in every episode because snapshots contain them, as CLASS.NAME."""
         return () if self._snapshots is None else self._snapshots.statistics
 
     def reset(self, seed: int) -> Outcome:
-        """Begin an episode; raises EnvironmentFailedError for whatever the environment raises or returns wrongly."""
+        """Start an episode; raises EnvironmentFailedError if the environment raises or returns a wrong value."""
         try:
             answer = self.env.reset(seed=seed)
         except Exception as error:
@@ -99,11 +107,15 @@ class Instance:
         return self._noted(read_reset(self.name, self.spaces, answer))
 
     def step(self, action: np.ndarray) -> Outcome:
-        """One control step with an action (A,); raises EnvironmentFailedError as `reset`, and for NaN."""
+        """Take one control step with an action (A,).
+
+        Raises:
+            EnvironmentFailedError: The action has NaN, or the environment raises or returns a wrong value.
+        """
         if np.isnan(action).any():
             which = int(np.isnan(action).argmax())
             raise EnvironmentFailedError(
-                f"{self.name} was to be given action[{which}] = nan; allowed: numbers, here from "
+                f"{self.name} got action[{which}] = nan; allowed: numbers from "
                 f"{self.spaces.low[which]:g} to {self.spaces.high[which]:g}"
             )
         try:
@@ -123,43 +135,43 @@ class Instance:
         rest = snapshots.save(out[_HEADER:middle])
         if len(rest) > self._room:
             raise SnapshotError(
-                f"a snapshot of {self.name} has grown to {len(rest)} bytes of pickled attributes, and has room for "
-                f"{self._room}; give it more with --task-options snapshot_bytes={4 * len(rest)}"
+                f"a snapshot of {self.name} has {len(rest)} bytes of pickled attributes; allowed: {self._room}; "
+                f"set a larger limit with --task-options snapshot_bytes={4 * len(rest)}"
             )
         out[:_HEADER] = np.array([len(rest)], dtype=np.int64).view(np.uint8)
         out[middle : middle + len(rest)] = np.frombuffer(rest, dtype=np.uint8)
         out[middle + len(rest) :] = 0
 
     def restore(self, saved: np.ndarray) -> None:
-        """Go back to a saved state (K,) uint8, of this or another instance; raises SnapshotError."""
+        """Restore a saved state (K,) uint8 of this or another instance; raises SnapshotError."""
         snapshots = self._require_snapshots()
         length = int(saved[:_HEADER].copy().view(np.int64)[0])
         middle = _HEADER + snapshots.physics_size
         snapshots.restore(saved[_HEADER:middle], saved[middle : middle + length].tobytes())
 
     def verify(self) -> None:
-        """Raise SnapshotError where snapshots saved since the last call do not hold everything; not cheap."""
+        """Raise SnapshotError if snapshots saved since the last call are incomplete; this is slow."""
         if broken := self._require_snapshots().broken:
             raise SnapshotError(
-                f"no state of {self.name} can be saved: {broken}; offer {PROTOCOL}, give --task-options "
-                f"snapshot_bytes={2 * (self._room + self._require_snapshots().anchors.left_out)} where it is an array, "
+                f"no state of {self.name} can be saved: {broken}; define {PROTOCOL}, set --task-options "
+                f"snapshot_bytes={2 * (self._room + self._require_snapshots().anchors.left_out)} if it is an array, "
                 "or train ppo with --task-options snapshots=none"
             )
 
     def split_noise(self, index: int) -> None:
-        """Give the environment's generator a stream of its own per index; 0 keeps the one it has."""
+        """Give the environment's generator an independent stream per index; index 0 keeps its stream."""
         generator = getattr(self.env.unwrapped, "_np_random", None)
         if index != 0 and generator is not None:
             word = copy.deepcopy(generator).integers(2**63)
             self.env.unwrapped._np_random = np.random.default_rng([int(word), index])
 
     def diverged(self) -> bool:
-        """Whether MuJoCo gave up and reset the simulation by itself since the episode began."""
+        """Whether MuJoCo diverged and reset the simulation in this episode."""
         bare = self.env.unwrapped
         return isinstance(bare, MujocoEnv) and bool(bare.data.warning.number[_GAVE_UP].any())
 
     def position(self) -> tuple[float, float, float]:
-        """Where the torso of a MujocoEnv is [m]; the origin for other environments."""
+        """Position of the torso of a MujocoEnv [m]; the origin for other environments."""
         bare = self.env.unwrapped
         if not isinstance(bare, MujocoEnv) or bare.model.nbody < 2:
             return 0.0, 0.0, 0.0
@@ -168,13 +180,13 @@ class Instance:
         return float(x), float(y), float(z)
 
     def _measure(self, room: int | None) -> None:
-        """Find out what pickle takes and how long it gets over a short trial, which is undone again; fixes K."""
+        """Find what can be pickled, and the size K of a snapshot, in a short trial that is undone."""
         snapshots = self._require_snapshots()
         generator, longest = np.random.default_rng(0), 0
         physics = np.empty(snapshots.physics_size, dtype=np.uint8)
         snapshots.learn_attributes()
         new, rest = physics.copy(), b""
-        if not self.offers_protocol:  # whose author need not expect to be asked before the first reset
+        if not self.offers_protocol:  # get_snapshot() need not work before the first reset
             rest = snapshots.save(new)
         for seed in (0, 1):
             self.reset(seed)
@@ -186,7 +198,7 @@ class Instance:
                 if outcome.terminated or outcome.truncated:
                     break
         if snapshots.model_changed:
-            raise NoSnapshotError("it changes its MuJoCo model as it goes")
+            raise NoSnapshotError("it changes its MuJoCo model during an episode")
         self._room = self._room_for(longest, room)
         self.snapshot_size = _HEADER + snapshots.physics_size + self._room
         self.fresh = np.empty(self.snapshot_size, dtype=np.uint8)
@@ -197,7 +209,12 @@ class Instance:
         self.save(self.fresh)
 
     def _room_for(self, longest: int, room: int | None) -> int:
-        """Bytes for the pickled part of a snapshot, of which `longest` were needed without the constants."""
+        """Bytes for the pickled part of a snapshot.
+
+        Args:
+            longest: Largest size in the trial, without constant arrays.
+            room: The option snapshot_bytes.
+        """
         snapshots = self._require_snapshots()
         before = snapshots.anchors.left_out
         changing = snapshots.anchors.changed  # and saved from now on
@@ -209,14 +226,14 @@ class Instance:
         if longest > _LARGEST:
             raise NoSnapshotError(
                 f"every state would take {longest:,} bytes, most of them in "
-                f"{', '.join(changing) or snapshots.largest()}; --task-options snapshot_bytes={2 * longest} takes "
-                "them as they are"
+                f"{', '.join(changing) or snapshots.largest()}; allow that with --task-options "
+                f"snapshot_bytes={2 * longest}"
             )
         return _GRAIN * -(-2 * longest // _GRAIN)
 
     @property
     def offers_protocol(self) -> bool:
-        """Whether the environment saves itself; its first snapshot is one after a reset."""
+        """Whether the environment saves itself; its first snapshot is then taken after a reset."""
         return self._snapshots is not None and self._snapshots.memory is None
 
     def _require_snapshots(self) -> Snapshots:

@@ -1,4 +1,4 @@
-"""Options of an adapted Gymnasium environment: the adapter's own, and what goes to the environment's constructor."""
+"""Options of an adapted Gymnasium environment: those of the adapter and those of its constructor."""
 
 from __future__ import annotations
 
@@ -16,26 +16,25 @@ SNAPSHOTS = ("auto", "none")
 
 
 class EnvironmentRefusedError(HgrpoError):
-    """Raised for an environment that cannot be adapted; one line that says what was found and what is allowed."""
+    """An environment that cannot be adapted; the message has what was found and what is allowed."""
 
 
 @dataclass(frozen=True)
 class AdapterOptions:
-    """What the adapter itself has to be told where an environment does not say it."""
+    """Options of the adapter, for what an environment does not define itself."""
 
     max_episode_steps: int | None = None
-    """Time limit [control steps]; None is the environment's own."""
+    """Time limit in control steps, at least 1; None is the environment's own limit."""
     control_hz: float | None = None
-    """Control steps per second; None is 1 / dt of the environment, or metadata["render_fps"]."""
+    """Control rate [Hz], above 0; None is 1 / dt of the environment, or metadata["render_fps"]."""
     truncation: str = "refuse"
-    """What an environment's own truncation means: refuse (an error), terminate (the episode is over for good, nothing
-    is bootstrapped) or ignore (the episode goes on)."""
+    """Meaning of truncation by the environment: refuse (an error), terminate or ignore (the episode continues)."""
     action_bound: float | None = None
-    """Bound put on actions that the environment leaves unbounded."""
+    """Bound of action entries that the environment leaves unbounded, above 0."""
     snapshot_bytes: int | None = None
-    """Room for the pickled part of a snapshot; None is twice what was measured."""
+    """Bytes for the pickled part of a snapshot, at least 1; None is twice the size that was measured."""
     snapshots: str = "auto"
-    """auto, or none: one living instance per row as if the environment had no snapshots, for PPO alone."""
+    """auto, or none: one environment per row without snapshots, for PPO only."""
 
     def __post_init__(self) -> None:
         for name in ("max_episode_steps", "control_hz", "action_bound", "snapshot_bytes"):
@@ -55,10 +54,12 @@ class AdapterOptions:
 
 
 def split_options(given: Mapping[str, Any]) -> tuple[AdapterOptions, dict[str, Any]]:
-    """The adapter's own options and the rest, which the environment's constructor gets; words become Python literals
-    where they read as such (0.5, false, (1, 2)), and stay words elsewhere.
+    """Split options into those of the adapter and those of the environment's constructor.
 
-    Raises EnvironmentRefusedError for a value that an own option does not take.
+    Words that are Python literals, such as 0.5, false or (1, 2), are converted; other words stay words.
+
+    Raises:
+        EnvironmentRefusedError: The value of an adapter's option is not allowed.
     """
     own = {field.name for field in dataclasses.fields(AdapterOptions)}
     values = {name: _literal(value) for name, value in given.items()}
@@ -73,7 +74,7 @@ def _literal(value: Any) -> Any:
     if value.lower() in words:
         return words[value.lower()]
     if value == "none":
-        return value  # the word of `snapshots`; Python's None is spelled None
+        return value  # a value of `snapshots`; Python's None is written None
     try:
         return ast.literal_eval(value)
     except (ValueError, SyntaxError):

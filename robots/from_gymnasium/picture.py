@@ -12,16 +12,26 @@ from robots.from_gymnasium.source import Source, one_line
 
 
 class Painter:
-    """Draws with an instance of its own, made when the first picture is asked for, or with the `only` one there is."""
+    """Draws with a separate instance, made for the first picture, or with `only` if there is no other."""
 
     def __init__(self, source: Source, options: AdapterOptions, only: Instance) -> None:
         self._source, self._options, self._only = source, options, only
         self._instances: dict[tuple[int, int], Instance] = {}
 
     def paint(self, snapshot: np.ndarray, width: int, height: int) -> np.ndarray:
-        """Picture (height, width, 3) uint8 of a snapshot (K,), scaled to fit with black bars where shapes differ.
+        """Picture of a snapshot.
 
-        Raises EnvironmentRefusedError where the environment draws nothing, MissingGraphicsError where MuJoCo cannot.
+        Args:
+            snapshot: (K,) uint8.
+            width: Width of the picture in pixels.
+            height: Height of the picture in pixels.
+
+        Returns:
+            Picture (height, width, 3) uint8, scaled to fit, with black bars if the aspect ratio differs.
+
+        Raises:
+            EnvironmentRefusedError: The environment cannot draw.
+            MissingGraphicsError: MuJoCo cannot draw on this machine.
         """
         if (width, height) not in self._instances:
             self.close()
@@ -45,7 +55,7 @@ class Painter:
         if source.only is not None:
             if source.only.render_mode != "rgb_array":
                 raise EnvironmentRefusedError(
-                    f"{source.name} was given as one finished environment that was not made with "
+                    f"{source.name} cannot be drawn: it was given as an environment object that was not made with "
                     "render_mode='rgb_array'"
                 )
             instance = self._only
@@ -61,7 +71,7 @@ class Painter:
             except EnvironmentRefusedError:
                 if not size:
                     raise
-                # a constructor need not take a size
+                # a constructor may have no parameters for the size
                 instance = Instance.open(source, self._options, render_mode="rgb_array")
         try:
             instance.reset(0)

@@ -1,4 +1,4 @@
-"""Instances of an environment without snapshots: one per row, each in one state that lives on and cannot come back."""
+"""Instances of an environment without snapshots: one per row, each in one current state."""
 
 from __future__ import annotations
 
@@ -9,13 +9,19 @@ from robots.from_gymnasium.instance import Instance
 
 
 class BranchingError(HgrpoError):
-    """Raised where a state is stepped that its instance has left; one line that names the way out."""
+    """A state that cannot be stepped, because its instance is no longer in it."""
 
 
 class Pool:
-    """Instances by slot. A slot is free again once its episode has ended or run for `max_episode_steps`.
+    """Instances by slot; a slot is free after its episode.
 
-    Grows where `begin` finds too few free slots.
+    An episode is over when it has ended or has run for `max_episode_steps`. The pool grows if too few slots are free.
+
+    Args:
+        make: Makes an instance.
+        first: The first instance.
+        max_episode_steps: Time limit in control steps.
+        advice: Reason and remedy, for the message of BranchingError.
     """
 
     def __init__(self, make: Callable[[], Instance], first: Instance, max_episode_steps: int, advice: str) -> None:
@@ -25,7 +31,7 @@ class Pool:
         self._issued = 0
 
     def begin(self, num: int) -> list[int]:
-        """Slots (num,) for new episodes, each with a token of its own."""
+        """Take `num` slots for new episodes, each with a new token."""
         free = [slot for slot, ended in enumerate(self._ended) if ended or self._elapsed[slot] >= self._limit]
         while len(free) < num:
             self.instances.append(self._make())
@@ -44,16 +50,16 @@ class Pool:
             instance.close()
 
     def token(self, slot: int) -> int:
-        """The state that a slot is in; 0 is none."""
+        """Token of the state that a slot is in; 0 is none."""
         return self._token[slot]
 
     def require(self, slots: Sequence[int], tokens: Sequence[int]) -> None:
-        """Raise BranchingError unless every slot is still in the state of its token, and none is asked for twice."""
+        """Raise BranchingError unless each slot is in the state of its token and occurs once."""
         for slot, token in zip(slots, tokens, strict=True):
             if slot >= len(self.instances) or self._token[slot] != token:
-                raise BranchingError(f"a state was to be stepped that is gone: {self._advice}")
+                raise BranchingError(f"this state is gone and cannot be stepped: {self._advice}")
         if len(set(slots)) != len(slots):
-            raise BranchingError(f"one state was to be stepped twice: {self._advice}")
+            raise BranchingError(f"one state cannot be stepped twice: {self._advice}")
 
     def give_up(self, slots: Sequence[int], tokens: Sequence[int]) -> None:
         """Free the slots that are still in the state of their token."""
@@ -62,7 +68,7 @@ class Pool:
                 self._ended[slot] = True
 
     def moved(self, slot: int, ended: bool) -> int:
-        """Note a step; returns the token of the state after it."""
+        """Record a step of a slot; returns the token of the new state."""
         self._elapsed[slot] += 1
         self._ended[slot] = ended
         return self._issue(slot)

@@ -1,4 +1,4 @@
-"""What an environment returns from reset and step, read strictly: anything else than Gymnasium's form is one line."""
+"""Checks of what an environment returns from reset and step; any form but Gymnasium's is an error."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _STEP = "(observation, reward, terminated, truncated, info)"
 
 
 class EnvironmentFailedError(HgrpoError):
-    """Raised where an environment raises, returns what it should not, or truncates against the options; one line."""
+    """An environment that raises, returns a wrong value, or truncates where the options do not allow it."""
 
 
 class Outcome(NamedTuple):
-    """What a reset or a step came to, in double precision."""
+    """Result of a reset or a step, in double precision."""
 
     observation: np.ndarray
     """(O,) float64."""
@@ -32,17 +32,26 @@ class Outcome(NamedTuple):
 
 
 def read_reset(name: str, spaces: FlatSpaces, answer: Any) -> Outcome:
-    """The outcome of what `reset` returned; raises EnvironmentFailedError for another form."""
+    """Outcome of a reset.
+
+    Args:
+        name: Name of the environment in messages.
+        spaces: Its spaces.
+        answer: What `reset` returned.
+
+    Raises:
+        EnvironmentFailedError: It is not (observation, info).
+    """
     try:
         observation, info = _parts(answer, 2, _RESET)
-        read = _info(info)  # first: an observation alone, as of the old gym, may happen to have two entries
+        read = _info(info)  # first, because the observation of an old gym environment may have two entries
         return Outcome(spaces.flatten(observation), 0.0, False, False, read)
     except MalformedError as error:
         raise EnvironmentFailedError(f"{name} returned from reset {error}") from error
 
 
 def read_step(name: str, spaces: FlatSpaces, answer: Any) -> Outcome:
-    """The outcome of what `step` returned; raises EnvironmentFailedError for another form."""
+    """Outcome of a step; arguments and errors are those of `read_reset`."""
     try:
         observation, reward, terminated, truncated, info = _parts(answer, 5, _STEP)
         flags = _flag("terminated", terminated), _flag("truncated", truncated)
@@ -75,8 +84,8 @@ def _flag(what: str, value: Any) -> bool:
 
 
 def _number(what: str, value: Any, expected: str = "one number") -> float:
-    """A number, or the one in an array of one entry, as many environments return."""
-    if type(value) in (float, np.float64, bool):  # without a detour over arrays, because this runs in every step
+    """A number, or that of an array with one entry, which many environments return."""
+    if type(value) in (float, np.float64, bool):  # fast path: this runs in every step
         return float(value)
     try:
         array = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)

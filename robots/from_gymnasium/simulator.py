@@ -1,8 +1,8 @@
-"""Environments of Gymnasium as simulators whose states can be saved, restored and branched.
+"""Gymnasium environments as simulators whose states can be saved, restored and branched.
 
-With snapshots (snapshots.py) one instance serves all rows: it is restored before every step, so that a row depends on
-nothing but its state. Without, every row has an instance of its own, and only the state that it is in can be stepped:
-enough for PPO. The time limit is taken off the environment and applied above the simulator.
+With snapshots (snapshots.py) one instance serves all rows. It is restored before every step, so a row depends only on
+its state. Without snapshots every row has its own instance, and only the current state can be stepped, which is enough
+for PPO. The time limit is removed from the environment and applied above the simulator.
 """
 
 from __future__ import annotations
@@ -31,10 +31,15 @@ _SHOWN = 4  # observation entries among the signals
 
 
 class GymnasiumSimulator:
-    """A Gymnasium environment as a simulator; options as in AdapterOptions, the rest go to its constructor.
+    """A Gymnasium environment as a simulator.
 
-    Raises EnvironmentRefusedError (a ValueError) for an environment that cannot be adapted, UnknownTaskError for an id
-    that does not exist.
+    Args:
+        environment: An id, a function that makes the environment, or an environment; see Source.
+        options: Options of AdapterOptions; the others go to the constructor of the environment.
+
+    Raises:
+        EnvironmentRefusedError: The environment cannot be adapted.
+        UnknownTaskError: The id does not exist.
     """
 
     def __init__(self, environment: str | Callable[..., Environment] | Environment, **options: Any) -> None:
@@ -50,27 +55,27 @@ class GymnasiumSimulator:
             self._pool = Pool(self.another_instance, self.instance, self.spec.max_episode_steps, advice)
 
     def another_instance(self) -> Instance:
-        """One more instance; raises EnvironmentRefusedError where the environment was given as a finished object."""
+        """Make another instance; raises EnvironmentRefusedError if an environment object was given."""
         if self.source.only is not None:
             raise EnvironmentRefusedError(
-                f"{self.source.name} was given as one finished environment, and more are needed; give a function that "
+                f"{self.source.name} was given as an environment object, but more are needed; give a function that "
                 "makes it, or its id"
             )
         return Instance.open(self.source, self.options)
 
     def give_up(self, state: GymnasiumState) -> None:
-        """Free the environments that live in these states, which will not be stepped again."""
+        """Release the environments of states that will not be stepped again."""
         if self._pool is not None:
             self._pool.give_up(state.slot.tolist(), state.token.tolist())
 
     def close(self) -> None:
-        """Close every environment that was made; one that was given as a finished object is its owner's to close."""
+        """Close every environment that was made here; a given environment object stays open."""
         self._painter.close()
         if self.source.only is None:
             (self.instance if self._pool is None else self._pool).close()
 
     def reset(self, num: int, seed: int | torch.Generator) -> GymnasiumState:
-        """Begin `num` episodes, each from a seed of its own drawn from the generator."""
+        """Start `num` episodes, each with a seed drawn from the generator."""
         generator = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
         seeds = torch.randint(2**31, (num,), generator=generator).tolist()
         rows = RowWriter(num, self.instance.snapshot_size, self.spec.observation_size)
@@ -80,7 +85,7 @@ class GymnasiumSimulator:
                 rows.slot[row], rows.token[row] = slot, self._pool.token(slot)
             return rows.state()
         for row in range(num):
-            self.instance.restore(self.instance.fresh)  # what an earlier episode left behind must not matter
+            self.instance.restore(self.instance.fresh)  # removes traces of earlier episodes
             rows.write(row, self.instance, self.instance.reset(seeds[row]))
             self.instance.save(rows.snapshot[row])
         self.instance.verify()
@@ -91,11 +96,11 @@ class GymnasiumSimulator:
         return state.observation.clone()
 
     def privileged(self, state: GymnasiumState) -> Tensor:
-        """(B, 0): nothing is known of what an environment hides."""
+        """(B, 0): hidden entries of an environment are unknown."""
         return state.observation[:, :0].clone()
 
     def split_noise(self, state: GymnasiumState, index: Tensor) -> GymnasiumState:
-        """The same state with the environment's `np_random` reseeded per index (B,) int64; 0 keeps its own."""
+        """The same state with `np_random` reseeded per index (B,) int64; index 0 keeps its stream."""
         if self._pool is not None or not bool((index != 0).any()):
             return state
         snapshot = state.snapshot.clone()
@@ -108,11 +113,13 @@ class GymnasiumSimulator:
         return state._replace(snapshot=snapshot)
 
     def step(self, state: GymnasiumState, action: Tensor) -> Step:
-        """One control step with actions (B, A), clipped to the bounds; rows that have ended stay as they are.
+        """Take one control step with actions (B, A), clipped to the bounds; ended rows do not change.
 
-        A row in which MuJoCo gives up ends there: reward 0, no success, and else the state before the step.
-        Raises BranchingError without snapshots for a state that is gone, EnvironmentFailedError for an environment that
-        raises, or truncates with the option truncation=refuse, and for an action that is NaN.
+        A row in which MuJoCo diverges ends with reward 0, without success, in the state before the step.
+
+        Raises:
+            BranchingError: There are no snapshots, and a state is gone.
+            EnvironmentFailedError: An action is NaN, the environment raises, or it truncates with truncation=refuse.
         """
         actions = action.detach().numpy()
         alive = (~state.ended).nonzero().squeeze(1).tolist()
@@ -127,7 +134,7 @@ class GymnasiumSimulator:
             if self._pool is None:
                 instance.restore(state.snapshot[row].numpy())
             outcome = instance.step(actions[row])
-            if instance.reports_success and not self.spec.goal:  # many say it only in the last step of an episode
+            if instance.reports_success and not self.spec.goal:  # many report it only in the last step of an episode
                 self.spec = dataclasses.replace(self.spec, goal=_GOAL)
             if instance.diverged():
                 rows.keep(row, state)
@@ -144,11 +151,11 @@ class GymnasiumSimulator:
         return Step(new, new.observation.clone(), new.reward.clone(), new.ended.clone())
 
     def success(self, state: GymnasiumState) -> Tensor:
-        """(B,) bool, what the environment says in info["is_success"]; false if it says nothing."""
+        """(B,) bool, info["is_success"] of the last step; false without it."""
         return state.success.clone()
 
     def diverged(self, state: GymnasiumState) -> Tensor:
-        """(B,) bool, where MuJoCo gave up in the step that led to the state; false for other environments."""
+        """(B,) bool, true where MuJoCo diverged in the last step; false for other environments."""
         return state.diverged.clone()
 
     def signals(self, state: GymnasiumState) -> dict[str, Tensor]:
@@ -159,7 +166,7 @@ class GymnasiumSimulator:
         }
 
     def position(self, state: GymnasiumState) -> Tensor:
-        """(B, 3) of the torso of a MujocoEnv [m]; zero for other environments."""
+        """(B, 3) position of the torso of a MujocoEnv [m]; zero for other environments."""
         return state.position.clone()
 
     def render(
@@ -170,28 +177,29 @@ class GymnasiumSimulator:
         height: int = 480,
         trail: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Picture (height, width, 3) uint8 by the environment's own rgb_array mode, without the trail.
+        """As Simulator.render, by the rgb_array mode of the environment and without the trail.
 
-        Raises EnvironmentRefusedError where it has none, or no snapshots.
+        Raises:
+            EnvironmentRefusedError: The environment has no rgb_array mode or no snapshots.
         """
         if self._pool is not None:
             raise EnvironmentRefusedError(f"no earlier state can be drawn: {self.spec.branching_obstacle}")
         return self._painter.paint(state.snapshot[row].numpy(), width, height)
 
     def _judged(self, outcome: Outcome) -> Outcome:
-        """The outcome with the environment's own truncation read as the options say."""
+        """The outcome with the environment's own truncation handled by the option `truncation`."""
         if not outcome.truncated or outcome.terminated:
             return outcome
         if self.options.truncation == "refuse":
             raise EnvironmentFailedError(
-                f"{self.source.name} truncated an episode by itself, beside the time limit; say what that means: "
-                "--task-options truncation=terminate (over for good) or truncation=ignore (it goes on)"
+                f"{self.source.name} truncated an episode by itself, apart from the time limit; set --task-options "
+                "truncation=terminate (the episode ends) or truncation=ignore (it continues)"
             )
         return outcome._replace(terminated=self.options.truncation == "terminate")
 
 
 def make_gymnasium(name: str, **options: Any) -> GymnasiumSimulator:
-    """The simulator behind the task gymnasium/NAME."""
+    """Simulator of the task gymnasium/NAME."""
     return GymnasiumSimulator(name, **options)
 
 
@@ -204,12 +212,12 @@ def _spec(instance: Instance, time_limit: int | None, options: AdapterOptions) -
     if instance.obstacle:
         obstacle = f"no state of {name} can be restored: {instance.obstacle}"
         if PROTOCOL not in obstacle and options.snapshots != "none":
-            obstacle += f"; offer {PROTOCOL}"
+            obstacle += f"; define {PROTOCOL}"
     notes: tuple[str, ...] = ()
     if instance.restarts:
         notes = (
-            f"{', '.join(instance.restarts)} of {name} starts anew in every episode, so that it normalises by that "
-            "episode alone; hgrpo normalises observations itself, and rewards by --reward-transform",
+            f"{', '.join(instance.restarts)} of {name} restarts in every episode and therefore normalises by that "
+            "episode only; hgrpo normalises observations itself, and rewards by --reward-transform",
         )
     spaces = instance.spaces
     return SimulatorSpec(
@@ -237,6 +245,6 @@ def _control_hz(instance: Instance, options: AdapterOptions) -> float:
     if stated:
         return float(stated)
     raise EnvironmentRefusedError(
-        f"{instance.name} does not say how many control steps a second has (dt or metadata['render_fps']); say it with "
+        f"{instance.name} does not define its control rate (dt or metadata['render_fps']); set it with "
         "--task-options control_hz=50"
     )

@@ -1,4 +1,4 @@
-"""Where instances of a Gymnasium environment come from: an id, a factory, or one finished object."""
+"""Sources of Gymnasium environments: an id, a factory, or one environment object."""
 
 from __future__ import annotations
 
@@ -17,11 +17,16 @@ Environment = gymnasium.Env[Any, Any]
 
 
 class Source:
-    """Makes instances of one environment without their time limit, which it remembers.
+    """Makes instances of one environment without their time limit, which is kept in `time_limit`.
 
-    `environment` is an id of Gymnasium's registry, MODULE:ID, MODULE:FACTORY, a callable that returns an environment,
-    or an environment, of which there is then only one. Raises UnknownTaskError for an id that nobody registered,
-    EnvironmentRefusedError for what cannot be imported.
+    Args:
+        environment: An id of Gymnasium's registry, MODULE:ID, MODULE:FACTORY, a callable that returns an environment,
+            or an environment object, which is then the only instance.
+        kwargs: Arguments of the constructor.
+
+    Raises:
+        UnknownTaskError: The id is not registered.
+        EnvironmentRefusedError: The module cannot be imported, or there are arguments for an environment object.
     """
 
     def __init__(self, environment: str | Callable[..., Environment] | Environment, kwargs: dict[str, Any]) -> None:
@@ -32,7 +37,7 @@ class Source:
             self.only, self.name = environment, _name_of(environment)
             if kwargs:
                 raise EnvironmentRefusedError(
-                    f"{self.name} is made already and takes no options; given {_words(kwargs)}"
+                    f"{self.name} is an environment object and has no options; given {_words(kwargs)}"
                 )
         elif isinstance(environment, str):
             self.name = environment
@@ -42,10 +47,7 @@ class Source:
             self._factory = environment
 
     def make(self, **more: Any) -> Environment:
-        """An instance; `more` are keyword arguments besides the source's own.
-
-        Raises EnvironmentRefusedError where the environment cannot be made.
-        """
+        """Make an instance with the source's arguments and more; raises EnvironmentRefusedError if that fails."""
         if self.only is None:
             try:
                 made = self._factory(**self.kwargs, **more)
@@ -54,7 +56,7 @@ class Source:
                 raise EnvironmentRefusedError(f"{self.name} cannot be made{given}: {one_line(error)}") from error
             if not isinstance(made, gymnasium.Env):
                 raise EnvironmentRefusedError(
-                    f"{self.name} made a {type(made).__name__}; wanted a gymnasium.Env (of the package gymnasium)"
+                    f"{self.name} made a {type(made).__name__}; allowed: a gymnasium.Env (of the package gymnasium)"
                 )
         else:
             made = self.only
@@ -68,7 +70,7 @@ class Source:
 
 
 def without_time_limit(env: Environment) -> tuple[Environment, int | None]:
-    """The environment without its TimeLimit wrappers, wherever they sit, and the shortest of their limits [steps]."""
+    """Remove all TimeLimit wrappers; returns the environment and the shortest limit in control steps."""
     limits = []
     while isinstance(env, TimeLimit):
         limits.append(env._max_episode_steps)
@@ -83,7 +85,7 @@ def without_time_limit(env: Environment) -> tuple[Environment, int | None]:
 
 
 def layers(env: Environment) -> list[Environment]:
-    """The environment and everything it wraps, outermost first."""
+    """The environment and all environments that it wraps, outermost first."""
     found = [env]
     while isinstance(found[-1], gymnasium.Wrapper):
         found.append(found[-1].env)
@@ -96,7 +98,7 @@ def one_line(error: BaseException) -> str:
 
 
 def _by_name(name: str) -> Callable[..., Environment]:
-    """A factory for an id, MODULE:ID or MODULE:FACTORY; modules are looked for in the current directory too."""
+    """Factory of an id, MODULE:ID or MODULE:FACTORY; modules are also searched in the current directory."""
     module_name, colon, member = name.rpartition(":")
     if colon:
         try:

@@ -18,12 +18,12 @@ _LONGEST = 60  # characters of a value in a message
 
 
 class MalformedError(HgrpoError):
-    """Raised for a value that is not what was expected; says what came and what was expected."""
+    """A value of another form than expected; the message has both."""
 
 
 @dataclass(frozen=True)
 class FlatSpaces:
-    """How observations become vectors (O,) and vectors (A,) become actions."""
+    """Conversion of observations to vectors (O,) and of vectors (A,) to actions."""
 
     observation: gymnasium.Space[Any]
     action: spaces.Box
@@ -33,42 +33,48 @@ class FlatSpaces:
 
     @property
     def observation_size(self) -> int:
-        """O."""
+        """Number of entries O of an observation."""
         return int(spaces.utils.flatdim(self.observation))
 
     def flatten(self, observation: Any) -> np.ndarray:
-        """(O,) float64 of an observation; raises MalformedError for one that its space does not describe."""
+        """Observation as a vector (O,) float64; raises MalformedError if it is not in its space."""
         parts = [part for part in _leaves("the observation", self.observation, observation) if part.size]
         return parts[0].copy() if len(parts) == 1 else np.concatenate(parts)
 
     def action_of(self, vector: np.ndarray) -> np.ndarray:
-        """The action of a vector (A,), clipped to the bounds, in the space's shape and dtype."""
+        """Action of a vector (A,), clipped to the bounds, in the shape and dtype of the space."""
         near = np.clip(vector, self.low, self.high).reshape(self.action.shape).astype(self.action.dtype)
-        # a bound of float64 such as 0.1 has no float32: its nearest may lie outside, as may what was rounded to float16
+        # rounding to float32 or float16 may move a value beyond a float64 bound such as 0.1
         return np.clip(near, self.action.low, self.action.high)
 
     @property
     def neutral(self) -> tuple[float, ...]:
-        """Zero where the bounds allow it, their centre elsewhere."""
+        """Neutral action (A,): zero if the bounds allow it, else their centre."""
         centre = 0.5 * (self.low.astype(np.float64) + self.high)
         return tuple(np.where((self.low <= 0.0) & (self.high >= 0.0), 0.0, centre).tolist())
 
 
 def read_spaces(env: gymnasium.Env[Any, Any], name: str, action_bound: float | None) -> FlatSpaces:
-    """The flat spaces of an environment; `action_bound` closes actions that are unbounded.
+    """Read the spaces of an environment.
 
-    Raises EnvironmentRefusedError for anything but real-valued Box actions, and observations other than Box or a Dict
-    or Tuple of Box.
+    Args:
+        env: The environment.
+        name: Its name in messages.
+        action_bound: Bound of action entries that are unbounded.
+
+    Raises:
+        EnvironmentRefusedError: Actions are not a bounded Box of real numbers, or observations are not Box, or Dict or
+            Tuple of Box.
     """
     observation, action = _space(env, name, "observation_space"), _space(env, name, "action_space")
     if not _is_box(observation) or spaces.utils.flatdim(observation) == 0:
         raise EnvironmentRefusedError(
-            f"{name} observes {_kind(observation)}; allowed: Box, and Dict or Tuple of Box, with at least one number"
+            f"{name} has observations {_kind(observation)}; allowed: Box, Dict or Tuple of Box, not empty"
         )
     if not isinstance(action, spaces.Box) or not np.issubdtype(action.dtype, np.floating) or not action.low.size:
-        raise EnvironmentRefusedError(f"{name} acts by {_kind(action)}; allowed: a Box of real numbers")
+        raise EnvironmentRefusedError(f"{name} has actions {_kind(action)}; allowed: a Box of real numbers")
     low, high = action.low.astype(np.float64).reshape(-1), action.high.astype(np.float64).reshape(-1)
-    # the largest number of a dtype is how some environments write infinity
+    # some environments write infinity as the largest number of the dtype
     largest = min(float(np.finfo(action.dtype).max), float(np.finfo(np.float32).max))
     if action_bound is not None:
         low = np.where(np.abs(low) < largest, low, -action_bound)
@@ -79,12 +85,12 @@ def read_spaces(env: gymnasium.Env[Any, Any], name: str, action_bound: float | N
         )
     low, high = low.astype(np.float32), high.astype(np.float32)
     if not (low < high).all():
-        raise EnvironmentRefusedError(f"{name} has an action whose bounds leave no choice: {_kind(action)}")
+        raise EnvironmentRefusedError(f"{name} has an action entry with equal bounds: {_kind(action)}")
     return FlatSpaces(observation, action, low, high)
 
 
 def shown(value: Any) -> str:
-    """A value in a few words on one line."""
+    """Short description of a value, in one line."""
     if isinstance(value, (np.ndarray, torch.Tensor)):
         return f"an array of shape {tuple(value.shape)} of {value.dtype}"
     if isinstance(value, (dict, tuple, list)) and len(value) > 4:
@@ -97,19 +103,19 @@ def shown(value: Any) -> str:
 
 
 def _space(env: gymnasium.Env[Any, Any], name: str, which: str) -> gymnasium.Space[Any]:
-    """A space that an environment has to declare."""
+    """Space that an environment must declare."""
     space = getattr(env, which, None)
     if not isinstance(space, gymnasium.Space):
         kind = "none" if space is None else f"a {type(space).__module__}.{type(space).__name__}"
         raise EnvironmentRefusedError(
-            f"{name} has to declare its {which} as a space of the package gymnasium, such as "
+            f"{name} must declare its {which} as a space of the package gymnasium, such as "
             f"gymnasium.spaces.Box(-1, 1, (2,)); found {kind}"
         )
     return space
 
 
 def _leaves(what: str, space: gymnasium.Space[Any], value: Any) -> list[np.ndarray]:
-    """The numbers of a value as vectors of float64, one for each Box of its space, in the order of `flatdim`."""
+    """Numbers of a value as float64 vectors, one per Box of the space, in the order of `flatdim`."""
     if isinstance(space, spaces.Dict):
         if not isinstance(value, Mapping):
             raise MalformedError(f"{what} {shown(value)}; expected a dict with the keys {', '.join(space.spaces)}")
@@ -127,7 +133,7 @@ def _leaves(what: str, space: gymnasium.Space[Any], value: Any) -> list[np.ndarr
 
 
 def _numbers(what: str, space: gymnasium.Space[Any], value: Any) -> np.ndarray:
-    """(n,) float64 of what stands for a Box, which may have another shape but not another size."""
+    """Numbers (n,) float64 of a value of a Box; its shape may differ, its size may not."""
     expected = f"expected numbers of shape {space.shape}"
     try:
         array = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)

@@ -1,4 +1,4 @@
-"""The state of adapted environments, and the arrays it is written into row by row."""
+"""State of adapted environments, and the arrays in which it is built row by row."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from robots.from_gymnasium.returns import Outcome
 
 
 class GymnasiumState(NamedTuple):
-    """Rows of an adapted environment: everything the next step reads, and what the last one showed."""
+    """Rows of an adapted environment: all that the next step reads, and the results of the last one."""
 
     snapshot: Tensor
     """(B, K) uint8, the whole environment; K = 0 without snapshots."""
     slot: Tensor
-    """(B,) int64 instance that lives in this state; 0 with snapshots."""
+    """(B,) int64 slot of the instance that is in this state; 0 with snapshots."""
     token: Tensor
-    """(B,) int64 which of that instance's states this is; 0 with snapshots."""
+    """(B,) int64 number of this state among those of its instance; 0 with snapshots."""
     observation: Tensor
     """(B, O) float32."""
     reward: Tensor
-    """(B,) float32 reward of the step that led here; 0 after a reset."""
+    """(B,) float32 reward of the last step; 0 after a reset."""
     position: Tensor
-    """(B, 3) float64 of the torso [m]."""
+    """(B, 3) float64 position of the torso [m]."""
     success: Tensor
-    """(B,) bool, info["is_success"]; false where MuJoCo gave up."""
+    """(B,) bool, info["is_success"]; false where MuJoCo diverged."""
     diverged: Tensor
-    """(B,) bool, MuJoCo gave up in the step that led here; what else it holds is of the state before."""
+    """(B,) bool, MuJoCo diverged in the last step; the other fields are then those before the step."""
     ended: Tensor
-    """(B,) bool, the environment has ended the episode: a further step changes nothing and is paid nothing."""
+    """(B,) bool, the environment has ended the episode; further steps change nothing and have reward 0."""
 
 
 class RowWriter:
-    """Arrays of B rows that outcomes are written into."""
+    """Arrays of B rows, filled from outcomes."""
 
     def __init__(self, rows: int, snapshot_size: int, observation_size: int) -> None:
         self.snapshot = np.zeros((rows, snapshot_size), dtype=np.uint8)
@@ -47,8 +47,8 @@ class RowWriter:
         self.success, self.diverged, self.ended = (np.zeros(rows, dtype=bool) for _ in range(3))
 
     def write(self, row: int, instance: Instance, outcome: Outcome) -> None:
-        """What one instance came to."""
-        with np.errstate(over="ignore"):  # beyond float32 is infinity, which whoever collects it complains about
+        """Write the outcome of an instance into a row."""
+        with np.errstate(over="ignore"):  # a value beyond float32 becomes infinity; training reports it
             self.observation[row] = outcome.observation
             self.reward[row] = outcome.reward
         self.position[row] = instance.position()
@@ -56,7 +56,7 @@ class RowWriter:
         self.ended[row] = outcome.terminated
 
     def keep(self, row: int, state: GymnasiumState) -> None:
-        """A row stays as it is, but for the reward."""
+        """Copy a row of a state, except for its reward."""
         for name in ("snapshot", "slot", "token", "observation", "position", "success", "diverged", "ended"):
             getattr(self, name)[row] = getattr(state, name)[row].numpy()
 

@@ -1,7 +1,7 @@
-"""Many simulations of one MuJoCo model, stepped from and into arrays: `mujoco.batch.Batch` as a pure function.
+"""Steps of many simulations of one MuJoCo model as pure functions of arrays.
 
-A `mujoco.batch.Batch` has a fixed number of rows and keeps one warm MjData per thread. A `RowPool` keeps one batch per
-number of rows that it has met, rounded up to a power of two, so that no step allocates an MjData.
+A `mujoco.batch.Batch` has a fixed number of rows and one MjData per thread. A `RowPool` keeps one batch per number of
+rows, rounded up to a power of two, so that steps allocate no MjData.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ _CONTACT_FORCES = "cfrc_ext"
 
 
 class Rows(NamedTuple):
-    """Simulations after a call."""
+    """B simulations after a call."""
 
     physics: np.ndarray
     """(B, S) integration states."""
     derived: dict[str, np.ndarray]
-    """(B, ...) the fields that were asked for, by key."""
+    """Selected fields (B, ...) of MjData, by key."""
     diverged: np.ndarray
-    """(B,) bool, where MuJoCo gave up: not finite, or too large to go on."""
+    """(B,) bool, true where MuJoCo diverged: a value is not finite or too large."""
 
 
 class BoundFields(Protocol):
     """Model fields of a batch's rows."""
 
     def write(self, factors: np.ndarray) -> None:
-        """Give the first B rows the models of `factors` (B, P)."""
+        """Set the models of the first B rows from `factors` (B, P)."""
         ...
 
 
@@ -46,14 +46,13 @@ class RowFields(Protocol):
     """Fields of a model that differ from row to row."""
 
     def bind(self, batch: Any) -> BoundFields:
-        """The same fields of a batch's rows."""
+        """Bind the fields to the rows of a batch."""
         ...
 
 
 @contextmanager
 def without_warnings() -> Iterator[None]:
-    """Keep MuJoCo from printing warnings and from writing MUJOCO_LOG.TXT into the current folder; here they are read
-    from counters."""
+    """Context without MuJoCo's printed warnings and MUJOCO_LOG.TXT; callers read the warning counters."""
     before = mujoco.get_mju_user_warning()
     mujoco.set_mju_user_warning(lambda text: None)
     try:
@@ -63,10 +62,13 @@ def without_warnings() -> Iterator[None]:
 
 
 class RowPool:
-    """Steps any number of rows of `model` by `frame_skip` physics steps, on as many threads as torch computes with.
+    """Steps any number of rows of a model, with torch's number of threads.
 
-    `derived` names what is read after a step besides the integration state; `fields` say which model fields differ
-    from row to row, None if no row differs.
+    Args:
+        model: The MuJoCo model.
+        frame_skip: Physics steps per step.
+        derived: Fields of MjData to read after a step, by key.
+        fields: Model fields that differ between rows, or None.
     """
 
     def __init__(
@@ -78,9 +80,12 @@ class RowPool:
         self._batches: dict[int, _Batch] = {}
 
     def step(self, physics: np.ndarray, control: np.ndarray, factors: np.ndarray | None) -> Rows:
-        """Advance rows (B, S) under controls (B, nu), held for the whole step; `factors` (B, P) are those of `fields`.
+        """Advance B rows with constant controls; the contents of rows that diverge are not valid.
 
-        A row that diverges is reported and its contents mean nothing.
+        Args:
+            physics: (B, S) integration states.
+            control: (B, nu) controls.
+            factors: (B, P) factors of `fields`, or None.
         """
         batch = self._of_size(len(physics))
         batch.load(physics, factors)
@@ -88,7 +93,13 @@ class RowPool:
         return batch.run(len(physics), self.frame_skip)
 
     def initial(self, qpos: np.ndarray, qvel: np.ndarray, factors: np.ndarray | None) -> Rows:
-        """Rows at rest in every other respect, with positions (B, nq) and velocities (B, nv), after mj_forward."""
+        """Initial rows after mj_forward.
+
+        Args:
+            qpos: (B, nq) positions.
+            qvel: (B, nv) velocities.
+            factors: (B, P) factors of `fields`, or None.
+        """
         batch = self._of_size(len(qpos))
         return batch.begin(qpos, qvel, factors)
 
@@ -100,7 +111,7 @@ class RowPool:
 
 
 class _Batch:
-    """One mujoco.batch.Batch with the arrays that are bound to it."""
+    """One mujoco.batch.Batch with its bound arrays."""
 
     def __init__(
         self,
@@ -110,7 +121,7 @@ class _Batch:
         fields: RowFields | None,
     ) -> None:
         self.model, self.capacity, self.selections, self.fields = model, capacity, selections, fields
-        # Contact forces per body are computed from an MjData as the step left it, so each row needs one of its own.
+        # contact forces per body are computed from an MjData after the step, so each row needs its own MjData
         self.needs_forces = any(field == _CONTACT_FORCES for field, _ in selections.values())
         self.batch = Batch(model, capacity, nthread=torch.get_num_threads(), persistent=self.needs_forces)
         self.state, self.control = self.batch.state, self.batch.bind("ctrl")
@@ -121,19 +132,19 @@ class _Batch:
         self.rows: dict[int, np.ndarray | None] = {capacity: None}
 
     def ids(self, num: int) -> np.ndarray | None:
-        """The first `num` rows in the form that Batch takes; None for all."""
+        """Indices of the first `num` rows for Batch; None for all rows."""
         if num not in self.rows:
             self.rows[num] = np.arange(num, dtype=np.int32)
         return self.rows[num]
 
     def load(self, physics: np.ndarray, factors: np.ndarray | None) -> None:
-        """Write rows (B, S) and what is drawn for their models."""
+        """Write states (B, S) and factors (B, P) into the first B rows."""
         self.state[: len(physics)] = physics
         if self.factors is not None and factors is not None:
             self.factors.write(factors)
 
     def begin(self, qpos: np.ndarray, qvel: np.ndarray, factors: np.ndarray | None) -> Rows:
-        """Reset the first B rows, write positions and velocities, and compute what follows from them."""
+        """Reset the first B rows, write positions and velocities, and call mj_forward."""
         num = len(qpos)
         if self.factors is not None and factors is not None:
             self.factors.write(factors)
@@ -143,7 +154,7 @@ class _Batch:
             self.batch.bind("qvel")[:num] = qvel
             self.batch.forward(self.ids(num))
         self.batch.warning[:] = 0
-        self.forces[:num] = 0.0  # as in Gymnasium, where nothing computes them before the first step
+        self.forces[:num] = 0.0  # as in Gymnasium, which computes them first after a step
         return self._read(num, np.zeros(num, dtype=bool))
 
     def run(self, num: int, frame_skip: int) -> Rows:
@@ -164,9 +175,9 @@ class _Batch:
         return self._read(num, diverged)
 
     def _compute_forces(self, num: int) -> None:
-        """The external force on each body, from the contacts of the last evaluation within the step.
+        """Compute the external force on each body from the contacts of the last physics step.
 
-        MuJoCo offers this for one MjData at a time; it is the only loop over rows, 2 % to 8 % of such a step.
+        MuJoCo computes this for one MjData at a time. It is the only loop over rows: 2 % to 8 % of such a step.
         """
         for row in range(num):
             data = self.batch.get_data(row, self.scratch)
@@ -182,8 +193,10 @@ class _Batch:
 
 
 def state_slices(model: Any, *components: str) -> dict[str, slice]:
-    """Where components, such as QPOS, lie in an integration row: they follow each other in the order of their bits in
-    mjtState."""
+    """Slices of components, such as QPOS, in an integration state.
+
+    The state contains its components in the order of their bits in mjtState.
+    """
     slices, start = {}, 0
     wanted = {getattr(mujoco.mjtState, f"mjSTATE_{name}").value: name for name in components}
     for bit in range(mujoco.mjtState.mjNSTATE.value):
@@ -197,7 +210,7 @@ def state_slices(model: Any, *components: str) -> dict[str, slice]:
 
 
 def _rows(model: Any, wanted: Derived) -> np.ndarray | slice:
-    """Indices of named bodies or sites along a field's first axis."""
+    """Indices of named bodies or sites along the first axis of a field."""
     if not wanted.rows:
         return slice(None)
     find = model.site if wanted.field.startswith("site_") else model.body

@@ -1,4 +1,4 @@
-"""Names and units of what MuJoCo's models hold."""
+"""Channels of MuJoCo models: names, units and frames of joints and bodies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from robots.simulator import Channel
 
 
 def joint_channels(model: Any, skip_positions: int = 0) -> tuple[Channel, ...]:
-    """Positions of all joints but the first `skip_positions` entries, then all velocities, named after the joints."""
+    """Joint positions without the first `skip_positions` entries, then joint velocities."""
     positions: list[Channel] = []
     velocities: list[Channel] = []
     for i in range(model.njnt):
@@ -28,7 +28,13 @@ def joint_channels(model: Any, skip_positions: int = 0) -> tuple[Channel, ...]:
 
 
 def body_channels(model: Any, what: str, parts: tuple[tuple[str, str], ...]) -> tuple[Channel, ...]:
-    """`what` of every body but the world, entry by entry; `parts` are their names and units."""
+    """Entries of every body except the world.
+
+    Args:
+        model: The MuJoCo model.
+        what: Word in the names, such as contact.
+        parts: Name and unit of each entry of a body.
+    """
     bodies = [model.body(i).name or f"body_{i}" for i in range(1, model.nbody)]
     return tuple(Channel(f"{body}_{what}_{part}", unit, "world") for body in bodies for part, unit in parts)
 
@@ -37,4 +43,4 @@ CONTACT_FORCE = (
     *((f"torque_{axis}", "N m") for axis in "xyz"),
     *((f"force_{axis}", "N") for axis in "xyz"),
 )
-"""Entries of MjData.cfrc_ext per body."""
+"""Name and unit of each entry of MjData.cfrc_ext of a body."""

@@ -1,4 +1,4 @@
-"""Domain randomisation of MuJoCo models: masses, friction, actuator gains and damping of each simulation's own."""
+"""Domain randomisation of MuJoCo models: masses, friction, actuator gains and damping per row."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from robots.simulator import Channel
 
 @dataclass(frozen=True)
 class Randomization:
-    """Half widths of factors drawn for every episode, each uniform in 1 +- this; 0 leaves the model's value, and what
-    is zero in the model stays so.
+    """Half widths w of factors that are drawn in every episode, uniform in [1 - w, 1 + w).
 
-    Raises OptionError for a share outside [0, 1).
+    Raises:
+        OptionError: A half width is outside [0, 1).
     """
 
     mass: float = 0.0
-    """Mass and inertia of each body, drawn apart."""
+    """Half width of the factor of mass and inertia, one factor per body, in [0, 1)."""
     friction: float = 0.0
-    """All friction coefficients of all geoms together, as of another floor."""
+    """Half width of the factor of friction, one factor for all geoms, in [0, 1)."""
     gain: float = 0.0
-    """Gain of each actuator, drawn apart."""
+    """Half width of the factor of the gain, one factor per actuator, in [0, 1)."""
     damping: float = 0.0
-    """Damping of each degree of freedom, drawn apart."""
+    """Half width of the factor of damping, one factor per degree of freedom, in [0, 1)."""
 
     def __post_init__(self) -> None:
         for field in fields(Randomization):
@@ -38,14 +38,15 @@ class Randomization:
 
     @property
     def draws_anything(self) -> bool:
-        """Whether any two episodes have different models."""
+        """Whether episodes have different models."""
         return any(getattr(self, field.name) > 0.0 for field in fields(Randomization))
 
 
 class ModelFields:
-    """The factors of a model that are randomised, in the order of the columns of (B, P).
+    """Randomised factors of a model, in the order of the columns of (B, P).
 
-    Raises OptionError where something is to vary that the model does not have.
+    Raises:
+        OptionError: A randomised value is zero in the whole model.
     """
 
     def __init__(self, model: Any, randomization: Randomization) -> None:
@@ -69,7 +70,7 @@ class ModelFields:
             start += len(indices)
 
     def draw(self, num: int, generator: torch.Generator) -> np.ndarray:
-        """(num, P) factors, uniform within their ranges."""
+        """Draw factors (num, P), uniform in their ranges."""
         unit = torch.rand(num, len(self.share), generator=generator, dtype=torch.float64).numpy()
         return np.asarray(1.0 + self.share * (2.0 * unit - 1.0))
 
@@ -85,7 +86,7 @@ class ModelFields:
         return tuple(Channel(names[group](int(i))) for group, indices in self.entries.items() for i in indices)
 
     def body_mass(self, factors: np.ndarray | None, num: int) -> np.ndarray:
-        """(num, nbody) masses [kg] under `factors` (num, P)."""
+        """Masses (num, nbody) [kg] with `factors` (num, P)."""
         mass = np.broadcast_to(self.model.body_mass, (num, self.model.nbody))
         if factors is None or "mass" not in self.columns:
             return mass
@@ -94,12 +95,12 @@ class ModelFields:
         return varied
 
     def bind(self, batch: Any) -> BoundFields:
-        """The same factors as per-simulation fields of a batch."""
+        """Bind the factors to the rows of a batch."""
         return BoundFields(self, batch)
 
 
 class BoundFields:
-    """Model fields of a batch's rows, rewritten only where a row's factors changed since the last call."""
+    """Model fields of the rows of a batch; only rows whose factors have changed are written."""
 
     def __init__(self, source: ModelFields, batch: Any) -> None:
         self.source, self.batch = source, batch
@@ -113,7 +114,7 @@ class BoundFields:
         self.written = np.full((batch.nsim, len(source.share)), np.nan)
 
     def write(self, factors: np.ndarray) -> None:
-        """Give the first B rows the models of `factors` (B, P)."""
+        """Set the models of the first B rows from `factors` (B, P)."""
         changed = np.flatnonzero((self.written[: len(factors)] != factors).any(axis=1))
         if not len(changed):
             return
@@ -132,5 +133,5 @@ class BoundFields:
             dofs = entries["damping"]
             self.arrays["dof_damping"][rows, dofs] = model.dof_damping[dofs] * new[:, columns["damping"]]
         if "mass" in columns:
-            self.batch.set_const(changed.astype(np.int32))  # inverse weights and subtree masses follow from the masses
+            self.batch.set_const(changed.astype(np.int32))  # updates inverse weights and subtree masses
         self.written[changed] = factors[changed]

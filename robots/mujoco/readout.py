@@ -1,7 +1,7 @@
-"""What a robot may read of its simulations, and sums over it that round as numpy rounds those of a single one.
+"""Values that a robot reads from its simulations, and sums that round as numpy rounds a single row.
 
-Gymnasium computes rewards row by row. A batch gives the same bits only if every sum runs in the same order, so the
-functions below are part of the contract, not a convenience.
+Gymnasium computes rewards row by row. A batch gives the same bits only if every sum runs in the same order, so robots
+of Gymnasium's tasks must use the functions below.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import numpy as np
 
 
 class Derived(NamedTuple):
-    """A field of MjData that observation or reward read although it is no part of the integration state.
+    """A field of MjData that is read but is not part of the integration state.
 
-    MuJoCo computes it before the last substep of a step, so it lags one substep behind positions and velocities, in
-    Gymnasium's tasks as here; that is why it has to be carried in the state.
+    MuJoCo computes it before the last physics step, so it lags one physics step behind positions and velocities, as in
+    Gymnasium's tasks. It must therefore be part of the state.
     """
 
     field: str
-    """Its name in MjData."""
+    """Name in MjData."""
     rows: tuple[str, ...] = ()
-    """Names of the bodies or sites that are read; empty takes the whole field."""
+    """Names of the bodies or sites to read; empty for the whole field."""
 
 
 class Readout(NamedTuple):
@@ -33,35 +33,37 @@ class Readout(NamedTuple):
     qvel: np.ndarray
     """(B, nv) velocities [m/s or rad/s]."""
     control: np.ndarray
-    """(B, nu) controls of the step that led here."""
+    """(B, nu) controls of the last step."""
     derived: Mapping[str, np.ndarray]
-    """(B, ...) the robot's derived fields by the keys it gave them."""
+    """Derived fields (B, ...) by the keys of Robot.derived."""
     body_mass: np.ndarray
     """(B, nbody) masses [kg]; the rows are equal unless masses are randomised."""
 
 
 class Outcome(NamedTuple):
-    """What one step earned in B simulations."""
+    """Reward and termination of one step of B simulations."""
 
     reward: np.ndarray
-    """(B,) the sum."""
+    """(B,) sum of the terms."""
     terminated: np.ndarray
     """(B,) bool."""
     terms: dict[str, np.ndarray]
-    """The reward's parts (B,) by the names that Gymnasium gives them in `info`."""
+    """Terms (B,) of the reward, by Gymnasium's names in `info`."""
 
 
 def squared_sum(values: np.ndarray) -> np.ndarray:
-    """(B,) sum of squares of all entries of each row of (B, ...), as numpy.sum(numpy.square(row)) rounds it."""
+    """Sum of squares (B,) of each row of (B, ...), rounded as numpy.sum(numpy.square(row))."""
     return np.asarray(np.sum(np.square(values).reshape(len(values), -1), axis=1))
 
 
 def squared(values: np.ndarray) -> np.ndarray:
-    """(B,) squares as C's pow rounds them: so numpy does x**2 for a single number, while for an array it multiplies,
-    which differs in the last bit now and then."""
+    """Squares (B,) as C's pow rounds them.
+
+    numpy computes x**2 of a single number by pow but of an array by a product, which may differ in the last bit.
+    """
     return np.array([value**2 for value in values.tolist()], dtype=np.float64)
 
 
 def length(vectors: np.ndarray) -> np.ndarray:
-    """(B,) Euclidean length of vectors (B, k), as numpy.linalg.norm(row) rounds it."""
+    """Euclidean length (B,) of vectors (B, k), rounded as numpy.linalg.norm(row)."""
     return np.asarray(np.sqrt(np.matmul(vectors[:, None, :], vectors[:, :, None])[:, 0, 0]))

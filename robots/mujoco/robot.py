@@ -1,4 +1,4 @@
-"""What a robot's file has to say: everything about a task but the physics."""
+"""Definition of a MuJoCo robot's task: observation, reward, goal, initial states and camera."""
 
 from __future__ import annotations
 
@@ -15,80 +15,91 @@ from robots.simulator import Channel
 
 
 class View(NamedTuple):
-    """How a robot is filmed."""
+    """Camera of pictures and films."""
 
     distance: float
-    """From the camera to the middle of the picture [m]."""
+    """Distance between the camera and the centre of the picture [m]."""
     lookat: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    """Middle of the picture [m]; along an axis that is followed, relative to the robot."""
+    """Centre of the picture [m]; relative to the robot along the axes of `follow`."""
     follow: str = "xyz"
     """Axes of the world along which the camera moves with the robot."""
     elevation: float = -20.0
-    """Direction of view above the horizon [deg]."""
+    """Elevation of the direction of view [deg]."""
     azimuth: float = 90.0
-    """Direction of view about world z, 0 looks along x [deg]."""
+    """Azimuth of the direction of view about world z [deg]; 0 is along x."""
     floor: float = 0.0
-    """Height of the floor that is drawn for a model without any plane [m]."""
+    """Height of the floor that is added to a model without a plane [m]."""
 
 
 class Robot(ABC):
-    """A task over one MuJoCo model, as pure functions of readouts.
+    """A task with one MuJoCo model, as pure functions of readouts.
 
-    Implementations are frozen dataclasses whose fields are options of the task, with the names and defaults that
-    Gymnasium's constructors give them.
+    Subclasses are frozen dataclasses whose fields are options of the task. In Gymnasium's tasks they have the names and
+    defaults of Gymnasium's constructors.
     """
 
     model_file: ClassVar[str]
-    """Path of the MJCF; a relative one is looked for among the models that the gymnasium package ships."""
+    """Path of the MJCF file; a relative path is in the model folder of the gymnasium package."""
     frame_skip: ClassVar[int]
     """Physics steps per control step."""
     max_episode_steps: ClassVar[int]
-    """Time limit [control steps]."""
+    """Time limit in control steps."""
     derived: ClassVar[Mapping[str, Derived]] = {}
-    """What is read besides positions and velocities, by a key of the robot's own."""
+    """Fields that are read besides positions and velocities, by key."""
     view: ClassVar[View]
-    """How it is filmed."""
+    """Camera of pictures and films."""
     reset_noise_scale: float
-    """Of what initial states differ by from the model's own; a robot with a `draw` of its own needs none."""
+    """Scale of the noise of initial states; not needed by a robot that overrides `draw`."""
     normal_velocities: ClassVar[bool] = False
-    """Whether initial velocities are normal with that deviation; uniform if not."""
+    """Whether the noise of initial velocities is normal; it is uniform otherwise."""
     goal: ClassVar[str] = ""
-    """What counts as success; empty if the task has no goal but its reward."""
+    """What counts as success, in words; empty if the task has only a reward."""
 
     @abstractmethod
     def observe(self, now: Readout) -> np.ndarray:
-        """(B, O) float64 observation."""
+        """Observation (B, O) float64."""
 
     @abstractmethod
     def observation(self, model: Any) -> tuple[Channel, ...]:
-        """Names and units of the entries of an observation, for the robot's compiled `model`."""
+        """Channels of the O entries of an observation, for the compiled `model`."""
 
     @abstractmethod
     def outcome(self, before: Readout, after: Readout, action: np.ndarray, dt: float) -> Outcome:
-        """What a step with `action` (B, A) earned; `dt` is the control period [s].
+        """Reward and termination of a step.
 
-        The action keeps the type that the caller gave it, because Gymnasium's rewards do so: with float32 actions the
-        cost of control is rounded to float32.
+        Args:
+            before: Readout before the step.
+            after: Readout after the step.
+            action: (B, A) action in the type of the caller. As in Gymnasium, float32 actions give a cost of control
+                that is rounded to float32.
+            dt: Control period [s].
         """
 
     def draw(
         self, num: int, qpos: np.ndarray, qvel: np.ndarray, generator: torch.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Initial positions (num, nq) and velocities (num, nv) about the model's own `qpos` (nq,) and `qvel` (nv,).
+        """Draw initial states: the model's own plus noise of `reset_noise_scale`.
 
-        Uniform within reset_noise_scale of them, unless the velocities are to be normal.
+        Args:
+            num: Number of states.
+            qpos: (nq,) positions of the model.
+            qvel: (nv,) velocities of the model.
+            generator: Source of the noise.
+
+        Returns:
+            Positions (num, nq) and velocities (num, nv).
         """
         scale, velocities = self.reset_noise_scale, normal if self.normal_velocities else uniform
         return qpos + uniform(generator, scale, num, len(qpos)), qvel + velocities(generator, scale, num, len(qvel))
 
     @abstractmethod
     def position(self, now: Readout) -> np.ndarray:
-        """(B, 3) where the robot is in the world [m]."""
+        """(B, 3) position of the robot in the world [m]."""
 
     def success(self, now: Readout) -> np.ndarray:
-        """(B,) bool, whether the goal is reached; never, unless there is one."""
+        """(B,) bool, true where the goal is reached; false without a goal."""
         return np.zeros(len(now.qpos), dtype=bool)
 
     def signals(self, now: Readout) -> dict[str, np.ndarray]:
-        """Quantities (B, k) worth plotting, by "name [unit]"."""
+        """Signals (B, k) to plot, by "name [unit]"."""
         return {"position [m]": self.position(now), "control [1]": now.control}

@@ -1,4 +1,4 @@
-"""A picture of a MuJoCo robot: its own model, seen by a camera that goes along, with the path behind it."""
+"""Pictures of a MuJoCo robot with a camera that follows it and its path."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from robots.drawing.shapes import add_shape, path
 from robots.mujoco.batch import without_warnings
 from robots.mujoco.robot import View
 
-_PATH_RADIUS = 0.003  # of the distance from which it is seen
+_PATH_RADIUS = 0.003  # share of the camera's distance
 
 
 def drawable_model(file: str, view: View) -> Any:
-    """The model of an MJCF file as it is drawn: with a sky, a floor and light where it has none.
+    """Model of an MJCF file for drawing, with a sky, a floor and light if it has none.
 
-    Nothing is added that moves, so it takes the same joint positions.
+    Nothing that moves is added, so the joint positions are the same.
     """
     import mujoco
 
@@ -44,9 +44,16 @@ def drawable_model(file: str, view: View) -> Any:
 
 
 class MujocoScene:
-    """Draws the model of an MJCF file in pictures of `width` times `height` pixels, seen as `view` says.
+    """Draws the model of an MJCF file; use it from one thread only.
 
-    Raises robots.drawing.offscreen.MissingGraphicsError where no picture can be drawn. Use it from one thread only.
+    Args:
+        file: The MJCF file.
+        view: The camera.
+        width: Width of pictures in pixels.
+        height: Height of pictures in pixels.
+
+    Raises:
+        MissingGraphicsError: This machine cannot draw.
     """
 
     def __init__(self, file: str, view: View, width: int, height: int) -> None:
@@ -65,8 +72,16 @@ class MujocoScene:
         flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
 
     def draw(self, qpos: np.ndarray, position: np.ndarray, trail: np.ndarray | None = None) -> np.ndarray:
-        """Picture (height, width, 3) uint8 with joint positions (nq,), a robot at `position` (3,) [m] and the path
-        `trail` (k, 3) [m], oldest position first."""
+        """Draw one state.
+
+        Args:
+            qpos: (nq,) joint positions.
+            position: (3,) position of the robot [m], which the camera follows.
+            trail: (k, 3) path [m], oldest position first.
+
+        Returns:
+            Picture (height, width, 3) uint8.
+        """
         self._data.qpos[:] = qpos
         with without_warnings():
             self._mujoco.mj_forward(self._model, self._data)
@@ -77,7 +92,7 @@ class MujocoScene:
         return picture
 
     def close(self) -> None:
-        """Release the graphics context; no picture can be drawn afterwards."""
+        """Release the graphics context; nothing can be drawn afterwards."""
         self._renderer.close()
 
     def _camera(self, position: np.ndarray) -> Any:

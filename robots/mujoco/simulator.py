@@ -1,4 +1,4 @@
-"""One simulator for every MuJoCo robot: explicit states, stepped natively in batches."""
+"""Simulator of every MuJoCo robot, with explicit states that MuJoCo steps in batches."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class MujocoState(NamedTuple):
     """B simulations between two control steps."""
 
     physics: Tensor
-    """(B, S) float64 integration state (mjSTATE_INTEGRATION), warm start and controls included."""
+    """(B, S) float64 integration state (mjSTATE_INTEGRATION) with warm start and controls."""
     derived: Tensor
-    """(B, K) float64 what the robot reads of MjData besides, flattened; K is 0 for most."""
+    """(B, K) float64 derived fields of MjData, flattened; K is 0 for most robots."""
     diverged: Tensor
-    """(B,) bool, whether the simulation failed in the step that led here; its other entries are those before it."""
+    """(B,) bool, true where the last step diverged; the other fields are then those before the step."""
     factors: Tensor | tuple[()] = ()
-    """(B, P) float64 factors drawn for the model of each row; empty where nothing is randomised."""
+    """(B, P) float64 factors of each row's model; empty without randomisation."""
 
 
 class Transition(NamedTuple):
@@ -47,13 +47,19 @@ class Transition(NamedTuple):
     terminated: np.ndarray
     """(B,) bool."""
     terms: dict[str, np.ndarray]
-    """Parts of the reward (B,), the `reward_*` entries of Gymnasium's info."""
+    """Terms (B,) of the reward: the `reward_*` entries of Gymnasium's info."""
 
 
 def make_mujoco(name: str, robot: Robot, **given: Any) -> MujocoSimulator:
-    """The task of a robot under a name, with options of the robot or of its randomisation replaced.
+    """Simulator of a robot.
 
-    Raises OptionError for an option that it does not have.
+    Args:
+        name: Name of the task.
+        robot: The robot with its default options.
+        given: Options of the robot or of Randomization to replace.
+
+    Raises:
+        OptionError: There is no such option, or its value is not allowed.
     """
     own = {field.name for field in dataclasses.fields(Randomization)}
     options = read_options(_options(robot), given)
@@ -63,9 +69,12 @@ def make_mujoco(name: str, robot: Robot, **given: Any) -> MujocoSimulator:
 
 
 class MujocoSimulator:
-    """A robot's task as a Simulator: observation and reward in float32 outside, physics in double precision inside.
+    """Simulator of a robot; observation and reward are float32, the physics is float64.
 
-    `randomization` says which parameters of the model every episode draws anew.
+    Args:
+        robot: The robot.
+        name: Name of the task.
+        randomization: Parameters of the model that are drawn in every episode.
     """
 
     def __init__(
@@ -99,16 +108,16 @@ class MujocoSimulator:
         )
 
     def reset(self, num: int, seed: int | torch.Generator) -> MujocoState:
-        """Initial states of `num` episodes, distributed as in Gymnasium."""
+        """Draw `num` initial states, distributed as in Gymnasium."""
         generator = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
         qpos, qvel = self.robot.draw(num, self.model.qpos0.copy(), np.zeros(self.model.nv), generator)
         factors = None if self.fields is None else self.fields.draw(num, generator)
         return self._state(self.pool.initial(qpos, qvel, factors), factors)
 
     def state_of(self, data: mujoco.MjData) -> MujocoState:
-        """One row that stands where an MjData of the same model stands."""
+        """State of one row from an MjData of the same model; raises HgrpoError with randomisation."""
         if self.fields is not None:
-            raise HgrpoError(f"{self.spec.name}: an MjData does not tell what was drawn for its model")
+            raise HgrpoError(f"{self.spec.name} is randomised, and an MjData does not contain the factors of its model")
         physics = np.empty((1, self.pool.state_size))
         mujoco.mj_getState(self.model, data, physics[0], mujoco.mjtState.mjSTATE_INTEGRATION)
         derived = {
@@ -121,26 +130,28 @@ class MujocoSimulator:
         return torch.from_numpy(self.robot.observe(self._readout(state))).float()
 
     def privileged(self, state: MujocoState) -> Tensor:
-        """(B, P) factors of the row's model; (B, 0) where nothing is randomised."""
+        """(B, P) factors of each row's model; (B, 0) without randomisation."""
         return state.physics[:, :0].float() if isinstance(state.factors, tuple) else state.factors.float()
 
     def split_noise(self, state: MujocoState, index: Tensor) -> MujocoState:
-        """The state as it is: a step draws nothing."""
+        """The state itself, because steps draw no random numbers."""
         return state
 
     def step(self, state: MujocoState, action: Tensor) -> Step:
-        """Hold controls (B, A) for one control period; MuJoCo clips them to their range, the reward does not.
+        """Apply controls (B, A) for one control period; MuJoCo clips them to their range, the reward does not.
 
-        A row that diverges, or whose controls are NaN, ends its episode there: reward 0, and the state is that
-        before the step but for `diverged`.
+        A row that diverges or has NaN controls terminates with reward 0. Except for `diverged` its state is that before
+        the step.
         """
         t = self.transition(state, action.detach().cpu().numpy())
         single = (t.observation.astype(np.float32), t.reward.astype(np.float32), t.terminated)
         return Step(t.state, *map(torch.from_numpy, single))
 
     def transition(self, state: MujocoState, action: np.ndarray) -> Transition:
-        """The same step in double precision, with the parts of the reward; bit for bit what Gymnasium's `step` gives
-        for an action of the same type."""
+        """Step in double precision, with the terms of the reward.
+
+        The results have the same bits as Gymnasium's `step` for an action of the same type.
+        """
         factors = None if isinstance(state.factors, tuple) else state.factors.numpy()
         rows = self.pool.step(state.physics.numpy(), action, factors)
         new = self._state(rows, factors)
@@ -150,42 +161,39 @@ class MujocoSimulator:
             return Transition(new, self.robot.observe(after), outcome.reward, outcome.terminated, outcome.terms)
         new = _keep(new, state, torch.from_numpy(rows.diverged))
         before, after = self._readout(state), self._readout(new)
-        with np.errstate(over="ignore", invalid="ignore"):  # in rows that diverged; nothing of them is kept
+        with np.errstate(over="ignore", invalid="ignore"):  # only in rows that diverged, which are replaced
             outcome = self.robot.outcome(before, after, action, self.dt)
         reward = _zero(outcome.reward, rows.diverged)
         terms = {key: _zero(values, rows.diverged) for key, values in outcome.terms.items()}
         return Transition(new, self.robot.observe(after), reward, outcome.terminated | rows.diverged, terms)
 
     def diverged(self, state: MujocoState) -> Tensor:
-        """(B,) bool, where MuJoCo gave up in the step that led to the state."""
+        """(B,) bool, true where MuJoCo diverged in the last step."""
         return state.diverged
 
     def success(self, state: MujocoState) -> Tensor:
-        """(B,) bool, whether the robot's goal is reached; never where it has none, nor where MuJoCo gave up."""
+        """(B,) bool, true where the goal is reached; false without a goal and after divergence."""
         return torch.from_numpy(self.robot.success(self._readout(state))) & ~state.diverged
 
     def signals(self, state: MujocoState) -> dict[str, Tensor]:
-        """What the robot's file finds worth plotting."""
+        """Signals (B, k) of the robot, by "name [unit]"."""
         return {name: torch.from_numpy(values) for name, values in self.robot.signals(self._readout(state)).items()}
 
     def position(self, state: MujocoState) -> Tensor:
-        """(B, 3) where the robot is in the world [m]."""
+        """(B, 3) position of the robot in the world [m]."""
         return torch.from_numpy(self.robot.position(self._readout(state)))
 
     def render(
         self, state: MujocoState, row: int = 0, width: int = 640, height: int = 480, trail: np.ndarray | None = None
     ) -> np.ndarray:
-        """Picture (height, width, 3) uint8 of one row, with the path `trail` (k, 3) [m] if given.
-
-        Raises robots.drawing.offscreen.MissingGraphicsError where no picture can be drawn.
-        """
+        """As Simulator.render; raises MissingGraphicsError if this machine cannot draw."""
         if (width, height) not in self._scenes:
             self._scenes[width, height] = MujocoScene(model_path(self.robot.model_file), self.robot.view, width, height)
         here = self.position(state)[row].numpy()
         return self._scenes[width, height].draw(self._readout(state).qpos[row], here, trail)
 
     def _readout(self, state: MujocoState) -> Readout:
-        """Views of a state's arrays as the robot reads them."""
+        """Readout of a state: views of its arrays."""
         physics, derived = state.physics.numpy(), state.derived.numpy()
         factors = None if isinstance(state.factors, tuple) else state.factors.numpy()
         num = len(physics)
@@ -198,7 +206,7 @@ class MujocoSimulator:
         )
 
     def _masses(self, num: int) -> np.ndarray:
-        """(num, nbody) the model's own masses, kept from call to call."""
+        """Masses (num, nbody) of the model; the array is reused."""
         if len(self._mass) != num:
             self._mass = np.broadcast_to(self.model.body_mass, (num, self.model.nbody))
         return self._mass
@@ -217,18 +225,18 @@ class MujocoSimulator:
 
 
 def model_path(file: str) -> str:
-    """Where an MJCF file lies: as it is if absolute, else among the models that the gymnasium package ships."""
+    """Path of an MJCF file; a relative path is in the model folder of the gymnasium package."""
     return os.path.join(os.path.dirname(gymnasium.__file__), "envs", "mujoco", "assets", file)
 
 
 def load_model(file: str) -> mujoco.MjModel:
-    """The model of an MJCF file, found by `model_path`."""
+    """Load the model of an MJCF file, found by `model_path`."""
     with without_warnings():
         return mujoco.MjModel.from_xml_path(model_path(file))
 
 
 def _keep(new: MujocoState, old: MujocoState, rows: Tensor) -> MujocoState:
-    """The new state with physics and derived quantities of some rows (B,) bool taken from the old."""
+    """The new state with physics and derived fields of the old one in some rows (B,) bool."""
     return new._replace(
         physics=torch.where(rows[:, None], old.physics, new.physics),
         derived=torch.where(rows[:, None], old.derived, new.derived),
@@ -243,7 +251,7 @@ def _zero(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
 def _derived_layout(
     model: Any, selections: Mapping[str, tuple[str, np.ndarray | slice]]
 ) -> tuple[dict[str, tuple[slice, tuple[int, ...]]], int]:
-    """Columns and shape of each derived quantity in the flattened (B, K), and K."""
+    """Columns and shape of each derived field in the flattened (B, K), and K."""
     data, layout, start = mujoco.MjData(model), {}, 0
     for key, (field, rows) in selections.items():
         shape = getattr(data, field)[rows].shape
@@ -254,7 +262,7 @@ def _derived_layout(
 
 
 def _options(robot: Any) -> Any:
-    """The options of a robot and of its randomisation as one dataclass instance."""
+    """Options of a robot and of its randomisation in one dataclass instance."""
     values = {
         field.name: getattr(part, field.name) for part in (robot, Randomization()) for field in dataclasses.fields(part)
     }

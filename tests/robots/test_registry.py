@@ -66,10 +66,8 @@ def test_a_name_near_nothing_lists_what_there_is() -> None:
     families = tuple(f"{prefix}/..." for prefix in robots.families())
     with pytest.raises(UnknownTaskError) as caught:
         robots.make("zzz")
-    assert str(caught.value) == (
-        f"unknown task 'zzz'; allowed: {', '.join((*robots.names(), *families))}, and what a module of yours "
-        "registers: add --import MODULE"
-    )
+    assert f"unknown task 'zzz'; allowed: {', '.join((*robots.names(), *families))}, " in str(caught.value)
+    assert str(caught.value).endswith("--import MODULE")
     assert isinstance(caught.value, ValueError)
 
 
@@ -79,7 +77,7 @@ def test_a_module_of_that_name_in_the_current_directory_is_pointed_at_and_not_im
     monkeypatch.chdir(tmp_path)
     (tmp_path / "slidr.py").write_text("raise SystemExit('imported')")
     for name in ("slidr", "gymnasium/slidr"):
-        with pytest.raises(UnknownTaskError, match=r"where the module slidr here registers it, add --import slidr$"):
+        with pytest.raises(UnknownTaskError, match=r"module slidr .*--import slidr$"):
             robots.make(name)
 
 

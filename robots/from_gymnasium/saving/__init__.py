@@ -1,1 +1,1 @@
-"""States of Gymnasium environments: what is saved, where, and what is refused."""
+"""Snapshots of Gymnasium environments."""

@@ -1,8 +1,8 @@
-"""The objects that a new environment is made of, which are restored in place.
+"""Objects of a new environment, which are restored in place.
 
-A closure, a helper or a second attribute may hold the same array, list or object as an attribute. So whatever is there
-when the constructor is done keeps its identity: a snapshot names it by number and holds what is in it. Only what the
-environment makes later is made anew.
+A closure, a helper object or a second attribute may refer to the same array, list or object. Objects that exist after
+the constructor therefore keep their identity: a snapshot contains their names and contents. Objects that the
+environment makes later are created again at a restore.
 """
 
 from __future__ import annotations
@@ -35,43 +35,50 @@ from robots.from_gymnasium.saving.memory import (
     same_bytes,
 )
 
-_LARGE = 2**15  # bytes from which an array that never changes is left out of every state
+_LARGE = 2**15  # bytes; a larger array that never changes is not saved
 _ATOMS = (type(None), bool, int, float, complex, str, bytes, types.ModuleType, range, slice)
-_ELSEWHERE = (gymnasium.Space, EnvSpec)  # no part of the state
+_ELSEWHERE = (gymnasium.Space, EnvSpec)  # not part of the state
 
 
 class NoSnapshotError(HgrpoError):
-    """Raised for an environment whose state cannot be saved; says why in half a sentence."""
+    """An environment whose state cannot be saved; the message is the reason as a clause."""
 
 
 class SnapshotError(HgrpoError):
-    """Raised for a state that cannot be saved after all; one line that says what is in the way."""
+    """A state that cannot be saved or restored; the message is the reason."""
 
 
 class Anchors:
-    """Objects by name: the `shared` ones, which are only named, and those that `find` meets.
+    """Objects by name: shared ones, which are named only, and those that `find` adds.
 
-    `dump(obj, trial)` pickles an object; a trial is one where functions need not be pickled. Large arrays count as
-    constant, and are left out, until `changed` sees a change.
+    Large arrays are taken as constant and are not saved until `changed` finds a change.
+
+    Args:
+        shared: Objects to name only.
+        regions: Memory that is saved elsewhere.
+        dump: `dump(obj, trial)` pickles an object; in a trial functions are only named.
     """
 
     def __init__(self, shared: Iterable[Any], regions: Regions, dump: Callable[[Any, bool], bytes]) -> None:
         self.objects = {f"part {number}": obj for number, obj in enumerate(shared)}
         self.names = {id(obj): name for name, obj in self.objects.items()}
         self.unsaved: list[str] = []
-        """What is named, but neither saved nor restored."""
+        """Names of objects that are neither saved nor restored."""
         self.models: list[mujoco.MjModel] = []
         self._regions, self._dump = regions, dump
         self._kinds: dict[str, tuple[Callable[[Any], Any], Callable[[Any, Any], None]]] = {}
         self._shapes: dict[str, Any] = {}
-        self._originals: dict[str, np.ndarray] = {}  # large arrays as they were at first
+        self._originals: dict[str, np.ndarray] = {}  # copies of large arrays at the start
         self._digests: dict[str, bytes] = {}
         self._constant: set[str] = set()
 
     def find(self, value: Any, name: str) -> None:
-        """Take in an object and whatever it holds; raises NoSnapshotError for what must not be left out.
+        """Add an object and all objects in it.
 
-        What holds a lock, a file or the like is left alone as a whole: its parts must not change under it.
+        An object with a lock, a file or the like is not saved at all, so that its parts stay consistent.
+
+        Raises:
+            NoSnapshotError: An object can be neither saved nor left out.
         """
         if type(value) in _ATOMS or id(value) in self.names or not self._is_taken(value, name, True):
             return
@@ -99,17 +106,17 @@ class Anchors:
                 self._find_other(obj, name)
 
     def read(self) -> dict[str, Any]:
-        """What is in every object that is saved."""
+        """Contents of every object that is saved, by name."""
         found: dict[str, Any] = {}
         for name, (read, _) in self._kinds.items():
             obj = self.objects[name]
             if name in self._shapes and self._shapes[name] != (address(obj), geometry(obj)):
-                raise SnapshotError(f"{name} cannot be saved: its memory has been exchanged in place")
+                raise SnapshotError(f"{name} cannot be saved: its memory has been replaced")
             found[name] = self._digests[name] if name in self._constant else read(obj)
         return found
 
     def write(self, contents: dict[str, Any]) -> None:
-        """Put saved contents back in place; raises SnapshotError for those of other objects."""
+        """Restore saved contents in place; raises SnapshotError if an object is missing or differs."""
         for name, content in contents.items():
             if name not in self._kinds:
                 raise SnapshotError(f"{name} is missing in another instance")
@@ -118,20 +125,20 @@ class Anchors:
                 if name not in self._constant:
                     write(self.objects[name], self._originals[name].tobytes())
             elif name in self._constant:
-                raise SnapshotError(f"{name} differs between two instances, and never changes in one")
+                raise SnapshotError(f"{name} differs between two instances but is constant in each")
             else:
                 write(self.objects[name], content)
 
     @property
     def changed(self) -> list[str]:
-        """Constants that have changed, with their sizes; from now on they are saved."""
+        """Constant arrays that have changed, with their sizes; they are saved from now on."""
         found = [name for name in self._constant if not same_bytes(self.objects[name], self._originals[name])]
         self._constant -= set(found)
         return [f"{name} ({self._originals[name].nbytes:,} bytes)" for name in sorted(found)]
 
     @property
     def left_out(self) -> int:
-        """Bytes of the constants."""
+        """Bytes of the constant arrays."""
         return sum(self._originals[name].nbytes for name in self._constant)
 
     def keep_all(self) -> None:
@@ -139,7 +146,7 @@ class Anchors:
         self._constant.clear()
 
     def _add(self, obj: Any, name: str, kind: Any) -> str:
-        """Name an object; `kind` is how to read and write it, None where that is not done."""
+        """Add an object under a unique name, with functions to read and write it, or None."""
         while name in self.objects:
             name += "'"
         self.objects[name], self.names[id(obj)] = obj, name
@@ -167,25 +174,25 @@ class Anchors:
         if isinstance(obj, mujoco.MjModel):
             self.models.append(obj)
         elif not isinstance(obj, _ELSEWHERE):
-            self._is_taken(obj, name, False)  # and made anew in every restore
+            self._is_taken(obj, name, False)  # it is created again in every restore
             return
         self._add(obj, name, None)
 
     def _is_taken(self, obj: Any, name: str, trial: bool) -> bool:
-        """Whether pickle takes an object, which else is only named."""
+        """Whether an object can be pickled; if not, it is only named."""
         try:
             self._dump(obj, trial)
             return True
         except NoSnapshotError as error:
             raise NoSnapshotError(f"{error}: {name}") from error
-        except Exception:  # pickle raises whatever the object does
+        except Exception:  # pickle passes on any exception of the object
             self.unsaved.append(name)
             self._add(obj, name, None)
             return False
 
 
 def _items(obj: Any) -> Iterable[tuple[Any, Any]]:
-    """Keys and parts of a container whose order is the same in every process."""
+    """Keys and parts of a container with the same order in every process; else nothing."""
     if isinstance(obj, dict):
         return obj.items()
     return enumerate(obj) if hasattr(obj, "__getitem__") and hasattr(obj, "append") else ()

@@ -1,4 +1,4 @@
-"""What is in an object, read for a snapshot and put back in place."""
+"""Contents of objects: how they are read for a snapshot and restored in place."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import torch
 from hgrpo_errors import HgrpoError
 
 _NO_OBJECTS = (list, dict, tuple, set, frozenset, deque, np.ndarray, int, float, complex, str, bytes, BaseException)
-_DEFINED_IN_PYTHON = 1 << 9  # Py_TPFLAGS_HEAPTYPE; functions and modules are none
+_DEFINED_IN_PYTHON = 1 << 9  # Py_TPFLAGS_HEAPTYPE; not set for functions and modules
 
 
 def is_plain(obj: Any) -> bool:
-    """Whether an object is nothing but its attributes, and pickle takes it so."""
+    """Whether an object consists of its attributes only and is pickled by them."""
     kind = type(obj)
     known = kind is SimpleNamespace or kind.__flags__ & _DEFINED_IN_PYTHON
     if not known or isinstance(obj, (*_NO_OBJECTS, type)):
@@ -31,13 +31,13 @@ def is_plain(obj: Any) -> bool:
         return False
     try:
         read_state(obj)
-    except TypeError:  # memory of an extension module, which Python does not see
+    except TypeError:  # memory of an extension module, which Python cannot read
         return False
     return True
 
 
 def read_state(obj: Any) -> Any:
-    """A copy of the attributes of a plain object: a dict, (dict or None, dict of slots), or None."""
+    """Copy of the attributes of a plain object: a dict, (dict or None, dict of slots), or None."""
     state: Any = obj.__dict__ if isinstance(obj, SimpleNamespace) else object.__reduce_ex__(obj, 2)[2]
     if isinstance(state, tuple):
         return tuple(None if part is None else dict(part) for part in state)
@@ -45,7 +45,7 @@ def read_state(obj: Any) -> Any:
 
 
 def put_state(obj: Any, state: Any) -> None:
-    """Give a plain object the attributes that `read_state` found, and no others."""
+    """Set the attributes of a plain object to those of `read_state`, and remove all others."""
     own, slots = state if isinstance(state, tuple) else (state, None)
     present = read_state(obj)
     if hasattr(obj, "__dict__"):
@@ -76,7 +76,7 @@ def _put_bytes(array: np.ndarray, content: bytes) -> None:
     if array.flags.writeable:
         array[...] = new
     elif array.tobytes() != content:
-        raise HgrpoError("an array that cannot be written to has changed")
+        raise HgrpoError("a read-only array has changed")
 
 
 def _read_objects(array: np.ndarray) -> list[Any]:
@@ -110,4 +110,4 @@ KINDS: dict[type, tuple[Callable[[Any], Any], Callable[[Any, Any], None]]] = {
     ),
     random.Random: (lambda obj: obj.getstate(), lambda obj, content: obj.setstate(content)),
 }
-"""How to read and write objects of exactly these types."""
+"""Functions that read and write objects of exactly these types."""

@@ -1,4 +1,4 @@
-"""Whether a MuJoCo model is still the one that it was."""
+"""Detection of changes of a MuJoCo model."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 import mujoco
 import numpy as np
 
-_PICTURES = ("tex_data",)  # large, and no part of the physics
+_PICTURES = ("tex_data",)  # large, and not part of the physics
 _GAP = 64  # bytes between two arrays of the buffer, at most
 
 
 class ModelWatch:
-    """Compares a model with what it was when this was made; quick enough for every step."""
+    """Compares a model with its first state; fast enough for every step."""
 
     def __init__(self, model: mujoco.MjModel) -> None:
         self.model = model
@@ -24,7 +24,7 @@ class ModelWatch:
             else:
                 spans.append([first, end])
         self.parts = [_bytes_at(first, end) for first, end in spans]
-        """(n,) uint8 each, views of the model's memory."""
+        """Views (n,) uint8 of the model's memory."""
         self._original = [part.copy() for part in self.parts]
         self._names = [
             (part, name)
@@ -36,7 +36,7 @@ class ModelWatch:
 
     @property
     def changed(self) -> bool:
-        """Whether any number of the model differs."""
+        """Whether any number of the model has changed."""
         pairs = zip(self.parts, self._original, strict=True)
         return not all(np.array_equal(a, b) for a, b in pairs) or self._read_options() != self._options
 
@@ -47,7 +47,7 @@ class ModelWatch:
 
 
 def _spans(model: mujoco.MjModel) -> list[tuple[int, int]]:
-    """Addresses of every array but those of pictures."""
+    """First and last address of every array except textures."""
     found = []
     for name in dir(model):
         array: Any = getattr(model, name) if not name.startswith("_") and name not in _PICTURES else None

@@ -1,9 +1,9 @@
-"""What a MuJoCo simulation remembers between two steps, as raw bytes.
+"""State of a MuJoCo simulation between two steps, as raw bytes.
 
-mjData keeps every array of fixed size in one buffer, and a few numbers beside it. Both are saved whole, derived
-quantities included: what a step reads of the positions before it (xpos, xipos) may lag behind qpos, so that it cannot
-be computed from qpos again. Contacts and constraint rows, of varying number, lie in the arena, which mj_step empties
-before it reads anything; a restored simulation has none until it steps.
+mjData has all arrays of fixed size in one buffer, and a few more numbers. Both are saved completely, including derived
+quantities: xpos and xipos, which some environments read, may lag behind qpos and can then not be computed from it.
+Contacts and constraint rows, whose number varies, are in the arena. mj_step empties the arena before it reads anything,
+so a restored simulation has none of them until its next step.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 from hgrpo_errors import HgrpoError
 
-# a model without these in its buffer, where it has them at all, is not laid out as expected
+# if one of these exists outside the buffer, the layout of mjData is unknown
 _ESSENTIAL = ("qpos", "qvel", "act", "ctrl", "qacc_warmstart", "xpos", "xipos", "sensordata", "userdata", "eq_active")
 _BESIDE = ("energy", "solver_niter", "solver_nnz", "solver_fwdinv")
 _ARENA: tuple[str, ...] = (
@@ -41,8 +41,8 @@ _CONSTANT = ("narena", "nbuffer", "nplugin", "signature", "threadpool", "threadl
 class MujocoMemory:
     """Saves and restores an mjData as `size` bytes.
 
-    Raises ValueError for a model with engine plugins, whose memory is out of reach, and for an mjData laid out in an
-    unknown way.
+    Raises:
+        HgrpoError: The model has engine plugins, whose memory cannot be read, or the layout of mjData is unknown.
     """
 
     def __init__(self, data: mujoco.MjData) -> None:
@@ -72,7 +72,7 @@ class MujocoMemory:
         np.concatenate((self._buffer, *self._beside, *beside), out=out)
 
     def restore(self, saved: np.ndarray) -> None:
-        """Take the simulation over from `saved` (size,) uint8, of this or another mjData of the same model."""
+        """Restore the simulation from `saved` (size,) uint8 of any mjData of the same model."""
         at = 0
         for part in (self._buffer, *self._beside):
             part[:] = saved[at : at + part.size]
@@ -90,12 +90,12 @@ class MujocoMemory:
 
     @property
     def parts(self) -> list[np.ndarray]:
-        """(n,) uint8 each, the memory that views may show."""
+        """Memory (n,) uint8 of which arrays may be views."""
         return [self._buffer, *self._beside]
 
 
 def _buffer_span(data: mujoco.MjData) -> tuple[int, int]:
-    """Addresses of the first byte of the buffer's first array and behind the last byte of its last one."""
+    """Address of the buffer's first byte and of the byte after its last array."""
     first = data.qpos.__array_interface__["data"][0]
     end = first
     for name in dir(data):

@@ -1,4 +1,4 @@
-"""Attributes of an environment as bytes: what it was made of by name, views by the memory that they show."""
+"""Pickling of an environment's attributes: first objects by name, views by their memory."""
 
 from __future__ import annotations
 
@@ -26,13 +26,21 @@ from robots.from_gymnasium.saving.memory import (
     view_of,
 )
 
-_NAMED = "the generator"  # in a pickle: np_random, of which there is a new one after every reset
-_NAMELESS = (types.FunctionType, type, torch.Tensor, gymnasium.Space, EnvSpec)  # looked at one by one
+_NAMED = "the generator"  # name of np_random in a pickle; every reset makes a new one
+_NAMELESS = (types.FunctionType, type, torch.Tensor, gymnasium.Space, EnvSpec)  # checked one by one
 _NO_MEMORY = (mujoco.MjData, mujoco.MjModel)
 
 
 class Pickler(pickle.Pickler):
-    """Pickles attributes; `generator` is an object that is only named, and in a `trial` so are functions and views."""
+    """Pickles attributes; objects that are restored in place are only named.
+
+    Args:
+        file: Output.
+        anchors: Named objects.
+        regions: Memory that is saved elsewhere.
+        generator: One more object that is only named.
+        trial: Whether functions and views are only named, too.
+    """
 
     def __init__(
         self, file: io.BytesIO, anchors: Anchors, regions: Regions, generator: Any = None, trial: bool = False
@@ -41,7 +49,7 @@ class Pickler(pickle.Pickler):
         self._names, self._regions, self._generator, self._trial = anchors.names, regions, generator, trial
 
     def persistent_id(self, obj: Any) -> Any:
-        """The name that stands for an object; None for one that is pickled."""
+        """Name of an object that is not pickled; None for the others."""
         name = self._names.get(id(obj))
         if name is not None:
             return name
@@ -50,23 +58,23 @@ class Pickler(pickle.Pickler):
         kind = type(obj)
         if self._trial and (isinstance(obj, _NAMELESS) or kind.__module__ == mujoco.MjData.__module__):
             if kind is mujoco.MjData:
-                raise NoSnapshotError("it keeps a second MjData, whose memory no snapshot holds")
+                raise NoSnapshotError("it has a second MjData, whose memory is not saved")
             return _NAMED
         if kind in ARRAYS:
             place = self._regions.find(obj)
             return None if place is None else (*place, *geometry(obj))
         if kind in _NO_MEMORY:
-            raise NoSnapshotError(f"it makes {kind.__name__} anew, whose memory no snapshot holds")
+            raise NoSnapshotError(f"it makes a new {kind.__name__}, whose memory is not saved")
         if isinstance(obj, np.ndarray):
             shown = self._regions.find(obj)
         else:
             shown = self._regions.find_address(obj.data_ptr()) if isinstance(obj, torch.Tensor) else None
         if shown is not None:
-            raise NoSnapshotError(f"it makes views of mjData as {kind.__name__}, which a snapshot would freeze")
+            raise NoSnapshotError(f"it makes views of mjData as {kind.__name__}, which would become copies")
         return None
 
     def reducer_override(self, obj: Any) -> Any:
-        """How an array is made anew: as a view of the same memory as before, or with memory of its own."""
+        """Reduce an array to a view of the same memory, or to a new array."""
         if type(obj) not in ARRAYS or obj.dtype.hasobject:
             return NotImplemented
         owner = root(obj)
@@ -77,14 +85,14 @@ class Pickler(pickle.Pickler):
 
 
 class Unpickler(pickle.Unpickler):
-    """The inverse, into an instance whose own objects and memory are given."""
+    """Inverse of Pickler for an instance with given objects and memory."""
 
     def __init__(self, saved: bytes, anchors: Anchors, regions: Regions, generator: Any) -> None:
         super().__init__(io.BytesIO(saved))
         self._objects, self._parts, self._generator = anchors.objects, regions.parts, generator
 
     def persistent_load(self, name: Any) -> Any:
-        """What a name of `persistent_id` stands for."""
+        """Object of a name of `persistent_id`."""
         if name == _NAMED:
             return self._generator
         if isinstance(name, tuple):

@@ -1,14 +1,14 @@
-"""Saving and restoring a whole Gymnasium environment: physics, attributes of Python, wrappers.
+"""Snapshots of a whole Gymnasium environment: physics, Python attributes and wrappers.
 
-There are two ways. An environment built on Gymnasium's `MujocoEnv` is saved from outside: its mjData byte by byte
-(mujoco_memory.py), what it was made of in place (anchors.py), and every attribute of it and of its wrappers that can
-be pickled. Any other may offer two methods,
+There are two ways. An environment based on Gymnasium's `MujocoEnv` is saved from outside: its mjData byte by byte
+(mujoco_memory.py), the contents of its first objects in place (anchors.py), and all attributes of it and its wrappers
+that can be pickled. Any other environment may define two methods,
 
-    get_snapshot() -> anything that pickle takes
+    get_snapshot() -> any object that can be pickled
     set_snapshot(snapshot)
 
-on itself or on one of its wrappers, and answers for everything below; attributes of wrappers around it are saved too.
-What neither way sees (globals, closures, files, other processes) is found by `hgrpo check`.
+on itself or on one of its wrappers. They must save everything below; attributes of wrappers around it are saved, too.
+State that neither way reaches (globals, closures, files, other processes) is found by `hgrpo check`.
 """
 
 from __future__ import annotations
@@ -33,10 +33,12 @@ _LEFT_OUT |= {"_ezpickle_args", "_ezpickle_kwargs", "_saved_kwargs"}
 
 
 class Snapshots:
-    """Saves and restores one environment instance as bytes: `physics` of fixed size and a pickled part.
+    """Saves and restores one environment as bytes: `physics` of fixed size and a pickled part.
 
-    To be made while the environment is new. Raises NoSnapshotError for an environment that offers neither way, or keeps
-    what neither can save.
+    It must be made while the environment is new.
+
+    Raises:
+        NoSnapshotError: Neither way is possible, or an object can be saved by neither.
     """
 
     def __init__(self, env: Environment) -> None:
@@ -50,18 +52,18 @@ class Snapshots:
         if provider is None:
             bare = found[-1]
             if not isinstance(bare, MujocoEnv):
-                raise NoSnapshotError(f"it is no MujocoEnv and does not offer {PROTOCOL}")
+                raise NoSnapshotError(f"it is not a MujocoEnv and does not define {PROTOCOL}")
             try:
                 self.memory = MujocoMemory(bare.data)
             except ValueError as error:
-                raise NoSnapshotError(f"{error}, and it does not offer {PROTOCOL}") from error
+                raise NoSnapshotError(f"{error}, and it does not define {PROTOCOL}") from error
             self._watches = [ModelWatch(bare.model)]
             parts = [*self.memory.parts, *self._watches[0].parts]
         self._bare: Any = found[-1]
         self._regions = Regions(parts)
         self.anchors = Anchors(_shared_objects(found), self._regions, self._dump)
         self._skipped = [set(_LEFT_OUT) for _ in self._layers]
-        self._held: dict[tuple[int, str], Any] = {}  # attributes that pickle does not take, which must stay the same
+        self._held: dict[tuple[int, str], Any] = {}  # attributes that cannot be pickled and must not be replaced
         for number in range(len(self._layers)):
             for name, value in self._attributes(number).items():
                 self.anchors.find(value, self._name(number, name))
@@ -74,12 +76,12 @@ class Snapshots:
 
     @property
     def unsaved(self) -> tuple[str, ...]:
-        """What pickle does not take, found so far, as CLASS.NAME; it is left as it is."""
+        """Attributes that cannot be pickled, found so far, as CLASS.NAME; they are not restored."""
         return tuple(dict.fromkeys([*self.anchors.unsaved, *(self._name(*key) for key in sorted(self._held))]))
 
     @property
     def statistics(self) -> tuple[str, ...]:
-        """Running means and variances that layers keep, as CLASS.NAME."""
+        """Running means and variances of all layers, as CLASS.NAME."""
         kept = ((number, name) for number in range(len(self._layers)) for name in self._attributes(number))
         return tuple(
             self._name(number, name)
@@ -88,9 +90,10 @@ class Snapshots:
         )
 
     def learn_attributes(self) -> None:
-        """Find attributes that pickle does not take; one that comes later is an error.
+        """Find attributes that cannot be pickled; later ones are errors.
 
-        Raises NoSnapshotError for those that can neither be saved nor left out.
+        Raises:
+            NoSnapshotError: An attribute can be neither saved nor left out.
         """
         if replaced := self._replaced():
             raise NoSnapshotError(replaced)
@@ -106,22 +109,22 @@ class Snapshots:
 
     @property
     def broken(self) -> str:
-        """Why what has been saved does not hold everything, in half a sentence; empty where it does.
+        """Reason why saved snapshots are incomplete, as a clause; empty if they are complete.
 
-        A look at the whole model and every constant: once per batch of rows.
+        It compares the whole model and every constant array, so call it once per batch of rows.
         """
         if self.model_changed:
-            return "it changes its MuJoCo model as it goes"
+            return "it changes its MuJoCo model during an episode"
         changed = self.anchors.changed
-        return f"{', '.join(changed)} has changed for the first time, and was left out until now" if changed else ""
+        return f"{', '.join(changed)} has changed for the first time and was not saved before" if changed else ""
 
     @property
     def model_changed(self) -> bool:
-        """Whether any MuJoCo model is another one than when the environment was new."""
+        """Whether any MuJoCo model has changed since the environment was new."""
         return any(watch.changed for watch in self._watches)
 
     def largest(self) -> str:
-        """The attribute that takes most of a snapshot, with its size."""
+        """Largest attribute of a snapshot, with its size."""
         sizes = {name: len(self._dump(content)) for name, content in self.anchors.read().items()}
         for number in range(len(self._layers)):
             for name, value in self._attributes(number).items():
@@ -132,7 +135,7 @@ class Snapshots:
         return f"{name} ({sizes[name]:,} bytes)"
 
     def save(self, physics: np.ndarray) -> bytes:
-        """Write the physics into (physics_size,) uint8 and return the rest; raises SnapshotError."""
+        """Write the physics into (physics_size,) uint8 and return the pickled part; raises SnapshotError."""
         if replaced := self._replaced():
             raise SnapshotError(replaced)
         if self.memory is not None:
@@ -147,7 +150,7 @@ class Snapshots:
             raise SnapshotError(f"{self._culprit(attributes)} cannot be saved: {one_line(error)}") from error
 
     def restore(self, physics: np.ndarray, rest: bytes) -> None:
-        """Bring the instance into a saved state; raises SnapshotError."""
+        """Restore a saved state; raises SnapshotError."""
         if self.memory is not None:
             self.memory.restore(physics)
         generator = self._own_generator()
@@ -174,19 +177,19 @@ class Snapshots:
             }
 
     def _own_generator(self) -> np.random.Generator:
-        """The environment's np_random, which is restored in place: making one anew is slow."""
+        """The environment's np_random, which is restored in place because making a new one is slow."""
         generator = self._usual_generator()
         return np.random.Generator(np.random.PCG64(0)) if generator is None else generator
 
     def _usual_generator(self) -> np.random.Generator | None:
-        """The environment's np_random if it came with a reset and is of the usual kind."""
+        """The environment's np_random if a reset made it and it is a PCG64 generator."""
         generator = self._bare.__dict__.get("_np_random")
         if type(generator) is not np.random.Generator or id(generator) in self.anchors.names:
             return None
         return generator if type(generator.bit_generator) is np.random.PCG64 else None
 
     def _random_words(self) -> tuple[int, int, int, int] | None:
-        """State of np_random where the attributes that are saved refer to it, None elsewhere."""
+        """State of np_random if it is saved by name, else None."""
         generator = self._usual_generator()
         if self._provider is not None or generator is None:
             return None
@@ -194,19 +197,19 @@ class Snapshots:
         return state["state"]["state"], state["state"]["inc"], state["has_uint32"], state["uinteger"]
 
     def _replaced(self) -> str:
-        """What no snapshot holds and is not what it was, in half a sentence; empty if nothing."""
+        """Reason why an object that is not saved has been replaced, as a clause; empty if none has."""
         if self.memory is not None:
             if self._bare.data is not self.memory.data:
-                return "it replaces its MjData as it goes"
+                return "it replaces its MjData during an episode"
             if self._bare.model is not self._watches[0].model:
-                return "it replaces its MuJoCo model as it goes"
+                return "it replaces its MuJoCo model during an episode"
         for (number, name), value in self._held.items():
             if self._layers[number].__dict__.get(name) is not value:
-                return f"{self._name(number, name)} is replaced as it goes, and pickle does not take it"
+                return f"{self._name(number, name)} is replaced during an episode and cannot be pickled"
         return ""
 
     def _attributes(self, number: int) -> dict[str, Any]:
-        """What a snapshot holds of a layer: all but what is skipped."""
+        """Attributes of a layer that a snapshot contains."""
         skipped = self._skipped[number]
         return {name: value for name, value in self._layers[number].__dict__.items() if name not in skipped}
 
@@ -237,7 +240,7 @@ def offers_protocol(layer: Environment) -> bool:
 
 
 def _shared_objects(found: list[Environment]) -> list[Any]:
-    """Parts that snapshots name instead of copying: the layers, their spaces, the model, its data and the renderer."""
+    """Objects that snapshots only name: the layers, their spaces, the model, its data and the renderer."""
     parts: list[Any] = list(found)
     for layer in found:
         parts += [getattr(layer, name) for name in ("observation_space", "action_space") if hasattr(layer, name)]

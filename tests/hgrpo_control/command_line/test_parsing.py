@@ -330,6 +330,6 @@ def test_a_film_that_cannot_be_drawn_is_refused_before_any_training(
     monkeypatch.chdir(tmp_path)
     done = process(*HOVER, *TINY, "--video", MUJOCO_GL="disable")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("hgrpo: MUJOCO_GL=disable switches drawing off")
+    assert done.stderr.startswith("hgrpo: MUJOCO_GL=disable turns drawing off")
     assert done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []

@@ -164,13 +164,13 @@ def test_branching_without_snapshots_is_refused_before_anything_is_written(
 def test_statistics_that_start_anew_in_every_episode_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     task = ("gymnasium/support.buggy_envs:normalized_cart", *TINY, "--total-steps", "64")
     assert main(["train", "hybrid-grpo", *task, "--out", "anew"]) == 0
-    told = [line for line in capsys.readouterr().err.splitlines() if "starts anew in every episode" in line]
+    told = [line for line in capsys.readouterr().err.splitlines() if "restarts in every episode" in line]
     assert len(told) == 1
     assert told[0].startswith(
         "hgrpo: NormalizeReward.return_rms, NormalizeObservation.obs_rms of support.buggy_envs:normalized_cart"
     )
     assert main(["train", "ppo", *task, "--out", "kept", "--task-options", "snapshots=none"]) == 0
-    assert "starts anew" not in capsys.readouterr().err
+    assert "restarts in every" not in capsys.readouterr().err
     assert main(["check", "support.buggy_envs:normalized_cart", "--states", "5"]) == 0
     assert "note: something outlives reset" in capsys.readouterr().out
 
@@ -205,10 +205,10 @@ def test_check_exits_with_its_verdict(capsys: pytest.CaptureFixture[str], monkey
     ("name", "told"),
     [
         ("Pickled", "a plain environment, which is never restored, differs in observation after the reset"),
-        ("SecondData", "it keeps a second MjData, whose memory no snapshot holds: SecondData.plan"),
+        ("SecondData", "it has a second MjData, whose memory is not saved: SecondData.plan"),
         (
             "LateModel",
-            "no state of support.buggy_attributes:LateModel can be saved: it changes its MuJoCo model as it goes",
+            "buggy_attributes:LateModel can be saved: it changes its MuJoCo model during an episode",
         ),
     ],
 )

@@ -118,10 +118,9 @@ def test_words_that_are_no_options_are_one_line_that_names_the_flag(words: tuple
 def test_privilege_where_nothing_is_hidden_is_one_line(
     algorithm: str, words: tuple[str, ...], refused: Refused
 ) -> None:
-    assert refused(algorithm, "quadrotor-hover", "--privileged-critic", *words) == (
-        "quadrotor-hover hides nothing that a privileged critic could see; randomise it, "
-        "for example with --task-options mass=0.3"
-    )
+    message = refused(algorithm, "quadrotor-hover", "--privileged-critic", *words)
+    assert message.startswith("quadrotor-hover has no hidden entries")
+    assert "--task-options mass=0.3" in message
 
 
 def test_privilege_without_a_critic_is_one_line(refused: Refused) -> None:

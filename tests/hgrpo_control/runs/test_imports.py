@@ -168,7 +168,7 @@ def test_a_task_of_a_module_is_flown_where_its_module_is_named(
     words = [*WALKS["fly"][0], "--import", "trap"]
     assert main(words) == 2  # a simulator is not what gymnasium/MODULE:FACTORY makes
     assert sprung()
-    assert "trap:hover made a QuadrotorHover; wanted a gymnasium.Env" in capsys.readouterr().err
+    assert "trap:hover made a QuadrotorHover; allowed: a gymnasium.Env" in capsys.readouterr().err
 
 
 def test_python_is_asked_as_the_command_line_is(sprung: Callable[[], bool]) -> None:

@@ -191,7 +191,7 @@ def test_without_snapshots_every_row_has_one_environment(mode: AutoresetMode) ->
 
 
 def test_without_snapshots_an_episode_can_only_be_shortened() -> None:
-    with pytest.raises(ValueError, match=r"may only shorten the 200 steps of gymnasium/Pendulum-v1.*; given 201"):
+    with pytest.raises(ValueError, match=r"gymnasium/Pendulum-v1 .*at most 200,.*; given 201"):
         TaskVectorEnv("gymnasium/Pendulum-v1", 2, max_episode_steps=201)
 
 
@@ -267,7 +267,7 @@ def test_a_wrong_reset_is_one_line() -> None:
     some = {"reset_mask": np.array([True, False])}
     with pytest.raises(ResetNeeded, match="no state before the first reset"):
         envs.step([[0.0], [0.0]])
-    with pytest.raises(ResetNeeded, match=r"the first reset\(\) begins every row"):
+    with pytest.raises(ResetNeeded, match=r"first reset\(\) .*reset_mask"):
         envs.reset(options=some)
     with pytest.raises(ValueError, match="one for each of 2 rows; given 3"):
         envs.reset(seed=[1, 2, 3])

@@ -92,7 +92,7 @@ def test_without_snapshots_the_way_out_is_named() -> None:
     report = checked(buggy_envs.Cart)
     assert not report.exact
     assert report.problems == [
-        "no state can be restored: it is no MujocoEnv and does not offer get_snapshot() and set_snapshot(snapshot)"
+        "no state can be restored: it is not a MujocoEnv and does not define get_snapshot() and set_snapshot(snapshot)"
     ]
 
 

@@ -108,7 +108,7 @@ def test_any_library_that_brings_gl_will_do(headless: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
-        ({"MUJOCO_GL": "off"}, "MUJOCO_GL=off switches drawing off"),
+        ({"MUJOCO_GL": "off"}, "MUJOCO_GL=off turns drawing off"),
         ({"MUJOCO_GL": "eegl"}, "unknown drawing backend MUJOCO_GL='eegl'; did you mean 'egl'?"),
         ({"MUJOCO_GL": "glfw"}, "MUJOCO_GL=glfw needs a display and there is none; set MUJOCO_GL=egl"),
         ({"PYOPENGL_PLATFORM": "glx"}, "PYOPENGL_PLATFORM=glx contradicts MUJOCO_GL=egl"),
@@ -140,7 +140,7 @@ def test_a_machine_without_egl_reads_one_line_and_can_still_simulate() -> None:
     afterwards = "import os, mujoco; print(os.environ.get('MUJOCO_GL'), mujoco.MjModel.from_xml_string('<mujoco/>').nq)"
     loaded, line, physics = python(HIDE.format(hidden=("libEGL.so",)) + before + REQUIRE + afterwards)
     assert loaded == "[]"  # importing the package loads no graphics
-    assert line.startswith("drawing with MUJOCO_GL=egl needs libEGL (package libegl1), which is not there; ")
+    assert line.startswith("drawing with MUJOCO_GL=egl needs libEGL (package libegl1)")
     assert physics == "None 0"
 
 
@@ -231,8 +231,8 @@ def broken(kind: str) -> Iterator[np.ndarray]:
 @pytest.mark.parametrize(
     ("kind", "error", "message"),
     [
-        ("shape", ValueError, r"frame 5 is uint8 \(48, 66, 3\); uint8 \(48, 64, 3\) like the first is needed"),
-        ("dtype", ValueError, r"frame 5 is float64 \(48, 64, 3\)"),
+        ("shape", ValueError, r"frame 5 .*uint8 \(48, 64, 3\) .*given uint8 \(48, 66, 3\)"),
+        ("dtype", ValueError, r"frame 5 .*given float64 \(48, 64, 3\)"),
         ("interrupt", KeyboardInterrupt, "^$"),
     ],
 )
@@ -250,13 +250,13 @@ def test_a_video_that_fails_leaves_the_old_one_and_nothing_else(
 @pytest.mark.parametrize(
     ("name", "shape", "fps", "message"),
     [
-        ("film.mp4", None, 25, "no frames to write to 'film.mp4'; a video needs at least one"),
-        ("film.mp4", (47, 64, 3), 25, r"shape \(47, 64, 3\); \(height, width, 3\) with even height and width"),
-        ("film.mp4", (48, 64, 4), 25, r"shape \(48, 64, 4\)"),
-        ("film.mp4", (48, 64), 25, r"shape \(48, 64\)"),
-        ("film.mp4", (48, 64, 3), 0, "fps is 0; a positive number is needed"),
-        ("film.mp4", (48, 64, 3), float("nan"), "fps is nan"),
-        ("film.avi", (48, 64, 3), 25, "a video's name ends in .mp4, 'film.avi' does not"),
+        ("film.mp4", None, 25, "no frames to write to 'film.mp4'"),
+        ("film.mp4", (47, 64, 3), 25, r"even height and width; given \(47, 64, 3\)"),
+        ("film.mp4", (48, 64, 4), 25, r"given \(48, 64, 4\)"),
+        ("film.mp4", (48, 64), 25, r"given \(48, 64\)"),
+        ("film.mp4", (48, 64, 3), 0, "fps .*positive number; given 0"),
+        ("film.mp4", (48, 64, 3), float("nan"), "fps .*given nan"),
+        ("film.avi", (48, 64, 3), 25, ".mp4; given 'film.avi'"),
     ],
 )
 def test_what_cannot_be_a_video_is_refused(
@@ -274,7 +274,9 @@ def test_an_encoder_that_gives_up_is_quoted(tmp_path: Path, monkeypatch: pytest.
     encoder.chmod(0o755)
     monkeypatch.setattr(offscreen, "_ffmpeg", lambda: str(encoder))
     # 40 frames are 369 kB, more than a pipe holds, so that writing meets the closed end
-    with pytest.raises(FileError, match=r"^cannot write .*/film.mp4: ffmpeg says 'No space left on device'; free some"):
+    with pytest.raises(
+        FileError, match=r"^cannot write .*/film.mp4: ffmpeg failed: 'No space left on device'; free some"
+    ):
         write_video(tmp_path / "film.mp4", greys([0] * 40), 25)
     assert list(tmp_path.iterdir()) == [encoder]
 

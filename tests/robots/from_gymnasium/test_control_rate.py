@@ -32,5 +32,5 @@ def test_the_duration_of_a_step_goes_before_the_rate_of_pictures() -> None:
 @pytest.mark.parametrize("dt", [0.0, -0.02, float("nan"), float("inf"), "0.02", None])
 def test_a_dt_that_is_no_duration_is_not_taken_for_one(dt: object) -> None:
     assert rate(dt, 30) == 30.0
-    with pytest.raises(EnvironmentRefusedError, match="does not say how many control steps a second has"):
+    with pytest.raises(EnvironmentRefusedError, match="does not define its control rate"):
         rate(dt, None)

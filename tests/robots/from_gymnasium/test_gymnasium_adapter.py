@@ -118,7 +118,7 @@ def test_without_snapshots_a_state_is_stepped_once() -> None:
     with pytest.raises(BranchingError, match=r"twice: .*get_snapshot\(\) and set_snapshot\(snapshot\)$"):
         simulator.step(repeat(state, 2), torch.zeros(4, 1))
     simulator.step(state, torch.zeros(2, 1))
-    with pytest.raises(BranchingError, match="that is gone: no state of Cart can be restored"):
+    with pytest.raises(BranchingError, match=r"is gone .*: no state of Cart can be restored"):
         simulator.step(state, torch.zeros(2, 1))
 
 
@@ -148,13 +148,13 @@ def test_own_truncation_is_refused_unless_it_is_explained() -> None:
 @pytest.mark.parametrize(
     ("environment", "options", "message"),
     [
-        (buggy_envs.Switch, CART, r"Switch acts by Discrete\(2\); allowed: a Box of real numbers"),
+        (buggy_envs.Switch, CART, r"Switch has actions Discrete\(2\); allowed: a Box of real numbers"),
         (buggy_envs.Unbounded, CART, "action_bound=1"),
         (buggy_envs.Cart, {}, "Cart has no time limit; set one with --task-options max_episode_steps=1000"),
         (buggy_envs.Cart, {**CART, "mass": "3"}, "Cart cannot be made with mass=3: TypeError"),
         (buggy_envs.Cart, {"max_episode_steps": "-3"}, "max_episode_steps must be a positive whole number; given -3"),
         (buggy_envs.Cart, {"truncation": "maybe"}, "must be one of refuse, terminate, ignore; given 'maybe'"),
-        (lambda: 3, CART, "made a int; wanted a gymnasium.Env"),
+        (lambda: 3, CART, "made a int; allowed: a gymnasium.Env"),
         ("no_such_module:Env-v0", {}, "module 'no_such_module' of 'no_such_module:Env-v0' cannot be imported"),
     ],
 )

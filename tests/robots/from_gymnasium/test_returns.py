@@ -111,7 +111,7 @@ class NoSpaces(gymnasium.Env[Any, Any]):
 
 
 def test_an_environment_without_spaces_is_refused() -> None:
-    with pytest.raises(EnvironmentRefusedError, match=r"^NoSpaces has to declare its observation_space as a space of"):
+    with pytest.raises(EnvironmentRefusedError, match=r"^NoSpaces must declare its observation_space as a space of"):
         GymnasiumSimulator(NoSpaces, max_episode_steps=10)
 
 
@@ -128,6 +128,6 @@ def test_an_action_that_is_nan_does_not_reach_the_environment(snapshots: str) ->
     state = simulator.reset(2, 0)
     with pytest.raises(EnvironmentFailedError) as caught:
         simulator.step(state, torch.tensor([[0.5], [torch.nan]]))
-    assert str(caught.value) == "Listening was to be given action[0] = nan; allowed: numbers, here from -1 to 1"
+    assert str(caught.value) == "Listening got action[0] = nan; allowed: numbers from -1 to 1"
     assert np.isfinite(Listening.heard).all()
     assert Listening.heard[-1] == 0.5

@@ -211,7 +211,7 @@ def test_a_task_can_add_shapes_of_its_own(scene: QuadrotorScene) -> None:
 
 def test_too_many_shapes_are_refused(scene: QuadrotorScene) -> None:
     crowd = [Shape("sphere", (0.01,), (0.0, 0.0, 1.0), (1.0, 0.0, 0.0, 1.0))] * 3000
-    with pytest.raises(ValueError, match="a picture holds 2000 shapes at most"):
+    with pytest.raises(ValueError, match="at most 2000 shapes"):
         scene.draw(CENTRE, LEVEL, SPEED, shapes=crowd)
 
 
