@@ -1,1 +1,1 @@
-"""Exported policies: loading, metadata and inspection."""
+"""Exported policies: how they are loaded, run and inspected."""

@@ -1,4 +1,4 @@
-"""An exported C policy, compiled for this machine, as a policy; needs a C compiler, numpy and no torch."""
+"""An exported C policy, compiled for this machine; needs a C compiler and numpy, not torch."""
 
 from __future__ import annotations
 
@@ -20,14 +20,20 @@ _FLOATS = ctypes.POINTER(ctypes.c_float)
 
 
 class CompilerError(HgrpoError):
-    """Raised where there is no C compiler, or it refuses a file; the message has its first complaint."""
+    """Raised where the C compiler is missing or fails; the message contains its first error."""
 
 
 def compile_library(source: Path, library: Path, compiler: str = "cc", flags: Sequence[str] = ("-O2",)) -> None:
-    """Shared library of an exported source, with every warning an error; raises CompilerError.
+    """Compile an exported source into a shared library; every warning is an error.
 
-    The flags are for compiling only: a library that is linked with -ffast-math as well takes denormal numbers from the
-    whole process that loads it.
+    Args:
+        source: The C file.
+        library: The shared library to write.
+        compiler: Name of the compiler.
+        flags: Flags of the compilation. The linker does not get them: a library linked with -ffast-math disables
+            denormal numbers in the whole process that loads it.
+
+    Raises CompilerError.
     """
     compiled = library.with_suffix(".o")
     try:
@@ -38,21 +44,25 @@ def compile_library(source: Path, library: Path, compiler: str = "cc", flags: Se
 
 
 def run_compiler(compiler: str, args: Sequence[str]) -> None:
-    """Run a compiler; raises CompilerError where it is missing or complains."""
+    """Run a compiler; raises CompilerError if it is missing or fails."""
     if shutil.which(compiler) is None:
-        raise CompilerError(f"no compiler {compiler} was found")
+        raise CompilerError(f"compiler {compiler} not found")
     result = subprocess.run([compiler, *args], capture_output=True, text=True, check=False)
     if result.returncode:
-        complaints = [line for line in result.stderr.splitlines() if "error" in line] or result.stderr.splitlines()
-        raise CompilerError(f"{compiler} refuses the source: {complaints[0] if complaints else result.returncode}")
+        errors = [line for line in result.stderr.splitlines() if "error" in line] or result.stderr.splitlines()
+        raise CompilerError(f"{compiler} cannot compile the source: {errors[0] if errors else result.returncode}")
 
 
 class CPolicy:
-    """Deterministic action of a compiled policy: observation (O,) or (B, O) in its units -> action (A,) or (B, A).
+    """Deterministic action of a compiled policy: (A,) of an observation (O,), or (B, A) of (B, O).
 
-    `library` is what `compile_library` made of NAME.c, `spec` the interface of the policy that was exported. Loading
-    runs the self-test; raises CompilerError for a file that is no such library, where the test fails and where the safe
-    action is not the spec's.
+    Args:
+        library: Shared library that `compile_library` made of NAME.c.
+        name: NAME.
+        spec: Interface of the exported policy.
+
+    Raises CompilerError for a file that is no such library, if its self-test fails, and if its safe action is not that
+    of the spec.
     """
 
     def __init__(self, library: Path, name: str, spec: PolicySpec) -> None:
@@ -62,21 +72,21 @@ class CPolicy:
             self._act, self._self_test = loaded[f"{name}_act"], loaded[f"{name}_self_test"]
             safe_action = (ctypes.c_float * spec.action_size).in_dll(loaded, f"{name}_safe_action")
         except (OSError, AttributeError, ValueError) as error:
-            raise CompilerError(f"{library} holds no policy {name!r}: {error}") from error
+            raise CompilerError(f"{library} contains no policy {name!r}: {error}") from error
         if not np.array_equal(np.array(safe_action), np.array(spec.safe_action, np.float32)):
-            raise CompilerError(f"{library} has the safe action {list(safe_action)}; its spec says {spec.safe_action}")
+            raise CompilerError(f"{library} has the safe action {list(safe_action)}; expected {spec.safe_action}")
         self._act.argtypes = (_FLOATS, _FLOATS)
         if failed := self.self_test():
             raise CompilerError(f"{library} fails check {failed} of its self-test")
 
     def self_test(self) -> int:
-        """0 if the golden observations give their actions here and what is not finite is refused."""
+        """0 if all golden pairs are reproduced and values that are not finite are refused."""
         return int(self._self_test())
 
     def __call__(self, observation: ArrayLike) -> NDArray[np.float32]:
         """Action (A,) or (B, A), float32, of an observation (O,) or (B, O).
 
-        Raises ValueError for another shape and for a row with an entry that is not finite in single precision.
+        Raises HgrpoError for another shape and for a row that is not finite in single precision.
         """
         given = np.ascontiguousarray(observation, dtype=np.float32)
         size = self.spec.observation_size
@@ -91,6 +101,6 @@ class CPolicy:
 
 
 def _load_copy(library: Path) -> ctypes.CDLL:
-    """A library as it is on disk now: a path that was loaded before would give the library that was there then."""
+    """Load a library from a new path; the loader returns the former library for a path that it has seen."""
     with TemporaryDirectory() as folder:
         return ctypes.CDLL(shutil.copy(library, folder))

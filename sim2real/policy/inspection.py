@@ -1,4 +1,4 @@
-"""What an exported file says, as tables that a person can check against the robot."""
+"""The metadata of an exported file, as tables to compare with the robot."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SHOWN_PAIRS = 3
 
 
 def inspect(path: Path) -> str:
-    """Tables of a file's metadata, once it has been loaded and its golden pairs reproduced; raises OnnxPolicyError."""
+    """Tables of the metadata of a file that loads and reproduces its golden pairs; raises OnnxPolicyError."""
     policy = OnnxPolicy(path)
     sections = [
         _facts(policy, path),
@@ -45,7 +45,7 @@ def _facts(policy: OnnxPolicy, path: Path) -> str:
             ("past actions in the observation", texts["action_history"]),
             ("network", f"{_sizes(spec.hidden_sizes)} {spec.activation}, {texts['precision']}"),
             ("batch", "1" if policy.takes_one_row else "any"),
-            ("done in the file already", ", ".join(json.loads(texts["already_in_graph"]))),
+            ("already part of the file", ", ".join(json.loads(texts["already_in_graph"]))),
         ]
     )
 
@@ -67,7 +67,9 @@ def _action(policy: OnnxPolicy) -> str:
 
 def _golden_pairs(policy: OnnxPolicy) -> str:
     golden, tolerance = read_golden_pairs(policy.metadata, policy.spec)
-    head = f"golden pairs: {len(golden.observation)}, reproduced here to {tolerance:g} of each action's range; such as"
+    head = (
+        f"golden pairs: {len(golden.observation)}, reproduced here to {tolerance:g} of each action's range; for example"
+    )
     rows = []
     for observation, action in list(zip(golden.observation, golden.action, strict=True))[-_SHOWN_PAIRS:]:
         rows.append(f"  observation {_numbers(observation.tolist())}\n  action      {_numbers(action.tolist())}")
@@ -96,8 +98,8 @@ def _numbers(values: list[float]) -> str:
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of words as columns; what a file says may hold anything."""
-    rows = [[printable(word) for word in row] for row in rows]
+    """Rows of cells as aligned columns; texts of a file become printable."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ("  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)) for row in rows)
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)

@@ -1,6 +1,6 @@
-"""What an exported file says about itself: the keys of its metadata, and how they are written and read.
+"""The metadata of an exported file: its keys, and how they are written and read.
 
-Numbers are JSON with as many digits as tell a float32 from its neighbours. Importable without torch and onnx.
+Numbers are JSON with enough digits to restore a float32 exactly. Importable without torch and onnx.
 """
 
 from __future__ import annotations
@@ -31,12 +31,14 @@ KEYS = (
     "golden_tolerance",
 )
 MEASURED = "measured"
-"""Key of what was measured about the file after it was written; absent where nothing was."""
+"""Key of the measurements that were made after the export; absent without any."""
 
 TOLERANCE = 1e-5  # of an action's range, between runtimes that compute in single precision
 GOLDEN_TOLERANCE = {"float32": TOLERANCE, "float16": 2e-3, "int8": 2e-2}
-"""Within what share of an action's range another machine has to give what the exporting one gave. Runtimes may round
-half precision at other places, and an int8 value that lies between two steps may fall on either."""
+"""Share of an action's range by which another machine may differ from the exporting one, by precision.
+
+Runtimes may round half precision at different places, and an int8 value between two steps may be rounded to either.
+"""
 
 _ACTION_TYPES: dict[tuple[str, ...], str] = {
     ("motor_1", "motor_2", "motor_3", "motor_4"): "motors",
@@ -46,7 +48,7 @@ _ACTION_TYPES: dict[tuple[str, ...], str] = {
 
 
 class GoldenPairs(NamedTuple):
-    """Observations and the actions that the file gave for them where it was made."""
+    """Observations, and the actions that the file gave for them on the exporting machine."""
 
     observation: NDArray[np.float32]
     """(K, O)"""
@@ -55,12 +57,12 @@ class GoldenPairs(NamedTuple):
 
 
 def action_type(spec: PolicySpec) -> str:
-    """motors, ctbr (collective thrust and body rates) or velocity by the names of the actions; otherwise "other"."""
+    """Type of the actions by their names: motors, ctbr (collective thrust and body rates), velocity or other."""
     return _ACTION_TYPES.get(tuple(entry.name for entry in spec.action), "other")
 
 
 def bounds_within(spec: PolicySpec) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Bounds (A,) rounded inwards to single precision: what respects them respects the spec's, which are double."""
+    """Bounds (A,), (A,) in single precision, rounded inwards so that they lie within those of the spec."""
     exact_low, exact_high = np.array(spec.action_low), np.array(spec.action_high)
     low, high = exact_low.astype(np.float32), exact_high.astype(np.float32)
     low = np.where(low < exact_low, np.nextafter(low, np.float32(np.inf)), low)
@@ -69,7 +71,7 @@ def bounds_within(spec: PolicySpec) -> tuple[NDArray[np.float32], NDArray[np.flo
 
 
 def producer_version() -> str:
-    """Version of this package, as installed."""
+    """Installed version of this package."""
     try:
         return importlib.metadata.version(DISTRIBUTION)
     except importlib.metadata.PackageNotFoundError:
@@ -84,7 +86,16 @@ def write(
     golden: GoldenPairs,
     rounding: float = TOLERANCE,
 ) -> dict[str, str]:
-    """Every key with its text; `rounding` is the share of an action's range that golden pairs are allowed at least."""
+    """The metadata of a file, by key.
+
+    Args:
+        spec: Interface of the policy.
+        precision: float32, float16 or int8.
+        checkpoint_sha256: Hash of the weights.
+        producer_version: Version of this package.
+        golden: Pairs that every machine has to reproduce.
+        rounding: Smallest tolerance of the golden pairs, as a share of an action's range.
+    """
     pairs = [{"observation": o, "action": a} for o, a in zip(golden.observation.tolist(), golden.action, strict=True)]
     for pair in pairs:
         pair["action"] = pair["action"].tolist()
@@ -105,10 +116,10 @@ def write(
 
 
 def read_spec(metadata: dict[str, str]) -> PolicySpec:
-    """The interface in a file's metadata; raises ValueError where a key or the text is not what this release writes."""
+    """Interface of the policy in a file; raises HgrpoError for metadata that this release does not write."""
     missing = [key for key in KEYS if key not in metadata]
     if missing:
-        raise HgrpoError(f"lacks the metadata {', '.join(missing)}; it was not written by this release's export")
+        raise HgrpoError(f"lacks the metadata {', '.join(missing)}; expected a file written by hgrpo export")
     version = metadata["schema_version"]
     if version != SCHEMA_VERSION:
         raise HgrpoError(f"has schema version {version!r}; this release reads {SCHEMA_VERSION!r}")
@@ -118,12 +129,12 @@ def read_spec(metadata: dict[str, str]) -> PolicySpec:
         raise HgrpoError(f"has an unreadable policy_spec: {error}") from error
     for key, expected in (("action_type", action_type(spec)), ("action_history", str(spec.action_history))):
         if metadata[key] != expected:
-            raise HgrpoError(f"has {key} {metadata[key]!r}; its policy_spec says {expected!r}")
+            raise HgrpoError(f"has {key} {metadata[key]!r}; expected by its policy_spec: {expected!r}")
     return spec
 
 
 def read_golden_pairs(metadata: dict[str, str], spec: PolicySpec) -> tuple[GoldenPairs, float]:
-    """Golden pairs and within what share of an action's range they hold; raises ValueError if they cannot be used."""
+    """Golden pairs, and their tolerance as a share of an action's range; raises HgrpoError if they are unusable."""
     try:
         pairs = json.loads(metadata["golden_pairs"])
         observation = np.array([pair["observation"] for pair in pairs], dtype=np.float32)
@@ -141,7 +152,7 @@ def read_golden_pairs(metadata: dict[str, str], spec: PolicySpec) -> tuple[Golde
 
 
 def read_measured(metadata: dict[str, str]) -> dict[str, Any]:
-    """What was measured about the file by name; empty where nothing was."""
+    """Measurements of the file, by name; empty without any."""
     measured: dict[str, Any] = json.loads(metadata.get(MEASURED, "{}"))
     return measured
 
@@ -152,9 +163,13 @@ def disagreement(
     expected: NDArray[np.floating],
     tolerance: float | NDArray[np.float64] = TOLERANCE,
 ) -> str | None:
-    """Where actions (B, A) leave the expected ones by most; None if all are within the tolerance.
+    """The largest difference between actions and expected ones, as text; None if all are within the tolerance.
 
-    The tolerance is a share of each action's range: one number, or one for each action, (B, A).
+    Args:
+        spec: Interface with the ranges of the actions.
+        action: (B, A).
+        expected: (B, A).
+        tolerance: Share of each action's range: one number, or (B, A).
     """
     allowed = np.broadcast_to(tolerance * (np.array(spec.action_high) - np.array(spec.action_low)), action.shape)
     difference = np.abs(action.astype(np.float64) - expected)

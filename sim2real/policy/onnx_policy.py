@@ -1,4 +1,4 @@
-"""An exported policy at run time, with numpy and onnxruntime only."""
+"""An exported policy at run time; needs numpy and onnxruntime only."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from sim2real.policy.trained_on import TrainedOn
 
 INPUT_NAME = "observation"
 OUTPUT_NAME = "action"
-_NOWHERE = os.devnull  # where a model may look for weights that lie in other files: below it there are none
+_NOWHERE = os.devnull  # folder for weights in other files; nothing can lie below it, so none are read
 
 SESSION_ERRORS: tuple[type[Exception], ...] = (
     ort.Fail,
@@ -41,23 +41,30 @@ _RUN_ERRORS: tuple[type[Exception], ...] = (ValueError, TypeError, *SESSION_ERRO
 
 
 class OnnxPolicyError(HgrpoError):
-    """Raised for a file that is missing, damaged or not an exported policy; one line says which, and where."""
+    """Raised for a file that is missing, damaged or not an exported policy."""
 
 
 class OnnxPolicy:
-    """Deterministic action of an exported policy: observation (O,) or (B, O) in its units -> action (A,) or (B, A).
+    """Deterministic action of an exported policy: (A,) of an observation (O,), or (B, A) of (B, O).
 
-    Normalising, scaling and clipping to the bounds are in the file. `spec` is the policy's, `metadata` the texts in the
-    file, `threads` onnxruntime's intra-op number. A file whose batch is fixed to 1 is run row by row. Loading runs the
-    golden pairs stored with the policy and raises OnnxPolicyError unless each action is reproduced to the share of its
-    range that is stored with them, 1e-5 in single precision. Copies, pickled ones too, hold the file's content and load
-    it anew. `model` is the file's content where it was read already.
+    The file normalises the observation, and scales and clips the action. A file with a fixed batch of 1 is run row by
+    row. Copies, pickled ones too, keep the content of the file and load it again.
+
+    Args:
+        path: The ONNX file.
+        threads: Number of onnxruntime's intra-op threads.
+        model: Content of the file, if it was read already.
+
+    Raises OnnxPolicyError for another file, and if a golden pair in the file is not reproduced within its tolerance,
+    1e-5 of the action's range in single precision.
     """
 
     spec: PolicySpec
+    """Interface of the policy."""
     metadata: dict[str, str]
+    """Texts in the file, by key."""
     trained_on: TrainedOn | None
-    """None for a file that does not say."""
+    """Task options and airframe of the training; None for a file that does not contain them."""
     takes_one_row: bool
     """Whether the batch of the file is fixed to 1."""
 
@@ -71,7 +78,7 @@ class OnnxPolicy:
         self._open(*opened)
 
     def _open(self, model: bytes, threads: int, path: str) -> None:
-        """Be the policy in a file's content; `path` is for what is told of it."""
+        """Load the content of a file; `path` is for error messages."""
         self._source = (model, threads, path)
         try:
             self._session = open_session(model, threads)
@@ -91,7 +98,7 @@ class OnnxPolicy:
     def __call__(self, observation: ArrayLike) -> NDArray[np.float32]:
         """Action (A,) or (B, A), float32, of an observation (O,) or (B, O).
 
-        Raises ValueError for another shape, for what is no real number, and for what is not finite in single precision.
+        Raises HgrpoError for another shape, and for entries that are no real numbers or not finite in single precision.
         """
         given = as_array(observation, f"({self._size},) or (B, {self._size})")
         array = to_single(given)
@@ -104,7 +111,7 @@ class OnnxPolicy:
         return self.run(array.reshape(1, -1)).reshape(-1)
 
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Action (B, A) of observations (B, O), finite and float32, that were checked already."""
+        """Actions (B, A) of observations (B, O) that are float32 and finite; they are not checked."""
         if self.takes_one_row and len(batch) != 1:
             rows = [self.run(row) for row in np.split(batch, len(batch))] if len(batch) else []
             return np.concatenate(rows) if rows else np.zeros((0, self.spec.action_size), np.float32)
@@ -133,17 +140,17 @@ class OnnxPolicy:
 
 
 def read_model(path: Path) -> bytes:
-    """Content of a file; raises OnnxPolicyError where it cannot be read."""
+    """Content of a file; raises OnnxPolicyError if it cannot be read."""
     if path.is_dir():
-        raise OnnxPolicyError(f"{path} is a folder; expected an ONNX file{_meant_by(path)}")
+        raise OnnxPolicyError(f"{path} is a folder; expected an ONNX file{_hint_for(path)}")
     try:
         return path.read_bytes()
     except OSError as error:
         raise OnnxPolicyError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def _meant_by(folder: Path) -> str:
-    """The file of a folder that was meant, as the end of a message."""
+def _hint_for(folder: Path) -> str:
+    """End of a message about a folder: the ONNX file in it, or how to export one."""
     models = sorted(str(path) for path in folder.glob("*.onnx"))
     if models:
         return f"; {nearest(str(folder / 'policy.onnx'), models[:5])}"
@@ -151,21 +158,23 @@ def _meant_by(folder: Path) -> str:
 
 
 def open_session(model: bytes, threads: int = 1) -> onnxruntime.InferenceSession:
-    """CPU session of a serialised model; raises onnxruntime's exceptions for what is no valid model."""
+    """CPU session of a serialised model; raises one of SESSION_ERRORS for an invalid model."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", _NOWHERE)
-    options.log_severity_level = 4  # errors are raised; its own lines would show names in the model as they are
+    options.log_severity_level = (
+        4  # errors are raised; log lines would contain names of the model, which may not be printable
+    )
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def _has_fixed_batch(session: onnxruntime.InferenceSession, spec: PolicySpec) -> bool:
-    """Whether the file takes one row at a time; raises ValueError unless it takes and gives what its spec says."""
+    """Whether the batch of a file is fixed to 1; raises HgrpoError if its tensors are not those of the spec."""
     taken = _batch_of("input", session.get_inputs(), INPUT_NAME, spec.observation_size)
     given = _batch_of("output", session.get_outputs(), OUTPUT_NAME, spec.action_size)
     if taken != given:
-        raise HgrpoError(f"takes batches of {taken} and gives batches of {given}")
+        raise HgrpoError(f"has batches of {taken} at the input and of {given} at the output")
     return taken == 1
 
 
@@ -174,10 +183,10 @@ def _batch_of(kind: str, ports: Sequence[onnxruntime.NodeArg], name: str, size: 
     for batch in ("batch", 1):
         if given == f"{name} tensor(float) {[batch, size]}":
             return batch
-    raise HgrpoError(f"has the {kind} {given}; its policy_spec asks for {name} tensor(float) ['batch', {size}]")
+    raise HgrpoError(f"has the {kind} {given}; expected by its policy_spec: {name} tensor(float) ['batch', {size}]")
 
 
 def first_line(error: Exception) -> str:
-    """First line of an error's message, or its type where it has none."""
+    """First line of the message of an error, or its type without a message."""
     text = str(error).strip().splitlines()
     return text[0] if text else type(error).__name__

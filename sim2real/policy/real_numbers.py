@@ -1,4 +1,4 @@
-"""Observations as callers have them, as arrays in single precision."""
+"""Conversion of observations to arrays in single precision."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hgrpo_errors import HgrpoError
 
 
 def as_array(observation: ArrayLike, expected: str) -> NDArray[np.generic]:
-    """An array of what was given; HgrpoError, with what is expected, where it is none."""
+    """Observation as an array; raises HgrpoError, with the `expected` shape, if it is none."""
     try:
         return np.asarray(observation)
     except ValueError as error:
@@ -19,13 +19,13 @@ def as_array(observation: ArrayLike, expected: str) -> NDArray[np.generic]:
 
 
 def to_single(given: NDArray[np.generic]) -> NDArray[np.float32]:
-    """The same numbers in float32 and this machine's byte order; HgrpoError for what is no real number.
+    """The same numbers in float32; numbers that are too large become infinite.
 
-    What is too large becomes infinite.
+    Raises HgrpoError for another type than real numbers.
     """
-    if given.dtype == np.float32:  # as in every flight
+    if given.dtype == np.float32:  # the usual case
         return cast(NDArray[np.float32], given)
-    if given.dtype.kind not in "fiu":  # numpy would parse text and drop imaginary parts
+    if given.dtype.kind not in "fiu":  # numpy would parse text and drop imaginary parts silently
         raise HgrpoError(f"observation has dtype {given.dtype}; expected real numbers, convertible to float32")
     with np.errstate(over="ignore"):
         return given.astype(np.float32)

@@ -1,4 +1,4 @@
-"""What a policy was trained on: the options of its task and the numbers of its airframe, as an export carries them."""
+"""Task options and airframe of a training run, as an exported file contains them."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Any, NamedTuple
 from hgrpo_errors import HgrpoError, printable
 
 KEY = "trained_on"
-"""Of the metadata that hold it, as JSON; absent from files that were written before it was recorded."""
-UNKNOWN = "unknown, the file does not say"
+"""Key of the metadata; absent from files of earlier releases."""
+UNKNOWN = "unknown, not recorded in the file"
 
 
 class TrainedOn(NamedTuple):
     """The options and the airframe of a training run."""
 
     task_options: dict[str, Any]
-    """By name, as the run was given them; empty where it flew the task as it is."""
+    """Options of the task by name; empty for the task without options."""
     airframe: dict[str, Any]
     """Numbers of the drone preset by name; empty for a robot that is no preset."""
 
     def to_json(self) -> str:
-        """JSON that `from_json` reads back."""
+        """JSON; `from_json` reads it."""
         return json.dumps(self._asdict(), allow_nan=False)
 
 
 def from_json(text: str | None) -> TrainedOn | None:
-    """What a file's metadata hold under the key; None where they hold nothing, HgrpoError for another text."""
+    """The record in a file's metadata; None without one, HgrpoError for another text."""
     if text is None:
         return None
     try:
@@ -37,7 +37,7 @@ def from_json(text: str | None) -> TrainedOn | None:
 
 
 def from_fields(fields: object) -> TrainedOn | None:
-    """The same from its parts, as a server sends them; None for None, HgrpoError for anything else."""
+    """The record from its fields, as a server sends them; None for None, HgrpoError for other fields."""
     if fields is None:
         return None
     parts = [fields.get(name) for name in TrainedOn._fields] if isinstance(fields, dict) else []
@@ -47,23 +47,23 @@ def from_fields(fields: object) -> TrainedOn | None:
 
 
 def options_in_words(trained: TrainedOn | None) -> str:
-    """NAME=VALUE of every option in one line, `none`, or that they are unknown."""
+    """Options as NAME=VALUE in one line; `none` without any."""
     return UNKNOWN if trained is None else in_words(trained.task_options) or "none"
 
 
 def airframe_in_words(trained: TrainedOn | None) -> str:
-    """NAME=VALUE of every number in one line, `no drone preset`, or that they are unknown."""
+    """Numbers of the airframe as NAME=VALUE in one line; `no drone preset` without any."""
     return UNKNOWN if trained is None else in_words(trained.airframe) or "no drone preset"
 
 
 def in_words(values: Mapping[str, Any]) -> str:
-    """NAME=VALUE by spaces, in one printable line."""
-    return printable(" ".join(f"{name}={_word(value)}" for name, value in values.items()))
+    """Values as NAME=VALUE in one printable line."""
+    return printable(" ".join(f"{name}={_value_text(value)}" for name, value in values.items()))
 
 
-def _word(value: object) -> str:
+def _value_text(value: object) -> str:
     if isinstance(value, dict):
-        return "{" + ",".join(f"{name}={_word(item)}" for name, item in value.items()) + "}"
+        return "{" + ",".join(f"{name}={_value_text(item)}" for name, item in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ",".join(map(_word, value)) + "]"
+        return "[" + ",".join(map(_value_text, value)) + "]"
     return f"{value:.6g}" if isinstance(value, float) else str(value)

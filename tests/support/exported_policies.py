@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -22,6 +23,9 @@ SPEC = PolicySpec(
     safe_action=(0.3, 0.0),
     hidden_sizes=(16,),
 )
+ELU_SPEC = replace(SPEC, activation="elu")
+OBSERVATIONS = np.random.default_rng(0).normal(0.5, 2.0, (40, 3)).astype(np.float32)
+"""(40, 3) observations for these two."""
 
 
 def make_spec(

@@ -47,7 +47,7 @@ def test_every_fact_is_in_the_tables(tmp_path: Path) -> None:
         "past actions in the observation 1",
         "network 8-4 tanh, float32",
         "batch 1",
-        "done in the file already observation normalising, action squashing, action scaling, action clipping",
+        "already part of the file observation normalising, action squashing, action scaling, action clipping",
         "0 height_error m world",
         "4 previous_motor_4 1 -",
         "action name unit frame low high safe",
@@ -63,8 +63,8 @@ def test_every_fact_is_in_the_tables(tmp_path: Path) -> None:
 def test_a_file_without_a_record_of_its_training_says_so(tmp_path: Path) -> None:
     export_onnx(make_policy(SPEC), tmp_path / "policy.onnx", checks=20)
     lines = [" ".join(line.split()) for line in inspect(tmp_path / "policy.onnx").splitlines()]
-    assert "task options unknown, the file does not say" in lines
-    assert "airframe unknown, the file does not say" in lines
+    assert "task options unknown, not recorded in the file" in lines
+    assert "airframe unknown, not recorded in the file" in lines
 
 
 def test_a_file_that_cannot_be_used_is_not_described(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_what_a_file_says_does_nothing_to_the_terminal(tmp_path: Path, capfd: py
         r"written by hgrpo-control \x1b]0;title\x07",
         r"checkpoint SHA-256 \x1b[2J gone",
         r"network 8-4 tanh, \x9b31m",
-        r"done in the file already \x1bc",
+        r"already part of the file \x1bc",
         r"\x1b[1A \x08",
         r"deep \x1b[H=1",
         r"task options \x1b[5m=\u202e",
