@@ -134,6 +134,7 @@ TINY = ("--roots", "4", "--steps", "4", "--samples", "2", "--branch-steps", "4",
 TINY += ("--budget", "256", "--reference-branches", "32", "--horizon", "5")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_guided_run_is_diagnosed_with_its_own_q(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "run"
     words = ["train", "hybrid-grpo", "quadrotor-hover", *TRAIN, "--guided-candidates", "4", "--estimator", "group"]

@@ -114,7 +114,7 @@ def test_the_middle_and_the_ends_of_asymmetric_bounds() -> None:
         assert policy.to_environment(torch.full((3,), normalised)).tolist() == pytest.approx(list(expected), abs=1e-6)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(action=st.lists(st.floats(-1.0, 1.0, width=32), min_size=3, max_size=3))
 def test_scaling_there_and_back(action: list[float]) -> None:
     policy = fresh()
@@ -123,7 +123,7 @@ def test_scaling_there_and_back(action: list[float]) -> None:
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     low=st.floats(-10.0, 10.0, width=32),
     width=st.floats(0.125, 10.0, width=32),

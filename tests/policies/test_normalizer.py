@@ -27,7 +27,7 @@ def fed(*chunks: Tensor) -> ObservationNormalizer:
     return normalizer
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     sizes=st.lists(st.integers(1, 40), min_size=1, max_size=8),
     offset=st.sampled_from([0.0, -3.0, 1e6]),

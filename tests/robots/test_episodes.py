@@ -126,7 +126,7 @@ def test_a_transition_shows_the_last_observation_and_reward_of_a_row_that_ended(
 
 
 @given(rows=st.lists(st.integers(0, 7), unique=True))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_restart_touches_the_rows_named_and_no_other(rows: list[int]) -> None:
     simulator = Countdown((0,) * 8)
     transition = step_episodes(simulator, reset_episodes(simulator, 8, 1), torch.zeros(8, 1))

@@ -75,7 +75,7 @@ def test_lanes_at_counter_zero_are_the_splitmix64_sequence() -> None:
     assert single[0].tolist() == [((w >> 41) + 0.5) * 2.0**-23 for w in words]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(key=INT64, counter=INT64, lane=st.integers(0, 9))
 def test_any_number_follows_from_integer_arithmetic(key: int, counter: int, lane: int) -> None:
     word = mixed(key + mixed(counter * GOLDEN_GAMMA) + (lane + 1) * GOLDEN_GAMMA)

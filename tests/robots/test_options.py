@@ -46,7 +46,7 @@ def test_numbers_may_be_given_as_words_or_as_numbers(given: Any, number: float) 
     assert isinstance(read.speed, float)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(number=st.floats(allow_nan=False, allow_infinity=False))
 def test_every_finite_number_survives_as_a_word(number: float) -> None:
     assert read_options(Options(), {"height": repr(number)}).height == number

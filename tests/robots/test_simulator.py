@@ -64,7 +64,7 @@ def overwrite(state: Cart) -> None:
 ROWS, SAMPLES, SEEDS = st.integers(1, 6), st.integers(1, 5), st.integers(0, 1000)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rows=ROWS, samples=SAMPLES, seed=SEEDS)
 def test_repeat_puts_siblings_side_by_side(rows: int, samples: int, seed: int) -> None:
     state = cart(rows, seed)
@@ -74,7 +74,7 @@ def test_repeat_puts_siblings_side_by_side(rows: int, samples: int, seed: int) -
         assert same(simulator.select(copies, slice(sibling, None, samples)), state)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rows=ROWS, seed=SEEDS, data=st.data())
 def test_select_takes_rows_by_index_mask_and_slice(rows: int, seed: int, data: st.DataObject) -> None:
     state = cart(rows, seed)
@@ -88,7 +88,7 @@ def test_select_takes_rows_by_index_mask_and_slice(rows: int, seed: int, data: s
     assert same(simulator.select(state, mask), simulator.select(state, mask.nonzero().flatten()))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rows=ROWS, seed=SEEDS, data=st.data())
 def test_where_chooses_row_by_row(rows: int, seed: int, data: st.DataObject) -> None:
     a, b = cart(rows, seed), cart(rows, seed + 1)
@@ -101,7 +101,7 @@ def test_where_chooses_row_by_row(rows: int, seed: int, data: st.DataObject) -> 
         assert same(simulator.select(mixed, one), simulator.select(a if mask[row] else b, one))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rows=ROWS, seed=SEEDS, data=st.data())
 def test_replace_changes_the_named_rows_of_a_copy(rows: int, seed: int, data: st.DataObject) -> None:
     state, kept = cart(rows, seed), cart(rows, seed)

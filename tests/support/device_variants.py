@@ -8,11 +8,11 @@ from hgrpo_control.config.algorithms import GRPO, PPO, Algorithm, HybridGRPO
 from hgrpo_control.config.learning import Learning, Network
 from hgrpo_control.config.run import Config
 
-ITERATIONS, ENVS, STEPS = 2, 4, 8
+ITERATIONS, ENVS, STEPS = 2, 4, 4
 
 
 def tiny(task: str, algorithm: Algorithm, **changes: object) -> Config:
-    """Two iterations of 8 steps in 4 environments; `changes` are fields of the config."""
+    """Two iterations of 4 steps in 4 environments; `changes` are fields of the config."""
     config = Config(
         task=task,
         algorithm=algorithm,
@@ -52,7 +52,7 @@ VARIANTS: dict[str, Config] = {
     ),
     "hybrid as printed, adaptive entropy": tiny(
         "quadrotor-gates",
-        HybridGRPO(num_samples=2, branch_steps=4, estimator="paper", reward_transform="clip"),
+        HybridGRPO(num_samples=2, branch_steps=2, estimator="paper", reward_transform="clip"),
         learning=Learning(update_epochs=2, num_minibatches=2, target_sigma=0.3, ent_coef=0.01, target_kl=0.01),
         task_options={"interface": "ctbr"},
     ),
@@ -61,12 +61,12 @@ VARIANTS: dict[str, Config] = {
     ),
     "grpo, initial states": tiny(
         "quadrotor-pursuit",
-        GRPO(num_samples=2, branch_steps=8, groups="initial_states", drop_zero_variance=True, reward_transform="tanh"),
+        GRPO(num_samples=2, branch_steps=4, groups="initial_states", drop_zero_variance=True, reward_transform="tanh"),
     ),
     "grpo, reward to go": tiny(
         "quadrotor-hover", GRPO(num_samples=3, credit="reward_to_go", scale="batch", baseline="leave_one_out")
     ),
-    "guided": tiny("quadrotor-hover-randomized", HybridGRPO(num_samples=4, branch_steps=4, guided_candidates=4)),
+    "guided": tiny("quadrotor-hover-randomized", HybridGRPO(num_samples=4, branch_steps=2, guided_candidates=4)),
     "curriculum, rolling rewards": tiny(
         "quadrotor-waypoints",
         HybridGRPO(num_samples=2, reward_transform="rolling"),

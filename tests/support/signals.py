@@ -17,14 +17,24 @@ from hgrpo_control.runs.run_folder import Metrics, RunFolder
 CLOCKS = {"wall_seconds", "simulator_steps_per_second", "sampling_seconds", "learning_seconds"}
 
 
-def press_ctrl_c_in(iteration: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Send SIGINT to this process when the progress bar is told of an iteration."""
-    report = ProgressBar.report
+class StopAt:
+    """A reporter that sends a signal to this process in one iteration; Ctrl-C unless another is named."""
+
+    def __init__(self, iteration: int, number: signal.Signals = signal.SIGINT) -> None:
+        self.iteration, self.number = iteration, number
+
+    def report(self, metrics: Metrics) -> None:
+        if metrics.iteration == self.iteration:
+            signal.raise_signal(self.number)
+
+
+def press_ctrl_c_in(iteration: int, monkeypatch: pytest.MonkeyPatch, number: signal.Signals = signal.SIGINT) -> None:
+    """Send a signal to this process after the progress bar reported an iteration."""
+    report, stop = ProgressBar.report, StopAt(iteration, number)
 
     def report_and_stop(self: ProgressBar, metrics: Metrics) -> None:
         report(self, metrics)
-        if metrics.iteration == iteration:
-            signal.raise_signal(signal.SIGINT)
+        stop.report(metrics)
 
     monkeypatch.setattr(ProgressBar, "report", report_and_stop)
 

@@ -50,7 +50,7 @@ def cases(draw: st.DrawFn, max_samples: int = 4, max_branches: int = 3) -> Case:
     return Case(delta, value, done, steps, draw(st.sampled_from([0.9, 1.0])), draw(st.sampled_from([0.0, 0.5, 1.0])))
 
 
-many = settings(max_examples=60, deadline=None)
+many = settings(max_examples=60)
 
 
 def test_gae_of_three_steps() -> None:

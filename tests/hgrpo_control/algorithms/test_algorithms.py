@@ -51,7 +51,7 @@ def equal(one: Any, other: Any) -> bool:
 
 @ESTIMATORS
 @pytest.mark.parametrize("branch_steps", [1, 4, 8])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**31), gae_lambda=st.sampled_from([0.0, 0.5, 0.95, 1.0]))
 def test_hybrid_with_one_sample_is_ppo(estimator: Any, branch_steps: int, seed: int, gae_lambda: float) -> None:
     rollout = random_rollout(seed, 1, branch_steps)

@@ -23,7 +23,7 @@ from hgrpo_control.algorithms.group_advantages import (
 SCALES, BASELINES, CREDITS = ("group", "batch", "none"), ("mean", "leave_one_out"), ("outcome", "reward_to_go")
 COMPARISONS = pytest.mark.parametrize(("scale", "baseline"), [*product(SCALES, BASELINES)])
 EVERY_OPTION = pytest.mark.parametrize(("scale", "baseline", "credit"), [*product(SCALES, BASELINES, CREDITS)])
-many = settings(max_examples=10, deadline=None)
+many = settings(max_examples=10)
 
 
 def compared(x: Tensor, scale: str, baseline: str) -> Tensor:

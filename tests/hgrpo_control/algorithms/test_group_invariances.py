@@ -15,7 +15,7 @@ from hgrpo_control.algorithms.losses import clipped_surrogate
 
 SCALES, BASELINES, CREDITS = ("group", "batch", "none"), ("mean", "leave_one_out"), ("outcome", "reward_to_go")
 EVERY_OPTION = pytest.mark.parametrize(("scale", "baseline", "credit"), [*product(SCALES, BASELINES, CREDITS)])
-many = settings(max_examples=10, deadline=None)
+many = settings(max_examples=10)
 seeds = st.integers(0, 2**31)
 
 

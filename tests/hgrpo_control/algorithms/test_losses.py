@@ -70,7 +70,7 @@ def test_clip_table_with_a_higher_upper_bound(ratio: float, advantage: float, lo
     assert slope.item() == pytest.approx(gradient)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 2**31), clip_coef=st.floats(0.01, 0.9))
 def test_without_a_bound_of_its_own_the_upper_side_is_clipped_like_the_lower_bit_for_bit(
     seed: int, clip_coef: float
@@ -162,7 +162,7 @@ def test_divergence_refuses_to_broadcast(which: int) -> None:
         reference_kl(*arguments)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(x=st.floats(-50.0, 50.0))
 def test_k3_is_never_negative(x: float) -> None:
     assert k3_divergence(torch.tensor(x, dtype=torch.float64)).item() >= 0.0

@@ -48,7 +48,7 @@ def test_words_become_options_and_back() -> None:
     assert read_words([]) == {}
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(options=st.dictionaries(st.text("ab-_ 1", min_size=1), st.text("x=-. 1")))
 def test_any_options_survive_as_words(options: dict[str, str]) -> None:
     assert read_words(write_words(options)) == options

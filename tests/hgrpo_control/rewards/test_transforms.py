@@ -22,7 +22,7 @@ from hgrpo_control.rewards import transforms
 from hgrpo_control.rewards.transform import RewardTransform
 
 WITH_STATISTICS = pytest.mark.parametrize("name", ["scale", "rolling", "rolling-std"])
-many = settings(max_examples=40, deadline=None)
+many = settings(max_examples=40)
 
 
 def make(name: str, num_envs: int = 1, algorithm: Algorithm | None = None, **changes: Any) -> RewardTransform:

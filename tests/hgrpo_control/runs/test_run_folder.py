@@ -125,7 +125,7 @@ def test_a_run_without_metrics_has_no_rows(folder: RunFolder) -> None:
 
 
 @given(values=st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=1, max_size=5))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_metrics_come_back_to_the_last_bit(values: list[float], tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = RunFolder.create(tmp_path_factory.mktemp("run"), CONFIG)
     rows = [row(i + 1, value) for i, value in enumerate(values)]

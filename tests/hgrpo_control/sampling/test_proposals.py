@@ -24,7 +24,7 @@ from hgrpo_control.sampling.proposals import GuidedProposals, importance_weights
 from hgrpo_control.sampling.sampler import Sampler
 from policies.actor_critic import ActorCritic
 
-many = settings(max_examples=60, deadline=None)
+many = settings(max_examples=60)
 scores = st.lists(st.floats(-20.0, 20.0), min_size=2, max_size=12).map(lambda x: torch.tensor(x, dtype=torch.float64))
 
 

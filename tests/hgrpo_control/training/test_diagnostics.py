@@ -26,7 +26,7 @@ from hgrpo_control.training.diagnostics import Instruments
 from policies import gaussian
 from policies.actor_critic import ActorCritic
 
-many = settings(max_examples=50, deadline=None)
+many = settings(max_examples=50)
 
 
 def rollout_of(reward: Tensor, done: Tensor | None = None, branch_steps: int = 1, critic: bool = True) -> Rollout:

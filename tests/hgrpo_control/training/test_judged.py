@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -101,13 +102,20 @@ def test_a_task_without_settings_is_judged_as_it_is() -> None:
         judge_at(simulator, config, {}, JudgedSettings(difficulty="0.3"))
 
 
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A run that ended at half of its curriculum: 256 of 512 executed steps."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that ended at half of its curriculum: 256 of 512 executed steps. Not to be changed."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
     curriculum = ("difficulty=0.1:0.5@steps:0:512", "near_target=5:50@steps:0:512")
-    assert main(["train", "ppo", "quadrotor-hover", *TINY, "--out", "run", "--curriculum", *curriculum]) == 0
-    return Path("run")
+    assert main(["train", "ppo", "quadrotor-hover", *TINY, "--out", str(folder), "--curriculum", *curriculum]) == 0
+    return folder
+
+
+@pytest.fixture
+def run(trained: Path, undrawn: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it as the working directory's `run`."""
+    monkeypatch.chdir(tmp_path)
+    return shutil.copytree(trained, Path("run"))
 
 
 def test_evaluations_pay_as_the_run_did_in_the_end(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

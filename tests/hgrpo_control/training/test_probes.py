@@ -15,6 +15,8 @@ from support.analytic_envs import ActionReward, ConstantReward, ObservationRewar
 from hgrpo_control.config.algorithms import GRPO, PPO, Algorithm, HybridGRPO
 from hgrpo_control.config.learning import Learning
 
+pytestmark = pytest.mark.slow
+
 GAMMA = 0.8
 LEARNING = Learning(learning_rate=0.1, update_epochs=4, num_minibatches=2)
 
@@ -23,10 +25,14 @@ WITH_CRITIC: list[Algorithm] = [
     HybridGRPO(GAMMA, num_samples=2),
     HybridGRPO(GAMMA, num_samples=2, branch_steps=1),
 ]
-ACTING: list[Algorithm] = [
-    *WITH_CRITIC,
+ONE_STEP: list[Algorithm] = [
+    HybridGRPO(GAMMA, num_samples=2, branch_steps=1),
     HybridGRPO(GAMMA, num_samples=4, branch_steps=1, estimator="per_sample"),
     HybridGRPO(GAMMA, num_samples=4, branch_steps=1, guided_candidates=8),
+]
+WHOLE_ROLLOUTS: list[Algorithm] = [
+    PPO(GAMMA, gae_lambda=0.9),
+    HybridGRPO(GAMMA, num_samples=2),
     GRPO(GAMMA, num_samples=4),
 ]
 
@@ -52,27 +58,20 @@ def test_a_time_limit_does_not_lower_the_value(algorithm: Algorithm) -> None:
     assert policy.value(torch.eye(5)).tolist() == pytest.approx([5.0] * 5, abs=0.25)
 
 
-@pytest.mark.parametrize("algorithm", WITH_CRITIC, ids=name)
-def test_value_of_a_reward_that_is_seen(algorithm: Algorithm) -> None:
-    policy = train(ObservationReward(max_episode_steps=6), algorithm, 15, 16, 10, LEARNING)
+def test_value_of_a_reward_that_is_seen() -> None:
+    policy = train(ObservationReward(max_episode_steps=6), HybridGRPO(GAMMA, num_samples=2), 15, 16, 10, LEARNING)
     # s / 1.8
     assert policy.value(torch.tensor([[-1.0], [1.0]])).tolist() == pytest.approx([-0.5556, 0.5556], abs=0.03)
 
 
-@pytest.mark.parametrize("algorithm", ACTING, ids=name)
-def test_the_best_action_of_a_bandit(algorithm: Algorithm) -> None:
+def test_the_papers_estimator_finds_the_best_action_of_a_bandit() -> None:
     # -(a - 2)^2, bounds +-4
-    policy = train(ActionReward(target=2.0), algorithm, 25, 32, 8, LEARNING)
-    assert policy(torch.zeros(1)).item() == pytest.approx(2.0, abs=0.1)
-
-
-def test_the_papers_estimator_finds_the_best_action_with_more_noise() -> None:
     paper = HybridGRPO(GAMMA, num_samples=2, branch_steps=1, estimator="paper")
     policy = train(ActionReward(target=2.0), paper, 25, 64, 8, LEARNING)
     assert policy(torch.zeros(1)).item() == pytest.approx(2.0, abs=0.3)
 
 
-@pytest.mark.parametrize("algorithm", ACTING, ids=name)
+@pytest.mark.parametrize("algorithm", ONE_STEP, ids=name)
 def test_credit_reaches_the_step_that_earned_it(algorithm: Algorithm) -> None:
     # -(a_0 + 1)^2 paid in the second step, bounds +-2
     learning = replace(LEARNING, learning_rate=0.05)
@@ -87,7 +86,7 @@ def test_one_step_groups_without_value_function_cannot_give_credit_to_the_first_
     assert torch.equal(policy.actor[0].bias, fresh.actor[0].bias)
 
 
-@pytest.mark.parametrize("algorithm", ACTING, ids=name)
+@pytest.mark.parametrize("algorithm", WHOLE_ROLLOUTS, ids=name)
 def test_gain_and_value_of_the_scalar_lqr(algorithm: Algorithm) -> None:
     grpo = isinstance(algorithm, GRPO)  # sees only what its branches show, so they last as long as the discount
     lqr = ScalarLQR(GAMMA, bound=2.0, max_episode_steps=20 if grpo else 5)

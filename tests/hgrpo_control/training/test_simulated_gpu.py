@@ -36,7 +36,7 @@ def without_clocks(rows: list[Metrics]) -> list[tuple[str, ...]]:
 
 def rows_of(config: Config) -> list[tuple[str, ...]]:
     trainer = Trainer(config)
-    cut_episodes(trainer.sampler.simulator, 5)
+    cut_episodes(trainer.sampler.simulator, 3)
     return without_clocks([trainer.iterate()])
 
 
@@ -75,7 +75,7 @@ def test_a_checkpoint_goes_to_the_cpu_and_back(gpu: SimulatedGpu, tmp_path: Path
     first = tiny("quadrotor-hover", HybridGRPO(num_samples=2), device="cuda")
     train(first, tmp_path / "reference")
     learning = Learning(update_epochs=2, num_minibatches=2, kl_coef=0.1, reference=str(tmp_path / "reference"))
-    guided = HybridGRPO(num_samples=2, branch_steps=8, guided_candidates=4, reward_transform="scale")
+    guided = HybridGRPO(num_samples=2, branch_steps=2, guided_candidates=4, reward_transform="scale")
     config = tiny("quadrotor-hover", guided, device="cuda", learning=learning)
     whole, stopped = Trainer(config), Trainer(config)
     rows = [whole.iterate() for _ in range(ITERATIONS)]

@@ -61,6 +61,7 @@ def test_a_close_that_fails_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> Non
         simulator.close()
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("more", [(), ("snapshots=none",)])
 def test_every_command_closes_them(log: dict[int, int], more: tuple[str, ...]) -> None:
     assert main(["train", "ppo", CART, *TINY, *more]) == 0

@@ -120,7 +120,7 @@ def described(start: Any, first: dict[int, int], kept: list[Any]) -> list[Any]:
 
 
 @given(st.randoms(use_true_random=False), st.integers(1, 12), st.integers(0, 10), st.integers(0, 10))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_restore_brings_back_contents_and_sharing(random: Any, size: int, before: int, after: int) -> None:
     world, regions = World(random, size), Regions([SIMULATION])
 

@@ -38,7 +38,7 @@ def test_a_roll_of_a_drone_that_looks_along_y_is_about_world_y() -> None:
     close(frames.world_to_body(LEFT_TURN, vectors((0.0, 1.0, 0.0))), vectors((1.0, 0.0, 0.0)))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(numbers=st.lists(st.floats(-3.0, 3.0), min_size=7, max_size=7))
 def test_to_the_world_and_back(numbers: list[float]) -> None:
     quaternion, vector = vectors(tuple(numbers[:4])), vectors(tuple(numbers[4:]))

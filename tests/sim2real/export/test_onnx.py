@@ -119,7 +119,7 @@ def policies(draw: st.DrawFn) -> ActorCritic:
 
 
 @given(policy=policies())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_agrees_with_torch_at_every_batch_size_and_stays_within_bounds(policy: ActorCritic) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "policy.onnx"

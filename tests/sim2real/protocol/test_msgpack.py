@@ -41,7 +41,7 @@ def test_an_array_by_hand() -> None:
 @given(
     st.sampled_from(sorted(DTYPES)).flatmap(lambda name: arrays.arrays(DTYPES[name], arrays.array_shapes(max_dims=4)))
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_arrays_come_back_as_they_were(value: np.ndarray) -> None:
     back = unpack(pack({"value": value, "scalar": value.ravel()[0]}), LIMIT)
     assert back["value"].dtype == value.dtype

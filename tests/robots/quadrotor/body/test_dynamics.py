@@ -284,7 +284,7 @@ def test_rotation_rows_and_to_body_agree_with_scipy() -> None:
     np.testing.assert_allclose(length.numpy(), (vector**2).sum(1), rtol=1e-14)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**31 - 1), name=st.sampled_from(sorted(PRESETS)))
 def test_quaternions_stay_unit_and_rotor_speeds_within_their_range(seed: int, name: str) -> None:
     parameters = preset(name)

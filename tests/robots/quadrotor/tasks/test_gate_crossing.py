@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from robots.quadrotor.tasks.gates.crossing import Crossing, crossing
@@ -101,7 +101,6 @@ def test_the_share_is_where_on_the_way_the_plane_lies() -> None:
     assert cross((-0.1, 0.0, 0.0), (0.0, 0.0, 0.0)).share.item() == 1.0
 
 
-@settings(deadline=None)
 @given(start=point, end=point)
 def test_the_way_back_meets_the_same_place(start: Point, end: Point) -> None:
     there, back = cross(start, end), cross(end, start)
@@ -109,7 +108,6 @@ def test_the_way_back_meets_the_same_place(start: Point, end: Point) -> None:
     assert not (there.forward.item() and back.forward.item())
 
 
-@settings(deadline=None)
 @given(start=point, end=point, cut=st.floats(0.0, 1.0))
 def test_a_way_cut_in_two_crosses_as_often_and_in_the_same_place(start: Point, end: Point, cut: float) -> None:
     """Control steps are cuts of a flown path: where they fall must not matter, beyond rounding at the edges."""
@@ -125,7 +123,6 @@ def test_a_way_cut_in_two_crosses_as_often_and_in_the_same_place(start: Point, e
         assert whole.struck.item() == (first.struck.item() or second.struck.item())
 
 
-@settings(deadline=None)
 @given(start=point, end=point)
 def test_a_point_passes_wherever_a_ball_does(start: Point, end: Point) -> None:
     ball, mere_point = cross(start, end), cross(start, end, clearance=0.0)
@@ -133,7 +130,6 @@ def test_a_point_passes_wherever_a_ball_does(start: Point, end: Point) -> None:
     assert not mere_point.struck.item() or ball.struck.item()
 
 
-@settings(deadline=None)
 @given(start=point, end=point, quarter=st.integers(1, 3))
 def test_a_square_looks_the_same_from_each_of_its_sides(start: Point, end: Point, quarter: int) -> None:
     def turned(p: Point) -> Point:

@@ -82,7 +82,7 @@ def test_observation_shows_the_corners_of_two_gates_in_the_body_frame() -> None:
     assert names == [f"{which}_gate_{corner}_{axis}" for which, corner, axis in expected_names]
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(angle=st.floats(-math.pi, math.pi), seed=st.integers(0, 1000))
 def test_turning_course_and_drone_together_changes_nothing(angle: float, seed: int) -> None:
     turn = Rotation.from_rotvec([0.0, 0.0, angle])

@@ -128,7 +128,7 @@ def test_nothing_counts_after_the_end() -> None:
     assert fly(missed, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), True).mission.ending.item() == MISSED
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(size=st.floats(0.2, 0.6), place=st.tuples(st.floats(-1.0, 1.0), st.floats(-1.0, 1.0)), gate=st.integers(0, 5))
 def test_a_straight_flight_passes_exactly_where_the_opening_is(
     size: float, place: tuple[float, float], gate: int

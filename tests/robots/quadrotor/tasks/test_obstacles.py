@@ -177,7 +177,7 @@ def test_the_goal_is_seen_from_the_body_and_shortened_to_2_m() -> None:
     assert [near[f"goal_{axis}"] for axis in "xyz"] == pytest.approx([1.0, 0.0, 0.5])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(angle=st.floats(-3.0, 3.0), shift=st.tuples(st.floats(-5.0, 5.0), st.floats(-5.0, 5.0)), row=st.integers(0, 99))
 def test_turning_and_moving_the_world_changes_nothing_seen(angle: float, shift: tuple[float, float], row: int) -> None:
     turn, tilt = Rotation.from_rotvec([0.0, 0.0, angle]), Rotation.from_rotvec([0.2, -0.4, 0.3])

@@ -175,7 +175,7 @@ def test_the_target_is_seen_from_the_body() -> None:
     np.testing.assert_allclose(seen, [0.0, -2.0, 0.0, -1.0, -0.5, 0.0], atol=1e-12)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     angle=st.floats(-3.0, 3.0), place=st.tuples(*[st.floats(-1.5, 1.5)] * 3), speed=st.tuples(*[st.floats(-1, 1)] * 3)
 )

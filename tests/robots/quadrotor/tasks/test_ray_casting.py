@@ -153,7 +153,7 @@ def surface_distance(points: Tensor, centre: Tensor, radius: Tensor) -> Tensor:
     return ((points.unsqueeze(2) - centre.unsqueeze(1)).norm(dim=0) - radius).amin(dim=1)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10**6), dimensions=st.sampled_from([2, 3]))
 @example(seed=2510, dimensions=2)
 def test_a_ray_ends_on_the_first_surface_it_meets(seed: int, dimensions: int) -> None:
@@ -173,7 +173,7 @@ def test_a_ray_ends_on_the_first_surface_it_meets(seed: int, dimensions: int) ->
         assert (surface_distance(before[:dimensions], centre, radius)[~inside.expand_as(reach)] > -1e-9).all()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 10**6),
     turn=st.tuples(*[st.floats(-3.0, 3.0)] * 3),

@@ -88,7 +88,7 @@ def test_time_moves_the_reference() -> None:
     np.testing.assert_allclose(later[2], now[3], atol=1e-12)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(angle=st.floats(-3.0, 3.0), place=st.tuples(*[st.floats(-1.0, 1.0)] * 3))
 def test_turning_the_world_about_its_vertical_changes_nothing(angle: float, place: tuple[float, ...]) -> None:
     turn, tilt = Rotation.from_rotvec([0.0, 0.0, angle]), Rotation.from_rotvec([0.2, -0.4, 0.3])

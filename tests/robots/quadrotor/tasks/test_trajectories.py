@@ -135,7 +135,7 @@ def test_backwards_is_the_same_way_in_the_other_direction() -> None:
 # --- properties -------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 10**6), turn=st.tuples(*[st.floats(-3.0, 3.0)] * 3), centre=st.tuples(*[st.floats(-9, 9)] * 3)
 )
@@ -148,7 +148,7 @@ def test_placing_moves_the_curve_rigidly(seed: int, turn: tuple[float, ...], cen
     assert trajectories.length(placed).item() == pytest.approx(trajectories.length(points).item(), rel=1e-9)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10**6), lap=st.floats(-5.0, 5.0))
 def test_a_curve_stays_in_the_box_around_its_control_points(seed: int, lap: float) -> None:
     points = loops(1, seed)

@@ -59,7 +59,7 @@ def test_reward_by_hand() -> None:
     assert paid == pytest.approx([2.998, 7.0])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(way=st.lists(vector, min_size=2, max_size=8))
 def test_progress_sums_to_the_distance_gained_whatever_the_way(way: list[tuple[float, float, float]]) -> None:
     mission = task(1)._replace(points=tensor([[[50.0, 0.0, 0.0]] * 5]))
@@ -86,7 +86,7 @@ def test_on_the_last_leg_the_next_point_is_the_last_again() -> None:
     assert seen[:6].tolist() == pytest.approx([0.0, 0.0, -1.0] * 2)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(angle=st.floats(-math.pi, math.pi), seed=st.integers(0, 1000))
 def test_turning_course_and_drone_together_changes_nothing(angle: float, seed: int) -> None:
     turn = Rotation.from_rotvec([0.0, 0.0, angle])

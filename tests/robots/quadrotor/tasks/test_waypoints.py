@@ -7,7 +7,7 @@ import re
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.waypoint_flights import COURSE, SIM, flown, state, task, tensor, vector
 
@@ -46,7 +46,6 @@ def test_a_leg_that_would_leave_is_turned_round_by_hand() -> None:
     assert torch.equal(next_point(place, leg), expected)
 
 
-@settings(deadline=None)
 @given(share=st.tuples(*[st.floats(0.0, 1.0)] * 3), leg=st.tuples(*[st.floats(-2.0, 2.0)] * 3))
 def test_no_leg_of_at_most_half_the_arena_leaves_it(
     share: tuple[float, float, float], leg: tuple[float, float, float]
@@ -75,7 +74,6 @@ def test_the_nearest_place_of_a_segment_by_hand(start: object, end: object, squa
     assert nearest_squared(tensor(start)[:, None], tensor(end)[:, None]).item() == pytest.approx(squared)
 
 
-@settings(deadline=None)
 @given(start=vector, end=vector)
 def test_no_place_of_a_segment_is_nearer(start: object, end: object) -> None:
     a, b = tensor(start)[:, None], tensor(end)[:, None]
