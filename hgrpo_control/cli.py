@@ -25,7 +25,7 @@ class Command(NamedTuple):
 OUTPUT_UNREAD = 128 + 13  # what a shell reports of a process that SIGPIPE ended
 
 COMMANDS: dict[str, Command] = {
-    "tasks": Command("", "every task, its spaces and its simulator"),
+    "tasks": Command("[TASK]", "list every task, or print the spaces and options of one"),
     "train": Command("ALGORITHM TASK [--out DIR ...]", "train a policy (ppo, grpo, hybrid-grpo)"),
     "resume": Command("DIR [--total-steps N]", "go on with a run, or give it more steps"),
     "evaluate": Command("DIR [--video ...]", "fly a trained policy in fresh episodes"),

@@ -16,6 +16,13 @@ class OptionError(HgrpoError):
     """An option that the task does not have, or a value that is not allowed."""
 
 
+def parts_of(simulator: Any) -> tuple[Any, ...]:
+    """Dataclass instances whose fields are the options of a simulator; empty if it has no attribute `options`."""
+    options = getattr(simulator, "options", ())
+    parts = options if isinstance(options, tuple) else (options,)
+    return tuple(part for part in parts if dataclasses.is_dataclass(part))
+
+
 def read_options(defaults: Options, given: Mapping[str, Any]) -> Options:
     """Copy of a task's options with the given ones replaced; words are converted to the type of the field.
 

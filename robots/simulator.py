@@ -61,6 +61,10 @@ class SimulatorSpec:
     """Whether steps may draw random numbers; `split_noise` gives each sibling its own."""
     notes: tuple[str, ...] = ()
     """Lines that training prints as notes."""
+    reward: str = ""
+    """Terms of the reward, in words; empty if the weights in `settings` name them."""
+    other_options: str = ""
+    """Task options that no dataclass of the simulator lists, in one sentence."""
 
     @property
     def observation_size(self) -> int:

@@ -102,10 +102,10 @@ def _options(groups: list[Group]) -> Iterator[str]:
         yield "| option | value | meaning |\n|---|---|---|"
         for option in group.options:
             flag = f"`{option.flag}`" if option.flag else ""
-            if option.kind is bool:
+            if option.field.kind is bool:
                 flag, value = f"{flag}, `--no-{option.flag[2:]}`", ""
             else:
-                value = _code(f"{option.metavar} ..." if option.several else option.metavar)
+                value = _code(f"{option.metavar} ..." if option.field.several else option.metavar)
             yield f"| {flag} | {value} | {_escaped(option.help)} |"
         yield ""
 

@@ -6,10 +6,11 @@ import argparse
 import dataclasses
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal, NoReturn, TypeVar, get_args, get_origin
+from typing import Any, NoReturn, TypeVar
 
-from hgrpo_control.command_line.options import REQUIRED, Group, Option, default_value, flags_of, groups_of
+from hgrpo_control.command_line.options import Group, Option, flags_of, groups_of, is_settings
 from hgrpo_errors import HgrpoError, closest, unknown
+from hgrpo_fields import REQUIRED, fields_of
 
 Settings = TypeVar("Settings")
 
@@ -44,7 +45,7 @@ def parse(kind: type[Settings], args: Sequence[str], program: str, default: Sett
 
 def make_parser(groups: Sequence[Group], program: str) -> argparse.ArgumentParser:
     """The parser of a command; options that are not given are absent from what it parses."""
-    required = [option for group in groups for option in group.options if option.default is REQUIRED]
+    required = [option for group in groups for option in group.options if option.field.default is REQUIRED]
     parser = _Parser(
         program,
         " ".join((program, *map(_usage, required), "[options]")),
@@ -56,7 +57,7 @@ def make_parser(groups: Sequence[Group], program: str) -> argparse.ArgumentParse
     for number, group in enumerate(groups):
         section = parser if number == 0 else parser.add_argument_group(group.title, group.description)
         for option in group.options:
-            section.add_argument(option.flag or option.name, **_how(option))
+            section.add_argument(option.flag or option.field.name, **_how(option))
     return parser
 
 
@@ -80,7 +81,7 @@ class _ReadAll(argparse.Action):
 
 
 def _usage(option: Option) -> str:
-    value = f"{option.metavar} ..." if option.several else option.metavar
+    value = f"{option.metavar} ..." if option.field.several else option.metavar
     return f"{option.flag} {value}".strip()
 
 
@@ -88,8 +89,8 @@ def _how(option: Option) -> dict[str, Any]:
     """What argparse is given for an option."""
     how: dict[str, Any] = {"help": option.help.replace("%", "%%")}
     if option.flag:
-        how |= {"dest": option.name, "required": option.default is REQUIRED}
-    if option.kind is bool:
+        how |= {"dest": option.field.name, "required": option.field.default is REQUIRED}
+    if option.field.kind is bool:
         return how | {"action": argparse.BooleanOptionalAction}
     how |= {"metavar": option.metavar}
     if option.argument.read is not None:
@@ -97,23 +98,22 @@ def _how(option: Option) -> dict[str, Any]:
     how |= {"type": partial(_read, option)}
     if option.argument.repeated:
         return how | {"action": "append"}
-    return how | {"nargs": "+"} if option.several else how
+    return how | {"nargs": "+"} if option.field.several else how
 
 
 def _read(option: Option, word: str) -> Any:
     """One value of an option; raises ArgumentTypeError."""
     word = word.strip() if _is_negative_number(word) else word
-    if option.optional and word == "None":
+    if option.field.optional and word == "None":
         return None
-    if get_origin(option.kind) is Literal:
-        allowed = get_args(option.kind)
-        if word not in allowed:
-            raise argparse.ArgumentTypeError(unknown("value", word, allowed))
+    if option.field.choices:
+        if word not in option.field.choices:
+            raise argparse.ArgumentTypeError(unknown("value", word, option.field.choices))
         return word
     try:
-        return option.kind(word)
+        return option.field.kind(word)
     except ValueError:
-        problem = f"must be {_NUMBERS[option.kind]}{' or None' if option.optional else ''}; given {word!r}"
+        problem = f"must be {_NUMBERS[option.field.kind]}{' or None' if option.field.optional else ''}; given {word!r}"
         raise argparse.ArgumentTypeError(problem) from None
 
 
@@ -128,10 +128,9 @@ def _is_negative_number(word: str) -> bool:
 def _instantiate(kind: type[Settings], given: dict[str, Any], default: Settings | None) -> Settings:
     """Settings with the values that were given, in the dataclasses in them too."""
     changes: dict[str, Any] = {}
-    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
-        former = default_value(field) if default is None else getattr(default, field.name)
-        if dataclasses.is_dataclass(former) and not isinstance(former, type):
-            changes[field.name] = _instantiate(type(former), given, former)
+    for field in fields_of(kind, default):
+        if is_settings(field.default):
+            changes[field.name] = _instantiate(type(field.default), given, field.default)
         elif field.name in given:
             value = given[field.name]
             changes[field.name] = tuple(value) if isinstance(value, list) else value

@@ -39,7 +39,7 @@ class Config:
     network: Network = field(default_factory=Network)
     learning: Learning = field(default_factory=Learning)
     task_options: Annotated[dict[str, str], TASK_OPTIONS] = field(default_factory=dict)
-    """Options of the task, such as quadrotor=cf2x mass=0.3, all behind one flag."""
+    """Options of the task, such as quadrotor=cf2x mass=0.3; `hgrpo tasks TASK` lists them."""
     curriculum: Annotated[dict[str, str], CURRICULUM] = field(default_factory=dict)
     """Settings of the task that move during training, such as difficulty=0:1@steps:0:2e6 or @success:0.8:0.1."""
     checkpoint_every: int = 10

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from hgrpo_errors import HgrpoError
-
-TRUNCATION = ("refuse", "terminate", "ignore")
-SNAPSHOTS = ("auto", "none")
+from hgrpo_fields import Range, check
 
 
 class EnvironmentRefusedError(HgrpoError):
@@ -23,34 +20,21 @@ class EnvironmentRefusedError(HgrpoError):
 class AdapterOptions:
     """Options of the adapter, for what an environment does not define itself."""
 
-    max_episode_steps: int | None = None
-    """Time limit in control steps, at least 1; None is the environment's own limit."""
-    control_hz: float | None = None
-    """Control rate [Hz], above 0; None is 1 / dt of the environment, or metadata["render_fps"]."""
-    truncation: str = "refuse"
+    max_episode_steps: Annotated[int | None, Range(least=1)] = None
+    """Time limit in control steps; None is the environment's own limit."""
+    control_hz: Annotated[float | None, Range(above=0)] = None
+    """Control rate [Hz]; None is 1 / dt of the environment, or metadata["render_fps"]."""
+    truncation: Literal["refuse", "terminate", "ignore"] = "refuse"
     """Meaning of truncation by the environment: refuse (an error), terminate or ignore (the episode continues)."""
-    action_bound: float | None = None
-    """Bound of action entries that the environment leaves unbounded, above 0."""
-    snapshot_bytes: int | None = None
-    """Bytes for the pickled part of a snapshot, at least 1; None is twice the size that was measured."""
-    snapshots: str = "auto"
-    """auto, or none: one environment per row without snapshots, for PPO only."""
+    action_bound: Annotated[float | None, Range(above=0)] = None
+    """Bound of action entries that the environment leaves unbounded."""
+    snapshot_bytes: Annotated[int | None, Range(least=1)] = None
+    """Bytes for the pickled part of a snapshot; None is twice the size that was measured."""
+    snapshots: Literal["auto", "none"] = "auto"
+    """Way to save states: auto tries every way, none keeps one environment per row, for PPO only."""
 
     def __post_init__(self) -> None:
-        for name in ("max_episode_steps", "control_hz", "action_bound", "snapshot_bytes"):
-            value = getattr(self, name)
-            whole = name in ("max_episode_steps", "snapshot_bytes")
-            kinds = int if whole else (int, float)
-            number = isinstance(value, kinds) and not isinstance(value, bool)
-            if value is not None and not (number and math.isfinite(value) and value > 0):
-                raise EnvironmentRefusedError(
-                    f"{name} must be a positive {'whole ' if whole else ''}number; given {value!r}"
-                )
-        for name, allowed in (("truncation", TRUNCATION), ("snapshots", SNAPSHOTS)):
-            if getattr(self, name) not in allowed:
-                raise EnvironmentRefusedError(
-                    f"{name} must be one of {', '.join(allowed)}; given {getattr(self, name)!r}"
-                )
+        check(self, EnvironmentRefusedError)
 
 
 def split_options(given: Mapping[str, Any]) -> tuple[AdapterOptions, dict[str, Any]]:

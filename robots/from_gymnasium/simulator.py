@@ -232,6 +232,8 @@ def _spec(instance: Instance, time_limit: int | None, options: AdapterOptions) -
         goal=_GOAL if instance.reports_success else "",
         branching_obstacle=obstacle,
         notes=notes,
+        reward="that of the environment",
+        other_options="Any other option goes to the constructor of the environment.",
     )
 
 

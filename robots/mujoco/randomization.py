@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 
+from hgrpo_fields import Range, check
 from robots.options import OptionError
 from robots.simulator import Channel
+
+Share = Annotated[float, Range(least=0, below=1)]
 
 
 @dataclass(frozen=True)
@@ -21,20 +24,17 @@ class Randomization:
         OptionError: A half width is outside [0, 1).
     """
 
-    mass: float = 0.0
-    """Half width of the factor of mass and inertia, one factor per body, in [0, 1)."""
-    friction: float = 0.0
-    """Half width of the factor of friction, one factor for all geoms, in [0, 1)."""
-    gain: float = 0.0
-    """Half width of the factor of the gain, one factor per actuator, in [0, 1)."""
-    damping: float = 0.0
-    """Half width of the factor of damping, one factor per degree of freedom, in [0, 1)."""
+    mass: Share = 0.0
+    """Half width of the factor of mass and inertia, one factor per body."""
+    friction: Share = 0.0
+    """Half width of the factor of friction, one factor for all geoms."""
+    gain: Share = 0.0
+    """Half width of the factor of the gain, one factor per actuator."""
+    damping: Share = 0.0
+    """Half width of the factor of damping, one factor per degree of freedom."""
 
     def __post_init__(self) -> None:
-        for field in fields(Randomization):
-            share = getattr(self, field.name)
-            if not 0.0 <= share < 1.0:
-                raise OptionError(f"{field.name} is a share of the model's value and must lie in [0, 1); given {share}")
+        check(self, OptionError)
 
     @property
     def draws_anything(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -21,6 +22,9 @@ from robots.mujoco.robot import Robot
 from robots.mujoco.scene import MujocoScene
 from robots.options import read_options
 from robots.simulator import Channel, SimulatorSpec, Step
+
+_FORMULA = "Reward: "
+"""Begins the docstring of a robot that writes its reward down."""
 
 
 class MujocoState(NamedTuple):
@@ -104,8 +108,14 @@ class MujocoSimulator:
             neutral_action=(0.0,) * self.model.nu,
             privileged=self.fields.channels() if self.fields is not None else (),
             goal=robot.goal,
+            reward=_reward(robot),
             noise=False,
         )
+
+    @property
+    def options(self) -> tuple[Robot, Randomization]:
+        """The options of the robot and those of the randomisation."""
+        return self.robot, self.randomization
 
     def reset(self, num: int, seed: int | torch.Generator) -> MujocoState:
         """Draw `num` initial states, distributed as in Gymnasium."""
@@ -268,6 +278,13 @@ def _options(robot: Any) -> Any:
     }
     kind = dataclasses.make_dataclass("MujocoOptions", [(name, float) for name in values], frozen=True)
     return kind(**values)
+
+
+def _reward(robot: Robot) -> str:
+    """The formula in the docstring of the robot's class or of a base; empty if there is none."""
+    docs = (inspect.cleandoc(kind.__doc__ or "") for kind in type(robot).__mro__)
+    formula = next((doc.partition("\n\n")[0] for doc in docs if doc.startswith(_FORMULA)), "")
+    return " ".join(formula.removeprefix(_FORMULA).split())
 
 
 def _actuator(model: Any, index: int) -> str:

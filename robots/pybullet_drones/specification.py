@@ -43,6 +43,7 @@ def specification(aviary: str, options: DroneOptions, facts: dict[str, Any]) -> 
         robot="cf2x",
         goal=f"every drone ends within {SUCCESS_RADIUS:g} m of its target" if target else "",
         noise=False,
+        reward="that of the aviary",
     )
 
 

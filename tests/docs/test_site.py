@@ -27,7 +27,7 @@ def test_the_page_has_every_command_and_its_options(command_line: ModuleType) ->
     assert [section.split("\n", 1)[0] for section in sections] == [f"hgrpo {name}" for name in COMMANDS]
     for name, section in zip(COMMANDS, sections, strict=True):
         assert name == "tasks" or "| option | value | meaning |" in section, name
-    assert "usage: hgrpo tasks [--import MODULE ...]" in sections[list(COMMANDS).index("tasks")]
+    assert "usage: hgrpo tasks [TASK] [--import MODULE ...]" in sections[list(COMMANDS).index("tasks")]
     train = sections[list(COMMANDS).index("train")]
     assert train.count("| `--num-envs` | `INT` |") == 3
     assert train.count("| `--estimator` |") == 1
@@ -48,7 +48,7 @@ def test_the_walk_leaves_the_commands_as_they_were(
     before = parsing.make_parser
     assert command_line.groups_of(["tasks"]) == []
     (group,) = command_line.groups_of(["inspect"])
-    assert [option.name for option in group.options] == ["file"]
+    assert [option.field.name for option in group.options] == ["file"]
     assert parsing.make_parser is before
     assert capsys.readouterr().out == ""
 

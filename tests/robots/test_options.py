@@ -122,8 +122,11 @@ def test_name_precision_and_device_are_no_words() -> None:
         ),
         ({"mass": "heavy"}, "task option mass must be a number; given 'heavy'"),
         ({"gust": "inf"}, "task option gust must be finite; given 'inf'"),
-        ({"mass": 1.0}, "mass is a share of the preset's value and must lie in [0, 1); given 1.0"),
-        ({"quadrotor": "cf3x"}, "unknown quadrotor preset 'cf3x'; did you mean 'cf2x'?"),
+        ({"mass": 1.0}, "mass must be at least 0 and below 1; given 1.0"),
+        (
+            {"quadrotor": "cf3x"},
+            ("unknown quadrotor 'cf3x'; did you mean 'cf2x'? allowed: cf2x, learning-to-fly, rl-tools, cf21B_500"),
+        ),
     ],
 )
 def test_a_mistake_in_the_options_of_a_task_is_one_line(options: dict[str, Any], message: str) -> None:

@@ -23,10 +23,15 @@ class Ant(Robot):
     """
 
     forward_reward_weight: float = 1.0
+    """Weight of the velocity along x."""
     ctrl_cost_weight: float = 0.5
+    """Weight of the cost of control, the squared norm of the action."""
     contact_cost_weight: float = 5e-4
+    """Weight of the cost of contact forces."""
     healthy_reward: float = 1.0
+    """Reward of every step that does not end the episode."""
     reset_noise_scale: float = 0.1
+    """Scale of the noise on the initial positions and velocities."""
 
     model_file: ClassVar[str] = "ant.xml"
     frame_skip: ClassVar[int] = 5

@@ -23,10 +23,15 @@ class Humanoid(Robot):
     """
 
     forward_reward_weight: float = 1.25
+    """Weight of the velocity along x."""
     ctrl_cost_weight: float = 0.1
+    """Weight of the cost of control, the squared norm of the action."""
     contact_cost_weight: float = 5e-7
+    """Weight of the cost of contact forces."""
     healthy_reward: float = 5.0
+    """Reward of every step that does not end the episode."""
     reset_noise_scale: float = 1e-2
+    """Scale of the noise on the initial positions and velocities."""
 
     model_file: ClassVar[str] = "humanoid.xml"
     frame_skip: ClassVar[int] = 5

@@ -20,9 +20,13 @@ class HumanoidStandup(Robot):
     an episode."""
 
     uph_cost_weight: float = 1.0
+    """Weight of the height of the torso over the physics step."""
     ctrl_cost_weight: float = 0.1
+    """Weight of the cost of control, the squared norm of the action."""
     impact_cost_weight: float = 5e-7
+    """Weight of the cost of contact forces."""
     reset_noise_scale: float = 1e-2
+    """Scale of the noise on the initial positions and velocities."""
 
     model_file: ClassVar[str] = "humanoidstandup.xml"
     frame_skip: ClassVar[int] = 5

@@ -23,7 +23,9 @@ class InvertedDoublePendulum(Robot):
     """
 
     healthy_reward: float = 10.0
+    """Reward of every step that does not end the episode."""
     reset_noise_scale: float = 0.1
+    """Scale of the noise on the initial positions and velocities."""
 
     model_file: ClassVar[str] = "inverted_double_pendulum.xml"
     frame_skip: ClassVar[int] = 5

@@ -18,6 +18,7 @@ class InvertedPendulum(Robot):
     """Reward: 1 while the pole leans less than 0.2 rad; beyond that the episode ends."""
 
     reset_noise_scale: float = 0.01
+    """Scale of the noise on the initial positions and velocities."""
 
     model_file: ClassVar[str] = "inverted_pendulum.xml"
     frame_skip: ClassVar[int] = 2

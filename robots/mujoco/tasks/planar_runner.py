@@ -19,9 +19,13 @@ class PlanarRunner(Robot):
     """Reward: velocity along x + healthy_reward - ctrl_cost_weight * |action|^2; a fall ends the episode."""
 
     forward_reward_weight: float = 1.0
+    """Weight of the velocity along x."""
     ctrl_cost_weight: float = 1e-3
+    """Weight of the cost of control, the squared norm of the action."""
     healthy_reward: float = 1.0
+    """Reward of every step that does not end the episode."""
     reset_noise_scale: float = 5e-3
+    """Scale of the noise on the initial positions and velocities."""
 
     frame_skip: ClassVar[int] = 4
     max_episode_steps: ClassVar[int] = 1000

@@ -25,8 +25,11 @@ class Pusher(Robot):
     """
 
     reward_near_weight: float = 0.5
+    """Weight of the distance between object and fingertip."""
     reward_dist_weight: float = 1.0
+    """Weight of the distance to the goal."""
     reward_control_weight: float = 0.1
+    """Weight of the cost of control, the squared norm of the action."""
 
     model_file: ClassVar[str] = "pusher_v5.xml"
     frame_skip: ClassVar[int] = 5

@@ -23,7 +23,9 @@ class Reacher(Robot):
     """
 
     reward_dist_weight: float = 1.0
+    """Weight of the distance to the goal."""
     reward_control_weight: float = 1.0
+    """Weight of the cost of control, the squared norm of the action."""
 
     model_file: ClassVar[str] = "reacher.xml"
     frame_skip: ClassVar[int] = 2

@@ -18,8 +18,11 @@ class Swimmer(Robot):
     """Reward: forward_reward_weight * velocity along x - ctrl_cost_weight * |action|^2. Nothing ends an episode."""
 
     forward_reward_weight: float = 1.0
+    """Weight of the velocity along x."""
     ctrl_cost_weight: float = 1e-4
+    """Weight of the cost of control, the squared norm of the action."""
     reset_noise_scale: float = 0.1
+    """Scale of the noise on the initial positions and velocities."""
 
     model_file: ClassVar[str] = "swimmer.xml"
     frame_skip: ClassVar[int] = 4

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor
 
+from hgrpo_fields import Range, check
 from robots import noise
 from robots.options import OptionError
 from robots.quadrotor.body.dynamics import Airframe, to_body
@@ -23,46 +24,39 @@ _ALONE = ("drag", "yaw_torque", "rotor_offset", "idle_speed")
 """Parameters that are drawn, and shown to a privileged critic, only where their own range is above 0."""
 
 
+SHARE = Range(least=0, below=1)
+"""Half width of a factor about 1."""
+
+
 @dataclass(frozen=True)
 class Randomization:
     """Half widths of what is drawn; 0 leaves the preset's value. Raises OptionError for a range that means nothing."""
 
-    mass: float = 0.0
-    """Mass times 1 +- this."""
-    rotor_thrust: float = 0.0
-    """Each rotor's thrust curve times 1 +- this, the four drawn apart."""
-    inertia: float = 0.0
-    """Each principal moment times 1 +- this, the three drawn apart."""
-    rotor_lag: float = 0.0
-    """Both time constants of all rotors times 1 +- this."""
-    drag: float = 0.0
-    """Both drag coefficients times 1 +- this."""
-    yaw_torque: float = 0.0
-    """Yaw torque over thrust of all rotors times 1 +- this."""
-    rotor_offset: float = 0.0
-    """Distance of all rotors from the body's x and y axes times 1 +- this."""
-    idle_speed: float = 0.0
-    """Idle speed of all rotors times 1 +- this."""
-    wind: float = 0.0
+    mass: Annotated[float, SHARE] = 0.0
+    """Half width of the factor on the mass."""
+    rotor_thrust: Annotated[float, SHARE] = 0.0
+    """Half width of the factor on the thrust curve of each rotor, drawn apart."""
+    inertia: Annotated[float, SHARE] = 0.0
+    """Half width of the factor on each principal moment of inertia, drawn apart."""
+    rotor_lag: Annotated[float, SHARE] = 0.0
+    """Half width of the factor on both time constants of all rotors."""
+    drag: Annotated[float, SHARE] = 0.0
+    """Half width of the factor on both drag coefficients."""
+    yaw_torque: Annotated[float, SHARE] = 0.0
+    """Half width of the factor on the ratio of yaw torque to thrust of all rotors."""
+    rotor_offset: Annotated[float, SHARE] = 0.0
+    """Half width of the factor on the distance of all rotors from the body's x and y axes."""
+    idle_speed: Annotated[float, SHARE] = 0.0
+    """Half width of the factor on the idle speed of all rotors."""
+    wind: Annotated[float, Range(least=0)] = 0.0
     """Standard deviation per axis of a constant acceleration in the world frame [m/s^2]."""
-    gust: float = 0.0
-    """Standard deviation per axis of a fluctuating one, an Ornstein-Uhlenbeck process [m/s^2]."""
-    gust_time: float = 0.3
-    """Its correlation time [s]."""
+    gust: Annotated[float, Range(least=0)] = 0.0
+    """Standard deviation per axis of a fluctuating acceleration, an Ornstein-Uhlenbeck process [m/s^2]."""
+    gust_time: Annotated[float, Range(above=0, unit="s", infinite=True)] = 0.3
+    """Correlation time of the gusts [s]."""
 
     def __post_init__(self) -> None:
-        for name in ("mass", "rotor_thrust", "inertia", "rotor_lag", *_ALONE):
-            share = getattr(self, name)
-            if not 0.0 <= share < 1.0:
-                raise OptionError(f"{name} is a share of the preset's value and must lie in [0, 1); given {share}")
-        for name in ("wind", "gust"):
-            deviation = getattr(self, name)
-            if not 0.0 <= deviation < math.inf:
-                raise OptionError(
-                    f"{name} is a standard deviation and must be finite and not negative; given {deviation}"
-                )
-        if not self.gust_time > 0.0:
-            raise OptionError(f"gust_time must be above 0 s; given {self.gust_time}")
+        check(self, OptionError)
 
     @property
     def ranges(self) -> dict[str, float]:

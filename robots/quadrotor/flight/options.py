@@ -2,42 +2,38 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import Annotated
 
+from hgrpo_fields import OneOf, Range, check
 from robots.options import OptionError
+from robots.quadrotor.body.parameters import PRESETS
 from robots.quadrotor.body.randomization import Randomization
-from robots.quadrotor.physics.catalogue import BUILT_IN
+from robots.quadrotor.interfaces.catalogue import INTERFACES
+from robots.quadrotor.physics.catalogue import BUILT_IN, engines
 from robots.quadrotor.sensing.latency import Latency
 from robots.quadrotor.sensing.sensors import SensorErrors
+
+Penalty = Annotated[float, Range(least=0)]
 
 
 @dataclass(frozen=True)
 class FlightOptions(Randomization, SensorErrors, Latency):
     """The quadrotor, how it is commanded and what varies around it; raises OptionError for what means nothing."""
 
-    quadrotor: str = "cf21B_500"
-    """Name of a parameter preset."""
-    interface: str = "motors"
-    """What an action commands; see robots/quadrotor/interfaces."""
-    physics: str = BUILT_IN
-    """What moves the body; see robots/quadrotor/physics. Others than the built-in have an airframe and air of their
-    own, which cannot be randomised."""
-    action_difference_penalty: float = 0.0
-    """Paid per step: minus this times the mean square of the change of action, actions scaled to [-1, 1]."""
-    difficulty: float = 1.0
-    """In [0, 1]; each task says what it changes."""
+    quadrotor: Annotated[str, OneOf(PRESETS.keys)] = "cf21B_500"
+    """Preset of the airframe."""
+    interface: Annotated[str, OneOf(INTERFACES.keys)] = "motors"
+    """Quantity that an action commands: motors, thrust and body rates, or velocity."""
+    physics: Annotated[str, OneOf(engines)] = BUILT_IN
+    """Physics engine of the body; only the built-in one can be randomised."""
+    action_difference_penalty: Penalty = 0.0
+    """Weight of the penalty on the mean square of the change of action, actions scaled to [-1, 1]."""
+    difficulty: Annotated[float, Range(least=0, most=1)] = 1.0
+    """Difficulty of the initial states and of the course."""
 
     def __post_init__(self) -> None:
-        Randomization.__post_init__(self)
-        SensorErrors.__post_init__(self)
-        Latency.__post_init__(self)
+        check(self, OptionError)
         if self.physics != BUILT_IN and self.draws_anything:
             drawn = ", ".join(f"{name}={share:g}" for name, share in self.ranges.items() if share > 0.0)
             raise OptionError(f"physics={self.physics} cannot be randomised, only {BUILT_IN} can; given {drawn}")
-        if not 0.0 <= self.difficulty <= 1.0:
-            raise OptionError(f"difficulty must lie in [0, 1]; given {self.difficulty}")
-        if not 0.0 <= self.action_difference_penalty < math.inf:
-            raise OptionError(
-                f"action_difference_penalty must be finite and not negative; given {self.action_difference_penalty}"
-            )

@@ -30,6 +30,11 @@ AIRFRAMES: dict[str, str] = {}
 """Preset of the airframe of each engine that has only one."""
 
 
+def engines() -> tuple[str, ...]:
+    """Every name of an engine."""
+    return (BUILT_IN, *FOREIGN)
+
+
 def make_physics(name: str, parameters: QuadrotorParameters, duration: float) -> Physics | None:
     """The engine of a name for an airframe and a period [s]; None for the built-in dynamics.
 
@@ -38,7 +43,7 @@ def make_physics(name: str, parameters: QuadrotorParameters, duration: float) ->
     if name == BUILT_IN:
         return None
     if name not in FOREIGN:
-        raise OptionError(f"unknown physics {name!r}; {nearest(name, (BUILT_IN, *FOREIGN))}")
+        raise OptionError(f"unknown physics {name!r}; {nearest(name, engines())}")
     only = AIRFRAMES.get(name, parameters.name)
     if parameters.name != only:
         raise OptionError(f"physics={name} flies quadrotor={only} only; given quadrotor={parameters.name}")

@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from hgrpo_errors import nearest
+from hgrpo_fields import Range, check
 from robots.options import OptionError
 from robots.quadrotor.draw import Draw
 from robots.simulator import Channel
 
-_KINDS = ("fixed", "drawn")
+Steps = Annotated[int, Range(least=0, most=100)]
 
 
 @dataclass(frozen=True)
 class Latency:
     """Delays in whole control steps; raises OptionError for a negative one or an unknown kind."""
 
-    observation_latency: int = 0
-    """Age of what the sensors say."""
-    action_latency: int = 0
-    """Steps until an action acts."""
-    latency: str = "fixed"
-    """Whether the delays are these ("fixed"), or each episode's own, uniform from 0 to these ("drawn")."""
-    action_history: int = 1
-    """How many of the last actions the observation shows, newest first."""
+    observation_latency: Steps = 0
+    """Age of the measurements [control steps]."""
+    action_latency: Steps = 0
+    """Steps until an action acts [control steps]."""
+    latency: Literal["fixed", "drawn"] = "fixed"
+    """Whether the delays are these, or drawn for each episode, uniform from 0 to these."""
+    action_history: Steps = 1
+    """Number of the last actions in the observation, newest first."""
 
     def __post_init__(self) -> None:
-        for field in fields(Latency):
-            count = getattr(self, field.name)
-            if field.name != "latency" and not 0 <= count <= 100:
-                raise OptionError(f"{field.name} is a number of control steps from 0 to 100; given {count}")
-        if self.latency not in _KINDS:
-            raise OptionError(f"unknown latency {self.latency!r}; {nearest(self.latency, _KINDS)}")
+        check(self, OptionError)
 
 
 class Sent(NamedTuple):

@@ -10,13 +10,13 @@ k steps ago, in the first k steps of an episode of the first measurement.
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, fields
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor
 
+from hgrpo_fields import Range, check
 from robots import noise
 from robots.options import OptionError
 from robots.quadrotor.body.dynamics import QuadrotorState, rotation_rows, to_body
@@ -28,31 +28,32 @@ _STREAM = 0x53454E53  # keeps the sensors' noise apart from gusts and from what 
 _KINDS = ("position", "velocity", "attitude", "rate")
 
 
+Deviation = Annotated[float, Range(least=0)]
+
+
 @dataclass(frozen=True)
 class SensorErrors:
     """Standard deviations per axis; 0 is a perfect sensor. Raises OptionError for a negative one."""
 
-    position_noise: float = 0.0
-    """Of the position in the world [m]."""
-    velocity_noise: float = 0.0
-    """Of the velocity in the world [m/s]."""
-    attitude_noise: float = 0.0
-    """Of the attitude, as a rotation about the body axes [rad]."""
-    rate_noise: float = 0.0
-    """Of the body rates [rad/s]."""
-    position_bias: float = 0.0
-    """The same four, of an error that is constant during an episode."""
-    velocity_bias: float = 0.0
-    attitude_bias: float = 0.0
-    rate_bias: float = 0.0
+    position_noise: Deviation = 0.0
+    """Noise of the position in the world [m]."""
+    velocity_noise: Deviation = 0.0
+    """Noise of the velocity in the world [m/s]."""
+    attitude_noise: Deviation = 0.0
+    """Noise of the attitude, as a rotation about the body axes [rad]."""
+    rate_noise: Deviation = 0.0
+    """Noise of the body rates [rad/s]."""
+    position_bias: Deviation = 0.0
+    """Constant error of the position during an episode [m]."""
+    velocity_bias: Deviation = 0.0
+    """Constant error of the velocity during an episode [m/s]."""
+    attitude_bias: Deviation = 0.0
+    """Constant error of the attitude during an episode [rad]."""
+    rate_bias: Deviation = 0.0
+    """Constant error of the body rates during an episode [rad/s]."""
 
     def __post_init__(self) -> None:
-        for field in fields(SensorErrors):
-            deviation = getattr(self, field.name)
-            if not 0.0 <= deviation < math.inf:
-                raise OptionError(
-                    f"{field.name} is a standard deviation and must be finite and not negative; given {deviation}"
-                )
+        check(self, OptionError)
 
     @property
     def noisy(self) -> bool:

@@ -47,7 +47,7 @@ from robots.quadrotor.flight.mission import (
     StepContext,
     TaskResult,
 )
-from robots.quadrotor.flight.options import FlightOptions
+from robots.quadrotor.flight.options import FlightOptions, Penalty
 from robots.quadrotor.flight.simulator import QuadrotorFlight
 from robots.quadrotor.flight.state import FlightState
 from robots.simulator import Channel
@@ -75,7 +75,7 @@ class HoverProgress(NamedTuple):
 class HoverOptions(FlightOptions):
     """Options of the task."""
 
-    action_difference_penalty: float = 0.1
+    action_difference_penalty: Penalty = 0.1
 
 
 class Hover(Mission):

@@ -28,14 +28,14 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor
 
+from hgrpo_fields import Range
 from robots import noise
 from robots.drawing.shapes import Shape, bar
-from robots.options import OptionError
 from robots.quadrotor.body import dynamics
 from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.parameters import QuadrotorParameters
@@ -47,7 +47,7 @@ from robots.quadrotor.flight.mission import (
     StepContext,
     TaskResult,
 )
-from robots.quadrotor.flight.options import FlightOptions
+from robots.quadrotor.flight.options import FlightOptions, Penalty
 from robots.quadrotor.flight.state import FlightState
 from robots.simulator import Channel
 
@@ -72,16 +72,11 @@ _VIEW = (0.1, 0.5, 0.95, 0.35)
 
 @dataclass(frozen=True)
 class PursuitOptions(FlightOptions):
-    """Options of the task; raises OptionError for a distance outside [0.5, 3] m."""
+    """Options of the task."""
 
-    action_difference_penalty: float = 0.1
-    distance: float = 1.0
-    """To keep from the target [m]."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0.5 <= self.distance <= 3.0:
-            raise OptionError(f"distance must lie in [0.5, 3] m; given {self.distance}")
+    action_difference_penalty: Penalty = 0.1
+    distance: Annotated[float, Range(least=0.5, most=3, unit="m")] = 1.0
+    """Distance to keep from the target [m]."""
 
 
 class PursuitState(NamedTuple):

@@ -25,13 +25,13 @@ the ground, or more than 4 m away from the point to reach. Points lie in the are
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor
 
+from hgrpo_fields import Range
 from robots.drawing.shapes import Shape, bar
-from robots.options import OptionError
 from robots.quadrotor.body import dynamics
 from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.parameters import QuadrotorParameters
@@ -43,7 +43,7 @@ from robots.quadrotor.flight.mission import (
     StepContext,
     TaskResult,
 )
-from robots.quadrotor.flight.options import FlightOptions
+from robots.quadrotor.flight.options import FlightOptions, Penalty
 from robots.quadrotor.flight.state import FlightState
 from robots.quadrotor.scene import Camera
 from robots.simulator import Channel
@@ -62,22 +62,13 @@ _PASSED, _CURRENT, _NEXT, _LATER = (0.55, 0.58, 0.62), (0.10, 0.80, 0.30), (1.0,
 
 @dataclass(frozen=True)
 class WaypointOptions(FlightOptions):
-    """Options of the task; raises OptionError for a course that means nothing."""
+    """Options of the task."""
 
-    points: int = 5
+    points: Annotated[int, Range(least=1)] = 5
     """Points to reach in an episode, each 0.5 to 2 m from the former."""
-    radius: float = 0.2
-    """How near counts as reached [m]."""
-    action_difference_penalty: float = 0.02
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.points < 1:
-            raise OptionError(f"points must be at least 1; given {self.points}")
-        if not 0.0 < self.radius < SHORTEST_LEG:
-            raise OptionError(
-                f"radius must lie between 0 and the shortest leg, {SHORTEST_LEG:g} m; given {self.radius}"
-            )
+    radius: Annotated[float, Range(above=0, below=SHORTEST_LEG, unit="m")] = 0.2
+    """Distance at which a point is reached, less than the shortest leg [m]."""
+    action_difference_penalty: Penalty = 0.02
 
 
 class WaypointState(NamedTuple):

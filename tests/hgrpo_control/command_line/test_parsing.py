@@ -200,7 +200,11 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
             "unknown command 'swim'; allowed: tasks, train, resume, evaluate, transfer, export, inspect, fly, serve, "
             "check, compare, diagnose",
         ),
-        (("tasks", "all"), "hgrpo tasks takes no arguments but --import MODULE; given all"),
+        (("tasks", "quadrotor-hove"), "unknown task 'quadrotor-hove'; did you mean 'quadrotor-hover'?"),
+        (
+            ("tasks", "a", "b"),
+            "hgrpo tasks takes at most one task; given a b; usage: hgrpo tasks [TASK] [--import MODULE ...]",
+        ),
         (("train", "hybrid", "quadrotor-hover"), "unknown algorithm 'hybrid'; did you mean 'hybrid-grpo'?"),
         (("train", "sac", "quadrotor-hover"), "unknown algorithm 'sac'; allowed: ppo, grpo, hybrid-grpo"),
         (("train", "ppo", "quadrotor-hove"), "unknown task 'quadrotor-hove'; did you mean 'quadrotor-hover'?"),
@@ -208,7 +212,10 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
             ("train", "ppo"),
             "which task? usage: hgrpo train ALGORITHM TASK [options]; `hgrpo tasks` lists them",
         ),
-        ((*HOVER, "--task-options", "quadrotor=cf3x"), "unknown quadrotor preset 'cf3x'; did you mean 'cf2x'?"),
+        (
+            (*HOVER, "--task-options", "quadrotor=cf3x"),
+            ("unknown quadrotor 'cf3x'; did you mean 'cf2x'? allowed: cf2x, learning-to-fly, rl-tools, cf21B_500"),
+        ),
         (
             ("train", "grpo", "quadrotor-hover", "--num-samples", "1"),
             "grpo compares samples with each other, so num_samples must be at least 2; given 1",

@@ -76,8 +76,8 @@ def test_an_option_given_twice_is_refused() -> None:
         (("quadrator=cf2x",), "unknown task option 'quadrator'; did you mean 'quadrotor'?"),
         (("wind=1", "mass=heavy"), "task option mass must be a number; given 'heavy'"),
         (("mass=nan",), "task option mass must be finite; given 'nan'"),
-        (("mass=30",), "mass is a share of the preset's value and must lie in [0, 1); given 30.0"),
-        (("gust=-1",), "gust is a standard deviation and must be finite and not negative; given -1.0"),
+        (("mass=30",), "mass must be at least 0 and below 1; given 30.0"),
+        (("gust=-1",), "gust must be at least 0; given -1.0"),
         (("gust_time=0",), "gust_time must be above 0 s; given 0.0"),
     ],
 )

@@ -192,7 +192,7 @@ def test_a_privileged_critic_trains_on_it() -> None:
     ("given", "message"),
     [
         ({"frictoin": 0.2}, "unknown task option 'frictoin'; did you mean 'friction'?"),
-        ({"mass": 1.0}, "mass is a share of the model's value and must lie in [0, 1); given 1.0"),
+        ({"mass": 1.0}, "mass must be at least 0 and below 1; given 1.0"),
         ({"gain": "much"}, "task option gain must be a number; given 'much'"),
     ],
 )

@@ -31,10 +31,14 @@ def test_a_missing_package_is_told_with_the_extra(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("aviary", "given", "message"),
     [
-        ("HoverAviary", {"action": "rmp"}, "gpd/HoverAviary has no action='rmp'; did you mean 'rpm'?"),
-        ("VelocityAviary", {"action": "rpm"}, "gpd/VelocityAviary has no action='rpm'; allowed: vel"),
+        (
+            "HoverAviary",
+            {"action": "rmp"},
+            "unknown action 'rmp'; did you mean 'rpm'?",
+        ),
+        ("VelocityAviary", {"action": "rpm"}, "gpd/VelocityAviary has no action=rpm; allowed: vel"),
         ("HoverAviary", {"workers": "1.5"}, "task option workers must be a whole number; given '1.5'"),
-        ("HoverAviary", {"workers": "0"}, "task option workers must be a whole number from 1; given 0"),
+        ("HoverAviary", {"workers": "0"}, "workers must be at least 1; given 0"),
         ("HoverAviary", {"drones": 2}, "has one drone; given 2; did you mean 'gpd/MultiHoverAviary'"),
         ("HoverAviary", {"start": "fixd"}, "did you mean 'fixed'?"),
         ("HoverAviary", {"worker": 2}, "unknown task option 'worker'; did you mean 'workers'?"),

@@ -193,11 +193,11 @@ def test_a_change_of_action_costs_its_mean_square_over_the_range() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"rate_noise": -0.1}, "rate_noise is a standard deviation and must be finite and not negative; given -0.1"),
-        ({"action_latency": -1}, "action_latency is a number of control steps from 0 to 100; given -1"),
-        ({"latency": "drwn"}, "unknown latency 'drwn'; did you mean 'drawn'?"),
-        ({"drag": 1.0}, "drag is a share of the preset's value and must lie in [0, 1); given 1.0"),
-        ({"difficulty": 1.5}, "difficulty must lie in [0, 1]; given 1.5"),
+        ({"rate_noise": -0.1}, "rate_noise must be at least 0; given -0.1"),
+        ({"action_latency": -1}, "action_latency must be from 0 to 100; given -1"),
+        ({"latency": "drwn"}, "unknown latency 'drwn'; did you mean 'drawn'? allowed: fixed, drawn"),
+        ({"drag": 1.0}, "drag must be at least 0 and below 1; given 1.0"),
+        ({"difficulty": 1.5}, "difficulty must be from 0 to 1; given 1.5"),
         ({"action_latency": "1.5"}, "task option action_latency must be a whole number; given '1.5'"),
     ],
 )

@@ -34,13 +34,12 @@ again, its time to a fraction of a control step.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from hgrpo_errors import nearest
-from robots.options import OptionError
+from hgrpo_fields import OneOf, Range
 from robots.quadrotor.body import dynamics
 from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.parameters import QuadrotorParameters
@@ -52,7 +51,7 @@ from robots.quadrotor.flight.mission import (
     StepContext,
     TaskResult,
 )
-from robots.quadrotor.flight.options import FlightOptions
+from robots.quadrotor.flight.options import FlightOptions, Penalty
 from robots.quadrotor.flight.state import FlightState
 from robots.quadrotor.scene import Camera
 from robots.quadrotor.tasks.gates import courses
@@ -73,7 +72,6 @@ LOST = 5.0  # m
 SECONDS, SECONDS_PER_LAP = 2.0, 10.0
 
 FLYING, CRASHED, MISSED = 0, 1, 2
-STARTS = ("anywhere", "first")
 CORNERS = {"upper_left": (1, 1), "upper_right": (-1, 1), "lower_right": (-1, -1), "lower_left": (1, -1)}
 """Signs of left and up."""
 
@@ -82,36 +80,21 @@ _PASSED, _NEXT, _AFTER, _LATER = (0.55, 0.58, 0.62), (0.10, 0.80, 0.30), (1.0, 0
 
 @dataclass(frozen=True)
 class GateOptions(FlightOptions):
-    """Options of the task; raises OptionError for a race that means nothing."""
+    """Options of the task."""
 
-    course: str = "loop"
-    """Name of a course; see courses.py."""
-    start: str = "anywhere"
-    """Where episodes begin: "anywhere" is before a random gate, "first" before the first one."""
-    laps: int = 1
-    """Laps that a success takes; every one allows 10 s."""
-    gate_size: float = 0.8
-    """Inner edge of the gates at difficulty 1; 1.5 times it at difficulty 0 [m]."""
-    shift: float = 0.3
-    """Gates stand uniform in a ball of this radius, times difficulty, around where the course has them [m]."""
-    turn: float = 15.0
-    """Gates are turned about the vertical by up to this, times difficulty, either way [deg]."""
-    action_difference_penalty: float = 0.02
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name, allowed in (("course", tuple(courses.COURSES)), ("start", STARTS)):
-            if getattr(self, name) not in allowed:
-                raise OptionError(f"unknown {name} {getattr(self, name)!r}; {nearest(getattr(self, name), allowed)}")
-        if self.laps < 1:
-            raise OptionError(f"laps must be at least 1; given {self.laps}")
-        for name, low, high, unit in (
-            ("gate_size", 0.3, 1.2, "m"),
-            ("shift", 0.0, 0.5, "m"),
-            ("turn", 0.0, 30.0, "deg"),
-        ):
-            if not low <= getattr(self, name) <= high:
-                raise OptionError(f"{name} must lie in [{low:g}, {high:g}] {unit}; given {getattr(self, name)}")
+    course: Annotated[str, OneOf(courses.COURSES.keys)] = "loop"
+    """Course of gates."""
+    start: Literal["anywhere", "first"] = "anywhere"
+    """Start of episodes: before a random gate, or before the first one."""
+    laps: Annotated[int, Range(least=1)] = 1
+    """Laps of a success; the time limit is 10 s for each."""
+    gate_size: Annotated[float, Range(least=0.3, most=1.2, unit="m")] = 0.8
+    """Inner edge of the gates at difficulty 1 [m]; at difficulty 0 it is 1.5 times larger."""
+    shift: Annotated[float, Range(least=0, most=0.5, unit="m")] = 0.3
+    """Radius of the ball in which each gate is moved at random, at difficulty 1 [m]."""
+    turn: Annotated[float, Range(least=0, most=30, unit="deg")] = 15.0
+    """Largest random turn of each gate about the vertical, at difficulty 1 [deg]."""
+    action_difference_penalty: Penalty = 0.02
 
 
 class GateState(NamedTuple):

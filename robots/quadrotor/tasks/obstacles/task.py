@@ -31,13 +31,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor
 
+from hgrpo_fields import Range
 from robots.drawing.shapes import Shape, bar
-from robots.options import OptionError
 from robots.quadrotor.body import dynamics
 from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.parameters import QuadrotorParameters
@@ -49,7 +49,7 @@ from robots.quadrotor.flight.mission import (
     StepContext,
     TaskResult,
 )
-from robots.quadrotor.flight.options import FlightOptions
+from robots.quadrotor.flight.options import FlightOptions, Penalty
 from robots.quadrotor.flight.state import FlightState
 from robots.quadrotor.scene import Camera
 from robots.quadrotor.tasks.obstacles import forest
@@ -86,18 +86,11 @@ _BARK, _STONE, _RAY, _HIT = (
 
 @dataclass(frozen=True)
 class ObstacleOptions(FlightOptions):
-    """Options of the task; raises OptionError for a radius outside (0, 0.2] m."""
+    """Options of the task."""
 
-    action_difference_penalty: float = 0.1
-    radius: float = 0.1
-    """Of the ball that stands for the drone [m]."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0.0 < self.radius <= 0.2:
-            raise OptionError(
-                f"radius must lie in (0, 0.2] m, so that gaps of 0.5 m stay passable; given {self.radius}"
-            )
+    action_difference_penalty: Penalty = 0.1
+    radius: Annotated[float, Range(above=0, most=0.2, unit="m")] = 0.1
+    """Radius of the ball that collides in place of the drone [m]; gaps of 0.5 m stay passable."""
 
 
 class ObstacleState(NamedTuple):

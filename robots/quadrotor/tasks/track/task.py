@@ -20,14 +20,13 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from hgrpo_errors import nearest
+from hgrpo_fields import Range
 from robots.drawing.shapes import Shape, bar
-from robots.options import OptionError
 from robots.quadrotor.body import dynamics
 from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.parameters import QuadrotorParameters
@@ -39,7 +38,7 @@ from robots.quadrotor.flight.mission import (
     StepContext,
     TaskResult,
 )
-from robots.quadrotor.flight.options import FlightOptions
+from robots.quadrotor.flight.options import FlightOptions, Penalty
 from robots.quadrotor.flight.state import FlightState
 from robots.quadrotor.scene import Camera
 from robots.quadrotor.tasks.track import trajectories
@@ -64,21 +63,13 @@ _DRAWN = 96  # pieces of a drawn lap
 
 @dataclass(frozen=True)
 class TrackOptions(FlightOptions):
-    """Options of the task; raises OptionError for an unknown trajectory and a speed that is negative or above 10."""
+    """Options of the task."""
 
-    action_difference_penalty: float = 0.1
-    trajectory: str = "any"
-    """circle, eight or spline; any draws one of them per episode."""
-    speed: float = 0.0
-    """Mean speed along the trajectory [m/s]; 0 draws it per episode."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        allowed = (*KINDS, "any")
-        if self.trajectory not in allowed:
-            raise OptionError(f"unknown trajectory {self.trajectory!r}; {nearest(self.trajectory, allowed)}")
-        if not 0.0 <= self.speed <= 10.0:
-            raise OptionError(f"speed must lie in [0, 10] m/s, where 0 draws it per episode; given {self.speed}")
+    action_difference_penalty: Penalty = 0.1
+    trajectory: Literal["circle", "eight", "spline", "any"] = "any"
+    """Shape of the trajectory; any draws one for each episode."""
+    speed: Annotated[float, Range(least=0, most=10, unit="m/s")] = 0.0
+    """Mean speed along the trajectory [m/s]; 0 draws it for each episode."""
 
 
 class TrackState(NamedTuple):

@@ -61,7 +61,8 @@ def p_of_correlation(columns: NDArray[np.float64]) -> float:
 def test_a_share_that_means_nothing_is_refused(name: str, share: float) -> None:
     with pytest.raises(OptionError) as caught:
         Randomization(**{name: share})
-    assert str(caught.value) == f"{name} is a share of the preset's value and must lie in [0, 1); given {share}"
+    assert str(caught.value).startswith(f"{name} must be at least 0 and below 1")
+    assert str(caught.value).endswith(f"; given {share}")
 
 
 @pytest.mark.parametrize("name", ["wind", "gust"])
@@ -69,16 +70,16 @@ def test_a_share_that_means_nothing_is_refused(name: str, share: float) -> None:
 def test_a_deviation_that_means_nothing_is_refused(name: str, deviation: float) -> None:
     with pytest.raises(OptionError) as caught:
         Randomization(**{name: deviation})
-    assert str(caught.value) == (
-        f"{name} is a standard deviation and must be finite and not negative; given {deviation}"
-    )
+    assert str(caught.value).startswith(f"{name} must be at least 0")
+    assert str(caught.value).endswith(f"; given {deviation}")
 
 
 @pytest.mark.parametrize("time", [0.0, -0.3, math.nan])
 def test_gusts_need_time(time: float) -> None:
     with pytest.raises(OptionError) as caught:
         Randomization(gust_time=time)
-    assert str(caught.value) == f"gust_time must be above 0 s; given {time}"
+    assert str(caught.value).startswith("gust_time must be above 0 s")
+    assert str(caught.value).endswith(f"; given {time}")
 
 
 def test_each_range_alone_draws_something_and_the_time_of_absent_gusts_does_not() -> None:

@@ -65,7 +65,7 @@ def test_another_engine_is_not_randomised(task: str, options: dict[str, float], 
 
 
 def test_an_unknown_engine_is_told_with_the_nearest() -> None:
-    with pytest.raises(OptionError, match=r"^unknown physics 'plantet'; did you mean 'planted'\?$"):
+    with pytest.raises(OptionError, match=r"^unknown physics 'plantet'; did you mean 'planted'"):
         robots.make("quadrotor-hover", physics="plantet")
 
 

@@ -213,9 +213,9 @@ def test_more_laps_take_more_time_and_more_to_succeed() -> None:
         ({"course": "lop"}, "unknown course 'lop'; did you mean 'loop'?"),
         ({"start": "frist"}, "unknown start 'frist'; did you mean 'first'?"),
         ({"laps": 0}, "laps must be at least 1; given 0"),
-        ({"gate_size": 0.1}, "gate_size must lie in [0.3, 1.2] m; given 0.1"),
-        ({"shift": -0.1}, "shift must lie in [0, 0.5] m; given -0.1"),
-        ({"turn": 31}, "turn must lie in [0, 30] deg; given 31.0"),
+        ({"gate_size": 0.1}, "gate_size must be from 0.3 to 1.2 m; given 0.1"),
+        ({"shift": -0.1}, "shift must be from 0 to 0.5 m; given -0.1"),
+        ({"turn": 31}, "turn must be from 0 to 30 deg; given 31.0"),
     ],
 )
 def test_options_that_mean_nothing_are_refused(option: dict[str, float], message: str) -> None:

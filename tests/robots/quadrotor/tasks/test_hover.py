@@ -267,5 +267,5 @@ def test_signals_name_what_they_measure() -> None:
 
 
 def test_an_unknown_quadrotor_is_refused() -> None:
-    with pytest.raises(ValueError, match="unknown quadrotor preset 'cf21B_50'; did you mean 'cf21B_500'"):
+    with pytest.raises(ValueError, match="unknown quadrotor 'cf21B_50'; did you mean 'cf21B_500'"):
         QuadrotorHover(HoverOptions(quadrotor="cf21B_50"))

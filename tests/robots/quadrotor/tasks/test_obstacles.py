@@ -281,7 +281,7 @@ def test_closeness_and_turning_cost() -> None:
 
 
 def test_a_drone_too_large_for_the_gaps_is_refused() -> None:
-    with pytest.raises(OptionError, match=r"radius must lie in \(0, 0.2\] m, so that gaps of 0.5 m stay passable"):
+    with pytest.raises(OptionError, match=r"radius must be above 0 m and at most 0\.2 m; given 0\.3"):
         robots.make("quadrotor-obstacles", radius=0.3)
 
 

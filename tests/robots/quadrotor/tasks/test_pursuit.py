@@ -275,7 +275,7 @@ def test_no_episode_begins_lost(distance: float) -> None:
 
 
 def test_a_distance_out_of_reach_is_refused() -> None:
-    with pytest.raises(OptionError, match=r"distance must lie in \[0.5, 3\] m; given 3.5"):
+    with pytest.raises(OptionError, match=r"distance must be from 0\.5 to 3 m; given 3\.5"):
         robots.make("quadrotor-pursuit", distance=3.5)
 
 

@@ -169,8 +169,8 @@ def test_more_points_take_more_time() -> None:
     ("option", "message"),
     [
         ({"points": 0}, "points must be at least 1; given 0"),
-        ({"radius": 0.5}, "radius must lie between 0 and the shortest leg, 0.5 m; given 0.5"),
-        ({"radius": 0.0}, "radius must lie between 0"),
+        ({"radius": 0.5}, "radius must be above 0 m and below 0.5 m; given 0.5"),
+        ({"radius": 0.0}, "radius must be above 0"),
         ({"point": 3}, "unknown task option 'point'; did you mean 'points'"),
     ],
 )
