@@ -1,1 +1,1 @@
-"""Policies as ONNX, as C and as a Crazyflie app."""
+"""Export of policies as ONNX, as C and as a Crazyflie app."""

@@ -1,4 +1,4 @@
-"""Export of a policy as C99 that a flight controller compiles: one header, one source, no allocation."""
+"""Export of a policy as C99: one header and one source, without allocation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hgrpo_errors import HgrpoError
+from hgrpo_errors import HgrpoError, unknown
 from hgrpo_files import writing
 from policies.actor_critic import ActorCritic
 from policies.normalizer import CLIP
@@ -35,36 +35,43 @@ from sim2real.policy.metadata import GoldenPairs, disagreement
 from sim2real.policy.trained_on import TrainedOn
 
 TANH = ("libm", "approximate")
-_FURTHEST = 1e18  # what the generated code clips raw observations to
+_FURTHEST = 1e18  # limit to which the generated code clips raw observations
 
 
 class CExport(NamedTuple):
-    """What was written."""
+    """The files that were written."""
 
     source: Path
     header: Path
     difference: float | None
-    """Largest |action difference| from the policy on this machine, in action units; None without a compiler here."""
+    """Largest |action difference| from the policy, in units of the action; None without a C compiler."""
     footprints: list[Footprint]
+    """Memory on each target with a compiler."""
 
 
 def export_c(
     policy: ActorCritic, path: Path, checks: int = 1000, tanh: str = "libm", trained: TrainedOn | None = None
 ) -> CExport:
-    """Write the deterministic policy to PATH.c and PATH.h; the last part of the path begins the names in them.
+    """Write the deterministic policy to PATH.c and PATH.h.
 
-    `tanh` says whose: libm's tanhf, or an own approximation with an error of at most 3e-7, which needs no libm. Where
-    there is a C compiler, the files take their places only once it has compiled them without a warning, their self-test
-    has passed, and their actions are the policy's to 1e-5 of their range on the observations that an ONNX file is
-    checked on. Raises ExportError, and leaves both paths as they were, if not, and where either is a file that no
-    export wrote. The header says what the policy was `trained` on.
+    If there is a C compiler, the source has to compile without a warning, pass its self-test, and give the policy's
+    actions to 1e-5 of their range on the check observations. Only then are the files put in place.
+
+    Args:
+        policy: The policy.
+        path: PATH; its last part is the prefix of all names in the files.
+        checks: Number of check observations drawn around the normaliser's mean.
+        tanh: `libm` calls tanhf; `approximate` needs no libm and has an error of at most 3e-7.
+        trained: Task options and airframe of the training, for the header.
+
+    Raises ExportError if a check fails, and for an existing file that no export wrote; both paths are then unchanged.
     """
     path = Path(path)
     targets = c_files(path)
     if tanh not in TANH:
-        raise ExportError(f"unknown tanh {tanh!r}; allowed: {', '.join(TANH)}")
+        raise ExportError(unknown("tanh", tanh, TANH))
     if checks < FEWEST_CHECKS:
-        raise HgrpoError(f"checks is {checks}; at least {FEWEST_CHECKS} are needed")
+        raise HgrpoError(f"checks is {checks}; allowed: at least {FEWEST_CHECKS}")
     policy = deepcopy(policy).cpu()
     refuse_non_finite(policy)
     refuse_overflow(policy)
@@ -89,7 +96,7 @@ def export_c(
 
 
 def c_files(path: Path) -> dict[str, Path]:
-    """PATH.c and PATH.h by their endings; raises ExportError where they cannot be written."""
+    """PATH.c and PATH.h, by their endings; raises ExportError if they cannot be written."""
     require_identifier(path.name)
     if path.is_dir():
         raise ExportError(f"{path} is a folder; expected a name for the files too, such as {path / 'policy'}")
@@ -100,16 +107,16 @@ def c_files(path: Path) -> dict[str, Path]:
 
 
 def _refuse_wide_normalizer(policy: ActorCritic) -> None:
-    """Raise ExportError where clipping raw observations to +-1e18 could change what the normaliser makes of them."""
+    """Raise ExportError if clipping raw observations to +-1e18 could change the normalised ones."""
     mean, scale = (array(tensor).astype(np.float64) for tensor in policy.normalizer.shift_and_scale())
     reach = np.abs(mean) + CLIP / scale
     if reach.max() > _FURTHEST:
         name = policy.spec.observation[int(np.argmax(reach))].name
-        raise ExportError(f"observation entry {name!r} is clipped at {reach.max():.3g} only; C code ends at 1e18")
+        raise ExportError(f"observation entry {name!r} is clipped at {reach.max():.3g}; allowed in C: up to 1e18")
 
 
 def _verify(path: Path, policy: ActorCritic, observation: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
-    """Largest |difference| of the compiled source's actions from the expected ones (B, A)."""
+    """Largest |difference| of the compiled source from the expected actions (B, A) of observations (B, O)."""
     try:
         compile_library(path, path.with_suffix(".so"))
         action = CPolicy(path.with_suffix(".so"), path.stem, policy.spec)(observation)

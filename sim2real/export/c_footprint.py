@@ -1,4 +1,4 @@
-"""How much flash and stack an exported C policy takes, as a compiler sees it."""
+"""Flash, RAM and stack of an exported C policy, as the compiler reports them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TARGETS = {"Cortex-M4F": ("arm-none-eabi-", CORTEX_M4F), "this machine": ("", (
 
 
 class Footprint(NamedTuple):
-    """Bytes of one object file; what it calls in libm comes on top."""
+    """Bytes of one object file; functions of libm are not included."""
 
     target: str
     flash: int
@@ -24,14 +24,23 @@ class Footprint(NamedTuple):
     ram: int
     """Static variables: sections .data and .bss."""
     stack: int
-    """Sum of the frames of its functions but the self-test, which no chain of calls in flight exceeds."""
+    """Sum of the frames of all functions without the self-test: an upper bound of the stack in flight."""
 
     def __str__(self) -> str:
         return f"{self.target}: {self.flash:,} B flash, {self.ram} B RAM, at most {self.stack} B stack"
 
 
 def footprint(source: Path, prefix: str, target: str, flags: Sequence[str]) -> Footprint:
-    """Compile a source with PREFIXgcc at -O2 and measure; raises CompilerError."""
+    """Compile a source at -O2 and measure it.
+
+    Args:
+        source: The C file.
+        prefix: Prefix of the tools, such as arm-none-eabi-.
+        target: Name of the target, for the report.
+        flags: Flags of the target.
+
+    Raises CompilerError.
+    """
     with TemporaryDirectory() as folder:
         compiled = Path(folder) / "policy.o"
         args = ("-std=c99", *WARNINGS, "-O2", "-fstack-usage", *flags, "-c", str(source), "-o", str(compiled))
@@ -44,7 +53,7 @@ def footprint(source: Path, prefix: str, target: str, flags: Sequence[str]) -> F
 
 
 def footprints(source: Path) -> list[Footprint]:
-    """The footprint on every target that there is a compiler for; empty without any."""
+    """The footprint on every target with a compiler on this machine."""
     return [
         footprint(source, prefix, target, flags)
         for target, (prefix, flags) in _TARGETS.items()

@@ -1,4 +1,4 @@
-"""A policy as text in C99: one header, one source."""
+"""The C99 header and source of a policy, as text."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from sim2real.policy.metadata import (
 from sim2real.policy.trained_on import TrainedOn, airframe_in_words, options_in_words
 
 TANH_ERROR = 3e-7
-"""Largest |error| of the own approximation of tanh in single precision, rounding and -ffast-math included."""
+"""Largest |error| of the approximated tanh in single precision, including rounding and -ffast-math."""
 
 _TANH = """/* tanh(x) = 2 t / (1 + t^2) with t = tanh(x / 2) by the seventh convergent of Lambert's continued fraction.
- * Absolute error at most 3e-7 over all floats, rounding and -ffast-math included; 1 from 9 on. */
+ * The absolute error is at most 3e-7 for all floats, including rounding and -ffast-math. The value is 1 for x >= 9. */
 static float @NAME@_tanh(float x) {
     const float y = 0.5f * @NAME@_clip(x, -9.0f, 9.0f);
     const float s = y * y;
@@ -66,13 +66,20 @@ _EXPRESSIONS = {
 
 
 def header(policy: ActorCritic, name: str, golden: GoldenPairs, trained: TrainedOn | None = None) -> str:
-    """NAME.h: sizes, rate, what every entry is, and two functions."""
+    """NAME.h: sizes, rate, a table of all entries, and two functions."""
     spec = policy.spec
-    return fill("policy.h.in", _names(name, spec, golden) | _words(policy) | _origin(trained))
+    return fill("policy.h.in", _names(name, spec, golden) | _texts(policy) | _origin(trained))
 
 
 def source(policy: ActorCritic, name: str, golden: GoldenPairs, tanh: str) -> str:
-    """NAME.c: weights and functions; `tanh` is libm or approximate. All that it defines begins with NAME."""
+    """NAME.c: weights and functions; NAME is the prefix of everything that it defines.
+
+    Args:
+        policy: The policy.
+        name: NAME.
+        golden: Pairs for the self-test.
+        tanh: `libm` or `approximate`.
+    """
     spec = policy.spec
     names = _names(name, spec, golden)
     library, declarations, functions = _arithmetic(spec, tanh)
@@ -95,7 +102,7 @@ def source(policy: ActorCritic, name: str, golden: GoldenPairs, tanh: str) -> st
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:
-    """A template of this package with every @WORD@ replaced by its value, @MARK@ by ours; KeyError for one without."""
+    """A template of this package with every @WORD@ replaced by its value; KeyError for a word without one."""
     text = files("sim2real").joinpath("templates", *template.split("/")).read_text(encoding="utf-8")
     return _substitute(text, {"MARK": MARK} | dict(values))
 
@@ -116,7 +123,7 @@ def _names(name: str, spec: PolicySpec, golden: GoldenPairs) -> dict[str, str]:
     }
 
 
-def _words(policy: ActorCritic) -> dict[str, str]:
+def _texts(policy: ActorCritic) -> dict[str, str]:
     spec = policy.spec
     bounds = list(zip(spec.action_low, spec.action_high, spec.safe_action, strict=True))
     actions = [f"{low:g} to {high:g}, safe {safe:g}" for low, high, safe in bounds]
@@ -144,7 +151,7 @@ def _origin(trained: TrainedOn | None) -> dict[str, str]:
 
 
 def _table(entries: tuple[Channel, ...], remarks: Iterable[str] | None = None) -> str:
-    """Lines of a comment: index, name, unit, frame and remark."""
+    """Table of entries as lines of a C comment: index, name, unit, frame and remark."""
     notes = [""] * len(entries) if remarks is None else list(remarks)
     rows = [
         (str(index), entry.name, f"[{entry.unit}]", f"in {entry.frame}" if entry.frame else "", note)
@@ -156,16 +163,16 @@ def _table(entries: tuple[Channel, ...], remarks: Iterable[str] | None = None) -
 
 
 def _arithmetic(spec: PolicySpec, tanh: str) -> tuple[str, str, str]:
-    """What the activation needs: said in words, included, and defined."""
+    """What the activation needs of libm: a remark, the includes, and the functions."""
     if spec.activation == "relu" or not spec.hidden_sizes:
         return "needs no libm", "", ""
     if tanh == "libm":
-        return f"of libm it needs {'tanhf' if spec.activation == 'tanh' else 'expm1f'}", "#include <math.h>\n", ""
+        return f"needs {'tanhf' if spec.activation == 'tanh' else 'expm1f'} of libm", "#include <math.h>\n", ""
     return "needs no libm", "", _TANH + (_EXPM1 if spec.activation == "elu" else "")
 
 
 def _layers(policy: ActorCritic, name: str) -> tuple[list[str], str]:
-    """Calls that take the normalised observation in `a` to the mean, and the buffer that it ends in."""
+    """Calls that compute the mean from the normalised observation in buffer `a`, and the buffer of the result."""
     calls, here, there = [], "a", "b"
     for index, layer in enumerate(policy.actor):
         if isinstance(layer, nn.Linear):

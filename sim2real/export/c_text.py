@@ -1,4 +1,4 @@
-"""Text of C99 from values: constants, strings, comments and names that cannot become anything else."""
+"""Constants, strings, comments and names of C99, escaped so that they stay what they are."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ _KEYWORDS = (  # of C99 to C23, in small letters
 
 
 def literal(value: float) -> str:
-    """A C constant of type float that is exactly this value, once rounded to single precision."""
+    """C constant of type float: the value, rounded to single precision."""
     digits = f"{float(np.float32(value)):.9g}"
     return (digits if any(mark in digits for mark in ".e") else f"{digits}.0") + "f"
 
 
 def string(text: str) -> str:
-    """A C string, quotes included, whose bytes are the text's in UTF-8."""
+    """C string literal with the bytes of the text in UTF-8."""
     return '"' + "".join(map(_in_string, text.encode())) + '"'
 
 
 def _in_string(byte: int) -> str:
-    if byte in b'"\\?':  # two question marks could begin a trigraph, of which one is a backslash
+    if byte in b'"\\?':  # two question marks could begin a trigraph
         return f"\\{byte:c}"
-    return f"{byte:c}" if 0x20 <= byte < 0x7F else f"\\{byte:03o}"  # octal ends after three digits, \x... does not
+    return f"{byte:c}" if 0x20 <= byte < 0x7F else f"\\{byte:03o}"  # octal has at most three digits, \x has no limit
 
 
 def comment(text: str) -> str:
-    """Text for within a C comment: it neither ends nor begins one, nor joins lines, nor changes how others are read.
+    """Text for the inside of a C comment: it cannot end or begin a comment or join lines.
 
-    Backslashes and what cannot be printed become spaces; /, * and ? are set apart where they would mean something.
+    Backslashes and unprintable characters become spaces. Spaces separate /, * and ? where they would have a meaning.
     """
     plain = "".join(" " if letter == "\\" or not letter.isprintable() else letter for letter in text)
     plain = plain.replace("??", "? ?").replace("??", "? ?")
@@ -48,12 +48,12 @@ def comment(text: str) -> str:
 
 
 def require_identifier(name: str) -> None:
-    """Raise ExportError unless a name can begin the names of C functions and files.
+    """Raise ExportError unless a name can be the prefix of C functions and files.
 
-    A file of a standard header's name would be included instead of it.
+    Names of standard headers are refused, because the file would be included in their place.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise ExportError(f"{name!r} cannot begin the name of a C function; allowed: small letters, digits and _")
+        raise ExportError(f"{name!r} cannot begin the name of a C function; allowed: lower-case letters, digits and _")
     for names, own, kind in ((_HEADERS, f"{name}.h", "header"), (_KEYWORDS, name, "keyword")):
         if name in names.split():
             raise ExportError(f"{name!r} cannot be used: {own} is a {kind} of C; choose another, such as {name}_policy")

@@ -1,4 +1,4 @@
-"""Export of a policy as an out-of-tree controller app of the Crazyflie's firmware."""
+"""Export of a policy as an out-of-tree controller app for crazyflie-firmware."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from sim2real.policy.metadata import action_type
 from sim2real.policy.trained_on import TrainedOn
 
 NAME = "policy"
-RATES = (1000, 500, 250, 100, 50, 25)  # [Hz], that the stabilizer's 1 kHz divides into
+RATES = (1000, 500, 250, 100, 50, 25)  # [Hz], divisors of the stabilizer's 1 kHz
 _FILES = ("Makefile", "Kbuild", "app-config", "README.md", "src/Kbuild", "src/controller_policy.c")
 _WRITTEN = (*_FILES, f"src/{NAME}.c", f"src/{NAME}.h")
 _SENSED = {
-    f"{name}_{axis}": (unit, f"{variable}[{index}]", said)
-    for name, unit, variable, said in (
+    f"{name}_{axis}": (unit, f"{variable}[{index}]", origin)
+    for name, unit, variable, origin in (
         ("position_error", "m", "error", "setpoint->position - state->position, turned into the body frame"),
         ("velocity", "m/s", "velocity", "state->velocity, turned into the body frame"),
         ("up", "1", "rotation[2]", "world z in the body frame, from state->attitudeQuaternion"),
@@ -43,11 +43,16 @@ _SENSED = {
 def export_crazyflie(
     policy: ActorCritic, folder: Path, airframe: Airframe, tanh: str = "libm", trained: TrainedOn | None = None
 ) -> CExport:
-    """Write an app for crazyflie-firmware into a folder: controller, policy in C, build files and README.
+    """Write an app for crazyflie-firmware: controller, policy in C, build files and README.
 
-    The folder is new, empty or an app of an earlier export, whose files are replaced and whose others stay. Every entry
-    of the observation is mapped by its name, unit and frame. Raises ExportError for another folder, an entry that a
-    Crazyflie does not know, a type of action that it does not take and a rate that 1 kHz does not divide into.
+    Args:
+        policy: The policy. Every entry of its observation is mapped by name, unit and frame.
+        folder: A new or empty folder, or an app of an earlier export. Its exported files are replaced; others stay.
+        airframe: Numbers of the drone preset that the policy was trained for.
+        tanh: As for `export_c`.
+        trained: Task options and airframe of the training, for the header.
+
+    Raises ExportError for another folder, and for an entry, a type of action or a rate without support.
     """
     folder = Path(folder)
     require_app(folder)
@@ -64,7 +69,7 @@ def export_crazyflie(
 
 
 def require_app(folder: Path) -> None:
-    """Raise ExportError unless an app can be put at `folder`: nothing is there, or what an export may replace."""
+    """Raise ExportError unless `folder` is new, empty or an app of an earlier export."""
     if os.path.lexists(folder) and not folder.is_dir():
         raise ExportError(f"cannot write {folder}: it is a file; expected a folder for the app")
     if not folder.parent.is_dir():
@@ -73,13 +78,13 @@ def require_app(folder: Path) -> None:
         return
     there = [folder / name for name in _WRITTEN if os.path.lexists(folder / name)]
     if not there:
-        raise ExportError(f"{folder} holds other files than an app's; choose another folder")
+        raise ExportError(f"{folder} contains files that are not of an app; choose another folder")
     for path in there:
         require_replaceable(path)
 
 
 def _move(app: Path, folder: Path) -> None:
-    """Put a new app into its place, file by file where there is one already."""
+    """Put a new app in place; files of an earlier one are replaced one by one."""
     if not folder.exists():
         app.rename(folder)
         return
@@ -90,8 +95,10 @@ def _move(app: Path, folder: Path) -> None:
 
 
 def sources_of(spec: PolicySpec) -> list[tuple[str, str]]:
-    """Per entry of the observation its C expression and where it comes from in words; raises ExportError for an entry
-    that a Crazyflie does not know."""
+    """C expression and origin of every entry of the observation.
+
+    Raises ExportError for an entry without a source on a Crazyflie.
+    """
     past = {
         f"{past_action(age)}_{entry.name}": (entry.unit, f"past[{age - 1}][{index}]", f"action of {age} steps ago")
         for age in range(1, spec.action_history + 1)
@@ -100,14 +107,14 @@ def sources_of(spec: PolicySpec) -> list[tuple[str, str]]:
     known = _SENSED | past
     found = []
     for entry in spec.observation:
-        unit, expression, said = known.get(entry.name, ("", "", ""))
+        unit, expression, origin = known.get(entry.name, ("", "", ""))
         if unit != entry.unit or (entry.name in _SENSED and entry.frame != "body"):
             raise ExportError(
                 f"observation entry {entry.name!r} [{entry.unit}] in {entry.frame or 'no frame'} has no source on a "
                 f"Crazyflie; known, all in body: position_error [m], velocity [m/s], up [1], angular_velocity [rad/s], "
                 "past actions"
             )
-        found.append((expression, said))
+        found.append((expression, origin))
     return found
 
 
@@ -116,7 +123,7 @@ def _values(spec: PolicySpec, airframe: Airframe) -> dict[str, str]:
     send = sending(kind, airframe)
     if spec.control_hz not in RATES:
         allowed = ", ".join(map(str, RATES))
-        raise ExportError(f"the policy acts at {spec.control_hz:g} Hz; the firmware divides 1 kHz into {allowed} Hz")
+        raise ExportError(f"the policy acts at {spec.control_hz:g} Hz; allowed on a Crazyflie: {allowed} Hz")
     sources = sources_of(spec)
     lines = (f"    observation[{index}] = {expression};\n" for index, (expression, _) in enumerate(sources))
     past = spec.action_history
@@ -129,7 +136,7 @@ def _values(spec: PolicySpec, airframe: Airframe) -> dict[str, str]:
         "PERIOD": f"{1000.0 / spec.control_hz:g}",
         "INNER_LOOP": INNER_LOOPS[kind],
         "SAFE_ACTION": ", ".join(f"{value:.4g}" for value in spec.safe_action),
-        "MAPPING": _mapping(spec, [said for _, said in sources], SENT[kind]),
+        "MAPPING": _mapping(spec, [origin for _, origin in sources], SENT[kind]),
         "OBSERVE": "".join(lines),
         "SEND": send,
         "PAST": "static float past[POLICY_ACTION_HISTORY][POLICY_ACTION_SIZE]; /* newest first */\n" if past else "",
@@ -147,8 +154,8 @@ _FORGET = """    for (int age = 0; age < POLICY_ACTION_HISTORY; ++age) {
 """
 
 
-def _mapping(spec: PolicySpec, said: list[str], sent: str) -> str:
+def _mapping(spec: PolicySpec, origins: list[str], sent: str) -> str:
     rows = [("entry", "unit", "frame", "on the Crazyflie"), ("---", "---", "---", "---")]
-    rows += [(e.name, e.unit, e.frame, words) for e, words in zip(spec.observation, said, strict=True)]
+    rows += [(e.name, e.unit, e.frame, origin) for e, origin in zip(spec.observation, origins, strict=True)]
     rows += [(f"action {e.name}", e.unit, e.frame, sent) for e in spec.action]
     return "\n".join(f"| {' | '.join(comment(cell).replace('|', '/') for cell in row)} |" for row in rows)

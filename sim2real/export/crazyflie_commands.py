@@ -1,4 +1,4 @@
-"""C code by which a Crazyflie's firmware carries out an action, for each type of action."""
+"""C code that executes an action on a Crazyflie, for each type of action."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _RATES = """    setpoint_t rates = *setpoint;
     rates.mode.pitch = modeVelocity;
     rates.mode.yaw = modeVelocity;
     rates.attitudeRate.roll = action[1] / DEGREE;
-    rates.attitudeRate.pitch = -action[2] / DEGREE; /* legacy setpoints turn pitch the other way round */
+    rates.attitudeRate.pitch = -action[2] / DEGREE; /* legacy setpoints have the opposite sign of pitch */
     rates.attitudeRate.yaw = action[3] / DEGREE;
     rates.thrust = action[0] * {weight} / (4.0f * THRUST_MAX) * 65535.0f;
     controllerPid(control, &rates, sensors, state, tick);
@@ -44,17 +44,16 @@ _VELOCITY = """    setpoint_t velocity = *setpoint;
     velocity.velocity.x = action[0];
     velocity.velocity.y = action[1];
     velocity.velocity.z = action[2];
-    velocity.velocity_body = true; /* x where the nose points, seen from above */
+    velocity.velocity_body = true; /* in the heading frame: x is the direction of the nose, seen from above */
     velocity.attitudeRate.yaw = action[3] / DEGREE;
     controllerPid(control, &velocity, sensors, state, tick);
 }}
 """
 _CODE = {"motors": _MOTORS, "ctbr": _RATES, "velocity": _VELOCITY}
 INNER_LOOPS = {
-    "motors": "It commands the motors itself.",
-    "ctbr": "Body rates are held by the firmware's rate loop at 500 Hz, whose gains are not those of training.",
-    "velocity": "Velocity is held by the firmware's position controller at 100 Hz and attitude controller at 500 Hz, "
-    "whose gains are not those of training.",
+    "motors": "It commands the motors directly.",
+    "ctbr": "The firmware's rate loop controls the body rates at 500 Hz; its gains are not those of training.",
+    "velocity": "The firmware controls velocity at 100 Hz and attitude at 500 Hz; its gains are not those of training.",
 }
 SENT = {
     "motors": "normalised force of the rotor: the preset's thrust at the commanded speed over THRUST_MAX",
@@ -64,20 +63,20 @@ SENT = {
 
 
 class Airframe(NamedTuple):
-    """What has to be known of the drone preset that a policy was trained for, to carry out its actions."""
+    """Numbers of the drone preset that are needed to execute its actions."""
 
     mass: float
     """[kg]"""
     gravity: float
     """[m/s^2]"""
     thrust_curve: tuple[float, float, float]
-    """c0, c1, c2 [N] of thrust = c0 + c1 u + c2 u^2 at the fraction u of a rotor's greatest speed."""
+    """c0, c1, c2 [N] of thrust = c0 + c1 u + c2 u^2 of a rotor, u its speed over the maximum."""
     idle_speed: float
-    """u of the action -1; the action 1 is u = 1."""
+    """u at the action -1; the action 1 is u = 1."""
 
 
 def sending(kind: str, airframe: Airframe) -> str:
-    """Function `send`, which carries out an action of a kind; raises ExportError for one that there is no way for."""
+    """C function `send`, which executes an action of this type; raises ExportError for a type without support."""
     if kind not in _CODE:
         raise ExportError(f"actions of type {kind!r} cannot be sent to a Crazyflie; allowed: {', '.join(_CODE)}")
     c0, c1, c2 = map(literal, airframe.thrust_curve)

@@ -1,4 +1,4 @@
-"""What every export asks of a policy, and the observations that each is checked on."""
+"""Requirements of every export, and the observations on which exports are checked."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ FEWEST_CHECKS = max(GOLDEN_ROWS) + 1 - len(EXTREMES)
 
 
 class ExportError(HgrpoError):
-    """Raised for a policy that cannot be exported, or whose export does not act like it; one line says why."""
+    """Raised for a policy that cannot be exported, or whose export differs from it."""
 
 
 def refuse_non_finite(policy: ActorCritic) -> None:
-    """Raise ExportError unless parameters, statistics and the spec's numbers are finite, also in single precision."""
+    """Raise ExportError unless all numbers of a policy are finite, also in single precision."""
     shift, scale = policy.normalizer.shift_and_scale()
     action_range = policy.action_high - policy.action_low
     numbers = {
@@ -36,11 +36,11 @@ def refuse_non_finite(policy: ActorCritic) -> None:
     }
     for name, tensor in numbers.items():
         if not bool(torch.isfinite(tensor).all()):
-            raise ExportError(f"{name} holds a value that is not finite; only finite ones can be exported")
+            raise ExportError(f"{name} holds a value that is not finite; allowed: finite values")
 
 
 def refuse_overflow(policy: ActorCritic, largest: float = SINGLE_MAX) -> None:
-    """Raise ExportError if a layer could pass the largest number: |W x + b| <= |W| |x| + |b|, |x| <= 10 at first."""
+    """Raise ExportError if a layer could exceed `largest`, by |W x + b| <= |W| |x| + |b| from |x| <= 10."""
     bound = np.full(policy.spec.observation_size, CLIP)
     for index, layer in enumerate(policy.actor):
         if isinstance(layer, nn.Linear):
@@ -48,11 +48,13 @@ def refuse_overflow(policy: ActorCritic, largest: float = SINGLE_MAX) -> None:
         else:
             bound = np.minimum(bound, 1.0) if isinstance(layer, nn.Tanh) else np.maximum(bound, 1.0)
         if bound.max() > largest:
-            raise ExportError(f"layer actor.{index} can reach {bound.max():.3g}; numbers end at {largest:.3g} here")
+            raise ExportError(
+                f"layer actor.{index} can reach {bound.max():.3g}; allowed in this precision: up to {largest:.3g}"
+            )
 
 
 def check_observations(normalizer: ObservationNormalizer, checks: int) -> NDArray[np.float32]:
-    """(5 + checks, O): extremes, then draws around the normaliser's mean, every other one wide enough to be clipped."""
+    """Check observations (5 + checks, O): extremes, then draws; every second one is wide enough to be clipped."""
     shift, scale = (array(tensor).astype(np.float64) for tensor in normalizer.shift_and_scale())
     drawn = np.random.default_rng(0).standard_normal((checks, shift.size))
     drawn[1::2] *= 0.5 * CLIP
@@ -62,16 +64,17 @@ def check_observations(normalizer: ObservationNormalizer, checks: int) -> NDArra
 
 
 def actions_of(policy: ActorCritic, observation: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(B, A) deterministic actions of observations (B, O)."""
+    """Deterministic actions (B, A) of observations (B, O)."""
     with torch.no_grad():
         action: NDArray[np.float32] = policy(torch.from_numpy(observation)).numpy()
     return action
 
 
 def checkpoint_hash(policy: ActorCritic) -> str:
-    """SHA-256, in hexadecimal, of the state_dict: for each name, in sorted order, a header and the values.
+    """SHA-256 of the state_dict, in hexadecimal.
 
-    The header is "name dtype [shape]" and a newline; the values are row-major, little-endian, in their own precision.
+    For each name in sorted order it covers a header, "name dtype [shape]" and a newline, and the values: row-major,
+    little-endian, in their own precision.
     """
     digest = hashlib.sha256()
     for name, tensor in sorted(policy.state_dict().items()):
@@ -82,5 +85,5 @@ def checkpoint_hash(policy: ActorCritic) -> str:
 
 
 def array(tensor: Tensor) -> NDArray[np.float32]:
-    """A tensor of the CPU in single precision."""
+    """A CPU tensor as an array in single precision."""
     return tensor.detach().numpy().astype(np.float32)

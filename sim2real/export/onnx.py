@@ -1,4 +1,4 @@
-"""Export of a policy as one ONNX file that needs no other knowledge to be flown."""
+"""Export of a policy as one ONNX file that contains everything needed to fly it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnx import helper
 
-from hgrpo_errors import HgrpoError
+from hgrpo_errors import HgrpoError, unknown
 from hgrpo_files import writing
 from policies.actor_critic import ActorCritic
 from policies.spec import PolicySpec
@@ -45,14 +45,16 @@ from sim2real.policy.onnx_policy import (
 from sim2real.policy.trained_on import KEY as TRAINED_ON
 from sim2real.policy.trained_on import TrainedOn
 
-# Opset 17 with IR version 8 is what ONNX 1.12 (2022) defined, so that runtimes of that year and all later ones read it.
-# Every operator used here had its present meaning for float32 by opset 14: a later opset would only shut readers out.
+# Opset 17 with IR version 8 is that of ONNX 1.12 (2022): runtimes of that year and later read it. The operators used
+# here have not changed for float32 since opset 14, so a later opset would only exclude runtimes.
 OPSET = 17
 IR_VERSION = 8
 
 ALLOWED = {"float32": metadata.TOLERANCE, "float16": 0.02, "int8": 0.5}
-"""Largest difference from the policy, as a share of an action's range, that an export of each precision may have. It
-keeps out what is broken; what a variant is worth shows in closed loop."""
+"""Largest allowed difference from the policy, as a share of an action's range, by precision.
+
+It only detects broken exports; the quality of a variant is measured in closed loop.
+"""
 
 _HALF_MAX = float(np.finfo(np.float16).max)
 _INVALID_FILE_ERRORS: tuple[type[Exception], ...] = (
@@ -72,16 +74,26 @@ def export_onnx(
     calibration: NDArray[np.float32] | None = None,
     trained: TrainedOn | None = None,
 ) -> float:
-    """Write the deterministic policy to `path` as ONNX; returns the largest |action difference| found, in action units.
+    """Write the deterministic policy as ONNX, once onnxruntime reproduces its actions.
 
     The graph maps `observation` float32 [batch, O] in the environment's units to `action` float32 [batch, A] within the
-    bounds; `batch` None is any, 1 a fixed one. With `precision` float16 or int8 the actor computes in that. The file
-    takes its place only once onnxruntime, in one batch and row by row, has given the policy's own actions to 1e-5 of
-    their range (other precisions: ALLOWED) on `checks` observations drawn around the normaliser's mean, on 0, +-1e3 and
-    +-1e6. With `calibration` (N, O) int8 is calibrated and checked on those observations instead, and knows no others.
-    `trained` is what the policy was trained on, which the file then says; None leaves that out.
-    Raises ExportError, and leaves `path` as it was, if that fails, a parameter is not finite or a layer could overflow,
-    and where there is a file that no export wrote.
+    bounds. The check compares actions in one batch and row by row, on 0, +-1e3, +-1e6 and on `checks` observations
+    drawn around the normaliser's mean. The tolerance is 1e-5 of the range in float32, and ALLOWED in other precisions.
+
+    Args:
+        policy: The policy.
+        path: The file.
+        checks: Number of drawn check observations.
+        precision: float32, float16 or int8: the precision of the actor.
+        batch: None for any number of rows, 1 for a fixed one.
+        calibration: Observations (N, O) on which int8 is calibrated and checked in place of the drawn ones.
+        trained: Task options and airframe of the training; None leaves them out of the file.
+
+    Returns:
+        The largest |action difference|, in units of the action.
+
+    Raises ExportError if the check fails, a parameter is not finite, a layer could overflow, or `path` is a file that
+    no export wrote; `path` is then unchanged.
     """
     _refuse_arguments(checks, precision, batch)
     path = Path(path)
@@ -93,7 +105,7 @@ def export_onnx(
     if precision == "int8" and calibration is not None:
         observation = calibration
     if len(observation) <= max(GOLDEN_ROWS):
-        raise HgrpoError(f"calibration has {len(observation)} observations; at least {max(GOLDEN_ROWS) + 1} are needed")
+        raise HgrpoError(f"calibration has {len(observation)} observations; allowed: at least {max(GOLDEN_ROWS) + 1}")
     expected = actions_of(policy, observation)
     model = _model(policy, precision, batch, observation)
     allowed = np.maximum(ALLOWED[precision], tolerance(policy, observation))
@@ -109,9 +121,13 @@ def export_onnx(
 
 
 def record(path: Path, measured: dict[str, Any]) -> None:
-    """Write down in an exported file what was measured about it, replacing what was there; ExportError if it is none.
+    """Store measurements in an exported file, in place of earlier ones; its actions do not change.
 
-    Names and values are JSON; the actions of the file stay as they are.
+    Args:
+        path: The exported file.
+        measured: Values for JSON, by name.
+
+    Raises OnnxPolicyError for another file.
     """
     texts = OnnxPolicy(path).metadata | {metadata.MEASURED: json.dumps(measured, allow_nan=False)}
     model = onnx.load(path)
@@ -121,15 +137,15 @@ def record(path: Path, measured: dict[str, Any]) -> None:
 
 def _refuse_arguments(checks: int, precision: str, batch: int | None) -> None:
     if checks < FEWEST_CHECKS:
-        raise HgrpoError(f"checks is {checks}; at least {FEWEST_CHECKS} are needed")
+        raise HgrpoError(f"checks is {checks}; allowed: at least {FEWEST_CHECKS}")
     if precision not in ALLOWED:
-        raise HgrpoError(f"unknown precision {precision!r}; allowed: {', '.join(ALLOWED)}")
+        raise HgrpoError(unknown("precision", precision, tuple(ALLOWED)))
     if batch not in (None, 1):
-        raise HgrpoError(f"batch is {batch}; allowed: None, for any, and 1")
+        raise HgrpoError(f"batch is {batch}; allowed: None (any) and 1")
 
 
 def _model(policy: ActorCritic, precision: str, batch: int | None, calibration: NDArray[np.float32]) -> onnx.ModelProto:
-    """The graph in a precision, with its description and without metadata."""
+    """The model in a precision, with its description, without metadata."""
     opset = helper.make_opsetid("", OPSET)
     content = graph(policy, precision == "float16", batch)
     model = helper.make_model(content, opset_imports=[opset], ir_version=IR_VERSION)
@@ -148,8 +164,10 @@ def _verify(
     observation: NDArray[np.float32],
     expected: NDArray[np.float32],
 ) -> tuple[NDArray[np.float32], float]:
-    """Actions (B, A) of the model, row by row, and their largest |difference| from the expected ones; ExportError where
-    that is too much."""
+    """Actions (B, A) of the model, row by row, and their largest |difference| from the expected ones.
+
+    Raises ExportError for a difference above the allowed share (B, A) of the range.
+    """
     content = model.SerializeToString()
     try:
         onnx.checker.check_model(content, full_check=True)
@@ -167,7 +185,7 @@ def _verify(
 
 
 def _write(path: Path, model: onnx.ModelProto) -> None:
-    """Let the model take its place at `path` once it has been read back and run."""
+    """Put the model at `path` once it has been read back and run."""
     with replacing(path, is_own_model) as temporary:
         with writing(path):
             temporary.write_bytes(model.SerializeToString())
@@ -178,7 +196,7 @@ def _write(path: Path, model: onnx.ModelProto) -> None:
 
 
 def is_own_model(content: bytes) -> bool:
-    """Whether a file's content is an ONNX model that this package made, by its producer_name."""
+    """Whether the content of a file is an ONNX model with this package as its producer_name."""
     try:
         producer: str = onnx.load_model_from_string(content).producer_name
     except DecodeError:

@@ -19,10 +19,13 @@ Constants = dict[str, NDArray[np.generic]]
 
 
 def graph(policy: ActorCritic, half: bool = False, batch: int | None = None) -> onnx.GraphProto:
-    """Every step as torch computes it, in the same order of operations, for any batch or a fixed one.
+    """The graph of a policy, in torch's order of operations.
 
-    With `half` the actor computes in half precision; observations and actions are float32 all the same, because
-    raw observations may lie beyond 65504, where half precision ends.
+    Args:
+        policy: The policy.
+        half: Whether the actor computes in half precision. Observations and actions stay float32, because raw
+            observations may exceed 65504, the largest number of half precision.
+        batch: Number of rows; None for any.
     """
     spec = policy.spec
     before, normalizer = _normalizer(policy)
@@ -36,13 +39,13 @@ def graph(policy: ActorCritic, half: bool = False, batch: int | None = None) -> 
 
 
 def describe(spec: PolicySpec) -> str:
-    """What a reader of the file has to know, in words."""
+    """Description of the file for its readers."""
     return (
         f"Deterministic policy of task {spec.task} for robot {spec.robot}, to be called at {spec.control_hz:g} Hz. "
         f"Input {INPUT_NAME}: {_list_entries(spec.observation)}. Output {OUTPUT_NAME}: {_list_entries(spec.action)}. "
-        "Normalising the observation and scaling and clipping the action are in the graph: give raw observations, send "
-        f"the action as it is. Where no valid observation is at hand, send {list(spec.safe_action)}. "
-        "The metadata hold the full specification and golden pairs."
+        "The graph normalises the observation, and scales and clips the action: give raw observations and send the "
+        f"action unchanged. Without a valid observation, send {list(spec.safe_action)}. "
+        "The metadata contain the full specification and golden pairs."
     )
 
 
@@ -77,7 +80,7 @@ def _actor(policy: ActorCritic, dtype: type[np.floating]) -> tuple[list[onnx.Nod
 
 
 def _bridged(actor: list[onnx.NodeProto], half: bool) -> list[onnx.NodeProto]:
-    """The actor between casts to half precision and back, if it computes in that."""
+    """The actor, with casts to half precision and back if `half`."""
     if not half:
         return actor
     actor[0].input[0], actor[-1].output[0] = "normalized.half", "mean.half"
@@ -95,7 +98,7 @@ def _scaling(policy: ActorCritic) -> tuple[list[onnx.NodeProto], Constants]:
         "action.lowest": low,
         "action.highest": high,
     }
-    # clipped after scaling: the action then lies within the bounds exactly, whatever the rounding of the scaling
+    # clipped after scaling, so that rounding cannot exceed the bounds
     nodes = [
         helper.make_node("Add", ["mean", "one"], ["from_low"]),
         helper.make_node("Mul", ["from_low", "action.half_range"], ["above_low"]),

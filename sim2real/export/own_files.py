@@ -1,4 +1,4 @@
-"""Exports replace what an export wrote, told by a mark in each file, and nothing else."""
+"""Exports replace only files that an export wrote, recognised by a mark in each file."""
 
 from __future__ import annotations
 
@@ -16,21 +16,23 @@ IsOwn = Callable[[bytes], bool]
 
 
 def require_replaceable(path: Path, is_own: IsOwn = is_own_text) -> None:
-    """Raise ExportError unless a file can be put at `path`: there is a folder for it, and nothing but what is our own.
+    """Raise ExportError unless a file can be written at `path`.
 
-    `is_own` tells by the content.
+    Args:
+        path: The file; its folder has to exist.
+        is_own: Whether the content of an existing file is of an export.
     """
     if path.is_dir() or not path.parent.is_dir():
         raise ExportError(f"cannot write {path}: it {'is a folder' if path.is_dir() else 'lies in no existing folder'}")
     if os.path.lexists(path) and not (path.is_file() and is_own(hgrpo_files.read_bytes(path))):
-        raise ExportError(f"{path} was not written by {DISTRIBUTION} and stays; move it away or choose another name")
+        raise ExportError(f"{path} was not written by {DISTRIBUTION} and is kept; move it away or choose another name")
 
 
 @contextmanager
 def replacing(path: Path, is_own: IsOwn = is_own_text) -> Iterator[Path]:
-    """A new path beside `path`, whose file takes the place of `path` in the end; raises as require_replaceable does.
+    """A temporary path beside `path`; its file replaces `path` at the end.
 
-    After any error `path` is as it was, and nothing is left beside it.
+    After an error `path` is unchanged and the temporary file is gone. Raises as `require_replaceable` does.
     """
     require_replaceable(path, is_own)
     with hgrpo_files.replacing(path) as temporary:

@@ -1,4 +1,4 @@
-"""An exported graph with its actor in eight-bit integers."""
+"""Quantisation of an exported graph to int8."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sim2real.policy.onnx_policy import INPUT_NAME
 
 
 class Observations(CalibrationDataReader):
-    """Observations (N, O), one row at a time, so that a file with a fixed batch of 1 takes them as well."""
+    """Observations (N, O), one row at a time; also for a file with a fixed batch of 1."""
 
     def __init__(self, observation: NDArray[np.float32]) -> None:
         self._rows: Iterator[NDArray[np.float32]] = iter(np.split(observation, len(observation)))
@@ -27,12 +27,16 @@ class Observations(CalibrationDataReader):
 
 
 def quantized(model: onnx.ModelProto, calibration: NDArray[np.float32]) -> onnx.ModelProto:
-    """The model with the actor's products in int8 by onnxruntime's static quantisation; the rest stays float32.
+    """The model with its matrix products in int8, by onnxruntime's static quantisation.
 
-    Weights have a scale per output, activations one per layer, from the smallest and largest value that it takes on
-    the calibration observations (N, O). The scales are constants, so an action depends on its own observation only.
+    Weights have one scale per output. Activations have one scale per layer, from their smallest and largest value on
+    the calibration observations. The scales are constants, so an action depends on its own observation only.
+
+    Args:
+        model: The model in float32.
+        calibration: Observations (N, O).
     """
-    # tells onnxruntime that nodes are fused and shapes known, which `graph` sees to, so that it does not ask for either
+    # marks the model as preprocessed: `graph` fuses its nodes, and shapes are inferred here
     marked = onnx.shape_inference.infer_shapes(model, strict_mode=True)
     onnx.helper.set_model_props(marked, {"onnx.quant.pre_process": "onnxruntime.quant"})
     products = [node.name for node in model.graph.node if node.op_type == "Gemm"]

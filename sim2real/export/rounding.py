@@ -1,4 +1,4 @@
-"""How far single-precision programs that compute the same policy may differ, from the arithmetic of its layers."""
+"""Rounding errors by which two single-precision programs of one policy may differ."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from policies.actor_critic import ActorCritic
 from sim2real.policy.metadata import TOLERANCE
 
 _UNIT = 2.0**-24  # unit roundoff of single precision
-_ACTIVATION = 8.0 * _UNIT  # error of a tanh, exp or their approximation in use; |tanh| <= 1
+_ACTIVATION = 8.0 * _UNIT  # error of a tanh or exp, or of their approximation; |tanh| <= 1
 _CONFIDENCE = 4.0  # standard errors
-_LARGEST = 0.09  # above it a golden pair says nothing about a file
+_LARGEST = 0.09  # with a larger tolerance golden pairs detect no error
 
 
 def tolerance(policy: ActorCritic, observation: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Share of each action's range, (B, A), within which two correct programs agree.
+    """Tolerance within which two correct programs agree, as a share of each action's range.
 
     A sum of n products in any order has the error e = (sqrt(n) + 1) u (|W| |x| + |b|), u = 2^-24 (Higham and Mary,
     SIAM J. Sci. Comput. 41, 2019). Errors propagate through a float64 reference: e'^2 = W^2 e^2 + e_layer^2, and
@@ -26,6 +26,9 @@ def tolerance(policy: ActorCritic, observation: NDArray[np.float32]) -> NDArray[
     Args:
         policy: The policy, on the CPU.
         observation: (B, O) in the environment's units.
+
+    Returns:
+        (B, A).
     """
     with torch.no_grad():
         x = policy.normalizer(torch.from_numpy(observation)).double().numpy()
@@ -42,6 +45,6 @@ def tolerance(policy: ActorCritic, observation: NDArray[np.float32]) -> NDArray[
             with torch.no_grad():
                 x = layer(torch.from_numpy(x)).numpy()
             error = np.hypot(slope * error, _ACTIVATION * np.maximum(np.abs(x), 1.0))
-    # normalised actions span 2; two programs err independently
+    # normalised actions have a range of 2; the errors of two programs are independent
     share = _CONFIDENCE * np.sqrt(2.0) * error / 2.0
     return np.clip(share, TOLERANCE, _LARGEST)

@@ -233,7 +233,7 @@ def test_refuses_what_it_cannot_write_to_and_too_few_checks(policy: ActorCritic,
         export_onnx(policy, tmp_path / "missing" / "policy.onnx")
     with pytest.raises(ExportError, match="is a folder"):
         export_onnx(policy, tmp_path)
-    with pytest.raises(ValueError, match="checks is 4; at least 5 are needed"):
+    with pytest.raises(ValueError, match="checks is 4"):
         export_onnx(policy, tmp_path / "policy.onnx", checks=4)
     export_onnx(policy, tmp_path / "policy.onnx", checks=5)
 

@@ -124,15 +124,15 @@ def test_half_precision_refuses_what_would_leave_its_range(tmp_path: Path) -> No
         policy.actor[0].weight.fill_(2000.0)  # five entries up to 10: 5 * 10 * 2000 = 1e5 > 65504
         policy.actor[0].bias.zero_()
     export_onnx(policy, tmp_path / "single.onnx")
-    with pytest.raises(ExportError, match=r"actor\.0 can reach 1e\+05; numbers end at 6\.55e\+04 here"):
+    with pytest.raises(ExportError, match=r"actor\.0 can reach 1e\+05; .* 6\.55e\+04"):
         export_onnx(policy, tmp_path / "half.onnx", precision="float16")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"precision": "bfloat16"}, "unknown precision 'bfloat16'; allowed: float32, float16, int8"),
-        ({"batch": 2}, "batch is 2; allowed: None, for any, and 1"),
+        ({"precision": "bfloat16"}, "precision 'bfloat16'"),
+        ({"batch": 2}, "batch is 2"),
         ({"precision": "int8", "calibration": np.zeros((3, 5), np.float32)}, "calibration has 3 observations"),
     ],
 )
