@@ -94,8 +94,8 @@ class Field(NamedTuple):
             if self.range is not None and not self._is_number(each):
                 return f"{self.name} must be a {'whole number' if self.kind is int else 'number'}; given {each!r}"
             if self.range is not None and each not in self.range:
-                unbounded = not math.isfinite(each) and not self.range.infinite
-                return f"{self.name} must be {self.range}{' and finite' if unbounded else ''}; given {each}"
+                finite = " and finite" if each == math.inf and each <= min(self.range.most, self.range.below) else ""
+                return f"{self.name} must be {self.range}{finite}; given {each}"
         return None
 
     @property

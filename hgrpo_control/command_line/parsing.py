@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TypeVar
 
 from hgrpo_control.command_line.options import Group, Option, flags_of, groups_of, is_settings
 from hgrpo_errors import HgrpoError, closest, unknown
-from hgrpo_fields import REQUIRED, fields_of
+from hgrpo_fields import REQUIRED, check, fields_of
 
 Settings = TypeVar("Settings")
 
@@ -134,4 +134,6 @@ def _instantiate(kind: type[Settings], given: dict[str, Any], default: Settings 
         elif field.name in given:
             value = given[field.name]
             changes[field.name] = tuple(value) if isinstance(value, list) else value
-    return kind(**changes) if default is None else dataclasses.replace(default, **changes)  # type: ignore[type-var]
+    settings = kind(**changes) if default is None else dataclasses.replace(default, **changes)  # type: ignore[type-var]
+    check(settings, UsageError)
+    return settings

@@ -6,9 +6,10 @@ from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from hgrpo_control.command_line.parsing import UsageError, parse
+from hgrpo_control.command_line.parsing import parse
 from hgrpo_control.config.argument import IMPORTS, Argument
 from hgrpo_control.config.named_values import TASK_OPTIONS
+from hgrpo_fields import Range
 
 
 @dataclass(frozen=True)
@@ -17,9 +18,9 @@ class CheckOptions:
 
     environment: Annotated[str, Argument("ENV", positional=True)]
     """Task, gymnasium/ID, MODULE:ID or MODULE:FACTORY."""
-    states: int = 100
+    states: Annotated[int, Range(least=1)] = 100
     """States branched from."""
-    steps: int = 5
+    steps: Annotated[int, Range(least=1)] = 5
     """Steps of a branch."""
     seed: int = 0
     """Seed of the random actions."""
@@ -32,8 +33,6 @@ class CheckOptions:
 def run(words: list[str]) -> int:
     """`hgrpo check ENV [options]`; returns 0 if the environment is exact, 1 if not."""
     options = parse(CheckOptions, words, "hgrpo check")
-    if options.states < 1 or options.steps < 1:
-        raise UsageError(f"states and steps must be at least 1; given {options.states} and {options.steps}")
     from rich.console import Console
 
     from hgrpo_control.reports.branch_check import difference_table, verdict

@@ -12,6 +12,7 @@ from hgrpo_control.config.argument import IMPORTS, RUN_FOLDER
 from hgrpo_control.config.film import Film, FilmSettings
 from hgrpo_control.config.judged import JudgedSettings
 from hgrpo_control.config.named_values import TASK_OPTIONS
+from hgrpo_fields import Range
 
 if TYPE_CHECKING:
     from hgrpo_control.config.run import Config
@@ -30,13 +31,13 @@ class EvaluateOptions(JudgedSettings, FilmSettings):
 
     folder: Annotated[Path, RUN_FOLDER]
     """Run folder."""
-    episodes: int = 100
+    episodes: Annotated[int, Range(least=1)] = 100
     """Episodes flown side by side."""
     seed: int = 0
     """Seed of the episodes; training never sees it."""
     video: bool = False
     """Also write video.mp4 and episodes.png of the first few episodes."""
-    video_episodes: int = 4
+    video_episodes: Annotated[int, Range(least=1)] = 4
     """How many."""
     task_options: Annotated[dict[str, str], TASK_OPTIONS] = field(default_factory=dict)
     """Options of the task that differ from those it was trained with."""
@@ -79,8 +80,6 @@ def _fly(options: EvaluateOptions, film: Film, folder: RunFolder, changed: Confi
     if options.video and simulator.spec.branching_obstacle:
         raise UsageError(f"--video draws earlier states: {simulator.spec.branching_obstacle}")
     record = options.video_episodes if options.video else 0
-    if options.video and record < 1:
-        raise UsageError(f"video_episodes must be at least 1; given {record}")
     if options.video:
         from hgrpo_control.evaluation.video import require_drawable
 

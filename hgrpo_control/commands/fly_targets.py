@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from hgrpo_control.config.argument import IMPORTS
 from hgrpo_control.config.named_values import TASK_OPTIONS
+from hgrpo_fields import Range
 from hgrpo_imports import load_all
 from sim2real.flight.watchdog import WatchdogOptions
 from sim2real.targets.goals import GoalOptions
@@ -25,15 +26,15 @@ if TYPE_CHECKING:
 class FlightOptions:
     """Options of every target."""
 
-    seconds: float = math.inf
+    seconds: Annotated[float, Range(above=0, infinite=True)] = math.inf
     """When to stop [s]; without it, Ctrl-C stops the flight."""
     record: Path | None = None
     """Write time, observation, action and state of the watchdog of every tick into a new .npz file."""
-    max_age: float = 0.1
+    max_age: Annotated[float, Range(above=0, infinite=True)] = 0.1
     """Age at which an observation is no longer valid [s]; also the limit for taking over or arming a vehicle."""
     safe_action: tuple[float, ...] | None = None
     """Action that is sent when the last one has been held too long; without it, the policy's own."""
-    spin_seconds: float = 0.0
+    spin_seconds: Annotated[float, Range(least=0)] = 0.0
     """Time before every slot in which the clock is polled instead of sleeping [s]."""
     token_file: Path | None = None
     """File with the token of the server."""
@@ -72,7 +73,7 @@ class SimulatedOptions(TargetOptions):
     """Options of the task; they replace those of the training."""
     seed: int = 0
     """Seed of the episodes."""
-    episodes: int | None = None
+    episodes: Annotated[int | None, Range(least=1)] = None
     """Stop after this number of episodes."""
     fast: bool = False
     """Fly as fast as the computer can instead of in real time."""
@@ -113,7 +114,7 @@ class MavlinkOptions(TargetOptions):
     """SYSID[:ADDRESS] of the vehicle, such as 1:192.0.2.7; without it, the only one that sends heartbeats."""
     arm: bool = False
     """Arm the vehicle if it is disarmed; without it, a disarmed vehicle is refused."""
-    hover_thrust: float = 0.5
+    hover_thrust: Annotated[float, Range(above=0, below=1)] = 0.5
     """interface=ctbr: share of full thrust at which the vehicle hovers (PX4: MPC_THR_HOVER)."""
     on_stop: Literal["land", "hold"] = "land"
     """Mode at the end of the flight."""
@@ -145,7 +146,7 @@ class CrazyflieOptions(TargetOptions):
     """URI of the Crazyflie."""
     arm: bool = False
     """Send the arming request that brushless Crazyflies need."""
-    hover_thrust: float = 0.5
+    hover_thrust: Annotated[float, Range(above=0, below=1)] = 0.5
     """interface=ctbr: share of full thrust at which the Crazyflie hovers, its weight over 4 THRUST_MAX."""
     goals: GoalOptions = field(default_factory=GoalOptions)
 

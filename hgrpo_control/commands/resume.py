@@ -11,6 +11,7 @@ from typing import Annotated
 from hgrpo_control.command_line.parsing import parse
 from hgrpo_control.commands.train import train_with_reports
 from hgrpo_control.config.argument import IMPORTS, RUN_FOLDER
+from hgrpo_fields import Range
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class ResumeOptions:
 
     folder: Annotated[Path, RUN_FOLDER]
     """Run folder."""
-    total_steps: int | None = None
+    total_steps: Annotated[int | None, Range(least=1)] = None
     """Simulator steps after which training ends, those already taken included; None is what the run was given."""
     trust_snapshots: bool = False
     """Read the snapshots in the checkpoint of a run in an adapted environment; they are pickles, which may run code."""

@@ -10,6 +10,7 @@ from hgrpo_control.command_line.parsing import parse
 from hgrpo_control.config.argument import IMPORTS, RUN_FOLDER, Argument
 from hgrpo_control.config.film import FilmSettings
 from hgrpo_control.config.judged import JudgedSettings
+from hgrpo_fields import Range
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class TransferOptions(JudgedSettings, FilmSettings):
     """Run folder."""
     to: Annotated[str, Argument("PHYSICS")]
     """Where: mujoco or gym-pybullet-drones; docs/guides/sim2sim.md says what flies there."""
-    episodes: int = 100
+    episodes: Annotated[int, Range(least=1)] = 100
     """Episodes flown in each place, side by side."""
     seed: int = 0
     """Seed of the starts; training never sees it."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, Union
+from typing import Annotated, ClassVar, Literal, Union
 
-from hgrpo_control.config.checks import choice_problem, count_problem, share_problem
 from hgrpo_control.config.group import GroupSettings
 from hgrpo_control.config.guidance import GuidanceSettings
 from hgrpo_control.config.reward import RewardSettings
+from hgrpo_fields import Range, field_problem
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +36,9 @@ class PPO(AlgorithmSettings):
 
     name: ClassVar[str] = "ppo"
 
-    gamma: float = 0.99
+    gamma: Annotated[float, Range(least=0, most=1)] = 0.99
     """Discount per control step."""
-    gae_lambda: float = 0.95
+    gae_lambda: Annotated[float, Range(least=0, most=1)] = 0.95
     """0 is the paper's one-step advantage (eq. 2), 1 the Monte-Carlo return minus V."""
 
     @property
@@ -62,7 +62,7 @@ class PPO(AlgorithmSettings):
 
     def problem(self) -> str | None:
         """One error line for values that are not allowed; None otherwise."""
-        return share_problem({"gamma": self.gamma, "gae_lambda": self.gae_lambda}) or self.reward_problem()
+        return field_problem(self) or self.reward_problem()
 
 
 @dataclass(frozen=True)
@@ -73,11 +73,11 @@ class GRPO(GroupSettings, AlgorithmSettings):
     name: ClassVar[str] = "grpo"
     needs_critic: ClassVar[bool] = False
 
-    gamma: float = 0.99
+    gamma: Annotated[float, Range(least=0, most=1)] = 0.99
     """Discount per control step."""
-    num_samples: int = 4
-    """N, branches per root; at least 2."""
-    branch_steps: int | None = None
+    num_samples: Annotated[int, Range(least=2)] = 4
+    """N, branches per root."""
+    branch_steps: Annotated[int | None, Range(least=1)] = None
     """n, steps per branch; must divide the rollout. None is the whole rollout."""
     sibling_noise: Literal["shared", "split"] = "shared"
     """Whether the branches of a root meet the same randomness to come, such as gusts, or each its own."""
@@ -98,12 +98,7 @@ class GRPO(GroupSettings, AlgorithmSettings):
 
     def problem(self) -> str | None:
         """One error line for values that are not allowed; None otherwise."""
-        problem = choice_problem(self) or _branch_problem(self.num_samples, self.branch_steps)
-        if problem is None and self.num_samples < 2:
-            problem = (
-                f"grpo compares samples with each other, so num_samples must be at least 2; given {self.num_samples}"
-            )
-        return problem or share_problem({"gamma": self.gamma}) or self.reward_problem()
+        return field_problem(self) or self.reward_problem()
 
 
 @dataclass(frozen=True)
@@ -112,13 +107,13 @@ class HybridGRPO(GuidanceSettings, AlgorithmSettings):
 
     name: ClassVar[str] = "hybrid-grpo"
 
-    gamma: float = 0.99
+    gamma: Annotated[float, Range(least=0, most=1)] = 0.99
     """Discount per control step."""
-    gae_lambda: float = 1.0
+    gae_lambda: Annotated[float, Range(least=0, most=1)] = 1.0
     """Weight of longer returns inside a branch and along the executed path."""
-    num_samples: int = 4
+    num_samples: Annotated[int, Range(least=1)] = 4
     """N, branches per root; 1 is PPO."""
-    branch_steps: int | None = None
+    branch_steps: Annotated[int | None, Range(least=1)] = None
     """n, steps per branch; must divide the rollout. None is the whole rollout."""
     estimator: Literal["group", "group_shrunk", "per_sample", "paper"] = "group"
     """How branches become advantages; see advantages.py."""
@@ -141,9 +136,7 @@ class HybridGRPO(GuidanceSettings, AlgorithmSettings):
 
     def problem(self) -> str | None:
         """One error line for values that are not allowed; None otherwise."""
-        problem = choice_problem(self) or _branch_problem(self.num_samples, self.branch_steps)
-        problem = problem or share_problem({"gamma": self.gamma, "gae_lambda": self.gae_lambda})
-        problem = problem or self.reward_problem() or self.guidance_problem(self.num_samples)
+        problem = field_problem(self) or self.reward_problem() or self.guidance_problem(self.num_samples)
         if problem is None and self.sibling_noise == "split" and self.num_samples == 1:
             problem = "sibling_noise split does nothing with num_samples 1; allowed: shared, or more samples"
         return problem
@@ -151,9 +144,3 @@ class HybridGRPO(GuidanceSettings, AlgorithmSettings):
 
 Algorithm = Union[PPO, GRPO, HybridGRPO]  # noqa: UP007  (typing.get_args on Python 3.10)
 ALGORITHMS: dict[str, type[Algorithm]] = {kind.name: kind for kind in (PPO, GRPO, HybridGRPO)}
-
-
-def _branch_problem(num_samples: int, branch_steps: int | None) -> str | None:
-    return count_problem(
-        {"num_samples": num_samples} | ({} if branch_steps is None else {"branch_steps": branch_steps})
-    )

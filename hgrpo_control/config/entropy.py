@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import Annotated
 
-from hgrpo_control.config.checks import inert_problem
+from hgrpo_control.config.inert import inert_problem
+from hgrpo_fields import Range
 
 LOWEST, HIGHEST = 1e-4, 1e2
 """What an adapted alpha is kept between. Lower is as good as none; higher drowns any other term of the loss. Without a
@@ -16,21 +17,19 @@ bound alpha would wander off while a target cannot be reached, and take as long 
 class EntropySettings:
     """How much the policy is paid for its entropy (eq. 15); see temperature.py."""
 
-    ent_coef: float = 0.0
+    ent_coef: Annotated[float, Range(least=0)] = 0.0
     """Weight of the entropy bonus, alpha of eq. 15; where alpha starts if there is a target_sigma."""
-    target_sigma: float | None = None
+    target_sigma: Annotated[float | None, Range(above=0)] = None
     """Adapt alpha so that sigma does not stay below this, in normalised action units."""
-    ent_learning_rate: float = 0.03
+    ent_learning_rate: Annotated[float, Range(above=0)] = 0.03
     """Step of log alpha per minibatch and nat of entropy that is missing; follows lr_schedule."""
 
     def entropy_problem(self, min_sigma: float) -> str | None:
         """What contradicts itself here or with a floor under sigma, in one line; None if nothing does."""
-        if not 0.0 < self.ent_learning_rate < math.inf:
-            return f"ent_learning_rate must be above 0 and finite; given {self.ent_learning_rate}"
         if self.target_sigma is None:
             return inert_problem(self, ("ent_learning_rate",), "without target_sigma, towards which it moves alpha")
-        if not min_sigma < self.target_sigma < math.inf:
-            return f"target_sigma must be above min_sigma {min_sigma} and finite; given {self.target_sigma}"
+        if not min_sigma < self.target_sigma:
+            return f"target_sigma must be above min_sigma {min_sigma}; given {self.target_sigma}"
         if not LOWEST <= self.ent_coef <= HIGHEST:
             return (
                 f"with target_sigma the temperature starts at ent_coef, which must lie in [{LOWEST:g}, {HIGHEST:g}]; "

@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from hgrpo_control.config.checks import inert_problem
+from hgrpo_control.config.inert import inert_problem
+from hgrpo_fields import Range
 
 
 @dataclass(frozen=True, kw_only=True)
 class GuidanceSettings:
     """Where half of the siblings' first actions come from (eq. 18); see proposals.py."""
 
-    guided_candidates: int = 0
+    guided_candidates: Annotated[int, Range(least=0)] = 0
     """M, actions drawn from the policy at each root for half of the siblings to be resampled from, those with a higher
     Q more often (eq. 18); 0 is off."""
-    guidance_temperature: float = 1.0
+    guidance_temperature: Annotated[float, Range(above=0, infinite=True)] = 1.0
     """beta of eq. 18, in units of returns: candidates are resampled with probability softmax(Q / beta)."""
-    guidance_max_weight: float = 5.0
+    guidance_max_weight: Annotated[float, Range(least=1, infinite=True)] = 5.0
     """Bound on the importance weight of a resampled action."""
 
     def guidance_problem(self, num_samples: int) -> str | None:
         """What contradicts itself here or with N samples per root, in one line; None if nothing does."""
         candidates = self.guided_candidates
-        if candidates < 0 or candidates == 1:
+        if candidates == 1:
             return f"guided_candidates must be 0 (off) or at least 2; given {candidates}"
         if candidates and num_samples < 2:
             return f"guided_candidates resamples siblings, so num_samples must be at least 2; given {num_samples}"
-        if not self.guidance_temperature > 0.0:
-            return f"guidance_temperature must be above 0; given {self.guidance_temperature}"
-        if not self.guidance_max_weight >= 1.0:
-            return f"guidance_max_weight must be at least 1; given {self.guidance_max_weight}"
         if not candidates:
             names = ("guidance_temperature", "guidance_max_weight")
             return inert_problem(self, names, "without guided_candidates; allowed: guided_candidates of at least 2")

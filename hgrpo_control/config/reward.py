@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from hgrpo_control.config.checks import inert_problem
+from hgrpo_control.config.inert import inert_problem
 from hgrpo_errors import unknown
+from hgrpo_fields import Range
 
 TRANSFORMS = ("identity", "tanh", "clip", "scale", "rolling", "rolling-std")
 
@@ -20,7 +22,7 @@ class RewardSettings:
     """Lower bound of `clip`."""
     reward_high: float = 1.0
     """Upper bound of `clip`."""
-    reward_window: int = 100_000
+    reward_window: Annotated[int, Range(least=2)] = 100_000
     """Executed rewards that `rolling` and `rolling-std` look back on."""
 
     def reward_problem(self) -> str | None:
@@ -33,8 +35,6 @@ class RewardSettings:
             return unknown("reward_transform", name, TRANSFORMS, ", ".join((*TRANSFORMS, "MODULE:FUNCTION")))
         if not self.reward_low < self.reward_high:
             return f"reward_low must be below reward_high; given {self.reward_low} and {self.reward_high}"
-        if self.reward_window < 2:
-            return f"reward_window must be at least 2; given {self.reward_window}"
         given, problem = f"with reward_transform {name}; it belongs to ", None
         if name != "clip":
             problem = inert_problem(self, ("reward_low", "reward_high"), f"{given}clip")

@@ -9,13 +9,14 @@ from typing import Annotated, Any
 
 from hgrpo_control.config.algorithms import ALGORITHMS, Algorithm
 from hgrpo_control.config.argument import IMPORTS, Argument
-from hgrpo_control.config.checks import count_problem, inert_problem
 from hgrpo_control.config.device import device_problem
 from hgrpo_control.config.divisors import divisors, near_divisors
+from hgrpo_control.config.inert import inert_problem
 from hgrpo_control.config.learning import Learning, Network
 from hgrpo_control.config.named_values import TASK_OPTIONS
 from hgrpo_control.config.schedules import CURRICULUM, curriculum_problem
 from hgrpo_errors import HgrpoError
+from hgrpo_fields import Range, field_problem
 from hgrpo_imports import imports_problem
 
 
@@ -32,9 +33,9 @@ class Config:
     seed: int = 0
     total_steps: int = 1_000_000
     """Simulator steps after which training ends; every step any branch takes counts."""
-    num_envs: int = 512
+    num_envs: Annotated[int, Range(least=1)] = 512
     """E, roots that run in parallel."""
-    rollout_steps: int = 64
+    rollout_steps: Annotated[int, Range(least=1)] = 64
     """T, executed steps per root between two updates."""
     network: Network = field(default_factory=Network)
     learning: Learning = field(default_factory=Learning)
@@ -42,7 +43,7 @@ class Config:
     """Options of the task, such as quadrotor=cf2x mass=0.3; `hgrpo tasks TASK` lists them."""
     curriculum: Annotated[dict[str, str], CURRICULUM] = field(default_factory=dict)
     """Settings of the task that move during training, such as difficulty=0:1@steps:0:2e6 or @success:0.8:0.1."""
-    checkpoint_every: int = 10
+    checkpoint_every: Annotated[int, Range(least=1)] = 10
     """Iterations between two checkpoints."""
     device: str = "cpu"
     """Where networks and simulator run: cpu, cuda or cuda:N; tasks that are not made for GPUs take cpu alone."""
@@ -56,13 +57,8 @@ class Config:
 
     def _problem(self) -> str | None:
         """One error line for settings that contradict each other; None otherwise."""
-        counts = {
-            "num_envs": self.num_envs,
-            "rollout_steps": self.rollout_steps,
-            "checkpoint_every": self.checkpoint_every,
-        }
         return (
-            count_problem(counts)
+            field_problem(self)
             or self.algorithm.problem()
             or self.network.problem()
             or self.learning.problem(self.network.min_sigma)

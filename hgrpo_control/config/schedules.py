@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Union
+from typing import Annotated, Union
 
 from hgrpo_control.config.named_values import named_values
 from hgrpo_errors import HgrpoError
+from hgrpo_fields import Range, field_problem
 
 FORMS = "NAME=FROM:TO@steps:BEGIN:END or NAME=FROM:TO@success:RATE:SHARE"
 
@@ -18,14 +19,14 @@ class StepSchedule:
 
     start: float
     end: float
-    begin_step: float
+    begin_step: Annotated[float, Range(least=0)]
     end_step: float
 
     def problem(self) -> str | None:
         """What contradicts itself, in words; None if nothing does."""
-        if not 0.0 <= self.begin_step < self.end_step:
-            return f"BEGIN must be at least 0 and below END; given {self.begin_step:g}:{self.end_step:g}"
-        return None
+        if not self.begin_step < self.end_step:
+            return f"BEGIN must be below END; given {self.begin_step:g}:{self.end_step:g}"
+        return field_problem(self)
 
 
 @dataclass(frozen=True)
@@ -35,15 +36,12 @@ class SuccessSchedule:
 
     start: float
     end: float
-    rate: float
-    share: float
+    rate: Annotated[float, Range(above=0, most=1)]
+    share: Annotated[float, Range(above=0, most=1)]
 
     def problem(self) -> str | None:
         """What contradicts itself, in words; None if nothing does."""
-        for name, value in (("RATE", self.rate), ("SHARE", self.share)):
-            if not 0.0 < value <= 1.0:
-                return f"{name} must lie in (0, 1]; given {value:g}"
-        return None
+        return field_problem(self)
 
 
 Schedule = Union[StepSchedule, SuccessSchedule]  # noqa: UP007  (isinstance and typing.get_args on Python 3.10)

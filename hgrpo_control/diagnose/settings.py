@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 from hgrpo_control.config.divisors import divisors
 from hgrpo_control.config.run import ConfigError
+from hgrpo_fields import Range, check
 
 REFERENCE_ROLLOUTS = 16
 FEWEST_REPLICATES = 4
@@ -16,45 +18,34 @@ FEWEST_REPLICATES = 4
 class DiagnoseSettings:
     """Which estimators are measured, and how exactly."""
 
-    seed: int = 0
+    seed: Annotated[int, Range(least=0)] = 0
     """Seed of the roots and of every rollout."""
-    roots: int = 64
+    roots: Annotated[int, Range(least=1)] = 64
     """E, states that every rollout starts from."""
-    steps: int = 32
+    steps: Annotated[int, Range(least=1)] = 32
     """T, steps of a rollout whose policy gradient is taken."""
-    samples: tuple[int, ...] = (2, 4, 8, 16)
+    samples: Annotated[tuple[int, ...], Range(least=2)] = (2, 4, 8, 16)
     """N of GRPO and Hybrid GRPO."""
-    branch_steps: tuple[int, ...] = (1, 4, 16, 32)
+    branch_steps: Annotated[tuple[int, ...], Range(least=1)] = (1, 4, 16, 32)
     """n of GRPO and Hybrid GRPO; each must divide steps."""
-    lambdas: tuple[float, ...] = (0.0, 0.8, 0.9, 0.95, 0.98, 1.0)
+    lambdas: Annotated[tuple[float, ...], Range(least=0, most=1)] = (0.0, 0.8, 0.9, 0.95, 0.98, 1.0)
     """gae_lambda of PPO."""
-    gae_lambda: float | None = None
+    gae_lambda: Annotated[float | None, Range(least=0, most=1)] = None
     """gae_lambda of Hybrid GRPO; that of the run, or 1 if it has none."""
     budget: int = 524_288
     """Simulator steps for each N and n; the rollouts that fit are the replicates."""
     reference_branches: int = 256
     """Branches per root behind the reference gradient; a multiple of 16."""
-    horizon: int | None = None
+    horizon: Annotated[int | None, Range(least=1)] = None
     """H, steps of the reference beyond T; unless given, those after which gamma^H is below 1 %, or the rest of the
     time limit if that is shorter."""
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise ConfigError(f"seed must not be negative; given {self.seed}")
-        counts = {"roots": self.roots, "steps": self.steps}
-        counts |= {"branch_steps": min(self.branch_steps, default=1)}
-        for name, count in counts.items():
-            if count < 1:
-                raise ConfigError(f"{name} must be at least 1; given {count}")
-        if min(self.samples, default=2) < 2:
-            raise ConfigError(f"samples must be at least 2, PPO stands for 1; given {min(self.samples)}")
+        check(self, ConfigError)
         for steps in self.branch_steps:
             if self.steps % steps:
                 allowed = ", ".join(map(str, divisors(self.steps)))
                 raise ConfigError(f"branch_steps {steps} does not divide steps {self.steps}; allowed: {allowed}")
-        for value in (*self.lambdas, *(() if self.gae_lambda is None else (self.gae_lambda,))):
-            if not 0.0 <= value <= 1.0:
-                raise ConfigError(f"lambda must lie in [0, 1]; given {value}")
         if self.reference_branches % REFERENCE_ROLLOUTS or self.reference_branches < 2 * REFERENCE_ROLLOUTS:
             raise ConfigError(
                 f"reference_branches must be a multiple of {REFERENCE_ROLLOUTS} and at least "

@@ -21,6 +21,7 @@ from hgrpo_control.runs.run_folder import RunFolder
 from hgrpo_control.training.judged import Judged, judge_at
 from hgrpo_control.training.simulation import make_simulator
 from hgrpo_errors import HgrpoError
+from hgrpo_fields import check
 from policies.actor_critic import ActorCritic
 from policies.checkpoint import restore
 from policies.spec import PolicySpec
@@ -58,8 +59,7 @@ def export(options: ExportOptions) -> Iterator[ExportEntry]:
     Raises HgrpoError for options that do not fit, and ExportError before anything is written where a file is in the way
     that no export wrote.
     """
-    if options.episodes < 1:
-        raise HgrpoError(f"episodes must be at least 1; given {options.episodes}")
+    check(options)
     folder = RunFolder.open(options.folder)
     onnx = _onnx_targets(options, folder)
     _require_replaceable(options, onnx)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from hgrpo_control.config.argument import IMPORTS, RUN_FOLDER
 from hgrpo_control.config.judged import JudgedSettings
+from hgrpo_fields import Range
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class ExportOptions(JudgedSettings):
     """Also write ONNX whose network computes in float16, into NAME.float16.onnx, and fly it."""
     int8: bool = False
     """Also write ONNX whose network is quantised to int8, into NAME.int8.onnx, and fly it."""
-    episodes: int = 100
+    episodes: Annotated[int, Range(least=1)] = 100
     """Episodes flown with the policy and with each variant, at the difficulty and for the rewards chosen."""
     c: Path | None = None
     """Write C99 into NAME.c and NAME.h; the last part of it begins the names of the functions."""

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hgrpo_errors import HgrpoError
+from hgrpo_fields import Range, check
 from hgrpo_signals import StopSignals
 from policies.spec import PolicySpec
 from sim2real.flight.action_source import (
@@ -46,11 +47,11 @@ _ROUNDING = 1e-6  # of an action's range: what single precision may put beyond a
 class LoopOptions:
     """How the loop runs; raises ValueError for what means nothing."""
 
-    seconds: float = math.inf
+    seconds: Annotated[float, Range(above=0, infinite=True)] = math.inf
     """When to stop [s]; inf flies until something else does."""
-    deadline: float = 0.9
+    deadline: Annotated[float, Range(above=0, most=1)] = 0.9
     """Share of the period after its slot by which a tick's action has to be there; the rest is for sending it."""
-    max_age: float = 0.1
+    max_age: Annotated[float, Range(above=0, infinite=True)] = 0.1
     """Age at which an observation is no longer valid [s]."""
     safe_action: tuple[float, ...] | None = None
     """What is sent in `safe`; None takes the policy's own."""
@@ -59,12 +60,7 @@ class LoopOptions:
     watchdog: WatchdogOptions = field(default_factory=WatchdogOptions)
 
     def __post_init__(self) -> None:
-        if not self.seconds > 0.0:
-            raise HgrpoError(f"seconds must be above 0; given {self.seconds}")
-        if not 0.0 < self.deadline <= 1.0:
-            raise HgrpoError(f"deadline is a share of the period above 0 and up to 1; given {self.deadline}")
-        if not self.max_age > 0.0:
-            raise HgrpoError(f"max_age must be above 0; given {self.max_age}")
+        check(self)
 
 
 class Flight(NamedTuple):

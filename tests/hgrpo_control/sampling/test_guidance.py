@@ -34,7 +34,7 @@ CLOCKS = {"wall_seconds", "simulator_steps_per_second", "sampling_seconds", "lea
     ("changes", "complaint"),
     [
         ({"guided_candidates": 1}, "guided_candidates must be 0 (off) or at least 2; given 1"),
-        ({"guided_candidates": -4}, "guided_candidates must be 0 (off) or at least 2; given -4"),
+        ({"guided_candidates": -4}, "guided_candidates must be at least 0; given -4"),
         (
             {"guided_candidates": 8, "num_samples": 1},
             "guided_candidates resamples siblings, so num_samples must be at least 2; given 1",

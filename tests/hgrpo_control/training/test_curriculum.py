@@ -59,9 +59,9 @@ def test_schedules_are_read_from_words() -> None:
         ("0:1", "a curriculum is written NAME=FROM:TO@steps:BEGIN:END or NAME=FROM:TO@success:RATE:SHARE; given x=0:1"),
         ("0:1@step:0:9", "given x=0:1@step:0:9"),
         ("0:nan@steps:0:9", "given x=0:nan@steps:0:9"),
-        ("0:1@steps:9:9", "curriculum of x: BEGIN must be at least 0 and below END; given 9:9"),
-        ("0:1@success:1.1:0.1", "curriculum of x: RATE must lie in (0, 1]; given 1.1"),
-        ("0:1@success:0.8:0", "curriculum of x: SHARE must lie in (0, 1]; given 0"),
+        ("0:1@steps:9:9", "curriculum of x: BEGIN must be below END; given 9:9"),
+        ("0:1@success:1.1:0.1", "curriculum of x: rate must be above 0 and at most 1; given 1.1"),
+        ("0:1@success:0.8:0", "curriculum of x: share must be above 0 and at most 1; given 0.0"),
     ],
 )
 def test_a_schedule_that_means_nothing_is_refused(word: str, message: str) -> None:

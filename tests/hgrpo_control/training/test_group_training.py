@@ -99,7 +99,7 @@ def test_a_run_with_every_option_can_be_stopped_resumed_and_evaluated(
         (("--clip-high", "0"), "clip_high must be above 0; given 0.0"),
         (("--num-samples", "1", "--groups", "initial_states"), "num_samples must be at least 2; given 1"),
         (("--kl-coef", "0.1"), "kl_coef 0.1 needs a reference policy: name its run folder with --reference"),
-        (("--kl-coef", "-1", "--reference", "runs/a"), "kl_coef must be at least 0 and finite; given -1.0"),
+        (("--kl-coef", "-1", "--reference", "runs/a"), "kl_coef must be at least 0; given -1.0"),
         (("--reference", "runs/a"), "the reference runs/a does nothing with kl_coef 0"),
     ],
 )

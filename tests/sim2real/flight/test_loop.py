@@ -203,7 +203,7 @@ def test_the_record_has_every_tick(tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"seconds": 0.0}, "seconds must be above 0"),
-        ({"deadline": 1.5}, r"deadline is a share .* given 1.5"),
+        ({"deadline": 1.5}, r"deadline must be .* given 1.5"),
         ({"max_age": np.nan}, "max_age must be above 0"),
     ],
 )

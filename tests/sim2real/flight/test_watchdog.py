@@ -65,9 +65,9 @@ def test_times_of_zero_skip_a_state_and_infinity_never_leaves_it() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"hold_seconds": -0.1}, "hold_seconds must be finite and not negative; given -0.1"),
-        ({"hold_seconds": math.inf}, "hold_seconds must be finite"),
-        ({"safe_seconds": math.nan}, "safe_seconds must not be negative; given nan"),
+        ({"hold_seconds": -0.1}, "hold_seconds must be at least 0; given -0.1"),
+        ({"hold_seconds": math.inf}, "hold_seconds must be at least 0 and finite; given inf"),
+        ({"safe_seconds": math.nan}, "safe_seconds must be at least 0; given nan"),
         ({"recovery_ticks": 0}, "recovery_ticks must be at least 1; given 0"),
     ],
 )
