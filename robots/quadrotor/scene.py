@@ -1,8 +1,8 @@
-"""A picture of a quadrotor: floor, sky, target and flown path, drawn by MuJoCo, which simulates nothing here.
+"""Pictures of a quadrotor with floor, sky, target and path; MuJoCo draws them and simulates nothing.
 
-The quadrotor is drawn MAGNIFICATION times its size, because a Crazyflie, 10 cm across, would be a speck from a few
-metres away; everything else has its true size. One tile of the floor is TILE metres wide. Target, path, shadow and
-whatever else a task shows (gates, columns) are `Shape`s, added picture by picture.
+The quadrotor is drawn MAGNIFICATION times larger, because a Crazyflie of 10 cm would be hard to see from a few metres.
+Everything else has its true size. A tile of the floor is TILE metres wide. Target, path, shadow and parts of a task
+such as gates are `Shape`s, which are added to each picture.
 """
 
 from __future__ import annotations
@@ -32,35 +32,42 @@ FIELD_OF_VIEW = 40.0  # degrees, vertical
 
 _GREEN = (0.10, 0.75, 0.35)
 _DISC_FRONT, _DISC_BACK = (1.0, 0.45, 0.10), (0.30, 0.36, 0.46)
-_FEET = 0.35  # how far below the centre they reach, over the drawn rotor offset
+_FEET = 0.35  # distance of the feet below the centre over the drawn rotor offset
 
 
 class Camera(NamedTuple):
-    """Where the picture is taken from."""
+    """Camera of a picture."""
 
     centre: Vector
-    """(3,) point in the middle of the picture [m]."""
+    """(3,) point in the centre of the picture [m]."""
     distance: float
-    """From the camera to that point [m]."""
+    """Distance between the camera and that point [m]."""
     azimuth: float = 140.0
-    """Direction of view about world z, 0 looks along x [deg]."""
+    """Azimuth of the direction of view about world z [deg]; 0 is along x."""
     elevation: float = -13.0
-    """Direction of view above the horizon [deg]."""
+    """Elevation of the direction of view [deg]."""
 
 
 def chase(position: Vector, target: Vector | None) -> Camera:
-    """Camera that keeps a position (3,) and a target (3,) in the picture, and changes as smoothly as they do."""
+    """Camera that shows a position (3,) and a target (3,) and moves as smoothly as they do."""
     here = np.asarray(position, dtype=float)
     there = here if target is None else np.asarray(target, dtype=float)
-    # Two points d apart, seen from the middle between them within +-20 degrees, fit in from a distance of
-    # 0.5 d sqrt(1 + 1 / tan(20)^2) = 1.46 d, whatever their direction.
+    # two points at a distance d are within +-20 degrees of their midpoint, in any direction, from a camera distance of
+    # 0.5 d sqrt(1 + 1 / tan(20)^2) = 1.46 d
     return Camera(0.5 * (here + there), math.hypot(1.3, 1.6 * float(np.linalg.norm(here - there))))
 
 
 class QuadrotorScene:
-    """Draws one quadrotor of the given parameters in pictures of `width` times `height` pixels.
+    """Draws one quadrotor; use it from one thread only.
 
-    Raises robots.drawing.offscreen.MissingGraphicsError where no picture can be drawn. Use it from one thread only.
+    Args:
+        parameters: The airframe.
+        width: Width of pictures in pixels.
+        height: Height of pictures in pixels.
+        target_radius: Radius of the target [m].
+
+    Raises:
+        MissingGraphicsError: This machine cannot draw.
     """
 
     def __init__(
@@ -90,11 +97,19 @@ class QuadrotorScene:
         shapes: Iterable[Shape] = (),
         camera: Camera | None = None,
     ) -> np.ndarray:
-        """Picture (height, width, 3) uint8 of a quadrotor at `position` (3,) [m] with attitude `quaternion` (4,) wxyz.
+        """Draw one state; a quadrotor on the floor stands on its feet.
 
-        `rotor_speed` (4,) in [0, 1] shows as the discs' opacity, `target` (3,) as a translucent ball and `trail` (k, 3)
-        as the path flown so far, oldest position first. Without a `camera` the view follows quadrotor and target. On
-        the floor the quadrotor is drawn standing on its feet.
+        Args:
+            position: (3,) position [m].
+            quaternion: (4,) attitude wxyz, body to world.
+            rotor_speed: (4,) rotor speeds in [0, 1], drawn as the opacity of the discs.
+            target: (3,) target [m], drawn as a translucent ball.
+            trail: (k, 3) path [m], oldest position first.
+            shapes: Further shapes.
+            camera: The camera; None follows quadrotor and target.
+
+        Returns:
+            Picture (height, width, 3) uint8.
         """
         x, y, z = (float(v) for v in position)
         self._data.mocap_pos[0] = (x, y, max(z, _FEET * self.drawn_offset))
@@ -111,7 +126,7 @@ class QuadrotorScene:
         return picture
 
     def close(self) -> None:
-        """Release the graphics context; no picture can be drawn afterwards."""
+        """Release the graphics context; nothing can be drawn afterwards."""
         self._renderer.close()
 
     def _view(self, camera: Camera) -> mujoco.MjvCamera:
@@ -122,7 +137,7 @@ class QuadrotorScene:
         return view
 
     def _markers(self, position: np.ndarray, target: np.ndarray | None) -> list[Shape]:
-        """Target, and a round shadow straight below the quadrotor that tells its height."""
+        """Target, and a round shadow below the quadrotor that shows its height."""
         x, y, z = (float(v) for v in position)
         radius = 1.2 * self.drawn_offset
         markers = [Shape("cylinder", (radius, 0.001), (x, y, 0.002), (0.05, 0.08, 0.15, 0.35))]
@@ -139,7 +154,7 @@ class QuadrotorScene:
 
 
 def _world(parameters: QuadrotorParameters, width: int, height: int) -> str:
-    """MJCF of floor, sky, light and a quadrotor that is placed, not simulated."""
+    """MJCF of floor, sky, light and a quadrotor as a mocap body."""
     return f"""
 <mujoco>
   <statistic extent="4" center="0 0 1"/>
@@ -172,7 +187,7 @@ def _world(parameters: QuadrotorParameters, width: int, height: int) -> str:
 
 
 def _airframe(offset: float) -> str:
-    """MJCF geoms of an X frame whose rotors sit at |x| = |y| = `offset` [m]."""
+    """MJCF geoms of an X frame with rotors at |x| = |y| = `offset` [m]."""
     geoms: list[str] = []
 
     def add(kind: str, size: Vector, look: str, placed: str) -> None:

@@ -1,1 +1,1 @@
-"""The rigid body, its parameters and what is randomised."""
+"""Rigid body of the quadrotor: dynamics, parameters and randomisation."""

@@ -1,14 +1,14 @@
-"""Rigid-body quadrotor with first-order rotors, batched in torch: the same code runs on a CPU and on a GPU.
+"""Rigid-body quadrotor with first-order rotors, batched in torch for CPU and GPU.
 
 World frame: z up, right-handed. Body frame: x forward, y left, z up. Quaternions are (w, x, y, z), body to world.
 
-The rotors' lag is linear while a command is held, so their speeds are followed exactly. The rigid body is integrated by
-the classical fourth-order Runge-Kutta method, one step per control step, its stages fed with the rotors' exact speeds
-at the beginning, middle and end. docs/concepts/quadrotor.md has the measurement behind this choice.
+The lag of a rotor is linear while its command is constant, so rotor speeds are computed exactly. The rigid body is
+integrated by the classical fourth-order Runge-Kutta method with one step per control step. Its stages use the exact
+rotor speeds at the start, the middle and the end. docs/concepts/quadrotor.md has the measurements behind this choice.
 
-Inside this file arrays are component-first, (k, B), so that every operation runs over contiguous memory; the public
-state is batch-first, views of the same memory. All operations act element by element, so a row gives the same bits in
-any batch.
+In this file arrays are component-first, (k, B), so that operations run over contiguous memory. The public state is
+batch-first and consists of views of the same memory. All operations act element by element, so a row gives the same
+bits in any batch.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from robots.quadrotor.body.parameters import GRAVITY, QuadrotorParameters
 
 
 class QuadrotorState(NamedTuple):
-    """Everything the rigid body and its rotors carry from one step to the next, for B rows."""
+    """State of the rigid body and its rotors for B rows."""
 
     position: Tensor
     """(B, 3) in the world frame [m]."""
@@ -34,20 +34,20 @@ class QuadrotorState(NamedTuple):
     angular_velocity: Tensor
     """(B, 3) in the body frame [rad/s]."""
     rotor_speed: Tensor
-    """(B, 4) fraction of the maximum speed, in [0, 1]."""
+    """(B, 4) fraction of the maximum rotor speed, in [0, 1]."""
 
 
 class Airframe(NamedTuple):
-    """Coefficients of the equations of motion for one step length; each broadcasts over B rows or differs per row."""
+    """Coefficients of the equations of motion for one step length, for all rows or per row."""
 
     speed_min: Tensor
-    """() idle speed of a rotor, fraction of the maximum."""
+    """() or (B,) idle speed of a rotor, fraction of the maximum."""
     lag_half: tuple[Tensor, Tensor]
-    """exp(-h/2 / tau) of a rotor that speeds up and of one that slows down."""
+    """exp(-h/2 / tau) for rotors that speed up and for rotors that slow down."""
     lag_full: tuple[Tensor, Tensor]
-    """exp(-h / tau), likewise."""
+    """exp(-h / tau), in the same way."""
     lag_start: tuple[Tensor, Tensor] | None
-    """The same just after a command: 0 for rotors that follow at once, else 1; None if none does."""
+    """Factor directly after a command: 0 without lag, else 1; None if both directions have a lag."""
     push_curve: tuple[Tensor, Tensor, Tensor]
     """(4, 1) or (4, B): thrust curve over mass [m/s^2]."""
     turn_gain: Tensor
@@ -57,11 +57,18 @@ class Airframe(NamedTuple):
     drag_across: Tensor
     """() or (B,): linear drag of body x and y over mass [1/s]."""
     drag_excess: Tensor
-    """() or (B,): what body z adds to it [1/s]."""
+    """() or (B,): additional linear drag of body z over mass [1/s]."""
 
 
 def airframe(parameters: QuadrotorParameters, duration: float, dtype: torch.dtype, device: torch.device) -> Airframe:
-    """Prepare an airframe for steps of `duration` seconds."""
+    """Coefficients of an airframe.
+
+    Args:
+        parameters: The airframe.
+        duration: Step length h [s].
+        dtype: Type of the coefficients.
+        device: Their device.
+    """
 
     def tensor(*values: float) -> Tensor:
         return torch.tensor(values, dtype=dtype, device=device)
@@ -86,7 +93,7 @@ def airframe(parameters: QuadrotorParameters, duration: float, dtype: torch.dtyp
 
 
 def hover_action(parameters: QuadrotorParameters) -> float:
-    """Motor command in [-1, 1] at which four rotors carry the weight."""
+    """Motor command in [-1, 1] at which the thrust equals the weight."""
     low = parameters.rotor_speed_min
     return 2.0 * (parameters.hover_rotor_speed - low) / (1.0 - low) - 1.0
 
@@ -94,11 +101,19 @@ def hover_action(parameters: QuadrotorParameters) -> float:
 def step(
     state: QuadrotorState, action: Tensor, frame: Airframe, duration: float, wind: Tensor | None = None
 ) -> QuadrotorState:
-    """Hold motor commands (B, 4) in [-1, 1] for `duration` seconds; a body that meets the ground stops there.
+    """Apply constant motor commands for one step; a body that reaches the ground stops there.
 
-    -1 is idle and +1 full speed. Rotors: u(t) = c + (u0 - c) exp(-t / tau). Body, with z_b the rotor axis in the world:
-    p' = v,   v' = z_b (T/m - (d_z - d_xy)/m v.z_b) - d_xy/m v - g e_z + w,   q' = q (0, omega) / 2,   J omega' =
-    tau - omega x J omega, where `wind` w (B, 3) is an acceleration in the world frame that holds for the step [m/s^2].
+    Rotors: u(t) = c + (u0 - c) exp(-t / tau). Body, with the rotor axis z_b in the world frame:
+
+        p' = v,    v' = z_b (T/m - (d_z - d_xy)/m v.z_b) - d_xy/m v - g e_z + w
+        q' = q (0, omega) / 2,    J omega' = tau - omega x J omega
+
+    Args:
+        state: B rows.
+        action: (B, 4) motor commands; -1 is idle speed, +1 full speed.
+        frame: Coefficients for this step length.
+        duration: Step length [s].
+        wind: (B, 3) acceleration w in the world frame, constant during the step [m/s^2].
     """
     command = torch.addcmul(frame.speed_min, action.t() + 1.0, 0.5 * (1.0 - frame.speed_min))
     start = state.rotor_speed.t()
@@ -122,7 +137,7 @@ def step(
 
 
 def rotation_rows(quaternion: Tensor) -> Tensor:
-    """(3, 3, B) rotation matrix, body to world, of component-first quaternions (4, B)."""
+    """Rotation matrices (3, 3, B), body to world, of component-first quaternions (4, B)."""
     w, vector = quaternion[0], quaternion[1:]
     minus_one = torch.tensor(-1.0, dtype=w.dtype, device=w.device)
     double = vector + vector
@@ -138,12 +153,21 @@ def rotation_rows(quaternion: Tensor) -> Tensor:
 
 
 def to_body(rows: Tensor, vector: Tensor) -> Tensor:
-    """(3, B) world vector in the body frame, R^T v, for rotation rows (3, 3, B)."""
+    """World vector (3, B) in the body frame, R^T v, for rotation rows (3, 3, B)."""
     return (rows[0] * vector[0]).addcmul_(rows[1], vector[1]).addcmul_(rows[2], vector[2])
 
 
+def heading(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosine and sine (B,) of the heading of rotation rows (3, 3, B); heading 0 if body x is vertical."""
+    x, y = rows[0, 0], rows[1, 0]
+    level = (x * x + y * y).sqrt()
+    defined = level > 1e-6
+    level = level.clamp_min(1e-6)
+    return torch.where(defined, x / level, 1.0), torch.where(defined, y / level, 0.0)
+
+
 def squared_norm(vector: Tensor) -> Tensor:
-    """(B,) squared length of component-first vectors (k, B)."""
+    """Squared length (B,) of component-first vectors (k, B)."""
     total = vector[0] * vector[0]
     for component in vector[1:]:
         total.addcmul_(component, component)
@@ -151,12 +175,12 @@ def squared_norm(vector: Tensor) -> Tensor:
 
 
 def _decay(time: float, tau: float) -> float:
-    """exp(-time / tau), and its limit 0 for a rotor without lag."""
+    """exp(-time / tau), or 0 for a rotor without lag."""
     return math.exp(-time / tau) if tau > 0.0 else 0.0
 
 
 def _lag(speed: Tensor, command: Tensor, lag: tuple[Tensor, Tensor]) -> Tensor:
-    """(4, B) rotor speeds once a held command has acted for the time behind `lag`."""
+    """Rotor speeds (4, B) after the time of `lag` with a constant command."""
     up, down = lag
     error = speed - command
     # error up while the rotor speeds up (error < 0), error down while it slows down
@@ -164,8 +188,12 @@ def _lag(speed: Tensor, command: Tensor, lag: tuple[Tensor, Tensor]) -> Tensor:
 
 
 def _load(speed: Tensor, frame: Airframe) -> tuple[Tensor, Tensor]:
-    """Push along body z (B,) [m/s^2] and angular acceleration (3, B) [rad/s^2] of rotors FR, BR, BL, FL at speeds (4,
-    B)."""
+    """Acceleration along body z (B,) [m/s^2] and angular acceleration (3, B) [rad/s^2] of the rotors.
+
+    Args:
+        speed: (4, B) rotor speeds in the order front right, back right, back left, front left.
+        frame: The airframe.
+    """
     c0, c1, c2 = frame.push_curve
     push = torch.addcmul(c0, torch.addcmul(c1, c2, speed), speed)
     right, left = push[0] + push[1], push[2] + push[3]
@@ -176,7 +204,7 @@ def _load(speed: Tensor, frame: Airframe) -> tuple[Tensor, Tensor]:
 
 
 def _derivative(body: Tensor, load: tuple[Tensor, Tensor], frame: Airframe, pull: Tensor | None) -> Tensor:
-    """(13, B) time derivative of position, velocity, quaternion and angular velocity."""
+    """Time derivative (13, B) of position, velocity, quaternion and angular velocity."""
     push, turn = load
     velocity, quaternion, rate = body[3:6], body[6:10], body[10:13]
     (qw, qx, qy, qz), (wx, wy, wz) = quaternion.unbind(0), rate.unbind(0)
@@ -204,7 +232,7 @@ def _derivative(body: Tensor, load: tuple[Tensor, Tensor], frame: Airframe, pull
 
 
 def _rotor_axis(qw: Tensor, qx: Tensor, qy: Tensor, qz: Tensor, out: Tensor) -> None:
-    """Write body z in the world frame, the third column of the rotation matrix, into `out` (3, B)."""
+    """Write body z in the world frame into `out` (3, B)."""
     torch.mul(qx, qz, out=out[0]).addcmul_(qw, qy)
     torch.mul(qy, qz, out=out[1]).addcmul_(qw, qx, value=-1)
     torch.mul(qz, qz, out=out[2]).addcmul_(qw, qw)
@@ -213,9 +241,9 @@ def _rotor_axis(qw: Tensor, qx: Tensor, qy: Tensor, qz: Tensor, out: Tensor) -> 
 
 
 def _rest_on_ground(body: Tensor, before: Tensor) -> None:
-    """Stop rows of `body` (13, B) that sank below z = 0 on the floor, where and as they were turned `before` the step.
+    """Stop rows of `body` (13, B) that are below z = 0 on the floor, with place and attitude of `before`.
 
-    They lift off as soon as their thrust carries them above it.
+    They lift off again when their thrust moves them above the floor.
     """
     below = body[2] < 0.0
     if bool(below.any()):

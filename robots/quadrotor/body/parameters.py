@@ -1,7 +1,7 @@
 """Physical parameters of quadrotors as named presets, each with its source.
 
-Published numbers for one and the same Crazyflie disagree by factors of two to four, so a preset is never blended from
-several sources: it is what one source flies with. Where a source leaves a number out, `source` says what was put there.
+Published values of the same Crazyflie differ by factors of two to four. A preset therefore has the values of one source
+only. If a source does not have a value, `source` describes the value that is used.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _RPM = 2.0 * math.pi / 60.0  # rad/s
 
 @dataclass(frozen=True)
 class QuadrotorParameters:
-    """One airframe. The body frame is x forward, y left, z up; rotors are numbered front right, back right, back
-    left, front left.
+    """Parameters of one airframe.
 
-    Rotor speed u is a fraction of its maximum. One rotor pulls with thrust(u) = c0 + c1 u + c2 u^2 newton along body z
-    and turns the body about z by torque_per_thrust times that thrust, rotors 1 and 3 negative, rotors 2 and 4 positive.
+    The body frame is x forward, y left, z up. Rotors 1 to 4 are front right, back right, back left, front left. The
+    rotor speed u is a fraction of the maximum. A rotor has the thrust c0 + c1 u + c2 u^2 [N] along body z and the yaw
+    torque torque_per_thrust times the thrust, negative for rotors 1 and 3, positive for rotors 2 and 4.
     """
 
     name: str
@@ -40,23 +40,23 @@ class QuadrotorParameters:
     torque_per_thrust: float
     """Yaw torque over thrust [m]."""
     rotor_speed_min: float
-    """Lowest speed a powered rotor idles at, fraction of the maximum."""
+    """Idle speed, fraction of the maximum."""
     rotor_time_up: float
-    """Time constant of the first-order lag while a rotor speeds up [s]; 0 means it follows at once."""
+    """Time constant of the first-order lag of a rotor that speeds up [s]; 0 is no lag."""
     rotor_time_down: float
-    """The same while it slows down [s]."""
+    """Time constant of a rotor that slows down [s]; 0 is no lag."""
     drag: tuple[float, float]
     """Linear drag across (body x and y) and along (body z) the rotor axis [N s/m]."""
     gains: ControlGains
-    """Of the inner loops, where a policy does not command the motors; this project's, no part of the source."""
+    """Gains of the inner loops for rate and velocity commands, tuned by this project, not by the source."""
 
     def thrust(self, rotor_speed: float) -> float:
-        """Thrust of one rotor [N] at a speed that is a fraction of the maximum."""
+        """Thrust of one rotor [N] at a speed in [0, 1]."""
         c0, c1, c2 = self.thrust_curve
         return c0 + (c1 + c2 * rotor_speed) * rotor_speed
 
     def numbers(self) -> dict[str, Any]:
-        """Everything but the source by name, as JSON reads it back: what tells one airframe from another."""
+        """All fields except the source, as JSON values; they identify the airframe."""
         fields: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         del fields["source"]
         return fields
@@ -167,7 +167,7 @@ PRESETS: dict[str, QuadrotorParameters] = {
 
 
 def preset(name: str) -> QuadrotorParameters:
-    """The parameters published under a name; raises ValueError that lists the names there are."""
+    """Preset of a name; raises HgrpoError for an unknown name."""
     if name not in PRESETS:
         raise HgrpoError(f"unknown quadrotor preset {name!r}; {nearest(name, tuple(PRESETS))}")
     return PRESETS[name]

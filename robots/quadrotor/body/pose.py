@@ -1,4 +1,4 @@
-"""Where a body is and how it moves, component-first."""
+"""Pose and motion of a body, component-first."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from robots.quadrotor.body.dynamics import QuadrotorState
 
 
 class Pose(NamedTuple):
-    """Where a body is and how it moves, as its sensors say or as it truly is; component-first."""
+    """Pose and motion of B bodies, true or measured; component-first."""
 
     position: Tensor
     """(3, B) in the world frame [m]."""
@@ -23,11 +23,11 @@ class Pose(NamedTuple):
     """(3, B) in the body frame [rad/s]."""
 
     def in_body(self, vector: Tensor) -> Tensor:
-        """(3, B) world vector in the body frame."""
+        """World vector (3, B) in the body frame."""
         return dynamics.to_body(self.rows, vector)
 
 
 def pose_of(body: QuadrotorState) -> Pose:
-    """The true pose of a body."""
+    """True pose and motion of a body."""
     rows = dynamics.rotation_rows(body.quaternion.t())
     return Pose(body.position.t(), body.velocity.t(), rows, body.angular_velocity.t())

@@ -1,7 +1,7 @@
-"""Domain randomisation: what the simulator draws for every episode and no observation shows.
+"""Domain randomisation: hidden parameters that are drawn in every episode.
 
-Every parameter is drawn once, when the episode begins, and stays; only gusts move. They are an Ornstein-Uhlenbeck
-process driven by the noise key of the row, so copies of a state meet the same gusts until their keys are split.
+Parameters are drawn at the start of an episode and stay constant, except for gusts. Gusts are an Ornstein-Uhlenbeck
+process driven by the noise key of the row, so copies of a state have the same gusts until their keys are split.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from robots.quadrotor.body.parameters import QuadrotorParameters
 from robots.simulator import Channel
 
 _ALONE = ("drag", "yaw_torque", "rotor_offset", "idle_speed")
-"""Parameters that are drawn, and shown to a privileged critic, only where their own range is above 0."""
+"""Parameters that are drawn and are privileged entries only if their own range is above 0."""
 
 
 SHARE = Range(least=0, below=1)
@@ -30,14 +30,18 @@ SHARE = Range(least=0, below=1)
 
 @dataclass(frozen=True)
 class Randomization:
-    """Half widths of what is drawn; 0 leaves the preset's value. Raises OptionError for a range that means nothing."""
+    """Ranges of the hidden parameters; factors are uniform in [1 - w, 1 + w) for a half width w.
+
+    Raises:
+        OptionError: A range is not allowed.
+    """
 
     mass: Annotated[float, SHARE] = 0.0
     """Half width of the factor on the mass."""
     rotor_thrust: Annotated[float, SHARE] = 0.0
-    """Half width of the factor on the thrust curve of each rotor, drawn apart."""
+    """Half width of the factor on the thrust curve of each rotor, drawn per rotor."""
     inertia: Annotated[float, SHARE] = 0.0
-    """Half width of the factor on each principal moment of inertia, drawn apart."""
+    """Half width of the factor on each principal moment of inertia, drawn per axis."""
     rotor_lag: Annotated[float, SHARE] = 0.0
     """Half width of the factor on both time constants of all rotors."""
     drag: Annotated[float, SHARE] = 0.0
@@ -60,17 +64,17 @@ class Randomization:
 
     @property
     def ranges(self) -> dict[str, float]:
-        """Half width or standard deviation of everything that can be drawn, by its option."""
+        """Half width or standard deviation of every option but gust_time."""
         return {field.name: getattr(self, field.name) for field in fields(Randomization) if field.name != "gust_time"}
 
     @property
     def draws_anything(self) -> bool:
-        """Whether any two episodes differ in more than where they begin."""
+        """Whether any parameter is drawn."""
         return any(width > 0.0 for width in self.ranges.values())
 
 
 def require_effect(randomization: Randomization, parameters: QuadrotorParameters) -> None:
-    """Raise OptionError for a range around a value that is zero in the preset, of which any share is zero too."""
+    """Raise OptionError for a range of a value that is zero in the preset, because it has no effect."""
     can_be_zero = {
         "rotor_lag": (parameters.rotor_time_up, parameters.rotor_time_down),
         "drag": parameters.drag,
@@ -85,7 +89,7 @@ def require_effect(randomization: Randomization, parameters: QuadrotorParameters
 
 
 class HiddenParameters(NamedTuple):
-    """What was drawn for B rows."""
+    """Hidden parameters of B rows."""
 
     mass: Tensor
     """(B, 1) factor."""
@@ -98,14 +102,17 @@ class HiddenParameters(NamedTuple):
     wind: Tensor
     """(B, 3) constant acceleration in the world frame [m/s^2]."""
     gust: Tensor
-    """(B, 3) fluctuating acceleration in the world frame, of the step to come [m/s^2]."""
+    """(B, 3) fluctuating acceleration in the world frame during the next step [m/s^2]."""
     gust_steps: Tensor
-    """(B,) int64 control steps since the gusts began: the counter of their noise."""
+    """(B,) int64 control steps since the start of the gusts: the counter of their noise."""
     drag: Tensor | tuple[()] = ()
-    """(B, 1) factor, as the three below; each is empty where its range is 0."""
+    """(B, 1) factor; empty if its range is 0."""
     yaw_torque: Tensor | tuple[()] = ()
+    """(B, 1) factor; empty if its range is 0."""
     rotor_offset: Tensor | tuple[()] = ()
+    """(B, 1) factor; empty if its range is 0."""
     idle_speed: Tensor | tuple[()] = ()
+    """(B, 1) factor; empty if its range is 0."""
 
 
 CHANNELS = (
@@ -116,11 +123,11 @@ CHANNELS = (
     *(Channel(f"wind_{axis}", "m/s^2", "body") for axis in "xyz"),
     *(Channel(f"gust_{axis}", "m/s^2", "body") for axis in "xyz"),
 )
-"""What a privileged critic sees wherever anything is drawn."""
+"""Privileged entries if any parameter is drawn."""
 
 
 def channels(randomization: Randomization) -> tuple[Channel, ...]:
-    """The hidden parameters as a privileged critic sees them; () where nothing is drawn."""
+    """Privileged entries of the hidden parameters; empty if no parameter is drawn."""
     if not randomization.draws_anything:
         return ()
     return CHANNELS + tuple(Channel(f"{name}_factor") for name in _ALONE if getattr(randomization, name) > 0.0)
@@ -129,7 +136,15 @@ def channels(randomization: Randomization) -> tuple[Channel, ...]:
 def draw(
     randomization: Randomization, num: int, generator: torch.Generator, noise_key: Tensor, dtype: torch.dtype
 ) -> HiddenParameters:
-    """Draw `num` rows: factors uniform within their range, wind normal, gusts from their stationary distribution."""
+    """Draw hidden parameters: uniform factors, normal wind, gusts from their stationary distribution.
+
+    Args:
+        randomization: The ranges.
+        num: Number of rows.
+        generator: Source of factors and wind.
+        noise_key: (num,) keys of the rows, for the gusts.
+        dtype: Type of the parameters.
+    """
     device = noise_key.device
 
     def factor(size: int, share: float) -> Tensor:
@@ -152,10 +167,16 @@ def draw(
 def next_gust(
     hidden: HiddenParameters, noise_key: Tensor, randomization: Randomization, duration: float
 ) -> HiddenParameters:
-    """The same rows one step of `duration` seconds later: g' = a g + sqrt(1 - a^2) sigma xi, a = exp(-h / tau).
+    """Hidden parameters after one step: g' = a g + sqrt(1 - a^2) sigma xi with a = exp(-h / tau).
 
-    The exact transition of the Ornstein-Uhlenbeck process; its stationary standard deviation sigma does not depend on
-    the step length.
+    This is the exact transition of the Ornstein-Uhlenbeck process. Its stationary standard deviation sigma does not
+    depend on the step length.
+
+    Args:
+        hidden: B rows.
+        noise_key: (B,) keys of the rows.
+        randomization: The ranges.
+        duration: Step length h [s].
     """
     if randomization.gust == 0.0:
         return hidden
@@ -167,7 +188,13 @@ def next_gust(
 
 
 def drawn_airframe(nominal: Airframe, parameters: QuadrotorParameters, hidden: HiddenParameters) -> Airframe:
-    """The nominal airframe with the hidden factors of each of B rows in its coefficients."""
+    """Airframe of B rows: the nominal coefficients with the factors of each row.
+
+    Args:
+        nominal: Coefficients without factors.
+        parameters: The preset.
+        hidden: Hidden parameters of B rows.
+    """
     mass, inverse_lag = hidden.mass.t(), 1.0 / hidden.rotor_lag.squeeze(1)
     jx, jy, jz = (j * factor for j, factor in zip(parameters.inertia, hidden.inertia.unbind(1), strict=True))
     push = hidden.rotor_thrust.t() / mass
@@ -185,7 +212,7 @@ def drawn_airframe(nominal: Airframe, parameters: QuadrotorParameters, hidden: H
 
 
 def _with_factors_of_their_own(frame: Airframe, hidden: HiddenParameters) -> Airframe:
-    """The airframe with drag, yaw torque, rotor offset and idle speed as drawn, where they are."""
+    """The airframe with the factors of drag, yaw torque, rotor offset and idle speed, if drawn."""
     if isinstance(hidden.drag, Tensor):
         drag = hidden.drag.squeeze(1)
         frame = frame._replace(drag_across=frame.drag_across * drag, drag_excess=frame.drag_excess * drag)
@@ -200,7 +227,7 @@ def _with_factors_of_their_own(frame: Airframe, hidden: HiddenParameters) -> Air
 
 
 def shown(hidden: HiddenParameters, rows: Tensor) -> list[Tensor]:
-    """The entries of `channels`, component-first; wind and gust are turned by rotation rows (3, 3, B)."""
+    """Values of `channels`, component-first; rotation rows (3, 3, B) turn wind and gust into the body frame."""
     factors = [x.t() for x in (hidden.mass, hidden.rotor_thrust, hidden.inertia, hidden.rotor_lag)]
     alone = (getattr(hidden, name) for name in _ALONE)
     moving = (to_body(rows, x.t()) for x in (hidden.wind, hidden.gust))
@@ -208,6 +235,6 @@ def shown(hidden: HiddenParameters, rows: Tensor) -> list[Tensor]:
 
 
 def _power(decay: Tensor, exponent: Tensor) -> Tensor:
-    """(B,) decay () to a positive power (B,); 0 stays 0."""
-    # not torch.pow, whose last bit depends on where in the batch a row lies
+    """Decay () to a positive power (B,); 0 stays 0."""
+    # not torch.pow, whose last bit depends on the position of the row in the batch
     return torch.exp(torch.log(decay) * exponent)

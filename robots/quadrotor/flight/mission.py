@@ -1,7 +1,7 @@
-"""What a quadrotor is to do: the part of a task that differs from one task to the next.
+"""Missions: the part of a quadrotor task that differs between tasks.
 
-A mission is a set of pure functions; what it remembers of an episode is a NamedTuple of (B, ...) tensors, its own part
-of the flight's state. Poses and results are component-first, (k, B), as in dynamics.py; states are batch-first.
+A mission is a set of pure functions. Its memory of an episode is a NamedTuple of (B, ...) tensors, which is part of the
+flight's state. Poses and results are component-first, (k, B), as in dynamics.py; states are batch-first.
 """
 
 from __future__ import annotations
@@ -27,58 +27,63 @@ if TYPE_CHECKING:
 
 
 class StepContext(NamedTuple):
-    """One control step as a mission judges it."""
+    """One control step of B rows, as input of a mission."""
 
     before: QuadrotorState
+    """Bodies before the step."""
     after: QuadrotorState
+    """Bodies after the step."""
     grounded: Tensor
-    """(B,) bool, whether the body stood on the floor at the end of any substep."""
+    """(B,) bool, true where the body was on the floor at the end of any substep."""
     noise_key: Tensor
-    """(B,) int64 key of the row. Gusts draw from it, so a mission draws from a split of its own (`noise.split`)."""
+    """(B,) int64 key of the row; gusts use it, so a mission must use a split of it (`noise.split`)."""
     steps: Tensor
-    """(B,) int64 control steps since the episode began, this one included: the counter to draw at."""
+    """(B,) int64 control steps since the start of the episode with this one: the counter of noise."""
     duration: float
-    """[s]"""
+    """Length of the control step [s]."""
 
 
 class TaskResult(NamedTuple):
-    """What a step did to a mission."""
+    """Result of one control step of a mission."""
 
     mission: Any
-    """The mission's part of the state after the step."""
+    """State of the mission after the step."""
     terms: dict[str, Tensor]
-    """(B,) terms of the reward by name, before their weights; every name is in `Mission.weights`."""
+    """Terms (B,) of the reward without weights, by name; every name is in `Mission.weights`."""
     terminated: Tensor
-    """(B,) bool, where the episode ends for good: crashed, lost, or done."""
+    """(B,) bool, true where the episode terminates: crashed, lost or done."""
 
 
 class Drawing(NamedTuple):
-    """What a picture of a mission shows beside the drone."""
+    """Parts of a picture besides the drone."""
 
     target: Vector | None = None
-    """(3,) [m]"""
+    """(3,) position of the target [m]."""
     shapes: Sequence[Shape] = ()
+    """Further shapes."""
     camera: Camera | None = None
-    """None follows drone and target."""
+    """The camera; None follows drone and target."""
 
 
 class Mission(ABC):
-    """Pure functions behind one task; a subclass fills in the class attributes and the abstract methods."""
+    """Pure functions of one task; a subclass defines the class attributes and the abstract methods."""
 
     goal: str
-    """What counts as success, in words that complete "an episode succeeds if ..."."""
+    """What counts as success, as the end of the sentence "an episode succeeds if ..."."""
     observation: tuple[Channel, ...]
-    """What the observation says about the mission; the drone's own motion and actions follow it."""
+    """Entries of the observation about the mission; motion and past actions of the drone follow them."""
     weights: Mapping[str, float]
     """Default weight of each term of the reward."""
     privileged: tuple[Channel, ...] = ()
-    """What only a privileged critic is told about the mission."""
+    """Privileged entries about the mission."""
     noise: bool = False
-    """Whether its steps draw random numbers."""
+    """Whether steps draw random numbers."""
     control_hz: float = 100.0
+    """Control rate [Hz]."""
     episode_seconds: float = 5.0
+    """Time limit [s]."""
     target_radius: float = 0.1
-    """Of the ball that marks the target in a picture [m]."""
+    """Radius of the target in pictures [m]."""
 
     def __init__(
         self, options: FlightOptions, parameters: QuadrotorParameters, dtype: torch.dtype, device: torch.device
@@ -87,41 +92,53 @@ class Mission(ABC):
 
     @abstractmethod
     def begin(self, draw: Draw, difficulty: Tensor) -> tuple[QuadrotorState, Any]:
-        """Initial bodies and mission states of `draw.num` rows at a difficulty (num, 1) in [0, 1]."""
+        """Initial bodies and mission states.
+
+        Args:
+            draw: Source of random numbers for `draw.num` rows.
+            difficulty: (num, 1) difficulty in [0, 1].
+        """
 
     @abstractmethod
     def observe(self, pose: Pose, mission: Any) -> Tensor:
-        """(k, B) entries of `observation`, from what the sensors say."""
+        """Entries (k, B) of `observation` from the measured pose."""
 
     @abstractmethod
     def advance(self, context: StepContext, mission: Any) -> TaskResult:
-        """Judge one step by what truly happened."""
+        """New state of the mission, reward terms and termination of one control step."""
 
     @abstractmethod
     def success(self, state: FlightState) -> Tensor:
-        """(B,) bool, whether an episode that ends here reached the goal; it alone decides, also where it terminated."""
+        """(B,) bool, true where an episode that ends in this state has reached the goal."""
 
     def hidden(self, pose: Pose, mission: Any) -> Tensor:
-        """(p, B) entries of `privileged`, from the true pose."""
+        """Entries (p, B) of `privileged` from the true pose."""
         return pose.position[:0]
 
     def signals(self, state: FlightState) -> dict[str, Tensor]:
-        """Quantities (B, k) worth plotting, named "name [unit]"; tilt, body rates and commands are added to them."""
+        """Signals (B, k) to plot, by "name [unit]"; tilt, body rates and commands are added."""
         return {}
 
     def metrics(self, state: FlightState) -> dict[str, Tensor]:
-        """(B,) figures of an episode that ends in this state, named "name [unit]"; NaN where it gives none."""
+        """Figures (B,) of episodes that end in this state, by "name [unit]"; NaN where there is none."""
         return {}
 
     def drawing(self, state: FlightState, row: int) -> Drawing:
-        """What to draw around the drone of one row."""
+        """Parts of a picture of one row besides the drone."""
         return Drawing()
 
     def constant(self, *values: float) -> Tensor:
-        """(k, 1) tensor that broadcasts against component-first vectors."""
+        """Tensor (k, 1) that broadcasts with component-first vectors."""
         return torch.tensor(values, dtype=self.dtype, device=self.device).unsqueeze(1)
 
     def body(self, position: Tensor, velocity: Tensor, quaternion: Tensor, angular_velocity: Tensor) -> QuadrotorState:
-        """Bodies (B, ...) whose rotors turn at hover speed."""
+        """Bodies with rotors at hover speed.
+
+        Args:
+            position: (B, 3) in the world frame [m].
+            velocity: (B, 3) in the world frame [m/s].
+            quaternion: (B, 4) body to world.
+            angular_velocity: (B, 3) in the body frame [rad/s].
+        """
         speed = torch.full((len(position), 4), self.parameters.hover_rotor_speed, dtype=self.dtype, device=self.device)
         return QuadrotorState(position, velocity, quaternion, angular_velocity, speed)

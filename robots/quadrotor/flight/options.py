@@ -19,7 +19,7 @@ Penalty = Annotated[float, Range(least=0)]
 
 @dataclass(frozen=True)
 class FlightOptions(Randomization, SensorErrors, Latency):
-    """The quadrotor, how it is commanded and what varies around it; raises OptionError for what means nothing."""
+    """Options of the quadrotor; raises OptionError for a value that is not allowed."""
 
     quadrotor: Annotated[str, OneOf(PRESETS.keys)] = "cf21B_500"
     """Preset of the airframe."""

@@ -51,17 +51,22 @@ def make_flight(
     device: str | torch.device = "cpu",
     **given: Any,
 ) -> QuadrotorFlight:
-    """A mission as a task, with some of its default options replaced; raises OptionError for one it does not have."""
+    """Simulator of a mission with the options `given` in place of its `defaults`; see QuadrotorFlight."""
     return QuadrotorFlight(mission, read_options(defaults, given), name, dtype, device)
 
 
 class QuadrotorFlight:
-    """A mission as a Simulator over the built-in quadrotor.
+    """Simulator of a mission with the quadrotor; `adjust` changes its difficulty and reward weights.
 
-    `mission` is a subclass of Mission, `options` its options, `name` what the task goes by; `dtype` and `device` say
-    where and how precisely it runs. `adjust` changes `difficulty`, which decides how episodes begin, and `weights` of
-    the reward's terms. Raises ValueError for an unknown quadrotor,
-    and for a range around what is zero in it.
+    Args:
+        mission: Subclass of Mission.
+        options: Its options.
+        name: Name of the task.
+        dtype: Type of the state.
+        device: Device of the state.
+
+    Raises:
+        HgrpoError: The quadrotor is unknown, or a range is given for a value that is zero in it.
     """
 
     def __init__(
@@ -116,13 +121,14 @@ class QuadrotorFlight:
 
     @property
     def settings(self) -> dict[str, float]:
-        """The difficulty that episodes begin at, and the weight of each term of the reward."""
+        """Difficulty of new episodes, and the weight of each term of the reward."""
         return {"difficulty": self.difficulty, **self.weights}
 
     def adjust(self, name: str, value: float) -> None:
-        """Change a setting: the difficulty of episodes to come, or a weight from the next step on.
+        """Change the difficulty of new episodes or a weight of the reward.
 
-        Raises OptionError for an unknown name, for a difficulty outside [0, 1] and for a weight that is not finite.
+        Raises:
+            OptionError: The name or the value is not allowed.
         """
         if name not in self.settings:
             raise OptionError(f"{self.spec.name} has no setting {name!r}; {nearest(name, tuple(self.settings))}")
@@ -136,7 +142,7 @@ class QuadrotorFlight:
             self.difficulty = value
 
     def reset(self, num: int, seed: int | torch.Generator) -> FlightState:
-        """The mission's initial states at the present difficulty; previous actions are neutral."""
+        """Draw `num` initial states at the current difficulty, with neutral previous actions."""
         generator = seed if isinstance(seed, torch.Generator) else torch.Generator(self.device).manual_seed(seed)
         difficulty = torch.full((num, 1), self.difficulty, dtype=self.dtype, device=self.device)
         draw = Draw(num, generator, self.dtype)
@@ -150,7 +156,7 @@ class QuadrotorFlight:
         return FlightState(body, neutral, mission, steps, key, hidden, self.interface.begin(body), senses, sent)
 
     def observe(self, state: FlightState) -> Tensor:
-        """(B, O) observation: mission, motion, past actions."""
+        """(B, O) observation: entries of the mission, motion, past actions."""
         pose = self._sensed(state)
         parts = (
             self.mission.observe(pose, state.mission),
@@ -162,7 +168,7 @@ class QuadrotorFlight:
         return torch.cat(parts).t()
 
     def step(self, state: FlightState, action: Tensor) -> Step:
-        """Hold an action (B, A), from any device, for one control step; actions beyond the bounds are clipped."""
+        """Apply an action (B, A) from any device for one control step; it is clipped to the bounds."""
         command = action.t().to(self.device, self.dtype).clamp(*self._bounds)
         acting, sent = self.queue.push(state.sent, command.t())
         body, controller, grounded, hidden = self._fly(state, acting.t())
@@ -174,7 +180,7 @@ class QuadrotorFlight:
         return Step(new, self.observe(new), self._reward(terms, command - state.last_action.t()), terminated)
 
     def _fly(self, state: FlightState, command: Tensor) -> tuple[QuadrotorState, Any, Tensor, Any]:
-        """Body, controller, whether it stood on the floor, and hidden parameters after a command (A, B)."""
+        """Body, controller, contact with the floor (B,) bool and hidden parameters after a command (A, B)."""
         body, controller, hidden = state.body, state.controller, state.hidden
         frame, wind = self._circumstances(hidden)
         grounded = None
@@ -192,13 +198,13 @@ class QuadrotorFlight:
         return body, controller, grounded, hidden
 
     def _circumstances(self, hidden: HiddenParameters | tuple[()]) -> tuple[Airframe, Tensor | None]:
-        """Airframe and wind (B, 3) of the step that begins with some hidden parameters."""
+        """Airframe and wind (B, 3) of a step with some hidden parameters."""
         if not hidden:
             return self.airframe, None
         return randomize.drawn_airframe(self.airframe, self.parameters, hidden), hidden.wind + hidden.gust
 
     def _reward(self, terms: dict[str, Tensor], change: Tensor) -> Tensor:
-        """(B,) weighted sum of the mission's terms, minus what the change of action (A, B) costs."""
+        """Weighted sum (B,) of the mission's terms, minus the penalty on the change of action (A, B)."""
         total: Tensor | None = None
         for name, term in terms.items():
             weight = self.weights[name]
@@ -214,12 +220,11 @@ class QuadrotorFlight:
         return total - (penalty / len(change)) * dynamics.squared_norm(change)
 
     def _sensed(self, state: FlightState) -> Pose:
-        """The pose that the observation is made of."""
+        """Pose for the observation."""
         return self.sensors.pose(state.senses) if state.senses else pose_of(state.body)
 
     def privileged(self, state: FlightState) -> Tensor:
-        """(B, P) what was drawn, wind and gust in the body frame, errors of the sensors, delays, and what the mission
-        hides; (B, 0) if nothing is."""
+        """(B, P) hidden parameters, errors of the sensors, delays and privileged entries of the mission."""
         if not self.spec.privileged:
             return state.last_action[:, :0]
         pose = pose_of(state.body)
@@ -229,24 +234,23 @@ class QuadrotorFlight:
         return torch.cat([*parts, self.mission.hidden(pose, state.mission)]).t()
 
     def split_noise(self, state: FlightState, index: Tensor) -> FlightState:
-        """The same state with randomness to come of its own per index (B,); index 0 keeps its key."""
+        """The same state with an independent noise key per index (B,); index 0 keeps its key."""
         return state._replace(noise_key=noise.split(state.noise_key, index))
 
     def success(self, state: FlightState) -> Tensor:
-        """(B,) bool, as the mission says."""
+        """(B,) bool, as Mission.success."""
         return self.mission.success(state)
 
     def metrics(self, state: FlightState) -> dict[str, Tensor]:
-        """(B,) the mission's figures for episodes that end here."""
+        """Figures (B,) as Mission.metrics."""
         return self.mission.metrics(state)
 
     def diverged(self, state: FlightState) -> Tensor:
-        """(B,) false: the equations hold at any speed that a quadrotor reaches before it has flown away, and an engine
-        that gives up raises PhysicsError."""
+        """(B,) false: the equations hold at any speed reached, and a diverging engine raises PhysicsError."""
         return torch.zeros_like(state.steps, dtype=torch.bool)
 
     def signals(self, state: FlightState) -> dict[str, Tensor]:
-        """The mission's signals, then tilt, body rates and commands."""
+        """Signals of the mission, tilt, body rates and commands."""
         up = dynamics.rotation_rows(state.body.quaternion.t())[2, 2].unsqueeze(1)
         return {
             **self.mission.signals(state),
@@ -267,10 +271,7 @@ class QuadrotorFlight:
         height: int = 480,
         trail: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Picture (height, width, 3) uint8 of one row with its mission and, if given, the path `trail` (k, 3) [m].
-
-        Raises robots.drawing.offscreen.MissingGraphicsError where no picture can be drawn.
-        """
+        """As Simulator.render; raises MissingGraphicsError if this machine cannot draw."""
         if (width, height) not in self._scenes:
             self._scenes[width, height] = QuadrotorScene(self.parameters, width, height, self.mission.target_radius)
         body, drawing = state.body, self.mission.drawing(state, row)
@@ -283,13 +284,13 @@ class QuadrotorFlight:
         )
 
     def close(self) -> None:
-        """End what a foreign physics runs beside this process; nothing can be stepped afterwards."""
+        """Stop the processes of a physics engine; nothing can be stepped afterwards."""
         if self.physics is not None:
             self.physics.close()
 
 
 def _bounds(interface: Interface, dtype: torch.dtype, device: torch.device) -> tuple[Any, Any]:
-    """Bounds of the action as two numbers where all entries have the same, else as two tensors (A, 1)."""
+    """Bounds of the action: two numbers if all entries have the same, else two tensors (A, 1)."""
     if len(set(interface.low)) == len(set(interface.high)) == 1:
         return interface.low[0], interface.high[0]
     low, high = (torch.tensor(x, dtype=dtype, device=device).unsqueeze(1) for x in (interface.low, interface.high))

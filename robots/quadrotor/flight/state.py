@@ -1,4 +1,4 @@
-"""Everything that the next step of a quadrotor on a mission depends on."""
+"""State of a quadrotor on a mission."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from robots.quadrotor.sensing.sensors import Measurements
 
 
 class FlightState(NamedTuple):
-    """A quadrotor on a mission."""
+    """State of B quadrotors: all that the next step reads."""
 
     body: QuadrotorState
     last_action: Tensor
-    """(B, A) action of the previous step, clipped."""
+    """(B, A) clipped action of the previous step."""
     mission: Any
-    """What the mission remembers."""
+    """State of the mission."""
     steps: Tensor
-    """(B,) int64 control steps since the episode began."""
+    """(B,) int64 control steps since the start of the episode."""
     noise_key: Tensor
-    """(B,) int64 key of this row's randomness."""
+    """(B,) int64 key of the row's random numbers."""
     hidden: HiddenParameters | tuple[()] = ()
-    """What was drawn for this episode; empty where nothing is randomised."""
+    """Hidden parameters of the episode; empty without randomisation."""
     controller: Any = ()
-    """What the interface's inner loop remembers."""
+    """Memory of the inner loop."""
     senses: Measurements | tuple[()] = ()
-    """What the sensors said; empty where they tell the truth at once."""
+    """Measurements; empty for perfect sensors."""
     sent: Sent | tuple[()] = ()
-    """Actions on their way; empty where they act at once and only the last is shown."""
+    """Queue of past actions; empty if only the last one is needed."""

@@ -1,4 +1,4 @@
-"""What a policy commands: motors, collective thrust and body rates, or a velocity."""
+"""Command interfaces: motors, collective thrust with body rates, or velocity."""
 
 from robots.quadrotor.interfaces.catalogue import INTERFACES, make_interface
 from robots.quadrotor.interfaces.interface import Interface

@@ -1,4 +1,4 @@
-"""interface=ctbr: the policy commands collective thrust and body rates."""
+"""interface=ctbr: commands of collective thrust and body rates."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from robots.simulator import Channel
 
 
 class BodyRates(Interface):
-    """Thrust of all rotors over the nominal mass, in multiples of g, and body rates; a rate loop runs at 500 Hz.
+    """Collective thrust over nominal mass [g] and body rates [rad/s]; the rate loop runs at 500 Hz.
 
-    1 g without rates holds a nominal drone still. The bounds of the thrust are those of the airframe.
+    A thrust of 1 g without rates keeps a nominal drone at rest. The bounds of the thrust are those of the airframe.
     """
 
     action = (
@@ -35,11 +35,11 @@ class BodyRates(Interface):
         self.loop = RateLoop(parameters, dtype, device)
 
     def begin(self, body: QuadrotorState) -> RateMemory:
-        """The rate loop's."""
+        """Memory of the rate loop."""
         return self.loop.begin(body)
 
     def motors(
         self, command: Tensor, body: QuadrotorState, memory: RateMemory, duration: float
     ) -> tuple[Tensor, RateMemory]:
-        """The rate loop's commands for (thrust, rates) (4, B)."""
+        """Motor commands of the rate loop for thrust and rates (4, B)."""
         return self.loop.motors(command[0] * GRAVITY, command[1:], body, memory, duration)

@@ -1,4 +1,4 @@
-"""The interfaces by name."""
+"""Command interfaces by name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,18 @@ INTERFACES: dict[str, Callable[[QuadrotorParameters, float, torch.dtype, torch.d
 def make_interface(
     name: str, parameters: QuadrotorParameters, control_hz: float, dtype: torch.dtype, device: torch.device
 ) -> Interface:
-    """The interface of a name for an airframe and a control rate [Hz]; raises OptionError that lists the names."""
+    """Make an interface.
+
+    Args:
+        name: Name of the interface.
+        parameters: The airframe.
+        control_hz: Control rate [Hz].
+        dtype: Type of the tensors.
+        device: Their device.
+
+    Raises:
+        OptionError: The name is unknown.
+    """
     if name not in INTERFACES:
         raise OptionError(f"unknown interface {name!r}; {nearest(name, tuple(INTERFACES))}")
     return INTERFACES[name](parameters, control_hz, dtype, device)

@@ -1,4 +1,4 @@
-"""interface=motors: the policy commands the four rotors themselves."""
+"""interface=motors: commands of the four rotors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from robots.simulator import Channel
 
 
 class Motors(Interface):
-    """Commands of rotors 1 to 4, -1 idle and +1 full speed, held for the whole control step."""
+    """Commands of rotors 1 to 4: -1 is idle speed, +1 full speed, constant during the control step."""
 
     action = tuple(Channel(f"motor_{i}", "1", "motor") for i in (1, 2, 3, 4))
     low, high = (-1.0,) * 4, (1.0,) * 4
@@ -30,5 +30,5 @@ class Motors(Interface):
         return command, memory
 
     def signals(self, command: Tensor) -> dict[str, Tensor]:
-        """The four commands together."""
+        """The four commands as one signal."""
         return {"motor command [1]": command}

@@ -1,11 +1,12 @@
-"""The innermost loop of an autopilot: from mass-specific thrust and body rates to motor commands.
+"""Innermost loop of an autopilot: from mass-specific thrust and body rates to motor commands.
+
+The wanted angular acceleration is
 
     a = k_p (rate_c - rate) + i - k_d d rate/dt,    i' = k_i (rate_c - rate),    |i| bounded
 
-is the wanted angular acceleration. With the nominal moments and gyroscopic terms it becomes four thrusts, and these,
-through the nominal thrust curve, four motor commands. Where they do not fit between idle and full thrust, thrust in
-all gives way to turning first, and what still does not fit is clipped rotor by rotor. Turning about z, which costs
-most, is bounded by a quarter of the weight beforehand.
+The nominal moments and gyroscopic terms give four thrusts, and the nominal thrust curve four motor commands. If these
+exceed idle or full thrust, collective thrust is changed first in favour of turning; the rest is clipped per rotor.
+Turning about z needs the largest thrusts and is limited to a quarter of the weight before.
 """
 
 from __future__ import annotations
@@ -18,21 +19,21 @@ from torch import Tensor
 from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.parameters import GRAVITY, QuadrotorParameters
 
-_YAW_SHARE = 0.25  # of the weight, shifted between the two pairs of rotors
-_INTEGRAL_SHARE = 0.125  # of the weight, held by an integral
+_YAW_SHARE = 0.25  # largest thrust for turning about z, share of the weight
+_INTEGRAL_SHARE = 0.125  # limit of the integral, share of the weight
 
 
 class RateMemory(NamedTuple):
-    """What the loop remembers."""
+    """Memory of the rate loop."""
 
     integral: Tensor
     """(B, 3) angular acceleration [rad/s^2]."""
     rate: Tensor
-    """(B, 3) body rates one substep before [rad/s]."""
+    """(B, 3) body rates of the previous inner-loop step [rad/s]."""
 
 
 class RateLoop:
-    """PID loop on body rates, with the derivative on the measured rate, and the mixer behind it."""
+    """PID loop on body rates, with the derivative of the measured rate, and the mixer."""
 
     def __init__(self, parameters: QuadrotorParameters, dtype: torch.dtype, device: torch.device) -> None:
         p, gains, (jx, jy, jz) = parameters, parameters.gains, parameters.inertia
@@ -52,13 +53,24 @@ class RateLoop:
         self.most = p.thrust(1.0) / p.mass
 
     def begin(self, body: QuadrotorState) -> RateMemory:
-        """No integral, and a rate that has not changed."""
+        """Memory with zero integral and the present rates."""
         return RateMemory(torch.zeros_like(body.angular_velocity), body.angular_velocity.clone())
 
     def motors(
         self, thrust: Tensor, rate_command: Tensor, body: QuadrotorState, memory: RateMemory, duration: float
     ) -> tuple[Tensor, RateMemory]:
-        """Motor commands (4, B) for a mass-specific thrust (B,) [m/s^2] and body rates (3, B) [rad/s]."""
+        """Motor commands for one inner-loop step.
+
+        Args:
+            thrust: (B,) mass-specific thrust [m/s^2].
+            rate_command: (3, B) body rates [rad/s].
+            body: B bodies.
+            memory: Memory of the loop.
+            duration: Length of the inner-loop step [s].
+
+        Returns:
+            Motor commands (4, B) in [-1, 1] and the new memory.
+        """
         rate = body.angular_velocity.t()
         error = rate_command - rate
         change = (rate - memory.rate.t()) / duration
@@ -71,8 +83,10 @@ class RateLoop:
         return command, RateMemory(integral.t(), body.angular_velocity)
 
     def _mix(self, thrust: Tensor, imbalance: Tensor) -> Tensor:
-        """Motor commands (4, B) of a thrust (B,) and of the differences of push (3, B) that turn about x, y, z, all
-        over mass [m/s^2]."""
+        """Motor commands (4, B) of mass-specific thrust (B,) and thrust differences (3, B) [m/s^2].
+
+        The differences turn the body about x, y and z.
+        """
         x, y = imbalance[0], imbalance[1]
         z = imbalance[2].clamp(-self.yaw_limit, self.yaw_limit)
         push = 0.25 * torch.stack((thrust - x - y - z, thrust - x + y + z, thrust + x + y - z, thrust + x - y + z))
@@ -81,7 +95,7 @@ class RateLoop:
         return self._command(push.clamp(self.least, self.most))
 
     def _command(self, push: Tensor) -> Tensor:
-        """Motor commands in [-1, 1] at which rotors push (4, B) in the end [m/s^2]: the thrust curve, inverted."""
+        """Motor commands in [-1, 1] for mass-specific thrusts (4, B) [m/s^2], by the inverse thrust curve."""
         p = self.parameters
         c0, c1, c2 = p.thrust_curve
         root = (c1 * c1 - 4.0 * c2 * (c0 - p.mass * push)).clamp_min(0.0).sqrt()

@@ -1,11 +1,11 @@
-"""interface=velocity: the policy commands a velocity and how fast the heading turns.
+"""interface=velocity: commands of velocity and yaw rate.
 
-The velocity is given in the heading frame: x where the nose points, seen from above, y left, z up. With f the wanted
-specific force, limited to max_tilt from the vertical, and z_b the rotor axis:
+The velocity is in the heading frame: x along the horizontal direction of the nose, y left, z up. With the wanted
+specific force f, limited to max_tilt from the vertical, and the rotor axis z_b:
 
     f = k_v (v_c - v) + g e_z,    thrust = f . z_b,    rate_c = k_a n + yaw_rate R^T e_z
 
-where n points along z_b x f, its length 2 sin(theta / 2) for the angle theta between the two.
+The vector n has the direction of z_b x f and the length 2 sin(theta / 2) for the angle theta between z_b and f.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import math
 import torch
 from torch import Tensor
 
-from robots.quadrotor.body.dynamics import QuadrotorState, rotation_rows, to_body
+from robots.quadrotor.body.dynamics import QuadrotorState, heading, rotation_rows, to_body
 from robots.quadrotor.body.parameters import GRAVITY, QuadrotorParameters
 from robots.quadrotor.interfaces.interface import Interface, substeps_at
 from robots.quadrotor.interfaces.rate_loop import RateLoop, RateMemory
 from robots.simulator import Channel
 
-_LEAST_LIFT = 0.3  # of g, so that the direction of f stays defined in a descent
+_LEAST_LIFT = 0.3  # share of g; it keeps the direction of f defined in a descent
 
 
 class Velocity(Interface):
@@ -45,13 +45,13 @@ class Velocity(Interface):
         self.loop = RateLoop(parameters, dtype, device)
 
     def begin(self, body: QuadrotorState) -> RateMemory:
-        """The rate loop's; the loops around it remember nothing."""
+        """Memory of the rate loop; the outer loops have none."""
         return self.loop.begin(body)
 
     def motors(
         self, command: Tensor, body: QuadrotorState, memory: RateMemory, duration: float
     ) -> tuple[Tensor, RateMemory]:
-        """Motor commands for (velocity, yaw rate) (4, B)."""
+        """Motor commands for velocity and yaw rate (4, B)."""
         rows = rotation_rows(body.quaternion.t())
         force = self._force(_from_heading(rows, command[:3]) - body.velocity.t())
         wanted = to_body(rows, force)
@@ -59,7 +59,7 @@ class Velocity(Interface):
         return self.loop.motors(wanted[2].clamp_min(0.0), rates, body, memory, duration)
 
     def _force(self, error: Tensor) -> Tensor:
-        """(3, B) wanted specific force in the world [m/s^2] for an error of velocity (3, B)."""
+        """Wanted specific force (3, B) in the world [m/s^2] for a velocity error (3, B) [m/s]."""
         x, y, z = self.gains.velocity * error
         lift = (z + GRAVITY).clamp(_LEAST_LIFT * GRAVITY, self.most_lift)
         level = (x * x + y * y).sqrt()
@@ -68,21 +68,16 @@ class Velocity(Interface):
 
 
 def _from_heading(rows: Tensor, vector: Tensor) -> Tensor:
-    """(3, B) world vector of one in the heading frame; a nose that points straight up or down counts as along x."""
-    cosine, sine = rows[0, 0], rows[1, 0]
-    length = (cosine * cosine + sine * sine).sqrt()
-    defined = length > 1e-6
-    length = length.clamp_min(1e-6)
-    cosine, sine = torch.where(defined, cosine / length, 1.0), torch.where(defined, sine / length, 0.0)
+    """World vector (3, B) of a vector in the heading frame of rotation rows (3, 3, B)."""
+    cosine, sine = heading(rows)
     x, y, z = vector
     return torch.stack((cosine * x - sine * y, sine * x + cosine * y, z))
 
 
 def _turn(wanted: Tensor) -> Tensor:
-    """(3, B) rotation that brings body z towards a body vector (3, B), of length 2 sin(theta / 2); none about z.
+    """Rotation vector (3, B) from body z to a body vector (3, B), of length 2 sin(theta / 2).
 
-    For the unit vector (x, y, z) it is sqrt(2 / (1 + z)) (-y, x, 0). Straight down, where any axis will do, it is about
-    body x.
+    For the unit vector (x, y, z) it is sqrt(2 / (1 + z)) (-y, x, 0). For the opposite of body z it is about body x.
     """
     x, y, z = wanted
     length = (x * x + y * y + z * z).sqrt().clamp_min(1e-6)

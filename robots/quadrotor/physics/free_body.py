@@ -1,8 +1,8 @@
-"""physics=mujoco: the same airframe as a free body in MuJoCo, integrated by MuJoCo.
+"""physics=mujoco: the airframe as a free body in MuJoCo.
 
-World z up, quaternions (w, x, y, z) and angular velocity in the body frame are conventions of both, so that nothing of
-the body is mapped. Its rotors are: speeds, and commands of speed, become thrusts through the airframe's thrust curve,
-and are read back through its inverse.
+Both use world z up, quaternions (w, x, y, z) and angular velocity in the body frame, so the state of the body is not
+converted. Rotor speeds and speed commands are converted to thrusts by the thrust curve of the airframe, and back by its
+inverse.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from robots.quadrotor.physics.physics import PhysicsError
 
 
 class FreeBody:
-    """MuJoCo as the Physics of an airframe, in periods of `duration` seconds, on as many threads as torch has."""
+    """MuJoCo as the Physics of an airframe in periods of `duration` [s], with torch's number of threads."""
 
     def __init__(self, parameters: QuadrotorParameters, duration: float) -> None:
         self.parameters = parameters
@@ -35,9 +35,9 @@ class FreeBody:
         self._rest = self.pool.initial(aloft, np.zeros((1, 6)), np.full((1, 4), self._lags[0])).physics
 
     def step(self, body: QuadrotorState, motors: Tensor) -> tuple[QuadrotorState, Tensor]:
-        """Bodies one period later, and (B,) bool, which of them touch the floor; raises PhysicsError.
+        """As Physics.step.
 
-        A held command is approached from one side, so each rotor lags by the time constant of that side.
+        Each rotor approaches its constant command from one side and has the time constant of that side.
         """
         position, velocity, quaternion, rate, speed = (part.detach().cpu().double().numpy() for part in body)
         thrust, command = self._thrust(speed), self._thrust(self._commanded(motors.detach().cpu().double().numpy()))
@@ -48,7 +48,7 @@ class FreeBody:
         up, down = self._lags
         moved = self.pool.step(rows, command, np.where(command >= thrust, up, down))
         if moved.diverged.any():
-            raise PhysicsError(f"MuJoCo gave up in {int(moved.diverged.sum())} of {len(rows)} flights")
+            raise PhysicsError(f"MuJoCo diverged in {int(moved.diverged.sum())} of {len(rows)} flights")
         pose, motion = moved.physics[:, self._slices["QPOS"]], moved.physics[:, self._slices["QVEL"]]
         speed = self._speed(moved.physics[:, self._slices["ACT"]])
         parts = (pose[:, :3], motion[:, :3], pose[:, 3:], motion[:, 3:], speed)
@@ -56,29 +56,29 @@ class FreeBody:
         return QuadrotorState(*(torch.from_numpy(part).to(body.position) for part in parts)), touches
 
     def close(self) -> None:
-        """Nothing runs beside this process."""
+        """Nothing to close."""
 
     def _commanded(self, motors: np.ndarray) -> np.ndarray:
-        """(B, 4) rotor speeds that motor commands in [-1, 1] ask for."""
+        """Rotor speeds (B, 4) of motor commands in [-1, 1]."""
         low = self.parameters.rotor_speed_min
         return np.asarray(low + 0.5 * (motors + 1.0) * (1.0 - low))
 
     def _thrust(self, speed: np.ndarray) -> np.ndarray:
-        """(B, 4) thrust [N] at rotor speeds."""
+        """Thrusts (B, 4) [N] of rotor speeds."""
         c0, c1, c2 = self.parameters.thrust_curve
         return np.asarray(c0 + (c1 + c2 * speed) * speed)
 
     def _speed(self, thrust: np.ndarray) -> np.ndarray:
-        """(B, 4) rotor speeds at thrusts [N], the upper branch of the curve."""
+        """Rotor speeds (B, 4) of thrusts [N], on the upper branch of the curve."""
         c0, c1, c2 = self.parameters.thrust_curve
         return np.asarray((np.sqrt(np.maximum(c1 * c1 - 4.0 * c2 * (c0 - thrust), 0.0)) - c1) / (2.0 * c2))
 
 
 class _LagOfEachRow:
-    """Time constants (B, 4) of the rotors as model fields of a batch's rows."""
+    """Time constants of the rotors as RowFields of a batch."""
 
     def bind(self, batch: Any) -> _BoundLag:
-        """The fields of one batch."""
+        """Bind the time constants to the rows of a batch."""
         return _BoundLag(batch)
 
 
@@ -87,5 +87,5 @@ class _BoundLag:
         self.parameters = batch.expand("actuator_dynprm")
 
     def write(self, factors: np.ndarray) -> None:
-        """Give the first B rows time constants (B, 4) [s]."""
+        """Set the time constants (B, 4) [s] of the first B rows."""
         self.parameters[: len(factors), :, 0] = factors

@@ -1,13 +1,13 @@
-"""The quadrotor as a MuJoCo model: a free body, four rotor actuators at their places, a floor.
+"""MuJoCo model of the quadrotor: a free body, four rotor actuators and a floor.
 
-- A rotor's thrust is the activation of its actuator, in newton, and follows the commanded thrust by MuJoCo's exact
-  first-order filter. So it is thrust that lags here, in dynamics.py it is speed; near a working point that is the same.
-- The force of a physics step is that of the activation at its end (`actearly`), so that rotors without lag follow at
-  once.
-- Drag is damping of the three translations, linear as it was identified; MuJoCo's fluid models are of a solid body, its
-  torque included, and not of rotors. It acts along the axes of the world, where dynamics.py has those of the body:
-  across and along the rotor axis the presets' coefficients differ by at most an eighth.
-- The body meets the floor as a cylinder as wide as its rotors' places.
+- The thrust of a rotor is the activation of its actuator [N]. It follows the commanded thrust by MuJoCo's exact
+  first-order filter. The lag is therefore one of thrust; in dynamics.py it is one of speed. Near a working point both
+  are the same.
+- A physics step uses the activation at its end (`actearly`), so rotors without lag follow at once.
+- Drag is linear damping of the three translations, as it was identified; MuJoCo's fluid models describe solid bodies
+  with a torque, not rotors. It acts along the axes of the world, in dynamics.py along those of the body. The presets'
+  coefficients across and along the rotor axis differ by at most an eighth.
+- The shape for contacts with the floor is a cylinder with the radius of the rotors' positions.
 """
 
 from __future__ import annotations
@@ -26,15 +26,12 @@ _TURNS = (-1, 1, -1, 1)  # of the reaction torque about z
 
 
 def physics_steps(duration: float) -> int:
-    """How many equal physics steps of at most 1 ms a period [s] takes."""
+    """Number of equal physics steps of at most 1 ms in a period [s]."""
     return max(1, math.ceil(duration / LONGEST_STEP - 1e-6))
 
 
 def build_model(parameters: QuadrotorParameters, timestep: float) -> Any:
-    """The mujoco.MjModel of an airframe, with a physics step [s].
-
-    Its only sensor counts the contacts between body and floor.
-    """
+    """MuJoCo model of an airframe with a physics step [s]; its sensor counts contacts with the floor."""
     model = mujoco.MjModel.from_xml_string(_mjcf(parameters, timestep))
     across, along = parameters.drag
     model.dof_damping[:] = (across, across, along, 0.0, 0.0, 0.0)

@@ -1,4 +1,4 @@
-"""The contract between a quadrotor's tasks and an engine that moves its body in place of dynamics.py."""
+"""Contract of physics engines that replace dynamics.py."""
 
 from __future__ import annotations
 
@@ -11,20 +11,30 @@ from robots.quadrotor.body.dynamics import QuadrotorState
 
 
 class PhysicsError(HgrpoError):
-    """Raised where an engine gives up: a pose or a velocity is not finite any more."""
+    """An engine that diverged: a pose or a velocity is not finite."""
 
 
 class Physics(Protocol):
-    """An engine as a pure function: it is put into a state, runs for the period it was made for, and is read again.
+    """An engine as a pure function of the body's state and the motor commands.
 
-    Nothing is kept from call to call, so states may be stored, copied and branched as with the built-in dynamics.
+    It keeps nothing between calls, so states can be stored, copied and branched as with the built-in dynamics.
     """
 
     def step(self, body: QuadrotorState, motors: Tensor) -> tuple[QuadrotorState, Tensor]:
-        """Bodies after motor commands (B, 4) in [-1, 1] were held for one period, and (B,) bool, which of them touch
-        the floor. Raises PhysicsError."""
+        """Apply constant motor commands for one period.
+
+        Args:
+            body: B bodies.
+            motors: (B, 4) motor commands in [-1, 1].
+
+        Returns:
+            The bodies after the period, and (B,) bool, true where a body touches the floor.
+
+        Raises:
+            PhysicsError: The engine diverged.
+        """
         ...
 
     def close(self) -> None:
-        """End what the engine runs beside this process."""
+        """Stop the processes of the engine."""
         ...

@@ -1,4 +1,4 @@
-"""Delays between a policy and its quadrotor, in control steps, and the queue of actions that are on their way."""
+"""Delays of observations and actions in control steps, and the queue of delayed actions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Steps = Annotated[int, Range(least=0, most=100)]
 
 @dataclass(frozen=True)
 class Latency:
-    """Delays in whole control steps; raises OptionError for a negative one or an unknown kind."""
+    """Delays in whole control steps; raises OptionError for a value that is not allowed."""
 
     observation_latency: Steps = 0
     """Age of the measurements [control steps]."""
@@ -34,16 +34,16 @@ class Latency:
 
 
 class Sent(NamedTuple):
-    """Actions on their way and just before."""
+    """Past actions that are delayed or observed."""
 
     actions: Tensor
     """(B, H, A) actions of the last H steps, newest first."""
     delay: Tensor
-    """(B,) int64 steps until one acts."""
+    """(B,) int64 delay of actions [control steps]."""
 
 
 class ActionQueue:
-    """Keeps as many actions as latency and history ask for; nothing where the previous one is enough."""
+    """Queue of past actions, as long as latency and history need; empty if the last action is enough."""
 
     def __init__(self, options: Latency) -> None:
         self.latency, self.history = options.action_latency, options.action_history
@@ -52,21 +52,21 @@ class ActionQueue:
 
     @property
     def needed(self) -> bool:
-        """Whether anything is kept beside the previous action."""
+        """Whether more than the last action is kept."""
         return self.latency > 0 or self.history > 1
 
     @property
     def channels(self) -> tuple[Channel, ...]:
-        """What a privileged critic is told: a delay that is drawn."""
+        """Privileged entries: the delay, if it is drawn."""
         return (Channel("action_delay", "steps"),) if self.drawn else ()
 
     def shown(self, action: tuple[Channel, ...]) -> tuple[Channel, ...]:
-        """Entries of the observation that are past actions."""
+        """Channels of the past actions in the observation."""
         prefixes = ("previous", *(f"previous_{age}" for age in range(2, self.history + 1)))[: self.history]
         return tuple(Channel(f"{prefix}_{q.name}", q.unit, q.frame) for prefix in prefixes for q in action)
 
     def begin(self, neutral: Tensor, draw: Draw) -> Sent | tuple[()]:
-        """A queue of the actions (B, A) that came before an episode; () where none is needed."""
+        """Queue of neutral actions (B, A) at the start of an episode; () if none is needed."""
         if not self.needed:
             return ()
         delay = torch.full((draw.num,), self.latency, dtype=torch.int64, device=neutral.device)
@@ -75,7 +75,7 @@ class ActionQueue:
         return Sent(neutral.unsqueeze(1).repeat(1, self.size, 1), delay)
 
     def push(self, sent: Sent | tuple[()], action: Tensor) -> tuple[Tensor, Sent | tuple[()]]:
-        """The action (B, A) that acts in this step, and the queue after an action (B, A) was sent."""
+        """Add an action (B, A); returns the action (B, A) that acts in this step, and the new queue."""
         if not sent:
             return action, ()
         queue = torch.cat((action.unsqueeze(1), sent.actions), dim=1)
@@ -83,11 +83,11 @@ class ActionQueue:
         return queue.gather(1, where).squeeze(1), sent._replace(actions=queue[:, :-1].contiguous())
 
     def history_of(self, sent: Sent | tuple[()], last_action: Tensor) -> list[Tensor]:
-        """The entries of `shown`, component-first."""
+        """Values of `shown`, component-first."""
         if self.history <= 1 or not sent:
             return [last_action.t()] if self.history == 1 else []
         return [action.t() for action in sent.actions[:, : self.history].unbind(1)]
 
     def hidden(self, sent: Sent | tuple[()], dtype: torch.dtype) -> list[Tensor]:
-        """The entries of `channels`, component-first."""
+        """Values of `channels`, component-first."""
         return [sent.delay.to(dtype).unsqueeze(0)] if self.drawn and sent else []

@@ -1,11 +1,11 @@
-"""What a quadrotor's sensors say about its motion: noise, bias and delay.
+"""Sensors of a quadrotor's motion with noise, bias and delay.
 
     p^ = p + b_p + n_p,    v^ = v + b_v + n_v,    q^ = q (1, (b_q + n_q) / 2) / |.|,    omega^ = omega + b_w + n_w
 
-Biases b are drawn once per episode, noise n anew every control step from the row's key and the step's number. What was
-measured stays in the state, so an observation is a function of the state alone, and copies of a state have the same
-measurements until their keys are split. With a latency of k control steps the observation is made of what was measured
-k steps ago, in the first k steps of an episode of the first measurement.
+Biases b are drawn once per episode. Noise n is drawn in every control step from the key of the row and the number of
+the step. Measurements are part of the state, so an observation depends only on the state, and copies of a state have
+the same measurements until their keys are split. With a latency of k control steps the observation uses the measurement
+of k steps before, and in the first k steps of an episode the first measurement.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from robots.quadrotor.body.pose import Pose
 from robots.quadrotor.draw import Draw
 from robots.simulator import Channel
 
-_STREAM = 0x53454E53  # keeps the sensors' noise apart from gusts and from what a mission draws
+_STREAM = 0x53454E53  # separates the sensors' noise from gusts and from a mission's noise
 _KINDS = ("position", "velocity", "attitude", "rate")
 
 
@@ -57,7 +57,7 @@ class SensorErrors:
 
     @property
     def noisy(self) -> bool:
-        """Whether any measurement is disturbed anew each step."""
+        """Whether any measurement has noise."""
         return any(getattr(self, f"{kind}_noise") > 0.0 for kind in _KINDS)
 
     @property
@@ -67,20 +67,25 @@ class SensorErrors:
 
 
 class Measurements(NamedTuple):
-    """What the sensors said."""
+    """Measurements of the last steps."""
 
     measured: Tensor
     """(B, K + 1, 13) position, velocity, quaternion and body rates, newest first."""
     delay: Tensor
-    """(B,) int64, which of them the observation is made of."""
+    """(B,) int64 age of the measurement in the observation [control steps]."""
     bias: Tensor | tuple[()] = ()
-    """(B, 12) constant errors of position, velocity, attitude and rates; empty where there are none."""
+    """(B, 12) constant errors of position, velocity, attitude and rates; empty without bias."""
 
 
 class Sensors:
-    """Sensors with given errors, whose measurements arrive up to `latency` control steps late.
+    """Sensors with given errors and a delay.
 
-    With `drawn` each episode has a latency of its own, uniform in 0 ... latency.
+    Args:
+        errors: Noise and bias.
+        latency: Delay in control steps.
+        drawn: Whether each episode draws its delay uniformly from 0 to `latency`.
+        dtype: Type of the measurements.
+        device: Their device.
     """
 
     def __init__(
@@ -96,12 +101,12 @@ class Sensors:
 
     @property
     def perfect(self) -> bool:
-        """Whether they tell the true and present motion, so that nothing needs to be remembered."""
+        """Whether measurements have no error and no delay, so that none are kept."""
         return not (self.errors.noisy or self.errors.biased or self.latency)
 
     @property
     def channels(self) -> tuple[Channel, ...]:
-        """What a privileged critic is told: present errors of the observation, biases, and a latency that is drawn."""
+        """Privileged entries: errors of the observation, biases, and the delay if it is drawn."""
         if self.perfect:
             return ()
         names = (("position", "m"), ("velocity", "m/s"), ("up", "1"), ("angular_velocity", "rad/s"))
@@ -115,7 +120,13 @@ class Sensors:
         return tuple(shown)
 
     def begin(self, body: QuadrotorState, draw: Draw, key: Tensor) -> Measurements | tuple[()]:
-        """First measurements of an episode; () of perfect sensors, for which nothing is drawn."""
+        """First measurements of an episode; () for perfect sensors.
+
+        Args:
+            body: B bodies.
+            draw: Source of bias and delay.
+            key: (B,) noise keys of the rows.
+        """
         if self.perfect:
             return ()
         bias: Tensor | tuple[()] = self.bias * draw.normal(12) if self.errors.biased else ()
@@ -128,21 +139,28 @@ class Sensors:
     def advance(
         self, memory: Measurements | tuple[()], body: QuadrotorState, key: Tensor, steps: Tensor
     ) -> Measurements | tuple[()]:
-        """Measure a body after `steps` (B,) control steps."""
+        """Add measurements of one control step.
+
+        Args:
+            memory: Measurements so far.
+            body: B bodies.
+            key: (B,) noise keys of the rows.
+            steps: (B,) control steps since the start of the episode.
+        """
         if not memory:
             return ()
         new = self._measure(body, memory.bias, key, steps).unsqueeze(1)
         return memory._replace(measured=torch.cat((new, memory.measured[:, :-1]), dim=1))
 
     def pose(self, memory: Measurements) -> Pose:
-        """The pose that has arrived."""
+        """The delayed pose."""
         where = memory.delay.view(-1, 1, 1).expand(-1, 1, memory.measured.shape[2])
         arrived = memory.measured.gather(1, where).squeeze(1).t()
         position, velocity, quaternion, rate = arrived.split((3, 3, 4, 3))
         return Pose(position, velocity, rotation_rows(quaternion), rate)
 
     def hidden(self, memory: Measurements, true: Pose) -> list[Tensor]:
-        """The entries of `channels`, component-first."""
+        """Values of `channels`, component-first."""
         sensed = self.pose(memory)
         parts = [
             true.in_body(sensed.position - true.position),
@@ -158,7 +176,7 @@ class Sensors:
         return parts
 
     def _measure(self, body: QuadrotorState, bias: Tensor | tuple[()], key: Tensor, counter: Tensor) -> Tensor:
-        """(B, 13) measurement at a counter (B,)."""
+        """Measurement (B, 13) with the noise of a counter (B,)."""
         error = bias if isinstance(bias, Tensor) else torch.zeros_like(self.noise)
         if self.errors.noisy:
             error = error + self.noise * noise.normal(noise.split(key, _STREAM), counter, 12, self.noise.dtype)
@@ -175,7 +193,7 @@ class Sensors:
 
 
 def _turned(quaternion: Tensor, half: Tensor) -> Tensor:
-    """(B, 4) unit quaternion q (1, half) / |.|, for half a small rotation vector (B, 3) or (3,) [rad]."""
+    """Unit quaternion (B, 4) q (1, half) / |.| for half a small rotation vector (B, 3) or (3,) [rad]."""
     w, x, y, z = quaternion.unbind(1)
     a, b, c = half.unbind(-1)
     product = torch.stack(

@@ -1,1 +1,1 @@
-"""One task per file, all flown by the same quadrotor."""
+"""Quadrotor tasks: one file or folder per task."""

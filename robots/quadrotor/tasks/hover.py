@@ -1,7 +1,6 @@
 """quadrotor-hover: go to a point from a random pose and hold it.
 
-Observation, 16 entries by default, all in the body frame, so that nothing depends on the heading, which the task leaves
-free:
+Observation, 16 entries by default, all in the body frame, so that it does not depend on the heading, which is free:
 
 | entries | quantity | unit |
 |---|---|---|
@@ -15,16 +14,16 @@ Reward per step, d = distance to the target [m]:
 
     1 / (1 + (d / 0.05)^2) / (1 + |omega|^2 / 4) + 0.5 / (1 + d^2) - 0.1 |a - a_previous|^2 / 4
 
-The first term, `at_target`, is sharp near the target and is paid in full to a drone that does not turn, the second,
-`near_target`, shows the way from afar; both stay positive, so that ending the episode early never pays a drone that
-does not thrash its motors. The third is `action_difference_penalty`.
+The first term, `at_target`, is narrow around the target and largest for a drone that does not turn. The second,
+`near_target`, has a gradient far away. Both are positive, so that an early end of the episode does not increase the
+return unless the motor commands change strongly. The third is `action_difference_penalty`.
 
-With `randomization` every episode draws an airframe and a wind of its own (randomization.py). The observation does not
-show them; `privileged` does, to a critic that is thrown away after training. `difficulty` times the ranges of position,
-tilt, speed and body rates is where episodes begin.
+With randomisation every episode has its own airframe and wind (randomization.py). They are not in the observation but
+in `privileged`, for a critic during training. `difficulty` scales the initial ranges of position, tilt, speed and body
+rates.
 
-An episode ends for good on touching the ground or more than 3 m away from the target. Success: within 0.10 m during the
-whole last second.
+An episode terminates on the ground or more than 3 m away from the target. Success: within 0.10 m of the target during
+the whole last second.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ from robots.quadrotor.flight.simulator import QuadrotorFlight
 from robots.quadrotor.flight.state import FlightState
 from robots.simulator import Channel
 
-TARGET = (0.0, 0.0, 2.0)  # m, world; high enough to right a drone that starts on its side 1 m below
+TARGET = (0.0, 0.0, 2.0)  # m, world; high enough for a drone that starts on its side 1 m below
 START_RADIUS = 1.0  # m
 START_TILT = 0.5 * torch.pi  # rad
 START_SPEED = 1.0  # m/s, per axis
@@ -65,10 +64,10 @@ EPISODE_SECONDS = 5.0
 
 
 class HoverProgress(NamedTuple):
-    """What the task itself remembers."""
+    """State of the mission."""
 
     steps_inside: Tensor
-    """(B,) int64, consecutive control steps within the success radius; 0 on the floor and after flying away."""
+    """(B,) int64 consecutive control steps within the success radius; 0 after termination."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ class HoverOptions(FlightOptions):
 
 
 class Hover(Mission):
-    """Hold a point."""
+    """Hover at a point."""
 
     goal = f"the last {SUCCESS_SECONDS:g} s are spent within {SUCCESS_RADIUS:g} m of the target"
     observation = tuple(Channel(f"position_error_{axis}", "m", "body") for axis in "xyz")
@@ -95,8 +94,10 @@ class Hover(Mission):
         self.target = self.constant(*TARGET)
 
     def begin(self, draw: Draw, difficulty: Tensor) -> tuple[QuadrotorState, HoverProgress]:
-        """Random poses, at difficulty 1: uniform in a ball of 1 m, tilt uniform up to 90 degrees about a random axis,
-        any heading, rotors at hover speed."""
+        """Random initial states with any heading and rotors at hover speed.
+
+        At difficulty 1 positions are uniform in a ball of 1 m and tilts uniform up to 90 degrees about a random axis.
+        """
         position = self.target.t() + draw.in_ball(START_RADIUS * difficulty)
         attitude = draw.attitude(START_TILT * difficulty)
         speed, rate = START_SPEED * difficulty, START_RATE * difficulty
@@ -104,15 +105,15 @@ class Hover(Mission):
         return body, HoverProgress(torch.zeros(draw.num, dtype=torch.int64, device=self.device))
 
     def observe(self, pose: Pose, mission: HoverProgress) -> Tensor:
-        """(3, B) target minus position in the body frame [m]."""
+        """Target minus position (3, B) in the body frame [m]."""
         return pose.in_body(self.target - pose.position)
 
     def advance(self, context: StepContext, mission: HoverProgress) -> TaskResult:
-        """Count the steps inside, pay the module's formula, end on the floor and far away."""
+        """Count the steps within the success radius; the module's docstring has the reward."""
         distance_squared = dynamics.squared_norm(self.target - context.after.position.t())
         inside = distance_squared <= SUCCESS_RADIUS**2
         terminated = context.grounded | (distance_squared > FLY_AWAY**2)
-        # a row that ended was not inside: the target is 2 m above the floor
+        # a terminated row is never inside, because the target is 2 m above the floor
         progress = HoverProgress((mission.steps_inside + 1).mul_(inside))
         rate_squared = dynamics.squared_norm(context.after.angular_velocity.t())
         terms = {
@@ -122,7 +123,7 @@ class Hover(Mission):
         return TaskResult(progress, terms, terminated)
 
     def success(self, state: FlightState) -> Tensor:
-        """(B,) bool: the last second was spent within 0.10 m of the target."""
+        """(B,) bool, true where the last second was within 0.10 m of the target."""
         inside: Tensor = state.mission.steps_inside
         return inside >= round(SUCCESS_SECONDS * CONTROL_HZ)
 
@@ -136,7 +137,7 @@ class Hover(Mission):
 
 
 class QuadrotorHover(QuadrotorFlight):
-    """Hold a point: a Simulator over the built-in quadrotor; raises ValueError for an unknown quadrotor."""
+    """Simulator of quadrotor-hover; arguments and errors are those of QuadrotorFlight."""
 
     def __init__(
         self,
@@ -155,5 +156,5 @@ def make_hover(
     device: str | torch.device = "cpu",
     **given: Any,
 ) -> QuadrotorHover:
-    """The task under a name, with some of its default options replaced; raises OptionError for one it does not have."""
+    """Simulator of quadrotor-hover; arguments and errors are those of make_flight."""
     return QuadrotorHover(read_options(defaults, given), name, dtype, device)

@@ -1,26 +1,27 @@
-"""quadrotor-pursuit: keep a set distance from a target that manoeuvres, and keep looking at it.
+"""quadrotor-pursuit: keep a given distance from a manoeuvring target and face it.
 
 The target is a point with a bounded acceleration
 
     a = clip(1.6 agility n - 0.8 (p - home) - 0.9 v, 4 m/s^2),    n' = k n + sqrt(1 - k^2) xi,  k = exp(-h / 0.8 s)
 
-where xi is white with unit variance, uniform in each axis, and the z component of n counts a quarter, so that the
-target stays clear of the floor. xi is a function of the row's noise key and the step, so branches of a state meet
-the same manoeuvres. The drone looks along its body x; its heading matters here.
+where xi is white with unit variance, uniform per axis. The z component of n has the weight 1/4, so that the target
+stays above the floor. xi is a function of the row's noise key and the step, so branches of a state have the same
+manoeuvres. The drone looks along its body x, so its heading matters.
 
-Observation, before what every flight sees: the target's position and velocity relative to the drone, in the body frame.
+Observation, before the entries of every quadrotor task: position and velocity of the target relative to the drone, in
+the body frame.
 
-Reward per step, e = distance to the target minus the one to keep [m], c = cosine of the angle between body x and the
-direction to the target:
+Reward per step, with e the distance to the target minus the distance to keep [m] and c the cosine of the angle between
+body x and the direction to the target:
 
     1 / (1 + (e / 0.15)^2) ((1 + c) / 2)^2 / (1 + |omega|^2 / 25) + 0.5 / (1 + e^2) + 0.3 (1 + c) / 2
     - 0.1 |a - a_previous|^2 / 4
 
-An episode ends for good on the floor, within 0.2 m of the target and 4 m away from it. Success: the last 2 s are spent
-with |e| at most 0.25 m and the target in view, at most 30 degrees off body x.
+An episode terminates on the floor, within 0.2 m of the target and 4 m away from it. Success: in the last 2 s |e| is at
+most 0.25 m and the target is in view, at most 30 degrees off body x.
 
-`difficulty` is the target's agility, and scales how far from the set distance and how far from facing the target the
-drone starts, how fast and how tilted.
+`difficulty` is the agility of the target and scales the initial errors of distance and direction, the speed and the
+tilt.
 """
 
 from __future__ import annotations
@@ -57,13 +58,13 @@ PUSH, SPRING, DAMPING = 1.6, 0.8, 0.9  # m/s^2, 1/s^2, 1/s
 VERTICAL = 0.25  # share of the push that acts along z
 MAX_ACCELERATION = 4.0  # m/s^2
 CORRELATION_TIME = 0.8  # s
-START_DISTANCE, START_TILT, START_SPEED = 0.8, 0.3, 0.5  # m more or less than asked for, rad, m/s per axis
-BAND = 0.25  # m, to either side of the distance
+START_DISTANCE, START_TILT, START_SPEED = 0.8, 0.3, 0.5  # m around the distance to keep, rad, m/s per axis
+BAND = 0.25  # m around the distance to keep
 VIEW_COSINE = math.cos(math.radians(30.0))
 HOLD_SECONDS = 2.0
 TOO_NEAR, TOO_FAR = 0.2, 4.0  # m
-_STREAM = 0x7A26  # of the row's noise; gusts draw from the key itself
-_RECENT = 8  # places of the target's path that are remembered
+_STREAM = 0x7A26  # separates this noise from gusts, which use the key itself
+_RECENT = 8  # number of past positions of the target, for pictures
 _RECENT_EVERY = 10  # steps
 
 _GREEN = (0.10, 0.75, 0.35, 0.6)
@@ -80,20 +81,20 @@ class PursuitOptions(FlightOptions):
 
 
 class PursuitState(NamedTuple):
-    """The target, and how well it was held."""
+    """State of the mission: the target, and errors so far."""
 
     target: Tensor
     """(B, 3) position [m]."""
     velocity: Tensor
-    """(B, 3) of the target [m/s]."""
+    """(B, 3) velocity [m/s]."""
     push: Tensor
     """(B, 3) n of the module's formula."""
     home: Tensor
-    """(B, 3) what the target stays around [m]."""
+    """(B, 3) centre of the target's motion [m]."""
     agility: Tensor
-    """(B,) in [0, 1]."""
+    """(B,) agility of the target, in [0, 1]."""
     recent: Tensor
-    """(B, 8, 3) where the target was, every 0.1 s, latest first [m]."""
+    """(B, 8, 3) past positions of the target, every 0.1 s, newest first [m]."""
     held: Tensor
     """(B,) int64 consecutive steps in the band with the target in view."""
     in_band: Tensor
@@ -101,11 +102,17 @@ class PursuitState(NamedTuple):
     in_view: Tensor
     """(B,) int64 steps with the target in view."""
     error: Tensor
-    """(B,) sum of |distance - the one to keep| over all steps [m]."""
+    """(B,) sum over all steps of the absolute error of distance [m]."""
 
 
 def manoeuvre(mission: PursuitState, draw: Tensor, duration: float) -> PursuitState:
-    """The target `duration` seconds later, for numbers (B, 3) uniform in (0, 1); acceleration holds for the step."""
+    """Move the target by one step of constant acceleration.
+
+    Args:
+        mission: B rows.
+        draw: (B, 3) uniform numbers in (0, 1).
+        duration: Length of the step [s].
+    """
     keep = math.exp(-duration / CORRELATION_TIME)
     white = math.sqrt(12.0) * (draw - 0.5)
     push = keep * mission.push + math.sqrt(1.0 - keep * keep) * white
@@ -119,7 +126,7 @@ def manoeuvre(mission: PursuitState, draw: Tensor, duration: float) -> PursuitSt
 
 
 def wanted(push: Tensor, mission: PursuitState) -> Tensor:
-    """(B, 3) the target's acceleration under `push` [m/s^2], at most MAX_ACCELERATION long."""
+    """Acceleration (B, 3) of the target [m/s^2], limited to MAX_ACCELERATION."""
     share = torch.tensor((1.0, 1.0, VERTICAL), dtype=push.dtype, device=push.device)
     free = PUSH * mission.agility.unsqueeze(1) * share * push
     free = free - SPRING * (mission.target - mission.home) - DAMPING * mission.velocity
@@ -128,7 +135,7 @@ def wanted(push: Tensor, mission: PursuitState) -> Tensor:
 
 
 class Pursuit(Mission):
-    """Hold the distance to a moving target and face it."""
+    """Keep the distance to a moving target and face it."""
 
     goal = (
         f"the last {HOLD_SECONDS:g} s are spent within {BAND:g} m of the distance to keep, with the target at most 30 "
@@ -152,7 +159,7 @@ class Pursuit(Mission):
         self.distance = options.distance
 
     def begin(self, draw: Draw, difficulty: Tensor) -> tuple[QuadrotorState, PursuitState]:
-        """A target around its home, and a drone beside it that faces it more or less."""
+        """A target near its home, and a drone that faces it with an error."""
         home = self.constant(*HOME).t() + draw.in_ball(HOME_SPREAD)
         target, velocity = home + draw.in_ball(0.3 * difficulty), draw.in_ball(0.5 * difficulty)
         heading = draw.uniform(1, -math.pi, math.pi)
@@ -176,7 +183,7 @@ class Pursuit(Mission):
         return body, PursuitState(target, velocity, push, home, agility, recent, *counts)
 
     def observe(self, pose: Pose, mission: PursuitState) -> Tensor:
-        """(6, B) position and velocity of the target relative to the drone, in the body frame."""
+        """Position [m] and velocity [m/s] of the target relative to the drone (6, B), in the body frame."""
         return torch.cat(
             (
                 pose.in_body(mission.target.t() - pose.position),
@@ -185,7 +192,7 @@ class Pursuit(Mission):
         )
 
     def advance(self, context: StepContext, mission: PursuitState) -> TaskResult:
-        """Move the target, measure distance and bearing to where it is then, pay the module's formula."""
+        """Move the target and measure the errors; the module's docstring has the reward."""
         key = noise.split(context.noise_key, _STREAM)
         moved = manoeuvre(mission, noise.uniform(key, context.steps, 3, self.dtype), context.duration)
         pose = pose_of(context.after)
@@ -214,12 +221,12 @@ class Pursuit(Mission):
         return TaskResult(new, terms, lost)
 
     def success(self, state: FlightState) -> Tensor:
-        """(B,) bool: the target was held through the last two seconds."""
+        """(B,) bool, true where the target was in band and view for the last two seconds."""
         held: Tensor = state.mission.held
         return held >= round(HOLD_SECONDS * self.control_hz)
 
     def metrics(self, state: FlightState) -> dict[str, Tensor]:
-        """Mean distance error and shares of time over the whole episode."""
+        """Mean error of distance, and shares of time in band and in view."""
         mission: PursuitState = state.mission
         steps = state.steps.to(self.dtype)
         return {
@@ -229,7 +236,7 @@ class Pursuit(Mission):
         }
 
     def signals(self, state: FlightState) -> dict[str, Tensor]:
-        """Distance error, angle between body x and the target, and the target's speed."""
+        """Error of distance, angle between body x and the target, and speed of the target."""
         mission: PursuitState = state.mission
         distance, cosine = _sight(pose_of(state.body), mission)
         return {
@@ -239,7 +246,7 @@ class Pursuit(Mission):
         }
 
     def drawing(self, state: FlightState, row: int) -> Drawing:
-        """The target with the way it came, and the line of sight along body x, as long as the distance to keep."""
+        """The target with its path, and a line along body x as long as the distance to keep."""
         mission, pose = state.mission, pose_of(QuadrotorState(*(part[row : row + 1] for part in state.body)))
         target = mission.target[row].tolist()
         places = [target, *mission.recent[row].tolist()]
@@ -251,7 +258,7 @@ class Pursuit(Mission):
 
 
 def _sight(pose: Pose, mission: PursuitState) -> tuple[Tensor, Tensor]:
-    """(B,) distance to the target [m], and cosine of the angle between body x and its direction."""
+    """Distance (B,) to the target [m], and cosine (B,) of its angle to body x."""
     away = mission.target.t() - pose.position
     distance = dynamics.squared_norm(away).sqrt()
     forward = away[0] * pose.rows[0, 0] + away[1] * pose.rows[1, 0] + away[2] * pose.rows[2, 0]

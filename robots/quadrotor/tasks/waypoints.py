@@ -1,25 +1,24 @@
-"""quadrotor-waypoints: fly through a sequence of random points in order, as fast as it pays.
+"""quadrotor-waypoints: fly through a sequence of random points in order.
 
 Observation, 19 entries by default, all in the body frame:
 
 | entries | quantity | unit |
 |---|---|---|
-| 0-2 | the point to reach, minus position | m |
-| 3-5 | the point after it, minus position; on the last leg the last point again | m |
+| 0-2 | current point minus position | m |
+| 3-5 | next point minus position; on the last leg the last point again | m |
 | 6-18 | velocity, direction of world z, angular velocity, previous action | m/s, 1, rad/s, 1 |
 
-Reward per step, with d the distance to the point that is to be reached, before and after the step [m]:
+Reward per step, with d the distance to the current point before and after the step [m]:
 
     10 (d_before - d_after) + 5 reached - 0.0005 |omega|^2 - 10 crashed - 0.02 |a - a_previous|^2 / 4
 
-The first four terms are `progress`, `reached`, `angular_velocity` and `crashed`. Progress sums to the length of the
-legs however they are flown, so it is the discount that makes fast flight pay, and a drone that turns early for the
-next leg gains by it.
+The first four terms are `progress`, `reached`, `angular_velocity` and `crashed`. The sum of progress is the length of
+the legs for any flight, so fast flight gains only by the discount, also a drone that turns early for the next leg.
 
-A point is reached where the straight segment between two control steps comes within `radius` of it, so that no speed
-jumps over a point; one point per step at most. The episode ends for good with the last point (success), on touching
-the ground, or more than 4 m away from the point to reach. Points lie in the arena, |x| and |y| <= 3 m, z from 0.5 to
-4.5 m; nothing marks its walls, and a drone may leave it.
+A point is reached if the straight segment between two control steps comes within `radius` of it, so a fast drone cannot
+jump over it; at most one point per step. The episode terminates with the last point (success), on the ground, or more
+than 4 m away from the current point. Points are in the arena, |x| and |y| <= 3 m, z from 0.5 to 4.5 m. The arena has no
+walls, and a drone may leave it.
 """
 
 from __future__ import annotations
@@ -72,14 +71,14 @@ class WaypointOptions(FlightOptions):
 
 
 class WaypointState(NamedTuple):
-    """What the task itself remembers."""
+    """State of the mission."""
 
     points: Tensor
-    """(B, P, 3) in the order in which they are to be reached, world frame [m]."""
+    """(B, P, 3) points in their order, world frame [m]."""
     reached: Tensor
-    """(B,) int64, how many have been; P once all are."""
+    """(B,) int64 number of points reached."""
     crashed: Tensor
-    """(B,) bool, whether the drone met the ground or lost its way."""
+    """(B,) bool, true where the drone touched the ground or was lost."""
 
 
 class Waypoints(Mission):
@@ -98,8 +97,11 @@ class Waypoints(Mission):
         self.target_radius = options.radius
 
     def begin(self, draw: Draw, difficulty: Tensor) -> tuple[QuadrotorState, WaypointState]:
-        """Drones anywhere in the middle of the arena; difficulty times 90 degrees, 1 m/s and 1 rad/s are the ranges of
-        tilt, speed and body rates, and legs are uniform from 0.5 m to 0.5 m + 1.5 m times difficulty."""
+        """Random initial states in the middle of the arena.
+
+        Difficulty scales the ranges of tilt (90 degrees), speed (1 m/s) and body rates (1 rad/s). Legs are uniform from
+        0.5 m to 0.5 m + 1.5 m times difficulty.
+        """
         place = torch.cat(
             [draw.uniform(1, low, high) for low, high in zip(START_LOW, START_HIGH, strict=True)],
             dim=1,
@@ -116,12 +118,12 @@ class Waypoints(Mission):
         return body, WaypointState(torch.stack(points, dim=1), nothing, nothing.bool())
 
     def observe(self, pose: Pose, mission: WaypointState) -> Tensor:
-        """(6, B) this point and the next, minus position, in the body frame [m]."""
+        """Current and next point minus position (6, B) in the body frame [m]."""
         points = (self._point(mission, ahead) - pose.position for ahead in (0, 1))
         return torch.cat([pose.in_body(point) for point in points])
 
     def advance(self, context: StepContext, mission: WaypointState) -> TaskResult:
-        """Pay the module's formula; count the point where the flown segment comes near it."""
+        """Count the point if the segment comes near it; the module's docstring has the reward."""
         point = self._point(mission)
         before, after = point - context.before.position.t(), point - context.after.position.t()
         d_before, d_after = (dynamics.squared_norm(x).sqrt() for x in (before, after))
@@ -139,17 +141,17 @@ class Waypoints(Mission):
         return TaskResult(new, terms, crashed | (count == self.options.points))
 
     def success(self, state: FlightState) -> Tensor:
-        """(B,) bool: every point has been reached; a drone that crashed reaches none."""
+        """(B,) bool, true where every point is reached and the drone has not crashed."""
         mission: WaypointState = state.mission
         return (mission.reached == self.options.points) & ~mission.crashed
 
     def signals(self, state: FlightState) -> dict[str, Tensor]:
-        """Vector to the point in the world frame, and how many points are behind."""
+        """Vector to the current point in the world frame, and points reached."""
         error = self._point(state.mission).t() - state.body.position
         return {"vector to the point [m]": error, "points reached [1]": state.mission.reached.to(self.dtype)[:, None]}
 
     def metrics(self, state: FlightState) -> dict[str, Tensor]:
-        """Points per minute of flight, points reached, share of crashes, and the time of those that reached all."""
+        """Points per minute, points reached, crash, and the time of episodes with all points reached."""
         mission: WaypointState = state.mission
         seconds = state.steps.to(self.dtype) / self.control_hz
         reached = mission.reached.to(self.dtype)
@@ -161,7 +163,7 @@ class Waypoints(Mission):
         }
 
     def drawing(self, state: FlightState, row: int) -> Drawing:
-        """Points as translucent balls: grey once reached, green now, orange next, blue later; lines join them."""
+        """Points as balls joined by lines: reached grey, current green, next orange, later blue."""
         points = state.mission.points[row].double().cpu().numpy()
         current = int(state.mission.reached[row])
         shapes = []
@@ -173,19 +175,19 @@ class Waypoints(Mission):
             if i > current:
                 shapes.append(bar(points[i - 1], point, 0.004, (*rgb, 0.4)))
         drone = state.body.position[row].double().cpu().numpy()
-        # what is flown lies within a few metres of the points' mean; half the way there keeps the drone in the picture
+        # the drone is within a few metres of the points' mean, so the point halfway keeps both in the picture
         return Drawing(shapes=shapes, camera=Camera(0.5 * (drone + points.mean(axis=0)), 5.5, elevation=-20.0))
 
     def _point(self, mission: WaypointState, ahead: int = 0) -> Tensor:
-        """(3, B) the point to reach, or one further on; the last one where there is none."""
+        """Current point (3, B), or one `ahead` of it, at most the last."""
         index = (mission.reached + ahead).clamp_max(self.options.points - 1)
         return mission.points.gather(1, index[:, None, None].expand(-1, 1, 3)).squeeze(1).t()
 
 
 def next_point(place: Tensor, leg: Tensor) -> Tensor:
-    """(B, 3) place plus leg (B, 3), with those components of the leg turned round that would leave the arena.
+    """Place plus leg (B, 3); components of the leg that would leave the arena change their sign.
 
-    Components of at most half the arena's width never leave it either way: the point lies inside if the place does.
+    A component of at most half the arena's width stays inside in one of both directions if the place is inside.
     """
     low, high = (torch.tensor(x, dtype=place.dtype, device=place.device) for x in (ARENA_LOW, ARENA_HIGH))
     there = place + leg
@@ -193,7 +195,7 @@ def next_point(place: Tensor, leg: Tensor) -> Tensor:
 
 
 def nearest_squared(start: Tensor, end: Tensor) -> Tensor:
-    """(B,) least squared distance of the segments from `start` to `end` (3, B) to the origin."""
+    """Smallest squared distance (B,) of the segments from `start` to `end` (3, B) to the origin."""
     way = end - start
     length_squared = dynamics.squared_norm(way)
     along = -(start[0] * way[0] + start[1] * way[1] + start[2] * way[2])

@@ -184,7 +184,7 @@ def test_a_row_moves_alike_in_any_batch_and_every_time(engine: PybulletDrone) ->
 def test_a_flight_that_is_lost_is_told(engine: PybulletDrone) -> None:
     body = resting(3)
     body.velocity[1] = torch.nan
-    with pytest.raises(PhysicsError, match=r"^gym-pybullet-drones gave up in 1 of 3 flights$"):
+    with pytest.raises(PhysicsError, match=r"^gym-pybullet-drones .* 1 of 3 flights$"):
         engine.step(body, torch.zeros(3, 4))
 
 

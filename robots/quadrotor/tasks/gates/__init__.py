@@ -1,1 +1,1 @@
-"""Races through square gates."""
+"""Task quadrotor-gates."""

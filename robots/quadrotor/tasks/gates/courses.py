@@ -1,4 +1,4 @@
-"""Race courses: gates of given poses on a closed lap."""
+"""Race courses: poses of gates on a closed lap."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from hgrpo_errors import HgrpoError, nearest
 
 
 class GatePose(NamedTuple):
-    """Where a gate stands and which way it is passed."""
+    """Position of a gate and direction of passing."""
 
     x: float
     y: float
     z: float
-    """Middle of the opening, world frame [m]."""
+    """x, y and z are the centre of the opening in the world frame [m]."""
     heading: float
-    """Of the direction of passing, 0 along x, 90 along y [deg]."""
+    """Heading of the direction of passing [deg]: 0 is along x, 90 along y."""
     climb: float = 0.0
-    """Of the direction of passing above the horizon [deg]; the gate leans back by as much."""
+    """Elevation of the direction of passing [deg]; the gate leans back by this angle."""
 
 
 COURSES: dict[str, tuple[GatePose, ...]] = {
-    # once around to the left, with a chicane and up and down; 14.8 m from middle to middle
+    # one turn to the left with a chicane and changes of height; 14.8 m between the centres
     "loop": (
         GatePose(0.0, -1.8, 1.2, 0.0),
         GatePose(2.2, -1.2, 1.6, 50.0),
@@ -33,7 +33,7 @@ COURSES: dict[str, tuple[GatePose, ...]] = {
         GatePose(-1.6, 1.8, 1.6, 205.0),
         GatePose(-2.4, -0.6, 1.2, 292.0),
     ),
-    # right round one half, left round the other; the two branches cross 1.6 m above each other
+    # one half to the right, the other to the left; the branches cross with 1.6 m between them
     "eight": (
         GatePose(0.0, 0.0, 1.0, 34.0),
         GatePose(2.4, 1.6, 1.4, 330.0),
@@ -43,11 +43,20 @@ COURSES: dict[str, tuple[GatePose, ...]] = {
         GatePose(-2.4, -1.6, 1.5, 330.0),
     ),
 }
-"""Courses by name. The gate after the last is the first."""
+"""Courses by name; the first gate follows the last."""
 
 
 def course(name: str, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Centres (G, 3) [m], headings and climbs (G,) [rad] of a course; raises ValueError for an unknown one."""
+    """Centres (G, 3) [m], headings and climbs (G,) [rad] of a course.
+
+    Args:
+        name: Name of the course.
+        dtype: Type of the tensors.
+        device: Their device.
+
+    Raises:
+        HgrpoError: The name is unknown.
+    """
     if name not in COURSES:
         raise HgrpoError(f"unknown course {name!r}; {nearest(name, tuple(COURSES))}")
     poses = torch.tensor(COURSES[name], dtype=dtype, device=device)
@@ -55,7 +64,7 @@ def course(name: str, dtype: torch.dtype, device: torch.device) -> tuple[Tensor,
 
 
 def axes(heading: Tensor, climb: Tensor) -> Tensor:
-    """(..., 3, 3) axes of gates in the world, one a row: direction of passing, left, up; angles (...) [rad]."""
+    """Axes (..., 3, 3) of gates for angles (...) [rad]; the rows are direction of passing, left and up."""
     cos_h, sin_h, cos_c, sin_c = torch.cos(heading), torch.sin(heading), torch.cos(climb), torch.sin(climb)
     normal = torch.stack((cos_c * cos_h, cos_c * sin_h, sin_c), dim=-1)
     left = torch.stack((-sin_h, cos_h, torch.zeros_like(heading)), dim=-1)

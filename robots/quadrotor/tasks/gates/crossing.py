@@ -1,9 +1,9 @@
-"""Whether a segment passes through a square gate, in closed form.
+"""Passage of a segment through a square gate, in closed form.
 
-A gate's own frame has its origin in the middle of the opening, x along the direction of passing, y to the left and z
-up as seen by who passes. The opening is the square |y|, |z| <= half; the frame around it is a square ring in the plane
-x = 0, as wide as `bar`. The drone is a ball of radius `clearance` as far as the opening and the ring are concerned: it
-passes with its centre within half - clearance, and touches the ring up to half + bar + clearance.
+The gate frame has its origin in the centre of the opening, x along the direction of passing, y to the left and z up.
+The opening is the square |y|, |z| <= half. Around it is a square ring in the plane x = 0 of width `bar`. The drone is a
+ball of radius `clearance`: it passes with its centre within half - clearance, and strikes the ring up to half + bar +
+clearance.
 """
 
 from __future__ import annotations
@@ -15,28 +15,34 @@ from torch import Tensor
 
 
 class Crossing(NamedTuple):
-    """What segments did at a gate's plane; all (...) of one shape."""
+    """Crossings of segments with a gate's plane; all fields have the same shape (...)."""
 
     forward: Tensor
     """bool, crossed from behind (x < 0) to the front (x >= 0)."""
     inside: Tensor
-    """bool, crossed either way within the opening."""
+    """bool, crossed in either direction inside the opening."""
     struck: Tensor
-    """bool, crossed either way where the frame is."""
+    """bool, crossed in either direction at the ring."""
     share: Tensor
-    """Of the segment flown when the plane was met, in [0, 1]; 1 where it was not."""
+    """Share of the segment before the plane, in [0, 1]; 1 without a crossing."""
     off_centre: Tensor
-    """r [m]; where the plane was not met, that of the segment's end."""
+    """Distance r from the centre [m]; without a crossing that of the segment's end."""
 
 
 def crossing(start: Tensor, end: Tensor, half: Tensor, bar: float, clearance: float) -> Crossing:
-    """Where segments from `start` to `end` (3, ...) [m], in the gate's own frame, meet its plane.
+    """Crossings of segments with the plane of a gate.
 
-    A segment that ends in the plane has crossed it, one that begins there has not, so each crossing counts once:
-    forward if x_start < 0 <= x_end, backward if x_end < 0 <= x_start. It meets the plane at the share
-    s = x_start / (x_start - x_end) of its length, at (y, z) = start + s (end - start); with r = max(|y|, |z|) it is
-    inside if r <= half - clearance, strikes the frame if half - clearance < r <= half + bar + clearance, and passes
-    around it beyond. `half` [m] is half the opening's inner edge.
+    A segment that ends in the plane has crossed it, one that starts in it has not, so each crossing counts once:
+    forward if x_start < 0 <= x_end, backward if x_end < 0 <= x_start. It meets the plane at the share s = x_start /
+    (x_start - x_end) of its length, at (y, z) = start + s (end - start). With r = max(|y|, |z|) it is inside if r <=
+    half - clearance, and strikes the ring if half - clearance < r <= half + bar + clearance.
+
+    Args:
+        start: (3, ...) start in the gate frame [m].
+        end: (3, ...) end in the gate frame [m].
+        half: (...) half the inner edge of the opening [m].
+        bar: Width of the ring [m].
+        clearance: Radius of the drone [m].
     """
     behind, ahead = start[0] < 0.0, end[0] >= 0.0
     crossed = behind == ahead

@@ -1,4 +1,4 @@
-"""Square gates as shapes of a picture."""
+"""Shapes of square gates for pictures."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ import numpy as np
 
 from robots.drawing.shapes import Shape, bar
 
-_LEG = 0.015  # m, half its thickness
+_LEG = 0.015  # m, half the thickness of a leg
 
 
 def frame(
     centre: np.ndarray, axes: np.ndarray, half: float, width: float, rgb: tuple[float, float, float]
 ) -> list[Shape]:
-    """Four bars, `width` wide, around an opening with inner edge 2 `half` [m], and two legs down to the floor.
+    """Four bars around an opening, and two legs to the floor.
 
-    `centre` (3,) is the middle of the opening in the world, `axes` (3, 3) has the direction of passing, left and up as
-    rows.
+    Args:
+        centre: (3,) centre of the opening in the world [m].
+        axes: (3, 3) with rows direction of passing, left and up.
+        half: Half the inner edge of the opening [m].
+        width: Width of the bars [m].
+        rgb: Colour.
     """
     left, up = axes[1], axes[2]
     middle, outer = half + 0.5 * width, half + width
@@ -27,12 +31,12 @@ def frame(
         foot = upright - outer * up
         if foot[2] > 0.0:
             shapes.append(bar((foot[0], foot[1], 0.0), foot, _LEG, (*rgb, 1.0)))
-    # bars are square, but a frame is flat: as deep as its legs
+    # bars are square; a gate is only as deep as its legs
     return [shape._replace(size=_flat(shape, axes[0])) for shape in shapes]
 
 
 def _flat(shape: Shape, normal: np.ndarray) -> tuple[float, ...]:
-    """Half lengths of a bar whose side along the gate's normal (3,) is as thin as a leg."""
+    """Half lengths of a bar with the thickness of a leg along the gate's normal (3,)."""
     x, y, length = shape.size
     across = np.abs(shape.rotation.T @ normal)
     return (min(x, _LEG), y, length) if across[0] > across[1] else (x, min(y, _LEG), length)

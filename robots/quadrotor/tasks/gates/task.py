@@ -1,34 +1,35 @@
-"""quadrotor-gates: race laps through square gates, in order and from the right side.
+"""quadrotor-gates: race laps through square gates in order and in the right direction.
 
 Observation, 37 entries by default, all in the body frame:
 
 | entries | quantity | unit |
 |---|---|---|
 | 0-11 | corners of the next gate minus position; from behind: upper left, upper right, lower right, lower left | m |
-| 12-23 | those of the gate after it | m |
+| 12-23 | corners of the second gate minus position | m |
 | 24-36 | velocity, direction of world z, angular velocity, previous action | m/s, 1, rad/s, 1 |
 
-Reward per step, with d the distance to the middle of the next gate, before and after the step [m], and c, where a gate
-is passed, how far off its middle, from 0 to 1 at the edge of what passes (r over h - 0.05 m in gate_crossing.py):
+Reward per step, with d the distance to the centre of the next gate before and after the step [m]. In a step that passes
+a gate, c is the distance from its centre over the largest one that passes, r / (h - 0.05 m) in crossing.py; else it is
+0:
 
     10 (d_before - d_after) + 5 passed - 20 c^2 - 0.0005 |omega|^2 - 10 failed - 0.02 |a - a_previous|^2 / 4
 
-The first five terms are `progress`, `passed`, `off_centre`, `angular_velocity` and `failed`. Without the third a policy
-flies as near to the frames as it pays, and strikes them.
+The first five terms are `progress`, `passed`, `off_centre`, `angular_velocity` and `failed`. Without the third,
+policies fly close to the frames and strike them.
 
-Passing is geometric, between the drone's centre at two control steps; gate_crossing.py has the formulas. The next gate
-is passed where the segment crosses its plane from behind inside the opening, 5 cm clear of the edge. An episode ends
-for good, as failed, where the segment
+Passing is computed from the segment between the drone's centres at two control steps; crossing.py has the formulas. The
+next gate is passed if the segment crosses its plane from behind inside the opening, at least 5 cm from the edge. An
+episode terminates as failed if the segment
 
-- strikes a frame, of any gate and from either side: it crosses the plane on the ring around the opening, 0.1 m wide,
-  or less than 5 cm beside it;
-- misses the next gate: it crosses the gate's plane from behind anywhere else, however far from the gate;
+- strikes a frame of any gate from either side: it crosses the plane on the ring of 0.1 m around the opening, or less
+  than 5 cm beside the ring;
+- misses the next gate: it crosses the plane of the gate from behind at any other place, at any distance;
 
-and where the drone touches the ground or is more than 5 m away from the middle of the next gate. Flying through a gate
-backwards, or through another than the next, counts for nothing.
+and if the drone touches the ground or is more than 5 m away from the centre of the next gate. Passing a gate backwards,
+or a gate other than the next, has no effect.
 
-The lap goes on and on until the time is up. A lap counts from the first gate that is passed until that gate is passed
-again, its time to a fraction of a control step.
+Laps continue until the time limit. A lap starts when the first gate is passed and ends when the same gate is passed
+again; its time is exact to a fraction of a control step.
 """
 
 from __future__ import annotations
@@ -60,12 +61,12 @@ from robots.quadrotor.tasks.gates.drawing import frame
 from robots.simulator import Channel
 
 BAR = 0.1  # m, width of the ring around the opening
-CLEARANCE = 0.05  # m, the drone's reach around its centre
-EASY_SIZE = 1.5  # times the opening at difficulty 0
+CLEARANCE = 0.05  # m, radius of the drone
+EASY_SIZE = 1.5  # factor of the opening at difficulty 0
 START_BEHIND = (1.0, 2.0)  # m
 START_RADIUS = 0.3  # m
 START_ADVANCE = 3.0  # m/s, along the direction of passing
-START_SPEED = 0.5  # m/s, per axis, on top of it
+START_SPEED = 0.5  # m/s, per axis, added to it
 START_TILT = torch.pi / 3.0  # rad
 START_RATE = 1.0  # rad/s, per axis
 LOST = 5.0  # m
@@ -73,7 +74,7 @@ SECONDS, SECONDS_PER_LAP = 2.0, 10.0
 
 FLYING, CRASHED, MISSED = 0, 1, 2
 CORNERS = {"upper_left": (1, 1), "upper_right": (-1, 1), "lower_right": (-1, -1), "lower_left": (1, -1)}
-"""Signs of left and up."""
+"""Signs along left and up of each corner."""
 
 _PASSED, _NEXT, _AFTER, _LATER = (0.55, 0.58, 0.62), (0.10, 0.80, 0.30), (1.0, 0.65, 0.10), (0.25, 0.45, 0.85)
 
@@ -98,22 +99,22 @@ class GateOptions(FlightOptions):
 
 
 class GateState(NamedTuple):
-    """What the task itself remembers."""
+    """State of the mission."""
 
     centre: Tensor
-    """(B, G, 3) middles of the openings, world frame [m]."""
+    """(B, G, 3) centres of the openings, world frame [m]."""
     axes: Tensor
-    """(B, G, 3, 3) axes of the gates in the world, one a row: direction of passing, left, up."""
+    """(B, G, 3, 3) axes of the gates in the world; the rows are direction of passing, left and up."""
     half: Tensor
     """(B,) half the inner edge [m]."""
     first: Tensor
-    """(B,) int64 index of the gate that comes first in this episode."""
+    """(B,) int64 index of the first gate of the episode."""
     passed: Tensor
-    """(B,) int64 gates passed."""
+    """(B,) int64 number of gates passed."""
     began: Tensor
-    """(B,) when the first one was passed, 0 before [s]."""
+    """(B,) time when the first gate was passed for the first time [s]; 0 before."""
     lapped: Tensor
-    """(B,) when the first gate was last passed, 0 before [s]."""
+    """(B,) time when the first gate was passed for the last time [s]; 0 before."""
     ending: Tensor
     """(B,) int64: FLYING, CRASHED or MISSED."""
 
@@ -141,8 +142,11 @@ class Gates(Mission):
         self.gates = len(self.course[0])
 
     def begin(self, draw: Draw, difficulty: Tensor) -> tuple[QuadrotorState, GateState]:
-        """Drones 1 to 2 m behind a gate and up to 0.3 m beside that line, of any heading; difficulty times 60
-        degrees, 3 m/s towards the gate, 0.5 m/s any way and 1 rad/s are the ranges of tilt, speed and body rates."""
+        """Random initial states 1 to 2 m behind a gate and up to 0.3 m beside that line, with any heading.
+
+        Difficulty scales the ranges of tilt (60 degrees), speed (3 m/s towards the gate, 0.5 m/s per axis) and body
+        rates (1 rad/s).
+        """
         centres, headings, climbs = self.course
         shift = torch.stack([draw.in_ball(self.options.shift * difficulty) for _ in range(self.gates)], dim=1)
         turn = torch.pi / 180.0 * self.options.turn * difficulty
@@ -160,7 +164,7 @@ class Gates(Mission):
         return body, GateState(centre, axes, half, first, passed, began, lapped, ending)
 
     def observe(self, pose: Pose, mission: GateState) -> Tensor:
-        """(24, B) corners of the next two gates minus position, in the body frame [m]."""
+        """Corners of the next two gates minus position (24, B) in the body frame [m]."""
         corners = []
         for ahead in (0, 1):
             centre, axes = self._gate(mission, ahead)
@@ -170,7 +174,7 @@ class Gates(Mission):
         return torch.cat(corners)
 
     def advance(self, context: StepContext, mission: GateState) -> TaskResult:
-        """Judge the flown segment at every gate, pay the module's formula."""
+        """Check the segment at every gate; the module's docstring has the reward."""
         before, after = context.before.position, context.after.position
         half = mission.half.unsqueeze(1)
         met = crossing(self._in_gates(before, mission), self._in_gates(after, mission), half, BAR, CLEARANCE)
@@ -196,12 +200,12 @@ class Gates(Mission):
         return TaskResult(new, terms, ending != FLYING)
 
     def success(self, state: FlightState) -> Tensor:
-        """(B,) bool: the laps asked for are flown, and nothing has gone wrong so far."""
+        """(B,) bool, true where all laps are flown without failure."""
         mission: GateState = state.mission
         return (self._laps(mission) >= self.options.laps) & (mission.ending == FLYING)
 
     def signals(self, state: FlightState) -> dict[str, Tensor]:
-        """Vector to the middle of the next gate in the world frame, gates passed, speed."""
+        """Vector to the centre of the next gate in the world frame, gates passed, speed."""
         return {
             "vector to the gate [m]": self._gate(state.mission)[0].t() - state.body.position,
             "gates passed [1]": state.mission.passed.to(self.dtype)[:, None],
@@ -209,8 +213,10 @@ class Gates(Mission):
         }
 
     def metrics(self, state: FlightState) -> dict[str, Tensor]:
-        """Mean time of the whole laps, share of the laps begun that were clean, gates per minute, and what went wrong;
-        a lap that the time limit cuts short is not counted as begun."""
+        """Mean lap time, share of clean laps, laps, gates per minute, crash and miss.
+
+        A lap that is cut by the time limit does not count.
+        """
         mission: GateState = state.mission
         laps, failed = self._laps(mission).to(self.dtype), (mission.ending != FLYING).to(self.dtype)
         seconds = state.steps.to(self.dtype) / self.control_hz
@@ -224,7 +230,7 @@ class Gates(Mission):
         }
 
     def drawing(self, state: FlightState, row: int) -> Drawing:
-        """Gates as frames: green is next, orange the one after it, grey the one just passed, the others blue."""
+        """Gates as frames: the next green, the second orange, the last passed grey, the others blue."""
         mission: GateState = state.mission
         following = int(self._index(mission)[row])
         colours = [_LATER] * self.gates
@@ -238,28 +244,28 @@ class Gates(Mission):
         return Drawing(shapes=shapes, camera=Camera(0.6 * drone + 0.4 * centres.mean(axis=0), 5.5, elevation=-20.0))
 
     def _index(self, mission: GateState, ahead: int = 0) -> Tensor:
-        """(B,) int64 index of the next gate, or of one further on."""
+        """Index (B,) int64 of the next gate, or of one `ahead` of it."""
         return (mission.first + mission.passed + ahead) % self.gates
 
     def _gate(self, mission: GateState, ahead: int = 0) -> tuple[Tensor, Tensor]:
-        """Middle (3, B) and axes (3, 3, B) of the next gate, or of one further on."""
+        """Centre (3, B) and axes (3, 3, B) of the next gate, or of one `ahead` of it."""
         index = self._index(mission, ahead)[:, None, None]
         centre = mission.centre.gather(1, index.expand(-1, 1, 3)).squeeze(1).t()
         axes = mission.axes.flatten(2).gather(1, index.expand(-1, 1, 9)).squeeze(1).t()
         return centre, axes.unflatten(0, (3, 3))
 
     def _in_gates(self, position: Tensor, mission: GateState) -> Tensor:
-        """(3, B, G) positions (B, 3) in the frame of every gate [m]."""
+        """Positions (B, 3) in the frame of every gate (3, B, G) [m]."""
         x, y, z = (position.unsqueeze(1) - mission.centre).unbind(2)
         axes = mission.axes
         return torch.stack([x * axes[:, :, i, 0] + y * axes[:, :, i, 1] + z * axes[:, :, i, 2] for i in range(3)])
 
     def _laps(self, mission: GateState) -> Tensor:
-        """(B,) int64 whole laps."""
+        """Number (B,) int64 of whole laps."""
         return torch.div((mission.passed - 1).clamp_min(0), self.gates, rounding_mode="floor")
 
     def _counted(self, mission: GateState, passed: Tensor, time: Tensor) -> GateState:
-        """The next gate counted where it was `passed` (B,) bool at a time (B,) [s]."""
+        """Count the next gate where it was `passed` (B,) bool at a time (B,) [s]."""
         at_first = passed & (mission.passed % self.gates == 0)
         began = torch.where(passed & (mission.passed == 0), time, mission.began)
         lapped = torch.where(at_first, time, mission.lapped)

@@ -1,1 +1,1 @@
-"""Flight among columns and spheres."""
+"""Task quadrotor-obstacles."""

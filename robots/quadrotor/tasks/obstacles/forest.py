@@ -1,9 +1,8 @@
-"""A random forest of columns and floating spheres between a start and a goal, with room to pass everywhere.
+"""Random forest of columns and floating spheres between start and goal, with passable gaps.
 
-Obstacles stand in a staggered grid of ROWS x LANES cells, one per cell at most, each moved off the middle of its cell
-by up to JITTER along x and along y. Two neighbours are at least CELL - 2 JITTER apart along one of the two axes, so
-between their surfaces there are at least CELL - 2 JITTER - 2 RADIUS[1] = 0.5 m: construction, not rejection, keeps
-every gap passable.
+Obstacles are in a staggered grid of ROWS x LANES cells, at most one per cell, displaced from the centre of the cell by
+up to JITTER along x and y. Two neighbours are at least CELL - 2 JITTER apart along one of the axes. The gap between
+their surfaces is therefore at least CELL - 2 JITTER - 2 RADIUS[1] = 0.5 m, without rejection.
 """
 
 from __future__ import annotations
@@ -19,32 +18,32 @@ from robots.quadrotor.tasks.obstacles import ray_casting
 COLUMNS, SPHERES = 12, 8
 ROWS, LANES = 4, 5
 CELL = 1.6  # m
-STAGGER = 0.4  # m, by which rows are moved along y, to alternate sides
+STAGGER = 0.4  # m, displacement of rows along y, to alternate sides
 JITTER = 0.25  # m
 RADIUS = (0.15, 0.3)  # m
 SPHERE_HEIGHT = (0.8, 2.2)  # m, of the centre
-PARKED = 1000.0  # m, along x and y: where an obstacle stands that an easier forest does without
+PARKED = 1000.0  # m, x and y of obstacles that a lower density leaves out
 
 _ROW_X = tuple(CELL * (row + 1) for row in range(ROWS))
 NEAR_EDGE, FAR_EDGE = _ROW_X[0] - JITTER - RADIUS[1], _ROW_X[-1] + JITTER + RADIUS[1]
-"""x before and behind which there is no obstacle [m]."""
+"""Range of x with obstacles [m]."""
 
 
 class Forest(NamedTuple):
-    """The obstacles of B rows."""
+    """Obstacles of B rows."""
 
     columns: Tensor
-    """(B, 12, 2) x and y of the axes [m]."""
+    """(B, 12, 2) x and y of the columns' axes [m]."""
     column_radius: Tensor
-    """(B, 12) [m]."""
+    """(B, 12) radii of the columns [m]."""
     spheres: Tensor
-    """(B, 8, 3) centres [m]."""
+    """(B, 8, 3) centres of the spheres [m]."""
     sphere_radius: Tensor
-    """(B, 8) [m]."""
+    """(B, 8) radii of the spheres [m]."""
 
 
 def plant(draw: Draw, density: Tensor) -> Forest:
-    """Forests in which a share (num, 1) of the columns and of the spheres stands; the others are parked far away."""
+    """Draw forests with a share `density` (num, 1) of the columns and spheres; the others are far away."""
     device = draw.generator.device
     cells = _cells(draw.dtype, device)
     order = draw.uniform(ROWS * LANES).argsort(dim=1)
@@ -58,7 +57,7 @@ def plant(draw: Draw, density: Tensor) -> Forest:
 
 
 def _cells(dtype: torch.dtype, device: torch.device) -> Tensor:
-    """(ROWS * LANES, 2) middles of the cells [m]."""
+    """Centres (ROWS * LANES, 2) of the cells [m]."""
     x = torch.tensor(_ROW_X, dtype=dtype, device=device)
     lane = CELL * (torch.arange(LANES, dtype=dtype, device=device) - 0.5 * (LANES - 1))
     side = torch.tensor([-STAGGER, STAGGER] * (ROWS // 2), dtype=dtype, device=device)
@@ -66,15 +65,21 @@ def _cells(dtype: torch.dtype, device: torch.device) -> Tensor:
 
 
 def _standing(places: Tensor, density: Tensor) -> Tensor:
-    """The first round(density * M) of M places (B, M, k); the rest PARKED. Their order is random already."""
+    """The first round(density * M) of M places (B, M, k), in random order; the rest PARKED."""
     count = places.shape[1]
     stands = torch.arange(count, device=places.device) < (density * count).round()
     return torch.where(stands.unsqueeze(2), places, PARKED)
 
 
 def ranges(forest: Forest, origin: Tensor, direction: Tensor, reach: float) -> Tensor:
-    """(R, B) distances that rays from (3, B) along unit vectors (3, R, B) measure to obstacles and ground, at most
-    `reach` [m]."""
+    """Ranges (R, B) of rays to obstacles and ground [m].
+
+    Args:
+        forest: Obstacles of B rows.
+        origin: (3, B) origin of the rays [m].
+        direction: (3, R, B) unit vectors.
+        reach: Largest range [m].
+    """
     columns = ray_casting.to_columns(origin, direction, forest.columns.permute(2, 1, 0), forest.column_radius.t())
     spheres = ray_casting.to_spheres(origin, direction, forest.spheres.permute(2, 1, 0), forest.sphere_radius.t())
     ground = ray_casting.to_ground(origin, direction)
@@ -82,7 +87,13 @@ def ranges(forest: Forest, origin: Tensor, direction: Tensor, reach: float) -> T
 
 
 def clearance(forest: Forest, start: Tensor, end: Tensor) -> Tensor:
-    """(B,) smallest distance from the straight path between two points (3, B) to a surface, negative inside [m]."""
+    """Smallest distance (B,) from a segment to a surface, negative inside [m].
+
+    Args:
+        forest: Obstacles of B rows.
+        start: (3, B) start of the segment [m].
+        end: (3, B) end of the segment [m].
+    """
     columns = ray_casting.closest_approach(start[:2], end[:2], forest.columns.permute(2, 1, 0))
     spheres = ray_casting.closest_approach(start, end, forest.spheres.permute(2, 1, 0))
     nearest_column = (columns - forest.column_radius.t()).amin(dim=0)

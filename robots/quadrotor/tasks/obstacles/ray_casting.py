@@ -1,12 +1,12 @@
-"""How far rays reach, and how closely a straight path passes, among vertical columns, spheres and the ground.
+"""Ranges of rays and distances of segments to vertical columns, spheres and the ground.
 
-Everything is analytic and acts element by element, so a row gives the same bits in any batch. Arrays are
+All functions are analytic and act element by element, so a row gives the same bits in any batch. Arrays are
 component-first: R rays and M obstacles in B rows are (3, R, B) and (3, M, B). A ray that starts inside an obstacle, or
-on it heading inwards, reaches 0 m; one that meets nothing reaches infinity.
+on its surface with an inward direction, has range 0; a ray that hits nothing has infinite range.
 
-With q from the obstacle's centre to the ray's origin and d its direction, c = |q|^2 - r^2, b = q.d, a = |d|^2, the
-nearer root of a t^2 + 2 b t + c = 0 is t = c / (sqrt(b^2 - a c) - b), a form that neither cancels nor divides by an a
-of zero, as it is for a ray along a column.
+With q from the obstacle's centre to the ray's origin, d its direction, c = |q|^2 - r^2, b = q.d and a = |d|^2, the
+nearer root of a t^2 + 2 b t + c = 0 is t = c / (sqrt(b^2 - a c) - b). This form has no cancellation and no division by
+a, which is zero for a ray along a column.
 """
 
 from __future__ import annotations
@@ -20,20 +20,24 @@ from robots.quadrotor.body import dynamics
 
 
 def to_columns(origin: Tensor, direction: Tensor, centre: Tensor, radius: Tensor) -> Tensor:
-    """(R, B) distance along directions (3, R, B) from origins (3, B) to endless vertical columns at (2, M, B) [m].
+    """Ranges (R, B) to infinite vertical columns [m].
 
-    `radius` is (M, B) [m]; a direction is a unit vector, else distances are multiples of its length.
+    Args:
+        origin: (3, B) origin of the rays [m].
+        direction: (3, R, B) unit vectors.
+        centre: (2, M, B) x and y of the columns [m].
+        radius: (M, B) radii of the columns [m].
     """
     return _nearest(origin[:2], direction[:2], centre, radius)
 
 
 def to_spheres(origin: Tensor, direction: Tensor, centre: Tensor, radius: Tensor) -> Tensor:
-    """(R, B) distance along directions (3, R, B) from origins (3, B) to spheres at (3, M, B) of radii (M, B) [m]."""
+    """Ranges (R, B) to spheres with centres (3, M, B) and radii (M, B) [m]; see to_columns."""
     return _nearest(origin, direction, centre, radius)
 
 
 def to_ground(origin: Tensor, direction: Tensor) -> Tensor:
-    """(R, B) distance along directions (3, R, B) from origins (3, B) to the plane z = 0 [m]; 0 from below it."""
+    """Ranges (R, B) to the plane z = 0 [m], 0 from below it; see to_columns."""
     height, down = origin[2], -direction[2]
     falling = down > 0.0
     reach = torch.where(falling, height / torch.where(falling, down, 1.0), math.inf)
@@ -41,9 +45,12 @@ def to_ground(origin: Tensor, direction: Tensor) -> Tensor:
 
 
 def closest_approach(start: Tensor, end: Tensor, centre: Tensor) -> Tensor:
-    """(M, B) smallest distance between points (k, M, B) and the straight path from `start` to `end` (k, B) [m].
+    """Smallest distance (M, B) between points and a segment [m].
 
-    Two components give the distance to vertical lines, three that to points.
+    Args:
+        start: (k, B) start of the segment; k = 2 gives distances to vertical lines, k = 3 to points [m].
+        end: (k, B) end of the segment [m].
+        centre: (k, M, B) points [m].
     """
     along = (end - start).unsqueeze(1)
     to_centre = centre - start.unsqueeze(1)
@@ -52,7 +59,7 @@ def closest_approach(start: Tensor, end: Tensor, centre: Tensor) -> Tensor:
 
 
 def _nearest(origin: Tensor, direction: Tensor, centre: Tensor, radius: Tensor) -> Tensor:
-    """(R, B) distance to the nearest of M circles (two components) or spheres (three)."""
+    """Range (R, B) to the nearest of M circles (two components) or spheres (three)."""
     away = origin.unsqueeze(1) - centre
     c = dynamics.squared_norm(away) - radius * radius
     b = _dot(away.unsqueeze(1), direction.unsqueeze(2))
@@ -64,7 +71,7 @@ def _nearest(origin: Tensor, direction: Tensor, centre: Tensor, radius: Tensor) 
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
-    """Dot product over the first dimension."""
+    """Dot product along the first dimension."""
     total = a[0] * b[0]
     for x, y in zip(a[1:], b[1:], strict=True):
         total = total + x * y

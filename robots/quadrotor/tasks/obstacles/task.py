@@ -1,30 +1,30 @@
-"""quadrotor-obstacles: reach a goal 8 m away through a forest that only 37 range rays show.
+"""quadrotor-obstacles: reach a goal 8 m away through a forest, with 37 range rays.
 
-The forest (forest.py) is drawn with the episode. Observation, before what every flight sees:
+The forest (forest.py) is drawn in every episode. Observation, before the entries of every quadrotor task:
 
 | entries | quantity | unit |
 |---|---|---|
-| 0-2 | goal minus position in the body frame, shortened to 2 m | m |
+| 0-2 | goal minus position in the body frame, limited to a length of 2 m | m |
 | 3-39 | 1 / range along each ray to a column, a sphere or the ground; ranges from 0.2 to 4 m | 1/m |
 
-Rays leave from the drone's centre and turn with its heading, not with its tilt: three rings of twelve, level, 15
-degrees up and 15 degrees down, and one straight down. The rings are turned by 10 degrees against each other, so that
-upright columns are met every 10 degrees, and spheres a little above or below the drone are met at all. Columns reach up
-to the ceiling.
+Rays start at the drone's centre and turn with its heading but not with its tilt. There are three rings of twelve rays,
+level, 15 degrees up and 15 degrees down, and one ray straight down. The rings are turned by 10 degrees relative to each
+other, so that columns are hit every 10 degrees and spheres slightly above or below the drone are hit as well. Columns
+reach the ceiling.
 
-Reward per step, with the way gained towards the goal and the gap to the nearest surface in metres:
+Reward per step, with the distance gained towards the goal and the gap to the nearest surface in metres:
 
     5 min(gained, 0.02) + 20 [goal] - 15 [crash] - 0.1 max(0, 1 - gap / 0.3)^2 - 0.002 min(|omega|^2, 25) + 0.05
     - 0.1 |a - a_previous|^2 / 4
 
-More than 2 m/s is not paid for, and a drone that flies clear of everything is never better off crashing: what its
-turning costs is at most what flying pays.
+Speed above 2 m/s has no reward. A crash never increases the return of a drone that keeps clear of obstacles, because
+the cost of turning is at most the reward of flying.
 
-An episode ends within 0.3 m of the goal, on hitting the floor, an obstacle or, at 3.2 m, the ceiling, and on leaving
-the arena. A hit is geometric: the drone is a ball that moves straight from one control step to the next, so that none
-is missed between two of them. Success: the goal is reached.
+An episode terminates within 0.3 m of the goal, on the floor, at an obstacle, at the ceiling of 3.2 m and outside the
+arena. The drone is a ball that moves along a straight segment in a control step, so no hit between two steps is missed.
+Success: the goal is reached.
 
-`difficulty` is the share of obstacles that stand, and scales how fast and how tilted the drone starts.
+`difficulty` is the share of obstacles and scales the initial speed and tilt.
 """
 
 from __future__ import annotations
@@ -56,17 +56,17 @@ from robots.quadrotor.tasks.obstacles import forest
 from robots.quadrotor.tasks.obstacles.forest import Forest
 from robots.simulator import Channel
 
-START, GOAL = (0.0, 0.0, 1.5), (8.0, 0.0, 1.5)  # m, world; middles of where they are drawn
-START_SPREAD, GOAL_SPREAD = (0.3, 1.5, 0.3), (0.3, 2.0, 0.5)  # m, to either side along each axis
+START, GOAL = (0.0, 0.0, 1.5), (8.0, 0.0, 1.5)  # m, world; centres of their ranges
+START_SPREAD, GOAL_SPREAD = (0.3, 1.5, 0.3), (0.3, 2.0, 0.5)  # m, half widths of their ranges per axis
 START_SPEED, START_TILT, START_RATE = 0.5, 0.3, 0.5  # m/s per axis, rad, rad/s per axis
-REACH = 4.0  # m, of a ray
-NEAREST = 0.2  # m, below which a ray says no more
+REACH = 4.0  # m, largest range of a ray
+NEAREST = 0.2  # m, smallest range of a ray
 GOAL_RADIUS = 0.3  # m
 GOAL_SEEN = 2.0  # m
 CEILING = 3.2  # m
 ARENA = ((-2.0, 10.0), (-5.0, 5.0))  # m, along x and y
 PAID_SPEED = 2.0  # m/s towards the goal
-NEAR = 0.3  # m, gap below which closeness costs
+NEAR = 0.3  # m, gap below which there is a penalty
 
 RAYS = (
     *((30.0 * i, 0.0) for i in range(12)),
@@ -74,7 +74,7 @@ RAYS = (
     *((30.0 * i + 20.0, -15.0) for i in range(12)),
     (0.0, -90.0),
 )
-"""Azimuth from the heading, to the left, and elevation of each ray [deg]."""
+"""Azimuth to the left of the heading and elevation of each ray [deg]."""
 
 _BARK, _STONE, _RAY, _HIT = (
     (0.45, 0.36, 0.30, 1.0),
@@ -94,21 +94,21 @@ class ObstacleOptions(FlightOptions):
 
 
 class ObstacleState(NamedTuple):
-    """Forest, goal, and the way flown."""
+    """State of the mission: forest, goal and path so far."""
 
     forest: Forest
     goal: Tensor
-    """(B, 3) [m]."""
+    """(B, 3) position of the goal [m]."""
     straight: Tensor
     """(B,) distance from the start to the goal [m]."""
     flown: Tensor
     """(B,) length of the path so far [m]."""
     gap: Tensor
-    """(B,) smallest distance between the drone's ball and a surface during the last step [m]."""
+    """(B,) smallest distance between the drone and a surface during the last step [m]."""
     reached: Tensor
-    """(B,) bool."""
+    """(B,) bool, true where the goal is reached."""
     collided: Tensor
-    """(B,) bool, with an obstacle or the floor."""
+    """(B,) bool, true after a collision with an obstacle or the floor."""
 
 
 class Obstacles(Mission):
@@ -133,7 +133,7 @@ class Obstacles(Mission):
         self.rays = torch.tensor(directions, dtype=dtype, device=device).t().unsqueeze(2)
 
     def begin(self, draw: Draw, difficulty: Tensor) -> tuple[QuadrotorState, ObstacleState]:
-        """Start and goal on either side of a forest; any heading."""
+        """Random start and goal on both sides of a forest, with any heading."""
         start, goal = (
             self.constant(*middle).t() + draw.uniform(3, -1.0, 1.0) * self.constant(*spread).t()
             for middle, spread in ((START, START_SPREAD), (GOAL, GOAL_SPREAD))
@@ -148,24 +148,20 @@ class Obstacles(Mission):
         return body, ObstacleState(planted, goal, straight, torch.zeros_like(straight), gap, no, no.clone())
 
     def observe(self, pose: Pose, mission: ObstacleState) -> Tensor:
-        """(40, B) goal in the body frame, shortened, and what the rays say."""
+        """Goal in the body frame, limited in length, and inverse ranges of the rays (40, B)."""
         away = pose.in_body(mission.goal.t() - pose.position)
         shorten = (GOAL_SEEN / dynamics.squared_norm(away).sqrt().clamp_min(1e-6)).clamp_max(1.0)
         rays = forest.ranges(mission.forest, pose.position, self._directions(pose), REACH)
         return torch.cat((away * shorten, rays.clamp_min(NEAREST).reciprocal()))
 
     def _directions(self, pose: Pose) -> Tensor:
-        """(3, R, B) directions of the rays in the world, turned with the heading; a drone whose nose points straight
-        up or down has heading 0."""
-        x, y = pose.rows[0, 0], pose.rows[1, 0]
-        level = (x * x + y * y).sqrt()
-        known = level > 1e-6
-        cosine, sine = torch.where(known, x / level, 1.0), torch.where(known, y / level, 0.0)
+        """Directions (3, R, B) of the rays in the world, turned with the heading."""
+        cosine, sine = dynamics.heading(pose.rows)
         ahead, left, up = self.rays
-        return torch.stack((cosine * ahead - sine * left, sine * ahead + cosine * left, up.expand(-1, len(x))))
+        return torch.stack((cosine * ahead - sine * left, sine * ahead + cosine * left, up.expand(-1, len(cosine))))
 
     def advance(self, context: StepContext, mission: ObstacleState) -> TaskResult:
-        """Sweep the drone's ball along the step, pay the module's formula, end on any touch and at the goal."""
+        """Check the segment for hits and the goal; the module's docstring has the reward."""
         goal, before, after = mission.goal.t(), context.before.position.t(), context.after.position.t()
         gap = forest.clearance(mission.forest, before, after) - self.radius
         collided = (gap <= 0.0) | context.grounded
@@ -186,18 +182,18 @@ class Obstacles(Mission):
         return TaskResult(new, terms, crashed | reached)
 
     def _left(self, position: Tensor) -> Tensor:
-        """(B,) bool, whether positions (3, B) are outside the arena."""
+        """(B,) bool, true where a position (3, B) is outside the arena."""
         x, y, z = position
         (x_low, x_high), (y_low, y_high) = ARENA
         return (x < x_low) | (x > x_high) | (y < y_low) | (y > y_high) | (z > CEILING - self.radius)
 
     def success(self, state: FlightState) -> Tensor:
-        """(B,) bool: the last step reached the goal."""
+        """(B,) bool, true where the last step reached the goal."""
         reached: Tensor = state.mission.reached
         return reached.clone()
 
     def metrics(self, state: FlightState) -> dict[str, Tensor]:
-        """Collisions with obstacles and floor, and of those that reached the goal how far they flew and how long."""
+        """Collision, and relative path length and time of episodes that reached the goal."""
         mission: ObstacleState = state.mission
         seconds = state.steps.to(self.dtype) / self.control_hz
         return {
@@ -209,7 +205,7 @@ class Obstacles(Mission):
         }
 
     def signals(self, state: FlightState) -> dict[str, Tensor]:
-        """Distance to the goal, gap to the nearest surface (at most 4 m), and speed."""
+        """Distance to the goal, gap to the nearest surface (at most 4 m) and speed."""
         away = dynamics.squared_norm((state.mission.goal - state.body.position).t()).sqrt()
         speed = dynamics.squared_norm(state.body.velocity.t()).sqrt()
         return {
@@ -219,7 +215,7 @@ class Obstacles(Mission):
         }
 
     def drawing(self, state: FlightState, row: int) -> Drawing:
-        """The forest, and every ray that meets something."""
+        """The forest, and every ray with a hit."""
         only = slice(row, row + 1)
         planted = Forest(*(part[only] for part in state.mission.forest))
         shapes: list[Shape] = []
@@ -235,7 +231,7 @@ class Obstacles(Mission):
         return Drawing(state.mission.goal[row].tolist(), shapes, Camera(centre, 10.5, azimuth=60.0, elevation=-35.0))
 
     def _drawn_rays(self, pose: Pose, planted: Forest) -> list[Shape]:
-        """Lines from one drone to where its rays end, a dot at each end."""
+        """Lines from one drone to the hits of its rays, with a dot at each hit."""
         direction = self._directions(pose)
         length = forest.ranges(planted, pose.position, direction, REACH)
         ends = (pose.position.unsqueeze(1) + direction * length)[:, :, 0].t().tolist()
@@ -247,6 +243,6 @@ class Obstacles(Mission):
 
 
 def _unit_vector(azimuth: float, elevation: float) -> tuple[float, float, float]:
-    """Direction at angles [rad] to the left of x and above the horizon."""
+    """Unit vector of an azimuth to the left of x and an elevation [rad]."""
     level = math.cos(elevation)
     return level * math.cos(azimuth), level * math.sin(azimuth), math.sin(elevation)

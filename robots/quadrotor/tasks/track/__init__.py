@@ -1,1 +1,1 @@
-"""Following a trajectory."""
+"""Task quadrotor-track."""

@@ -1,18 +1,20 @@
-"""quadrotor-track: stay on a point that moves along a closed trajectory.
+"""quadrotor-track: follow a reference point that moves along a closed trajectory.
 
-The trajectory (trajectories.py) is drawn with the episode: a circle, a figure eight or a random loop, tilted and turned
-any way, at a mean speed between 0.5 and 2 m/s or the one that the option `speed` gives. Observation, before what every
-flight sees: where the reference is now and where it will be, 15 entries in the body frame [m].
+The trajectory (trajectories.py) is drawn in every episode: a circle, a figure eight or a random loop with random tilt
+and heading. Its mean speed is between 0.5 and 2 m/s or that of the option `speed`. Observation, before the entries of
+every quadrotor task: present and future positions of the reference relative to the drone, 15 entries in the body frame
+[m].
 
-Reward per step, d = distance to the reference [m]:
+Reward per step, with d the distance to the reference [m]:
 
     1 / (1 + (d / 0.1)^2) / (1 + |omega|^2 / 25) + 0.5 / (1 + d^2) - 0.1 |a - a_previous|^2 / 4
 
-An episode ends for good on the floor and 2 m away from the reference. Its first 2 s, in which the drone catches up, do
-not count; success: RMS position error at most 0.15 m over the rest, to the time limit.
+An episode terminates on the floor and 2 m away from the reference. Success: the RMS position error is at most 0.15 m
+from 2 s after the start to the time limit; the first 2 s do not count, because the drone must reach the reference
+first.
 
-`difficulty` scales how far from the reference the drone starts, how fast and how tilted, the trajectory's tilt, how
-irregular a loop is, and the range above 0.5 m/s that the speed is drawn from.
+`difficulty` scales the initial distance, speed and tilt of the drone, the tilt of the trajectory, the irregularity of a
+loop, and the range of speeds above 0.5 m/s.
 """
 
 from __future__ import annotations
@@ -50,7 +52,7 @@ CENTRE = (0.0, 0.0, 2.0)  # m, world
 AHEAD = (0.0, 0.1, 0.2, 0.4, 0.6)  # s from now
 SIZE = (1.0, 1.5)  # m, radius of a circle, mean radius of a loop, half width of an eight
 TILT = 0.4  # rad, of the trajectory's plane
-ROUGHNESS = 0.2  # m, by which the corners of a loop deviate from a circle
+ROUGHNESS = 0.2  # m, deviation of a loop's corners from a circle
 SPEED_MIN, SPEED_MAX = 0.5, 2.0  # m/s
 START_RADIUS, START_SPEED, START_TILT = 0.5, 0.5, 0.5  # m, m/s per axis, rad
 FLY_AWAY = 2.0  # m
@@ -58,7 +60,7 @@ SETTLE_SECONDS = 2.0
 SUCCESS_ERROR = 0.15  # m, RMS
 
 _ORANGE = (1.0, 0.55, 0.05, 0.7)
-_DRAWN = 96  # pieces of a drawn lap
+_DRAWN = 96  # segments of a drawn lap
 
 
 @dataclass(frozen=True)
@@ -73,19 +75,19 @@ class TrackOptions(FlightOptions):
 
 
 class TrackState(NamedTuple):
-    """The trajectory and how well it was followed."""
+    """State of the mission: the trajectory and errors so far."""
 
     trajectory: Trajectory
     speed: Tensor
-    """(B,) its mean speed [m/s]."""
+    """(B,) mean speed of the trajectory [m/s]."""
     steps: Tensor
-    """(B,) int64 control steps since the episode began."""
+    """(B,) int64 control steps since the start of the episode."""
     squared_error: Tensor
-    """(B,) sum over the counted steps [m^2]."""
+    """(B,) sum of squared position errors over the counted steps [m^2]."""
     counted: Tensor
-    """(B,) int64 steps that count."""
+    """(B,) int64 number of counted steps."""
     crashed: Tensor
-    """(B,) bool, whether the drone met the floor or lost the reference."""
+    """(B,) bool, true where the drone touched the floor or lost the reference."""
 
 
 class Track(Mission):
@@ -108,7 +110,7 @@ class Track(Mission):
         self.kind, self.speed = options.trajectory, options.speed
 
     def begin(self, draw: Draw, difficulty: Tensor) -> tuple[QuadrotorState, TrackState]:
-        """A trajectory, and a drone near its first point."""
+        """Random trajectory, and a drone near its first point."""
         trajectory, speed = self._trajectory(draw, difficulty)
         zero = torch.zeros_like(speed)
         first = trajectories.evaluate(trajectory, zero.unsqueeze(0))[:, 0].t()
@@ -120,7 +122,7 @@ class Track(Mission):
         return body, TrackState(trajectory, speed, none, zero, none.clone(), none.bool())
 
     def _trajectory(self, draw: Draw, difficulty: Tensor) -> tuple[Trajectory, Tensor]:
-        """Trajectories and their speeds (num,) [m/s]."""
+        """Draw trajectories and their mean speeds (num,) [m/s]."""
         size, rough = draw.uniform(1, *SIZE), ROUGHNESS * difficulty
         radius, height = size + draw.uniform(8, -rough, rough), draw.uniform(8, -rough, rough)
         shapes = torch.stack((trajectories.circle(size), trajectories.eight(size), trajectories.loop(radius, height)))
@@ -142,17 +144,17 @@ class Track(Mission):
         return trajectories.at_speed(points, torch.where(forwards, speed, -speed), draw.uniform(1).squeeze(1)), speed
 
     def _reference(self, mission: TrackState, *ahead: float) -> Tensor:
-        """(3, k, B) reference positions some seconds from now [m]."""
+        """Reference positions (3, k, B) [m] at k times from now [s]."""
         now = mission.steps.to(self.dtype) / self.control_hz
         return trajectories.evaluate(mission.trajectory, now + self.constant(*ahead))
 
     def observe(self, pose: Pose, mission: TrackState) -> Tensor:
-        """(15, B) reference now and later, minus the drone's position, in the body frame [m]."""
+        """Present and future reference minus position (15, B) in the body frame [m]."""
         away = self._reference(mission, *AHEAD) - pose.position.unsqueeze(1)
         return torch.cat([pose.in_body(away[:, i]) for i in range(len(AHEAD))])
 
     def advance(self, context: StepContext, mission: TrackState) -> TaskResult:
-        """Move the reference on, measure the error to where it is then, pay the module's formula."""
+        """Move the reference and measure the error; the module's docstring has the reward."""
         steps = mission.steps + 1
         reference = self._reference(mission._replace(steps=steps), 0.0)[:, 0]
         squared = dynamics.squared_norm(reference - context.after.position.t())
@@ -174,21 +176,21 @@ class Track(Mission):
         return TaskResult(new, terms, crashed.clone())
 
     def _rms(self, mission: TrackState) -> Tensor:
-        """(B,) RMS position error over the counted steps so far [m]; NaN before the first."""
+        """RMS position error (B,) of the counted steps [m]; NaN before the first."""
         return (mission.squared_error / mission.counted.to(self.dtype)).sqrt()
 
     def success(self, state: FlightState) -> Tensor:
-        """(B,) bool: the time limit was reached with a small enough error."""
+        """(B,) bool, true where the error is small enough at the time limit."""
         mission: TrackState = state.mission
         ended_in_time = mission.steps >= round(self.episode_seconds * self.control_hz)
         return ended_in_time & ~mission.crashed & (self._rms(mission) <= SUCCESS_ERROR)
 
     def metrics(self, state: FlightState) -> dict[str, Tensor]:
-        """RMS position error after the first 2 s, of episodes that got that far, and the mean speed asked for."""
+        """RMS position error after the first 2 s, NaN in shorter episodes, and speed of the reference."""
         return {"RMS position error [m]": self._rms(state.mission), "reference speed [m/s]": state.mission.speed}
 
     def signals(self, state: FlightState) -> dict[str, Tensor]:
-        """Position error and the reference's velocity, in the world frame."""
+        """Position error and velocity of the reference, in the world frame."""
         mission: TrackState = state.mission
         now = mission.steps.to(self.dtype).unsqueeze(0) / self.control_hz
         return {
@@ -197,7 +199,7 @@ class Track(Mission):
         }
 
     def drawing(self, state: FlightState, row: int) -> Drawing:
-        """The lap as a line, the reference as the target, and where it is going as two small balls."""
+        """The lap as a line, the reference as the target, and two future references as small balls."""
         only = slice(row, row + 1)
         mission = TrackState(
             Trajectory(*(x[only] for x in state.mission.trajectory)), *(x[only] for x in state.mission[1:])

@@ -1,17 +1,17 @@
-"""Closed trajectories as functions of time: circles, figure eights and random loops, all of them cubic B-splines.
+"""Closed trajectories as cubic B-splines of time: circles, figure eights and random loops.
 
-A trajectory is a closed uniform cubic B-spline through time: lap s = s_0 + rate t, K control points P_i, u = K s,
-i = floor(u), f = u - i, and
+A trajectory is a closed uniform cubic B-spline of time. With the lap s = s_0 + rate t, K control points P_i, u = K s,
+i = floor(u) and f = u - i:
 
     p(t) = (1-f)^3/6 P_{i-1} + (3f^3 - 6f^2 + 4)/6 P_i + (-3f^3 + 3f^2 + 3f + 1)/6 P_{i+1} + f^3/6 P_{i+2}
 
-with indices modulo K. Position, velocity and acceleration are continuous everywhere, also where a lap ends, and the
-curve stays within the convex hull of its control points. Circles and eights are splines as well: control points that
-are samples of a harmonic of order m are scaled by 3 / (2 + cos(2 pi m / K)), which puts the spline onto the harmonic at
-every knot; between knots it errs by 0.006 % of the amplitude for m = 1, by 0.12 % for m = 2, at K = 16.
+with indices modulo K. Position, velocity and acceleration are continuous everywhere, also at the end of a lap. The
+curve is within the convex hull of its control points. Circles and eights are splines, too: their control points are
+samples of a harmonic of order m, scaled by 3 / (2 + cos(2 pi m / K)), so that the spline is on the harmonic at every
+knot. Between knots the error is 0.006 % of the amplitude for m = 1 and 0.12 % for m = 2, at K = 16.
 
-`speed` is the mean over a lap, length over duration; a circle is flown at that speed throughout, an eight is slower at
-its ends and faster in its middle.
+`speed` is the mean over a lap, length over duration. The speed on a circle is constant; on an eight it is lower at the
+ends and higher in the middle.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from torch import Tensor
 from robots.quadrotor.body import dynamics
 
 KNOTS = 16
-_SAMPLES = 256  # of a lap whose length is measured
-_CORNERS = 8  # of a random loop before it is subdivided
+_SAMPLES = 256  # samples of a lap for its length
+_CORNERS = 8  # corners of a random loop
 
 
 class Trajectory(NamedTuple):
@@ -35,15 +35,21 @@ class Trajectory(NamedTuple):
     points: Tensor
     """(B, K, 3) control points in the world frame [m]."""
     rate: Tensor
-    """(B,) laps per second [1/s]; negative runs backwards."""
+    """(B,) laps per second [1/s]; negative for the reverse direction."""
     start: Tensor
-    """(B,) lap at time 0, in [0, 1)."""
+    """(B,) position on the lap at time 0, in [0, 1)."""
 
 
 def evaluate(trajectory: Trajectory, time: Tensor, order: int = 0) -> Tensor:
-    """(3, k, B) position [m] at times (k, B) [s], or its time derivative of order 1 [m/s] or 2 [m/s^2].
+    """Positions on trajectories, or their time derivatives.
 
-    A pure function of its arguments, entry by entry. Raises ValueError for another order.
+    Args:
+        trajectory: B trajectories.
+        time: (k, B) times [s].
+        order: 0 for positions [m], 1 for velocities [m/s], 2 for accelerations [m/s^2].
+
+    Returns:
+        (3, k, B) values.
     """
     batch, knots = trajectory.points.shape[:2]
     u = (trajectory.start + trajectory.rate * time) * knots
@@ -62,7 +68,7 @@ def evaluate(trajectory: Trajectory, time: Tensor, order: int = 0) -> Tensor:
 
 
 def _blend(f: Tensor, order: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Weights of the four control points around a place f in [0, 1) between two knots, or their derivatives."""
+    """Weights of four control points at f in [0, 1) between two knots, or their derivatives."""
     g, square = 1.0 - f, f * f
     if order == 0:
         cube = square * f
@@ -76,12 +82,18 @@ def _blend(f: Tensor, order: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def at_speed(points: Tensor, speed: Tensor, start: Tensor) -> Trajectory:
-    """Trajectories through control points (B, K, 3) at mean speeds (B,) [m/s], beginning at laps (B,)."""
+    """Trajectories of given mean speeds.
+
+    Args:
+        points: (B, K, 3) control points [m].
+        speed: (B,) mean speeds [m/s]; negative for the reverse direction.
+        start: (B,) position on the lap at time 0, in [0, 1).
+    """
     return Trajectory(points, speed / length(points), start)
 
 
 def length(points: Tensor) -> Tensor:
-    """(B,) length of a lap [m]: the mean of |dp/ds| over the lap."""
+    """Length (B,) of a lap [m]: the mean of |dp/ds| over the lap."""
     batch = len(points)
     one = torch.ones(batch, dtype=points.dtype, device=points.device)
     laps = (torch.arange(_SAMPLES, dtype=points.dtype, device=points.device) + 0.5) / _SAMPLES
@@ -90,24 +102,29 @@ def length(points: Tensor) -> Tensor:
 
 
 def circle(radius: Tensor) -> Tensor:
-    """(B, K, 3) control points of level circles of radii (B, 1) [m] around the origin."""
+    """Control points (B, K, 3) of level circles with radii (B, 1) [m] around the origin."""
     cosine, sine, zero = _harmonics(radius)
     return torch.stack((radius * cosine, radius * sine, zero), dim=2)
 
 
 def eight(half_width: Tensor) -> Tensor:
-    """(B, K, 3) control points of level lemniscates of Gerono, x = a cos(2 pi s), y = a/2 sin(4 pi s), a (B, 1) [m]."""
+    """Control points (B, K, 3) of level lemniscates of Gerono with half widths a (B, 1) [m].
+
+    x = a cos(2 pi s), y = a/2 sin(4 pi s).
+    """
     cosine, _, zero = _harmonics(half_width)
     _, double, _ = _harmonics(half_width, order=2)
     return torch.stack((half_width * cosine, 0.5 * half_width * double, zero), dim=2)
 
 
 def loop(radius: Tensor, height: Tensor) -> Tensor:
-    """(B, K, 3) control points of loops around the origin that pass near 8 corners, 45 degrees apart, at the given
-    distances and heights (B, 8) [m].
+    """Control points (B, K, 3) of loops around the origin near 8 corners, 45 degrees apart.
 
-    The spline of the corners, with its knots doubled: the same curve from 16 control points (Lane and Riesenfeld,
-    1980).
+    The curve is the spline of the corners with twice as many knots (Lane and Riesenfeld, 1980).
+
+    Args:
+        radius: (B, 8) distances of the corners from the vertical axis [m].
+        height: (B, 8) heights of the corners [m].
     """
     angle = 2.0 * math.pi / _CORNERS * torch.arange(_CORNERS, dtype=radius.dtype, device=radius.device)
     corners = torch.stack((radius * torch.cos(angle), radius * torch.sin(angle), height), dim=2)
@@ -117,7 +134,7 @@ def loop(radius: Tensor, height: Tensor) -> Tensor:
 
 
 def placed(points: Tensor, centre: Tensor, quaternion: Tensor) -> Tensor:
-    """(B, K, 3) control points turned by quaternions (B, 4) and moved by centres (B, 3) [m]."""
+    """Rotate control points (B, K, 3) by quaternions (B, 4) and move them by centres (B, 3) [m]."""
     rows = dynamics.rotation_rows(quaternion.t())
     x, y, z = points.unbind(2)
     turned = [rows[i, 0, :, None] * x + rows[i, 1, :, None] * y + rows[i, 2, :, None] * z for i in range(3)]
@@ -125,7 +142,7 @@ def placed(points: Tensor, centre: Tensor, quaternion: Tensor) -> Tensor:
 
 
 def _harmonics(like: Tensor, order: int = 1) -> tuple[Tensor, Tensor, Tensor]:
-    """(B, K) cosine and sine of a harmonic of a lap, scaled to lie on it at the knots, and zeros."""
+    """Scaled cosine and sine (B, K) of a harmonic of a lap, and zeros (B, K)."""
     step = 2.0 * math.pi * order / KNOTS
     angle = step * torch.arange(KNOTS, dtype=like.dtype, device=like.device).expand(len(like), -1)
     scale = 3.0 / (2.0 + math.cos(step))

@@ -185,5 +185,5 @@ def test_what_it_is_given_keeps_its_type() -> None:
 def test_a_flight_that_is_lost_is_told() -> None:
     body = resting(3, 0.6)
     body.velocity[1] = torch.nan
-    with pytest.raises(PhysicsError, match=r"^MuJoCo gave up in 1 of 3 flights$"):
+    with pytest.raises(PhysicsError, match=r"^MuJoCo .* 1 of 3 flights$"):
         FreeBody(preset("cf2x"), PERIOD).step(body, torch.zeros(3, 4))
