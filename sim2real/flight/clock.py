@@ -1,4 +1,4 @@
-"""Time as the loop sees it: the computer's monotonic clock, or one that a program moves."""
+"""Clocks of the loop: the monotonic clock of the computer, or one that the program advances."""
 
 from __future__ import annotations
 
@@ -9,57 +9,58 @@ from hgrpo_errors import HgrpoError
 
 
 class Clock(Protocol):
-    """A clock [s] that never runs backwards; only differences of its readings mean anything."""
+    """A clock [s] that never runs backwards; only differences of its values have a meaning."""
 
     def now(self) -> float:
-        """The present [s]."""
+        """The current time [s]."""
         ...
 
     def sleep_until(self, instant: float) -> None:
-        """Return at an instant [s] of this clock or as soon after it as can be, never before; at once if it is past."""
+        """Return at an instant [s] of this clock or as soon as possible after it; never before."""
         ...
 
 
 class MonotonicClock:
-    """The computer's monotonic clock; the last `spin_seconds` before an instant are spent looking instead of sleeping.
+    """The monotonic clock of the computer; it polls the last `spin_seconds` before an instant instead of sleeping.
 
-    A sleep wakes up late, typically by 0.1 ms, a spin does not; against other processes that hold the processor neither
-    helps. 0.1 ms is 1 % of a period of 10 ms and spinning warms the processor, so the default is not to.
+    A sleep ends about 0.1 ms late, a poll does not. Neither helps if other processes hold the processor. 0.1 ms is 1 %
+    of a period of 10 ms and polling heats the processor, so the default is to sleep. Raises HgrpoError for more than
+    0.01 s.
     """
 
     def __init__(self, spin_seconds: float = 0.0) -> None:
         if not 0.0 <= spin_seconds <= 0.01:
-            raise HgrpoError(f"spin_seconds must lie in [0, 0.01]; given {spin_seconds}")
+            raise HgrpoError(f"spin_seconds must be in [0, 0.01]; given {spin_seconds}")
         self._spin = spin_seconds
 
     def now(self) -> float:
-        """Seconds of time.monotonic()."""
+        """time.monotonic() [s]."""
         return time.monotonic()
 
     def sleep_until(self, instant: float) -> None:
-        """Sleep, then spin."""
+        """Sleep, then poll."""
         while (left := instant - time.monotonic()) > 0.0:
             if left > self._spin:
                 time.sleep(left - self._spin)
 
 
 class SteppedClock:
-    """A clock that stands still unless it is moved: sleeping until an instant makes it that instant.
+    """A clock that only sleeping and `advance` move: sleeping until an instant sets the clock to it.
 
-    With it a loop runs as fast as it goes, and every tick is on time.
+    With this clock a loop runs as fast as possible, and every tick is on time.
     """
 
     def __init__(self, start: float = 0.0) -> None:
         self._now = start
 
     def now(self) -> float:
-        """Where it stands [s]."""
+        """The current time [s]."""
         return self._now
 
     def sleep_until(self, instant: float) -> None:
-        """Stand at the instant, unless it is past."""
+        """Set the clock to the instant [s], unless it is past."""
         self._now = max(self._now, instant)
 
     def advance(self, seconds: float) -> None:
-        """Move on."""
+        """Advance by a duration [s]."""
         self._now += seconds

@@ -1,4 +1,4 @@
-"""Percentiles of durations in bounded memory."""
+"""Percentiles of durations, in constant memory."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _BINS = round(_PER_DECADE * math.log10(MOST / LEAST))
 
 
 class DurationHistogram:
-    """Counts of durations [s] in logarithmic bins, 100 to a decade from 0.1 us to 1,000 s; 8 kB however long it runs.
+    """Counts of durations [s] in logarithmic bins, 100 per decade from 0.1 us to 1,000 s, in 8 kB.
 
-    A percentile is the upper edge of its bin, so at most 2.4 % above the true one and never below; the largest duration
-    and the mean are exact. What is shorter than 0.1 us counts as that, what is longer than 1,000 s likewise.
+    A percentile is the upper edge of its bin: at most 2.4 % above the true one, never below it. The largest duration
+    and the mean are exact. Shorter and longer durations count in the first and last bin.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class DurationHistogram:
         self._total = 0.0
 
     def add(self, seconds: float) -> None:
-        """Count a duration; raises ValueError for one that is negative or not finite."""
+        """Count a duration [s]; raises ValueError if it is negative or not finite."""
         if not 0.0 <= seconds < math.inf:
             raise ValueError(f"a duration must be finite and not negative; given {seconds}")
         exponent = _PER_DECADE * math.log10(seconds / LEAST) if seconds > LEAST else 0.0
@@ -36,13 +36,13 @@ class DurationHistogram:
 
     @property
     def mean(self) -> float:
-        """[s]; NaN before anything was counted."""
+        """Mean duration [s]; NaN without any."""
         return self._total / self.count if self.count else math.nan
 
     def percentile(self, percent: float) -> float:
-        """The duration [s] that this share of all does not exceed; NaN before anything was counted.
+        """Duration [s] that `percent` of all do not exceed; NaN without any.
 
-        Raises ValueError for a share outside (0, 100].
+        Raises ValueError for a percentage outside (0, 100].
         """
         if not 0.0 < percent <= 100.0:
             raise ValueError(f"a percentile lies above 0 and up to 100; given {percent}")

@@ -1,13 +1,12 @@
-"""The loop that flies: at every slot of a fixed schedule it reads, asks the policy, and sends what the watchdog allows.
+"""The control loop: in every slot of a schedule it reads, calls the policy, and sends what the watchdog allows.
 
-Slot k lies at t_0 + k / control_hz by a monotonic clock, so nothing drifts. A tick has until its deadline, a share of
-the period after its slot. A slot whose deadline has passed before the loop came to it is skipped and counts as missed;
-one whose deadline still lies ahead is run late. So there is at most one tick per slot, and an overrun is never made up
-for by a burst.
+Slot k is at t_0 + k / control_hz of a monotonic clock, so there is no drift. A tick has to end by its deadline, a share
+of the period after its slot. A slot whose deadline has passed is skipped and counts as missed. A slot whose deadline is
+still ahead runs late. So there is at most one tick per slot, and no burst after an overrun.
 
-These count as "no valid action", a miss (watchdog.py): a skipped slot; no observation, one of another size, one that is
-not finite or older than `max_age`; a policy that raises NoAction, TimeoutError or ConnectionError; an action that
-comes after the deadline, is not finite or lies outside the bounds. Any other exception ends the flight, after `stop`.
+These are misses (watchdog.py): a skipped slot; no observation, or one that has another size, is not finite or is older
+than `max_age`; a policy that raises NoAction, TimeoutError or ConnectionError; an action that is late, not finite or
+outside the bounds. Any other exception ends the flight, after `stop`.
 """
 
 from __future__ import annotations
@@ -40,23 +39,23 @@ from sim2real.flight.target import (
 )
 from sim2real.flight.watchdog import State, Watchdog, WatchdogOptions
 
-_ROUNDING = 1e-6  # of an action's range: what single precision may put beyond a bound
+_ROUNDING = 1e-6  # share of an action's range by which single precision may exceed a bound
 
 
 @dataclass(frozen=True)
 class LoopOptions:
-    """How the loop runs; raises ValueError for what means nothing."""
+    """Options of the loop; raises HgrpoError for a value outside its range."""
 
     seconds: Annotated[float, Range(above=0, infinite=True)] = math.inf
-    """When to stop [s]; inf flies until something else does."""
+    """Duration of the flight [s]; inf has no limit."""
     deadline: Annotated[float, Range(above=0, most=1)] = 0.9
-    """Share of the period after its slot by which a tick's action has to be there; the rest is for sending it."""
+    """Share of the period in which a tick has to get its action; the rest is for sending it."""
     max_age: Annotated[float, Range(above=0, infinite=True)] = 0.1
     """Age at which an observation is no longer valid [s]."""
     safe_action: tuple[float, ...] | None = None
-    """What is sent in `safe`; None takes the policy's own."""
+    """Action that is sent in the state `safe`; None takes that of the policy."""
     worker: bool = False
-    """Ask the policy in a thread of its own, because it may block."""
+    """Whether to call the policy in a thread of its own, because it may block."""
     watchdog: WatchdogOptions = field(default_factory=WatchdogOptions)
 
     def __post_init__(self) -> None:
@@ -67,7 +66,7 @@ class Flight(NamedTuple):
     """How a flight ended."""
 
     reason: str
-    """In words."""
+    """Why it ended, as text."""
     statistics: LoopStatistics
     stopped_by_watchdog: bool
 
@@ -80,12 +79,19 @@ def fly(
     record: FlightRecord | None = None,
     statistics: LoopStatistics | None = None,
 ) -> Flight:
-    """Start the target, fly it until something ends the flight, and stop it exactly once, whatever happens.
+    """Start the target, fly until the flight ends, and stop the target exactly once.
 
-    `record` and `statistics` are filled as it flies, so that they are there even if it ends in an exception.
+    Ctrl-C, SIGTERM and SIGHUP end the flight at the next tick; a second signal raises KeyboardInterrupt.
 
-    Ctrl-C and SIGTERM end it at the next tick, the second one at once. Raises ValueError for a safe action that the
-    policy's bounds do not allow, and whatever the target's `start` or the policy raises.
+    Args:
+        policy: Gives the actions.
+        target: The simulator or vehicle.
+        options: Options of the loop.
+        clock: Clock of the loop; None for the computer's.
+        record: Filled during the flight, so it is valid after an exception.
+        statistics: Filled during the flight as well.
+
+    Raises HgrpoError for a safe action outside the policy's bounds, and the exceptions of the target and the policy.
     """
     clock = MonotonicClock() if clock is None else clock
     loop = _Loop(policy, target, options, clock, record, LoopStatistics() if statistics is None else statistics)
@@ -102,7 +108,7 @@ def fly(
 
 
 class _Miss(Exception):
-    """The message says why."""
+    """A tick without a valid action; the message is the reason."""
 
 
 class _Loop:
@@ -120,13 +126,13 @@ class _Loop:
         self.low, self.high = np.array(spec.action_low), np.array(spec.action_high)
         self.slack = _ROUNDING * (self.high - self.low)
         self.safe = _safe_action(spec, options.safe_action)
-        self.last = self.safe  # until the policy has given one
+        self.last = self.safe  # until there is an action of the policy
         self.period = 1.0 / spec.control_hz
         self.watchdog, self.statistics = Watchdog(options.watchdog), statistics
         self.source: ActionSource = Worker(policy, clock) if options.worker else Direct(policy)
 
     def run(self, signals: StopSignals) -> str:
-        """Tick until something ends the flight; says what."""
+        """Run until the flight ends; returns the reason."""
         start, slot = self.clock.now(), 0
         while True:
             self.clock.sleep_until(start + slot * self.period)
@@ -134,7 +140,7 @@ class _Loop:
             if self.watchdog.state is State.STOPPED:
                 return "the watchdog stopped it: no tick for too long"
             if signals.requested:
-                return "a signal asked for it"
+                return "stopped by a signal"
             if slot * self.period >= self.options.seconds:
                 return "the time was up"
             try:
@@ -146,7 +152,7 @@ class _Loop:
             slot += 1
 
     def _skip(self, start: float, slot: int) -> int:
-        """The first slot from this one on whose deadline lies ahead; tells the watchdog of those that do not."""
+        """The next slot whose deadline is ahead; slots before it are counted as misses."""
         late = (self.clock.now() - start) / self.period - self.options.deadline
         first = max(slot, math.floor(late) + 1)
         skipped = first - slot
@@ -154,11 +160,11 @@ class _Loop:
             self.statistics.skipped += skipped
             self.statistics.misses["skipped"] += skipped
             self.watchdog.miss(start + slot * self.period)
-            self.watchdog.miss(start + (first - 1) * self.period)  # those between change nothing
+            self.watchdog.miss(start + (first - 1) * self.period)  # misses between the two change nothing
         return first
 
     def _tick(self, start: float, slot: float) -> str:
-        """One slot: returns why there was no valid action, or nothing where there was one."""
+        """Run one slot; returns why there was no valid action, empty if there was one."""
         now = self.clock.now()
         self.statistics.jitter.add(max(0.0, now - slot))
         reading, action, missed = None, None, ""
@@ -182,7 +188,7 @@ class _Loop:
         return missed
 
     def _send(self, state: State, action: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
-        """Apply and return what the state allows; None in `stopped`."""
+        """Apply and return the action that the state allows; None in `stopped`."""
         if state is State.STOPPED:
             return None
         if state is State.SAFE:
@@ -213,14 +219,14 @@ class _Loop:
     def _ask(self, reading: Reading, deadline: float) -> NDArray[np.float64]:
         before = self.clock.now()
         try:
-            answer: Any = self.source.ask(reading.observation, deadline)
+            result: Any = self.source.ask(reading.observation, deadline)
         except NO_ACTION as error:
             raise _Miss("no action") from error
         after = self.clock.now()
         self.statistics.policy.add(after - before)
-        action = np.asarray(answer, np.float64)
+        action = np.asarray(result, np.float64)
         if action.shape != self.low.shape:
-            raise HgrpoError(f"the policy gave an action of shape {action.shape}; its spec says {self.low.shape}")
+            raise HgrpoError(f"the policy gave an action of shape {action.shape}; expected {self.low.shape}")
         if not np.isfinite(action).all():
             raise _Miss("action not finite")
         if (action < self.low - self.slack).any() or (action > self.high + self.slack).any():
@@ -231,7 +237,7 @@ class _Loop:
 
 
 def _safe_action(spec: PolicySpec, given: tuple[float, ...] | None) -> NDArray[np.float64]:
-    """The given safe action, or the policy's own; raises ValueError where the bounds do not allow it."""
+    """The given safe action, or that of the policy; raises HgrpoError outside the bounds."""
     if given is None:
         return np.array(spec.safe_action, np.float64)
     if len(given) != spec.action_size:

@@ -1,4 +1,4 @@
-"""What happened in a flight, tick by tick, in a file."""
+"""Record of a flight, tick by tick."""
 
 from __future__ import annotations
 
@@ -14,15 +14,21 @@ from sim2real.flight.target import Reading
 from sim2real.flight.watchdog import State
 
 STATES = tuple(state.value for state in State)
-"""What the numbers in `state` mean."""
+"""Names of the numbers in `state`."""
 
 
 class FlightRecord:
-    """Rows of a flight; a minute at 100 Hz of 16 entries and 4 actions takes 1 MB of memory.
+    """Rows of a flight in memory; a minute at 100 Hz with 16 entries and 4 actions takes 1 MB.
 
-    `write` makes an .npz with `time` (K,) [s] since the first slot, `observation` (K, O), NaN where there was none,
-    `stamp_age` (K,) [s], `action` (K, A) that was sent, NaN in the tick that stopped, `state` (K,) uint8 index into
-    `states`, `miss` (K,) why there was no valid action, empty where there was one, and `policy_spec`, its JSON.
+    `write` makes an .npz of K rows:
+
+    - `time` (K,): slot since the first one [s].
+    - `stamp_age` (K,): age of the observation [s].
+    - `observation` (K, O): NaN without one.
+    - `action` (K, A): the action that was sent; NaN in the tick that stopped.
+    - `state` (K,): uint8, index into `states`.
+    - `miss` (K,): why there was no valid action; empty if there was one.
+    - `policy_spec`: JSON of the policy's spec.
     """
 
     def __init__(self, spec: PolicySpec) -> None:
@@ -45,7 +51,16 @@ class FlightRecord:
         state: State,
         miss: str,
     ) -> None:
-        """Keep one tick."""
+        """Add one tick.
+
+        Args:
+            time: Slot since the first one [s].
+            now: Time of the reading, by the loop's clock [s].
+            reading: What the target measured; None without an observation.
+            action: Action (A,) that was sent; None if nothing was.
+            state: State of the watchdog after the tick.
+            miss: Why there was no valid action; empty if there was one.
+        """
         fits = reading is not None and reading.observation.shape == self._none.shape
         self._time.append(time)
         self._age.append(now - reading.stamp if reading is not None else np.nan)
@@ -55,7 +70,7 @@ class FlightRecord:
         self._miss.append(miss)
 
     def write(self, path: Path) -> None:
-        """Write all rows to a file that does not exist yet; raises FileError if it does, or cannot be written."""
+        """Write all rows into a new file; raises FileError if it exists or cannot be written."""
         rows = len(self._time)
         content = io.BytesIO()
         np.savez_compressed(

@@ -1,4 +1,4 @@
-"""What a flight came to: ticks, misses and why, and how late and how long things were."""
+"""Statistics of a flight: ticks, misses, jitter and latency."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ _PERCENTILES = (50.0, 99.0, 99.9)
 
 @dataclass
 class LoopStatistics:
-    """Of one flight; memory does not grow with its length."""
+    """Statistics of one flight, in constant memory."""
 
     ticks: int = 0
-    """That ran."""
+    """Number of ticks that ran."""
     skipped: int = 0
-    """Slots of the schedule whose deadline had passed before the loop came to them."""
+    """Slots whose deadline had passed before the loop reached them."""
     misses: Counter[str] = field(default_factory=Counter)
-    """Slots without a valid action in time, skipped ones included, by reason."""
+    """Slots without a valid action, including skipped ones, by reason."""
     states: Counter[State] = field(default_factory=Counter)
-    """Ticks by the watchdog's state after them."""
+    """Ticks by the state of the watchdog after them."""
     jitter: DurationHistogram = field(default_factory=DurationHistogram)
-    """From the slot of the schedule to when the tick began [s]."""
+    """Time from the slot to the start of its tick [s]."""
     policy: DurationHistogram = field(default_factory=DurationHistogram)
-    """From asking the policy to its answer [s]; only of answers."""
+    """Time in the policy [s]; only of calls that returned an action."""
     latency: DurationHistogram = field(default_factory=DurationHistogram)
-    """From an observation's time stamp to when its action was handed to the target [s]."""
+    """Time from the stamp of an observation until its action is sent [s]."""
 
     @property
     def missed(self) -> int:
-        """Slots without a valid action in time."""
+        """Slots without a valid action."""
         return sum(self.misses.values())
 
     def table(self) -> str:
-        """Lines for people: counts, then percentiles in milliseconds."""
+        """Table as text: counts, then percentiles in milliseconds."""
         states = ", ".join(f"{state.value} {self.states[state]}" for state in State if self.states[state])
         reasons = ", ".join(f"{reason} {count}" for reason, count in self.misses.most_common())
         lines = [

@@ -1,4 +1,4 @@
-"""The contract between the loop, what gives actions, and what flies."""
+"""Interfaces of the loop: the policy that gives actions, and the target that flies."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from policies.spec import PolicySpec
 
 
 class Policy(Protocol):
-    """Whatever gives an action (A,) for an observation (O,), both in the units of its spec.
+    """A callable with an action (A,) for an observation (O,), both in the units of its spec.
 
-    NoAction, TimeoutError and ConnectionError mean "no action this tick", which is a miss like any other; the policy is
-    asked again at the next one. Any other exception ends the flight, since nobody knows what it means.
+    NoAction, TimeoutError and ConnectionError mean "no action in this tick". This is a miss like any other, and the
+    policy is called again in the next tick. Any other exception ends the flight.
     """
 
     @property
     def spec(self) -> PolicySpec:
-        """What it reads and commands."""
+        """Interface of the policy."""
         ...
 
     def __call__(self, observation: NDArray[np.float32], /) -> NDArray[Any]:
@@ -29,50 +29,50 @@ class Policy(Protocol):
 
 
 class Reading(NamedTuple):
-    """What a target saw."""
+    """A measurement of a target."""
 
     observation: NDArray[np.float32]
     """(O,) in the units of the policy's spec."""
     stamp: float
-    """When it was true, by the loop's clock [s]; of several parts the oldest."""
+    """Time of the measurement, by the loop's clock [s]; the oldest of several parts."""
 
 
 class Target(Protocol):
-    """What flies. None of its methods may block for a noticeable part of a period but `start` and `stop`."""
+    """A simulator or a vehicle. Only `start` and `stop` may take a noticeable part of a period."""
 
     def start(self) -> None:
-        """Make it ready to be commanded; may take seconds. Raises TargetError where it cannot be."""
+        """Prepare for commands; may take seconds. Raises TargetError on failure."""
         ...
 
     def read(self) -> Reading | None:
-        """The newest observation, None if there is none yet.
+        """The newest observation; None without one. TimeoutError and ConnectionError mean the same.
 
-        TimeoutError and ConnectionError count as none. Raises TargetEnded where the flight is over.
+        Raises TargetEnded if the flight is over.
         """
         ...
 
     def apply(self, action: NDArray[np.float64], /) -> None:
-        """Send an action (A,) within the bounds; called once per tick with what is truly commanded.
+        """Send an action (A,) within the bounds; called once per tick with the action that is commanded.
 
-        A target that shows past actions in its observations takes them from here.
+        These are the past actions in the observations of a target.
         """
         ...
 
     def stop(self) -> None:
-        """Leave the vehicle to whatever makes it safe without us; called exactly once, whatever happened before.
+        """Leave the vehicle in a state that is safe without this program.
 
-        That includes a `start` that failed.
+        Called exactly once in every flight, also if `start` failed.
         """
         ...
 
 
 class NoAction(Exception):
-    """Raised by a policy that has no action for this observation; the message says why."""
+    """Raised by a policy without an action for this observation; the message is the reason."""
 
 
 class TargetError(HgrpoError):
-    """Raised where a target cannot be flown; one line says why and what helps."""
+    """Raised for a target that cannot be flown."""
 
 
 class TargetEnded(Exception):
-    """Raised by a target where the flight is over for a reason of its own, which the message says."""
+    """Raised by a target to end the flight; the message is the reason."""

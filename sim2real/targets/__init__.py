@@ -1,4 +1,4 @@
-"""What an exported policy can fly: a simulator, a vehicle that speaks MAVLink, a Crazyflie.
+"""Targets of the control loop: a simulator, a MAVLink vehicle, a Crazyflie.
 
-Nothing is imported here: `simulated` needs the extra `train`, `mavlink` and `crazyflie` the extras of their names.
+This package imports nothing. `simulated` needs the extra `train`; `mavlink` and `crazyflie` need extras of their names.
 """

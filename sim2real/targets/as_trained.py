@@ -1,4 +1,4 @@
-"""Whether what a simulator flies is what a policy was trained on."""
+"""Comparison of a simulator with the training of a policy."""
 
 from __future__ import annotations
 
@@ -13,25 +13,31 @@ from sim2real.policy.trained_on import TrainedOn, in_words
 
 
 def require_the_same_airframe(spec: PolicySpec, trained: TrainedOn | None, simulator: Simulator) -> None:
-    """Raise TargetError where a simulator flies another drone than the one of training, or other numbers of it."""
+    """Raise TargetError if a simulator has another drone than the training, or other numbers of the same drone."""
     task, here = simulator.spec.name, simulator.spec.robot
     if spec.robot and here != spec.robot:
-        problem = f"the policy was trained for {spec.robot}, and {task} flies {here or 'a robot without a name'}"
+        problem = f"the policy was trained for {spec.robot}; {task} has {here or 'a robot without a name'}"
         if not isinstance(simulator, QuadrotorFlight):
             raise TargetError(problem)
         raise TargetError(
-            f"{problem}: --task-options quadrotor={spec.robot} flies what it was trained for, quadrotor={here} flies "
-            f"{here} all the same"
+            f"{problem}; --task-options quadrotor={spec.robot} takes the drone of the training, quadrotor={here} "
+            f"accepts {here}"
         )
     if other := _other_numbers(trained, simulator):
         raise TargetError(
-            f"{here} is not the airframe of training any more: {other}; --task-options quadrotor={here} flies it all "
-            "the same"
+            f"{here} differs from the airframe of the training: {other}; --task-options quadrotor={here} accepts this"
         )
 
 
 def differences(spec: PolicySpec, trained: TrainedOn | None, simulator: Simulator, given: Mapping[str, Any]) -> str:
-    """What is flown otherwise than in training because it was asked for, in one line; empty where nothing is."""
+    """Differences between a flight and the training, in one line; empty without any.
+
+    Args:
+        spec: Interface of the policy.
+        trained: Task options and airframe of the training; None if they are unknown.
+        simulator: The simulator to fly.
+        given: Task options that the user gave, by name.
+    """
     task = simulator.spec.name
     found = [] if task == spec.task else [f"task {task} (trained: {spec.task})"]
     before = {} if trained is None else trained.task_options
@@ -39,19 +45,19 @@ def differences(spec: PolicySpec, trained: TrainedOn | None, simulator: Simulato
         if trained is None:
             found.append(f"{in_words({name: value})} (trained: unknown)")
         elif name not in before:
-            found.append(f"{in_words({name: value})} (trained: as {spec.task} is)")
+            found.append(f"{in_words({name: value})} (trained: default of {spec.task})")
         elif not _same(value, before[name]):
             found.append(f"{in_words({name: value})} (trained: {in_words({name: before[name]})})")
     lost = {name: value for name, value in before.items() if name not in given and task != spec.task}
     if lost:
-        found.append(f"the rest as {task} is (trained: {in_words(lost)})")
+        found.append(f"other options: defaults of {task} (trained: {in_words(lost)})")
     if simulator.spec.robot == spec.robot and (other := _other_numbers(trained, simulator)):
         found.append(f"{spec.robot}: {other}")
     return ", ".join(found)
 
 
 def _other_numbers(trained: TrainedOn | None, simulator: Simulator) -> str:
-    """The numbers of the airframe that are others than in training; empty where none is, or none is known."""
+    """Numbers of the airframe that differ from the training; empty if none differs or none is known."""
     if trained is None or not trained.airframe or not isinstance(simulator, QuadrotorFlight):
         return ""
     then, now = trained.airframe, simulator.parameters.numbers()
@@ -60,7 +66,7 @@ def _other_numbers(trained: TrainedOn | None, simulator: Simulator) -> str:
 
 
 def _same(one: object, other: object) -> bool:
-    """Whether two values of an option say the same, be they words or numbers."""
+    """Whether two values of an option are equal as text or as numbers."""
     try:
         return str(one) == str(other) or float(str(one)) == float(str(other))
     except ValueError:

@@ -1,4 +1,4 @@
-"""The modes of PX4 and ArduPilot that a companion computer asks for."""
+"""The modes of PX4 and ArduPilot that a companion computer requests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sim2real.flight.target import TargetError
 
 
 class Mode(NamedTuple):
-    """A mode of an autopilot as MAV_CMD_DO_SET_MODE takes it and as heartbeats show it."""
+    """A mode of an autopilot, with its numbers in MAV_CMD_DO_SET_MODE and in heartbeats."""
 
     name: str
     main: int
@@ -18,18 +18,18 @@ class Mode(NamedTuple):
 
 
 class Autopilot(NamedTuple):
-    """What differs between autopilots."""
+    """Properties in which autopilots differ."""
 
     name: str
     commanded: Mode
-    """In which setpoints are obeyed."""
+    """Mode in which the autopilot follows setpoints."""
     land: Mode
     hold: Mode
-    """Stays in place without a pilot: ArduPilot's LOITER would follow the throttle stick."""
+    """Mode that stays in place without a pilot; ArduPilot's LOITER would follow the throttle stick."""
     mode_in_word: bool
-    """Whether custom_mode holds main mode in byte 2 and sub mode in byte 3, as PX4 has it."""
+    """Whether custom_mode has the main mode in byte 2 and the sub mode in byte 3, as in PX4."""
     velocity_lifts_off: bool
-    """Whether it takes off by a velocity upwards: ArduPilot ignores velocities while it has landed."""
+    """Whether an upward velocity makes it take off; ArduPilot ignores velocities on the ground."""
 
     def is_in(self, mode: Mode, custom_mode: int) -> bool:
         """Whether a heartbeat's custom_mode is this mode."""
@@ -55,9 +55,9 @@ _ROTARY_WINGS = (
 
 
 def autopilot_of(heartbeat: Any) -> Autopilot:
-    """The autopilot behind a heartbeat; raises TargetError for one that is not known and for no multicopter."""
+    """Autopilot of a heartbeat; raises TargetError for an unknown one and for other vehicles than multicopters."""
     if heartbeat.autopilot not in _KNOWN:
-        raise TargetError(f"the vehicle's autopilot is number {heartbeat.autopilot}; known: PX4 (12), ArduPilot (3)")
+        raise TargetError(f"the vehicle's autopilot is number {heartbeat.autopilot}; allowed: PX4 (12), ArduPilot (3)")
     if heartbeat.type not in _ROTARY_WINGS:
-        raise TargetError(f"the vehicle is of type {heartbeat.type}; this target flies multicopters")
+        raise TargetError(f"the vehicle is of type {heartbeat.type}; allowed: multicopters")
     return _KNOWN[heartbeat.autopilot]

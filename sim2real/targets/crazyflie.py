@@ -1,20 +1,19 @@
-"""A Crazyflie as a target, over cflib; the policy runs here and setpoints go by radio.
+"""A Crazyflie as a target, through cflib; the policy runs on this computer and setpoints go by radio.
 
-Motion comes in two log blocks at the policy's rate, at most 100 Hz: stateEstimate.x to vz with supervisor.info where
-the firmware has it, and stateEstimate.qw to qz with gyro.x to z, in degrees, in half precision to fit the packet.
-The world's z is up, and its x and y are those of the estimator; the body is x forward, y left, z up, as in training.
+The state comes in two log blocks at the policy's rate, at most 100 Hz. One has stateEstimate.x to vz and, if the
+firmware has it, supervisor.info. The other has stateEstimate.qw to qz and gyro.x to z, in degrees and in half precision
+to fit the packet. World: z up, x and y of the estimator. Body: x forward, y left, z up, as in training.
 
-interface=ctbr goes out as the legacy roll-pitch-yaw-thrust setpoint, in degrees per second: the parameters
-flightmode.stabModeRoll, stabModePitch and stabModeYaw are set to 0, rate, and set back in the end. Its pitch turns the
-other way round than ours, once in cflib and once in the firmware, which cancels; its yaw does so in the firmware alone
-(crtp_commander_rpyt.c: "legacy rate input is inverted"), so that the sign of the yaw rate is changed here. Thrust is
-`hover_thrust` times the collective thrust in g, of 65535, and 60000 at most, which is the firmware's own bound;
-`hover_thrust` is weight over 4 THRUST_MAX of the platform. The firmware keeps thrust locked until it has seen a
-setpoint without, which is sent first. interface=velocity goes out as a velocity in the world, turned there from the
-heading frame by the last attitude, and a yaw rate in degrees per second.
+interface=ctbr is sent as the legacy roll-pitch-yaw-thrust setpoint, in degrees per second. The parameters
+flightmode.stabModeRoll, stabModePitch and stabModeYaw are set to 0 (rate) and restored at the end. Signs: cflib and the
+firmware both invert pitch, which cancels. The firmware inverts yaw (crtp_commander_rpyt.c: "legacy rate input is
+inverted"), so the sign of the yaw rate is changed here. Thrust is `hover_thrust` times the collective thrust in g times
+65535, at most 60000, the limit of the firmware; `hover_thrust` is the weight over 4 THRUST_MAX of the platform. The
+firmware locks thrust until it receives a setpoint without thrust, which is sent first. interface=velocity is sent as a
+velocity in the world, rotated from the heading frame by the last attitude, and a yaw rate in degrees per second.
 
-Stopping hands over to the high-level commander and lands at the height of the start. Where the link is lost, the
-firmware levels out 500 ms after the last setpoint and stops the motors after 2 s.
+At the end the high-level commander lands at the height of the start. If the link is lost, the firmware levels the drone
+500 ms after the last setpoint and stops the motors after 2 s.
 """
 
 from __future__ import annotations
@@ -35,25 +34,33 @@ from sim2real.flight.clock import Clock
 from sim2real.flight.target import Reading, TargetEnded, TargetError
 from sim2real.targets.goals import DEFAULT_GOALS, GoalOptions
 from sim2real.targets.observation import Motion
-from sim2real.targets.setpoints import DEFAULT_MAX_AGE, Setpoints, doubt
+from sim2real.targets.setpoints import DEFAULT_MAX_AGE, Setpoints, motion_problem
 
-MOST_THRUST = 60000  # what the firmware takes of a legacy setpoint
+MOST_THRUST = 60000  # limit of the firmware for a legacy setpoint
 LANDING_SPEED = 0.4  # [m/s]
 _PLACE = tuple(f"stateEstimate.{name}" for name in ("x", "y", "z", "vx", "vy", "vz"))
 _TURN = tuple(f"stateEstimate.q{name}" for name in "wxyz")
 _RATES = tuple(f"gyro.{name}" for name in "xyz")
 _SUPERVISOR = "supervisor.info"
-_FALLEN = {5: "tumbled", 6: "locked", 7: "crashed"}  # bits of it
+_FALLEN = {5: "tumbled", 6: "locked", 7: "crashed"}  # bits of supervisor.info
 _MODES = tuple(f"flightmode.stabMode{axis}" for axis in ("Roll", "Pitch", "Yaw"))
 
 
 class CrazyflieTarget:
     """One Crazyflie behind a cflib URI.
 
-    `goals` are in the world of the estimator. `arm` sends an arming
-    request, which brushless Crazyflies need; without a motion that is finite and at most `max_age` [s] old the flight
-    does not begin. Raises TargetError for a policy that commands motors, which only the
-    firmware can carry out, and for one that reads what a Crazyflie does not say.
+    Args:
+        spec: The policy's interface.
+        clock: Clock of the loop.
+        uri: URI of the Crazyflie.
+        goals: Points to fly to, in the world of the estimator.
+        hover_thrust: Share of full thrust at which the Crazyflie hovers.
+        arm: Whether to send the arming request that brushless Crazyflies need.
+        max_age: Age that its position and attitude may have at the start [s].
+        wait_seconds: Time that each step of the start may take [s].
+
+    Raises TargetError for a policy that commands motors, which only the firmware can execute, and for an observation
+    that a Crazyflie does not measure.
     """
 
     def __init__(
@@ -67,7 +74,7 @@ class CrazyflieTarget:
         max_age: float = DEFAULT_MAX_AGE,
         wait_seconds: float = 30.0,
     ) -> None:
-        refusal = "to a Crazyflie by radio; motors are flown on board: hgrpo export RUN --crazyflie APP"
+        refusal = "to a Crazyflie by radio; for motors on board: hgrpo export RUN --crazyflie APP"
         self._setpoints = Setpoints(spec, goals, hover_thrust, refusal)
         self._clock, self._uri, self._arm, self._max_age, self._wait = clock, uri, arm, max_age, wait_seconds
         self._period_ms = 10 * max(1, round(100.0 / spec.control_hz))
@@ -78,7 +85,7 @@ class CrazyflieTarget:
         self._cf: Any = None
 
     def start(self) -> None:
-        """Connect, start the log blocks, choose rate mode, unlock thrust, arm; raises TargetError where one fails."""
+        """Connect, start the log blocks, set rate mode, unlock thrust, arm; raises TargetError if a step fails."""
         if not cflib.crtp.CLASSES:
             cflib.crtp.init_drivers()
         self._cf = cf = Crazyflie()
@@ -89,34 +96,34 @@ class CrazyflieTarget:
         self._wait_for(self._connected.is_set, f"no Crazyflie answers on {self._uri}")
         self._log()
         self._wait_for(lambda: self._place is not None and self._turn is not None, "the Crazyflie sends no state")
-        self._know_the_motion()
+        self._wait_for_motion()
         if self._setpoints.kind == "ctbr":
             self._modes = {name: cf.param.get_value(name) for name in _MODES}
             for name in _MODES:
                 cf.param.set_value(name, 0)
             cf.commander.send_setpoint(0.0, 0.0, 0.0, 0)
-        known = self._know_the_motion()
+        known = self._wait_for_motion()
         self._start_height = float(known.position[2])
         self._setpoints.take_off_from(known.position)
         if self._arm:
             cf.supervisor.send_arming_request(True)
 
     def read(self) -> Reading | None:
-        """What the Crazyflie last said of its motion, with the arrival of the older block as its time."""
+        """Observation of the last state, stamped with the arrival of the older log block."""
         if self._lost:
             raise ConnectionError(self._lost)
         known = self._motion()
         if known is None:
             return None
-        assert self._place is not None  # nothing is missing
+        assert self._place is not None  # both blocks have arrived
         fallen = int(self._place[0].get(_SUPERVISOR, 0))
         for bit, word in _FALLEN.items():
             if fallen >> bit & 1:
-                raise TargetEnded(f"the Crazyflie's supervisor says that it has {word}")
+                raise TargetEnded(f"the Crazyflie has {word}, by its supervisor")
         return self._setpoints.reading(*known)
 
     def apply(self, action: NDArray[np.float64], /) -> None:
-        """Send a setpoint, and remember the action."""
+        """Send a setpoint, and store the action for the observation."""
         self._setpoints.applied(action)
         if self._setpoints.kind == "ctbr":
             roll, pitch, yaw = np.rad2deg(action[1:]).tolist()
@@ -127,7 +134,7 @@ class CrazyflieTarget:
             self._cf.commander.send_velocity_world_setpoint(*velocity.tolist(), math.degrees(action[3]))
 
     def stop(self) -> None:
-        """Land by the high-level commander if the link is up and a flight had begun, then close it."""
+        """Land by the high-level commander if the link is up and the flight had begun; then close the link."""
         cf = self._cf
         if cf is None:
             return
@@ -138,11 +145,11 @@ class CrazyflieTarget:
             begun = math.isfinite(self._start_height)
             height = float(known[0].position[2]) - self._start_height
             seconds = max(1.0, height / LANDING_SPEED) if math.isfinite(height) else 2.0
-            if begun:  # else landing would start the motors
+            if begun:  # otherwise landing would start the motors
                 cf.commander.send_notify_setpoint_stop()
                 cf.high_level_commander.land(self._start_height, seconds)
             for name, value in self._modes.items():
-                cf.param.set_value(name, value)  # goes out while it lands
+                cf.param.set_value(name, value)  # sent while it lands
             self._clock.sleep_until(self._clock.now() + (seconds if begun else 0.2))
             cf.commander.send_stop_setpoint()
         finally:
@@ -159,8 +166,8 @@ class CrazyflieTarget:
             turn.add_variable(name, "float")
         for name in _RATES:
             turn.add_variable(name, "FP16")
-        state.data_received_cb.add_callback(lambda stamp, values, block: self._take_place(values))
-        turn.data_received_cb.add_callback(lambda stamp, values, block: self._take_turn(values))
+        state.data_received_cb.add_callback(lambda stamp, values, block: self._store_place(values))
+        turn.data_received_cb.add_callback(lambda stamp, values, block: self._store_turn(values))
         for block in (state, turn):
             try:
                 self._cf.log.add_config(block)
@@ -168,10 +175,10 @@ class CrazyflieTarget:
                 raise TargetError(f"the Crazyflie cannot log its state: {error}") from error
             block.start()
 
-    def _take_place(self, values: dict[str, float]) -> None:
+    def _store_place(self, values: dict[str, float]) -> None:
         self._place = values, self._clock.now()
 
-    def _take_turn(self, values: dict[str, float]) -> None:
+    def _store_turn(self, values: dict[str, float]) -> None:
         self._turn = values, self._clock.now()
 
     def _motion(self) -> tuple[Motion, float] | None:
@@ -187,28 +194,28 @@ class CrazyflieTarget:
         )
         return motion, min(place[1], turn[1])
 
-    def _know_the_motion(self) -> Motion:
-        """How it moves, by an estimate to fly by; raises TargetError where none comes for too long."""
+    def _wait_for_motion(self) -> Motion:
+        """A motion that is finite and young; raises TargetError if there is none in time."""
         end = self._clock.now() + self._wait
         while True:
             known = self._motion()
-            why_not = doubt(known, self._clock.now(), self._max_age)
-            if known is not None and not why_not:
+            problem = motion_problem(known, self._clock.now(), self._max_age)
+            if known is not None and not problem:
                 return known[0]
             if self._lost:
                 raise TargetError(f"the Crazyflie cannot be reached: {self._lost}")
             if self._clock.now() >= end:
-                raise TargetError(f"the Crazyflie is not flown: {why_not}, after waiting for {self._wait:g} s")
+                raise TargetError(f"the Crazyflie cannot take off: {problem}, after {self._wait:g} s")
             self._clock.sleep_until(self._clock.now() + 0.01)
 
     def _fail(self, uri: str, message: str) -> None:
         self._lost = printable(f"{uri}: {message.strip().splitlines()[0]}" if message.strip() else uri)
 
-    def _wait_for(self, condition: Any, complaint: str) -> None:
+    def _wait_for(self, condition: Any, problem: str) -> None:
         end = self._clock.now() + self._wait
         while not condition():
             if self._lost:
                 raise TargetError(f"the Crazyflie cannot be reached: {self._lost}")
             if self._clock.now() >= end:
-                raise TargetError(f"{complaint} within {self._wait:g} s")
+                raise TargetError(f"{problem} within {self._wait:g} s")
             self._clock.sleep_until(self._clock.now() + 0.01)

@@ -1,19 +1,18 @@
 """PX4 and ArduPilot multicopters as a target, commanded by body rates and thrust or by velocity.
 
-Starting: find the vehicle by its heartbeat, without guessing between several, ask for LOCAL_POSITION_NED and
-ATTITUDE_QUATERNION at the policy's rate, stream setpoints for a second, since PX4 takes nobody into OFFBOARD who does
-not, change to OFFBOARD (ArduPilot: GUIDED), and arm if it was asked for. Neither is asked for unless the vehicle's
-motion is finite and young at that moment. While the vehicle is disarmed the setpoints are no thrust or no velocity,
-else the safe action.
+Start: find the vehicle by its heartbeat; several vehicles are an error. Request LOCAL_POSITION_NED and
+ATTITUDE_QUATERNION at the policy's rate. Stream setpoints for a second, because PX4 enters OFFBOARD only while they
+arrive. Change to OFFBOARD (ArduPilot: GUIDED), and arm if `arm` is set. Both are requested only while the motion of the
+vehicle is finite and young. Setpoints are zero while the vehicle is disarmed, and the safe action while it is armed.
 
-Flying: interface=ctbr as SET_ATTITUDE_TARGET, its thrust `hover_thrust` times the collective thrust in g; so
-`hover_thrust` is what the autopilot needs to hover (PX4: MPC_THR_HOVER), and thrust has to be about linear in it.
-ArduPilot takes thrust there only with bit 3 of GUID_OPTIONS set, else it reads a climb rate. interface=velocity as
-SET_POSITION_TARGET_LOCAL_NED, turned from the heading frame into the world by the last attitude; ArduPilot, which
-ignores it on the ground, is told to take off (MAV_CMD_NAV_TAKEOFF) once it is armed, and flown when it is in the air.
+Flight: interface=ctbr is sent as SET_ATTITUDE_TARGET. Its thrust is `hover_thrust` times the collective thrust in g, so
+`hover_thrust` is the share at which the vehicle hovers (PX4: MPC_THR_HOVER), and thrust has to be about linear in it.
+ArduPilot reads thrust there only with bit 3 of GUID_OPTIONS set, otherwise a climb rate. interface=velocity is sent as
+SET_POSITION_TARGET_LOCAL_NED, rotated from the heading frame into the world by the last attitude. ArduPilot ignores it
+on the ground, so it takes off by command (MAV_CMD_NAV_TAKEOFF) once it is armed.
 
-The flight ends where the vehicle disarms or leaves the mode: then a pilot or a failsafe has it, and nothing more is
-sent. Stopping asks for landing or holding and sends the safe action until the mode shows.
+End: the flight ends if the vehicle disarms or leaves the mode. A pilot or a failsafe then controls it, and nothing more
+is sent. Stopping requests landing or holding, and sends the safe action until the mode is confirmed.
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ from sim2real.flight.target import Reading, TargetEnded, TargetError
 from sim2real.targets.goals import DEFAULT_GOALS, GoalOptions
 from sim2real.targets.mavlink_vehicle import LISTEN_SECONDS, LOST_AFTER, MavlinkVehicle
 from sim2real.targets.ned import flip
-from sim2real.targets.setpoints import DEFAULT_MAX_AGE, Setpoints, doubt
+from sim2real.targets.setpoints import DEFAULT_MAX_AGE, Setpoints, motion_problem
 
-TAKEOFF_HEIGHT = 1.0  # [m] to which ArduPilot is sent
-TAKEOFF_SECONDS = 20.0  # that it may need
+TAKEOFF_HEIGHT = 1.0  # [m], of ArduPilot's takeoff by command
+TAKEOFF_SECONDS = 20.0  # [s] that this takeoff may take
 _RATES_AND_THRUST = common.ATTITUDE_TARGET_TYPEMASK_ATTITUDE_IGNORE
 _VELOCITY_AND_YAW_RATE = (
     common.POSITION_TARGET_TYPEMASK_X_IGNORE
@@ -93,23 +92,23 @@ class MavlinkTarget:
         self.vehicle = MavlinkVehicle(connection, clock, vehicle)
 
     def start(self) -> None:
-        """Connect, stream, change the mode, arm; raises TargetError that says which of these failed and why."""
+        """Connect, stream setpoints, change the mode, arm; raises TargetError if a step fails."""
         vehicle = self.vehicle
         vehicle.connect(self._wait, self._listen)
-        self._ask_for_messages()
+        self._request_messages()
         if not vehicle.armed and not self._arm:
-            raise TargetError("the vehicle is disarmed; --arm lets this program arm it")
+            raise TargetError("the vehicle is disarmed; --arm allows this program to arm it")
         vehicle.stream = self._wait_in_place
         vehicle.wait(lambda: False, self._stream)
-        vehicle.set_mode(vehicle.autopilot.commanded, ready=self._know_the_motion)
+        vehicle.set_mode(vehicle.autopilot.commanded, ready=self._require_motion)
         if not vehicle.armed:
-            vehicle.arm(ready=self._know_the_motion)
+            vehicle.arm(ready=self._require_motion)
             if self._setpoints.kind == "velocity" and not vehicle.autopilot.velocity_lifts_off:
                 self._lift_off()
         self._setpoints.take_off_from(self._takeoff)
 
     def read(self) -> Reading | None:
-        """What the vehicle last said of its motion, with the arrival of the older part as its time."""
+        """Observation of the last motion, stamped with the arrival of its older part."""
         vehicle = self.vehicle
         vehicle.service()
         if vehicle.silence > LOST_AFTER:
@@ -119,20 +118,20 @@ class MavlinkTarget:
         if not vehicle.is_in(vehicle.autopilot.commanded):
             raise TargetEnded(
                 f"the vehicle left {vehicle.autopilot.commanded.name} (custom_mode {vehicle.heartbeat.custom_mode}): "
-                "a pilot or a failsafe has it"
+                "a pilot or a failsafe controls it"
             )
         known = vehicle.motion()
         return None if known is None else self._setpoints.reading(*known)
 
     def apply(self, action: NDArray[np.float64], /) -> None:
-        """Send a setpoint, and remember the action."""
+        """Send a setpoint, and store the action for the observation."""
         self._setpoints.applied(action)
         self._send(action)
 
     def stop(self) -> None:
-        """Ask an armed vehicle that is still in our mode to land or to hold, then end the stream and the connection.
+        """Land or hold if the vehicle is armed and still in the commanded mode; then close the connection.
 
-        Raises TargetError where that is not confirmed; the vehicle's own failsafe for lost setpoints then takes over.
+        Raises TargetError if this is not confirmed. The vehicle's failsafe for lost setpoints then acts.
         """
         vehicle = self.vehicle
         try:
@@ -145,47 +144,47 @@ class MavlinkTarget:
         finally:
             vehicle.link.close()
 
-    def _ask_for_messages(self) -> None:
+    def _request_messages(self) -> None:
         vehicle = self.vehicle
         for number in _SHOWN:
             interval = 1e6 / self._hz
             try:
                 vehicle.command(common.MAV_CMD_SET_MESSAGE_INTERVAL, "send its motion", number, interval)
             except TargetError:
-                continue  # it may send enough of its own accord; if not, max_age tells
+                continue  # it may send them anyway; otherwise max_age ends the start
         if not vehicle.wait(lambda: not vehicle.missing(), self._wait):
             names = " and ".join(vehicle.missing())
             raise TargetError(f"the vehicle sends no {names}; does it have an estimate of its position?")
 
     def _lift_off(self) -> None:
-        """Have the autopilot take off by itself; raises TargetError where it refuses or does not rise.
+        """Take off by command; raises TargetError if it is refused or the vehicle does not rise.
 
-        Where it disarms or leaves the mode meanwhile, the first reading ends the flight.
+        If the vehicle disarms or leaves the mode meanwhile, the first reading ends the flight.
         """
         vehicle, ground = self.vehicle, self._takeoff
 
         def done() -> bool:
-            known, ours = vehicle.motion(), vehicle.armed and vehicle.is_in(vehicle.autopilot.commanded)
-            return not ours or (known is not None and known[0].position[2] - ground[2] >= 0.9 * TAKEOFF_HEIGHT)
+            known, commanded = vehicle.motion(), vehicle.armed and vehicle.is_in(vehicle.autopilot.commanded)
+            return not commanded or (known is not None and known[0].position[2] - ground[2] >= 0.9 * TAKEOFF_HEIGHT)
 
         vehicle.stream = None  # a velocity would end the take-off
         height = (*(0.0,) * 6, TAKEOFF_HEIGHT)
-        vehicle.command(common.MAV_CMD_NAV_TAKEOFF, "take off", *height, ready=self._know_the_motion)
+        vehicle.command(common.MAV_CMD_NAV_TAKEOFF, "take off", *height, ready=self._require_motion)
         self._takeoff = ground
         if not vehicle.wait(done, TAKEOFF_SECONDS):
             wanted = f"{TAKEOFF_HEIGHT:g} m in {TAKEOFF_SECONDS:g} s"
-            raise TargetError(f"the vehicle accepted to take off but has not risen by {wanted}")
+            raise TargetError(f"the vehicle accepted the takeoff but has not risen by {wanted}")
 
-    def _know_the_motion(self) -> None:
-        """Remember where the vehicle is; raises TargetError where it says nothing to fly by for too long."""
+    def _require_motion(self) -> None:
+        """Store the position once the motion is finite and young; raises TargetError if it is not in time."""
         vehicle = self.vehicle
 
-        def why_not() -> str:
-            return doubt(vehicle.motion(), vehicle.clock.now(), self._max_age)
+        def problem() -> str:
+            return motion_problem(vehicle.motion(), vehicle.clock.now(), self._max_age)
 
         known = vehicle.motion()
-        if not vehicle.wait(lambda: not why_not(), self._wait) or (known := vehicle.motion()) is None:
-            raise TargetError(f"the vehicle is not flown: {why_not()}, after waiting for {self._wait:g} s")
+        if not vehicle.wait(lambda: not problem(), self._wait) or (known := vehicle.motion()) is None:
+            raise TargetError(f"the vehicle cannot take off: {problem()}, after {self._wait:g} s")
         self._takeoff = known[0].position
 
     def _wait_in_place(self) -> None:

@@ -1,4 +1,4 @@
-"""Bytes to and from one MAVLink vehicle, over UDP or a serial line; everything else on the wire is dropped."""
+"""Messages from and to one MAVLink vehicle, over UDP or a serial line; other traffic is dropped."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from pymavlink.dialects.v20 import common
 
 from hgrpo_errors import install
 from sim2real.flight.target import TargetError
-from sim2real.targets.mavlink_choice import Address, Heard, wish
+from sim2real.targets.mavlink_choice import Address, Candidates, parse_selector
 
-_MOST_SENDERS = 16  # whose bytes are parsed apart: the last ones
+_MOST_SENDERS = 16  # each with its own parser: the last ones
 _DATAGRAM = 65536
-_MOST_AT_ONCE = 256  # datagrams taken in one call, so that a flood does not hold up the loop
+_MOST_AT_ONCE = 256  # datagrams read in one call, so that a flood cannot delay the loop
 FORMS = "udpin:HOST:PORT (listen), udpout:HOST:PORT (call), serial:DEVICE:BAUD"
 
 
 class UdpLink:
-    """UDP: listening (udpin) answers whoever turns out to be the vehicle, calling (udpout) one address only."""
+    """UDP: udpin listens and answers the vehicle that is chosen; udpout uses one address only."""
 
     def __init__(self, host: str, port: int, listen: bool) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -38,22 +38,22 @@ class UdpLink:
             raise TargetError(f"cannot open {host}:{port} for MAVLink: {error.strerror or error}") from error
 
     def receive(self) -> Iterator[tuple[Address | None, bytes]]:
-        """What has come, with who sent it."""
+        """Datagrams that have arrived, with their senders."""
         for _ in range(_MOST_AT_ONCE):
             try:
                 data, address = self._socket.recvfrom(_DATAGRAM)
-            except (BlockingIOError, ConnectionRefusedError):  # refused: nobody listens there yet
+            except (BlockingIOError, ConnectionRefusedError):  # refused: no program listens there yet
                 return
             if self.peer is None or address == self.peer:
                 yield address, data
 
     def send(self, data: bytes) -> None:
-        """Send to the vehicle; nothing while it is unknown, and nothing where the network has no way to it."""
+        """Send to the vehicle, if it is known and the network has a route."""
         if self.peer is not None:
             try:
                 self._socket.sendto(data, self.peer)
             except OSError:
-                return  # lost on the way, as datagrams may be; the vehicle's silence will tell
+                return  # datagrams may be lost; a missing heartbeat ends the flight
 
     def close(self) -> None:
         """Free the port."""
@@ -76,7 +76,7 @@ class SerialLink:
             raise TargetError(f"cannot open {device}: {error}") from error
 
     def receive(self) -> Iterator[tuple[Address | None, bytes]]:
-        """What has come; nothing once the line is gone."""
+        """Bytes that have arrived; none if the line is disconnected."""
         try:
             data = self._port.read(self._port.in_waiting)
         except OSError:
@@ -85,11 +85,11 @@ class SerialLink:
             yield None, data
 
     def send(self, data: bytes) -> None:
-        """Hand over to the operating system; what it has no room for is lost, as everything is once the line is gone.
+        """Give bytes to the operating system; bytes beyond its buffer are lost, as all are on a disconnected line.
 
-        Not by the port's own `write`, which waits for room however long that takes, and the loop with it.
+        The port's own `write` would block until there is room, and block the loop.
         """
-        with contextlib.suppress(OSError):  # the vehicle's silence will tell
+        with contextlib.suppress(OSError):  # a missing heartbeat ends the flight
             os.write(self._port.fileno(), data)
 
     def close(self) -> None:
@@ -98,40 +98,47 @@ class SerialLink:
 
 
 class MavlinkLink:
-    """Messages of one vehicle, once it is chosen among those whose heartbeats as autopilots have come.
+    """Messages of one vehicle, which is chosen among those whose autopilots send heartbeats.
 
-    `vehicle` is SYSID[:ADDRESS] of the one that is meant, or empty. Messages of other systems and of other parts of the
-    vehicle, checksums that do not fit and bytes that are no MAVLink are dropped. What different senders wrote is parsed
-    apart, so that none can garble another. Raises TargetError for a `vehicle` or `connection` of another form.
+    Messages of other systems and other components, messages with a wrong checksum, and other bytes are dropped. Each
+    sender has a parser of its own, so senders cannot corrupt each other's messages.
+
+    Args:
+        connection: One of FORMS.
+        vehicle: SYSID[:ADDRESS] of the vehicle; None or empty for any.
+        own_system: System id of this program.
+        own_component: Component id of this program.
+
+    Raises TargetError for a `vehicle` or `connection` of another form.
     """
 
     def __init__(self, connection: str, vehicle: str | None, own_system: int, own_component: int) -> None:
-        wanted = wish(vehicle or "")
+        selector = parse_selector(vehicle or "")
         self._link = open_link(connection)
-        self.system, self.component = wanted.system, 0
-        self.heard, self._chosen = Heard(wanted), False
+        self.system, self.component = selector.system, 0
+        self.candidates, self._chosen = Candidates(selector), False
         self.encode = common.MAVLink(None, srcSystem=own_system, srcComponent=own_component)
         self._parsers: OrderedDict[Address | None, Any] = OrderedDict()
 
     @property
     def found(self) -> bool:
-        """Whether a vehicle that may be meant has been heard."""
-        return self.heard.any
+        """Whether a heartbeat of a selected vehicle has arrived."""
+        return self.candidates.any
 
     def choose(self) -> None:
-        """Settle on the vehicle; raises TargetError where several are meant, or none has been heard."""
-        self.system, self.component, self._link.peer = self.heard.choose()
+        """Choose the vehicle; raises TargetError if several are selected, or none."""
+        self.system, self.component, self._link.peer = self.candidates.choose()
         self._chosen = True
 
     def receive(self) -> Iterator[Any]:
-        """Messages of the chosen vehicle that have come since the last call; none before it is chosen."""
+        """Messages of the chosen vehicle since the last call; none before it is chosen."""
         for address, data in self._link.receive():
             for message in self._parser_of(address).parse_buffer(data) or ():
                 source = message.get_srcSystem(), message.get_srcComponent()
                 if self._chosen and source == (self.system, self.component):
                     yield message
                 elif not self._chosen and _is_of_an_autopilot(message):
-                    self.heard.take(*source, address)
+                    self.candidates.add(*source, address)
 
     def send(self, message: Any) -> None:
         """Send a message."""
@@ -166,7 +173,7 @@ def _parser() -> Any:
 
 
 def open_link(connection: str) -> UdpLink | SerialLink:
-    """The link of a connection string; raises TargetError for one of another form or one that cannot be opened."""
+    """Link of a connection string; raises TargetError for another form, or if it cannot be opened."""
     kind, _, rest = connection.partition(":")
     place, _, number = rest.rpartition(":")
     if kind in ("udpin", "udpout", "serial") and place and number.isascii() and number.isdigit():

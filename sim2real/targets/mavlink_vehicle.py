@@ -1,4 +1,4 @@
-"""A session with one MAVLink vehicle: our heartbeat, its state, commands that are acknowledged."""
+"""A session with one MAVLink vehicle: heartbeats, its state, and acknowledged commands."""
 
 from __future__ import annotations
 
@@ -18,21 +18,26 @@ from sim2real.targets.mavlink_link import MavlinkLink
 from sim2real.targets.ned import flip, flip_quaternion
 from sim2real.targets.observation import Motion
 
-HEARTBEAT_SECONDS = 1.0  # between ours
-LOST_AFTER = 3.0  # [s] without the vehicle's
-LISTEN_SECONDS = 1.5  # after the first heartbeat, for those of other vehicles, which come every second
+HEARTBEAT_SECONDS = 1.0  # [s] between heartbeats of this program
+LOST_AFTER = 3.0  # [s] without a heartbeat of the vehicle
+LISTEN_SECONDS = 1.5  # [s] after the first heartbeat, in which other vehicles are looked for
 ACK_SECONDS = 0.7
 ATTEMPTS = 4
 _POLL = 0.02  # [s] while waiting; also the period of setpoints then
-_SEEN = ("LOCAL_POSITION_NED", "ATTITUDE_QUATERNION")
+_MOTION = ("LOCAL_POSITION_NED", "ATTITUDE_QUATERNION")
 _REFUSED = {1: "TEMPORARILY_REJECTED", 2: "DENIED", 3: "UNSUPPORTED", 4: "FAILED", 6: "CANCELLED"}
 
 
 class MavlinkVehicle:
-    """What is known of the vehicle, and what is asked of it; `service` has to be called many times a second.
+    """State of the vehicle, and commands to it; `service` has to be called many times a second.
 
-    Times are of arrival, by our clock: what waited in a buffer on the way looks younger than it is. While waiting for
-    something, `stream` is called fifty times a second, if it is set.
+    Times are of arrival, by the clock of this computer, so data that waited in a buffer look younger than they are.
+    While a method waits, it calls `stream`, if it is set, 50 times a second.
+
+    Args:
+        connection: udpin:HOST:PORT, udpout:HOST:PORT or serial:DEVICE:BAUD.
+        clock: Clock of the loop.
+        wanted: SYSID[:ADDRESS] of the vehicle; empty for any.
     """
 
     autopilot: Autopilot
@@ -44,7 +49,7 @@ class MavlinkVehicle:
         self.stream: Callable[[], None] | None = None
         self.heartbeat: Any = None
         self._begun = clock.now()
-        self._heard, self._beat = -math.inf, -math.inf
+        self._last_active, self._beat = -math.inf, -math.inf
         self._messages: dict[str, tuple[Any, float]] = {}
         self._acks: dict[int, Any] = {}
         self._texts: deque[str] = deque(maxlen=4)
@@ -53,52 +58,52 @@ class MavlinkVehicle:
         """Find the vehicle.
 
         Args:
-            seconds: For the first heartbeat to come.
-            listen_seconds: After it, in which other vehicles may show.
+            seconds: Time in which the first heartbeat has to arrive.
+            listen_seconds: Time after it in which other vehicles are looked for.
 
         Raises:
-            TargetError: None shows or several do; or its autopilot is not known.
+            TargetError: There is no vehicle, or several, or its autopilot is unknown.
         """
         whose = f"heartbeat of vehicle {self._wanted}" if self._wanted else "vehicle's heartbeat"
         where = f"on {self.connection} within {seconds:g} s"
         if not self.wait(lambda: self.link.found, seconds):
-            raise TargetError(f"no {whose} {where}{self.link.heard.others}")
+            raise TargetError(f"no {whose} {where}{self.link.candidates.others}")
         self.wait(lambda: False, listen_seconds)
         self.link.choose()
         if not self.wait(lambda: self.heartbeat is not None, seconds):
             raise TargetError(f"no second {whose} {where}")
         self.autopilot = autopilot_of(self.heartbeat)
-        self.link.encode.srcSystem = self.link.system  # as a part of the vehicle
+        self.link.encode.srcSystem = self.link.system  # this program is a component of the vehicle
 
     @property
     def armed(self) -> bool:
-        """By the last heartbeat."""
+        """Whether the vehicle is armed, by its last heartbeat."""
         flag: int = self.heartbeat.base_mode & common.MAV_MODE_FLAG_SAFETY_ARMED
         return flag != 0
 
     def is_in(self, mode: Mode) -> bool:
-        """By the last heartbeat."""
+        """Whether the vehicle is in a mode, by its last heartbeat."""
         return self.autopilot.is_in(mode, self.heartbeat.custom_mode)
 
     @property
     def silence(self) -> float:
         """Time since the last heartbeat [s]."""
-        return self.clock.now() - self._heard
+        return self.clock.now() - self._last_active
 
     @property
     def boot_ms(self) -> int:
-        """Time since this vehicle was opened [ms], as setpoints are stamped."""
+        """Time stamp of setpoints: time since this session began [ms]."""
         return int(1e3 * (self.clock.now() - self._begun)) & 0xFFFFFFFF
 
     def missing(self) -> list[str]:
-        """Messages that have not come yet and without which nothing is known of the motion."""
-        return [name for name in _SEEN if name not in self._messages]
+        """Messages that are needed for the motion and have not arrived yet."""
+        return [name for name in _MOTION if name not in self._messages]
 
     def motion(self) -> tuple[Motion, float] | None:
-        """Motion in our frames and the age of its older part as an instant [s]; None while a part is missing."""
+        """Motion in NWU and FLU, and the arrival of its older part [s]; None while a part is missing."""
         if self.missing():
             return None
-        (place, place_stamp), (turn, turn_stamp) = (self._messages[name] for name in _SEEN)
+        (place, place_stamp), (turn, turn_stamp) = (self._messages[name] for name in _MOTION)
         motion = Motion(
             position=flip((place.x, place.y, place.z)),
             velocity=flip((place.vx, place.vy, place.vz)),
@@ -108,20 +113,20 @@ class MavlinkVehicle:
         return motion, min(place_stamp, turn_stamp)
 
     def service(self) -> None:
-        """Send our heartbeat if it is time, and take in what has come."""
+        """Send a heartbeat if it is due, and decode the messages that have arrived."""
         now = self.clock.now()
         if now - self._beat >= HEARTBEAT_SECONDS:
             self._beat = now
             kind, no_autopilot = common.MAV_TYPE_ONBOARD_CONTROLLER, common.MAV_AUTOPILOT_INVALID
             self.send(self.link.encode.heartbeat_encode(kind, no_autopilot, 0, 0, common.MAV_STATE_ACTIVE))
         for message in self.link.receive():
-            self._take(message, now)
+            self._decode(message, now)
 
-    def _take(self, message: Any, now: float) -> None:
+    def _decode(self, message: Any, now: float) -> None:
         name = message.get_type()
         if name == "HEARTBEAT":
-            self.heartbeat, self._heard = message, now
-        elif name in _SEEN:
+            self.heartbeat, self._last_active = message, now
+        elif name in _MOTION:
             self._messages[name] = message, now
         elif name == "COMMAND_ACK" and self._is_for_us(message):
             self._acks[message.command] = message
@@ -129,9 +134,9 @@ class MavlinkVehicle:
             self._texts.append(printable(message.text.strip("\0 \n")))
 
     def _is_for_us(self, ack: Any) -> bool:
-        """Whether an acknowledgement answers us, not another ground station.
+        """Whether an acknowledgement is for this program and not for another ground station.
 
-        0 is everybody, and what MAVLink 1, which has no such field, comes out as.
+        0 addresses everybody; it is also the value of MAVLink 1, which has no such field.
         """
         ours = self.link.encode.srcSystem, self.link.encode.srcComponent
         given = ack.target_system, ack.target_component
@@ -142,7 +147,7 @@ class MavlinkVehicle:
         self.link.send(message)
 
     def wait(self, condition: Callable[[], bool], seconds: float) -> bool:
-        """Serve until a condition holds; whether it did within the time."""
+        """Call `service` until a condition holds; returns whether it did within `seconds`."""
         end = self.clock.now() + seconds
         while True:
             self.service()
@@ -155,16 +160,16 @@ class MavlinkVehicle:
             self.clock.sleep_until(self.clock.now() + _POLL)
 
     def command(self, number: int, what: str, *parameters: float, ready: Callable[[], None] | None = None) -> None:
-        """Send a command until it is acknowledged; a temporary rejection is tried again.
+        """Send a command until it is acknowledged; repeat it after a temporary rejection.
 
         Args:
-            number: Of the command.
-            what: It does, for messages.
-            parameters: The first ones; the others are 0.
-            ready: Called right before every time that it is sent; may raise to prevent it.
+            number: Number of the command.
+            what: What the command does, for error messages.
+            parameters: Its first parameters; the others are 0.
+            ready: Called right before each sending; may raise to prevent it.
 
         Raises:
-            TargetError: It is refused or nobody answers; with what the vehicle said in words meanwhile.
+            TargetError: It is refused or not acknowledged; contains the vehicle's own text messages.
         """
         values = np.zeros(7)
         values[: len(parameters)] = parameters
@@ -176,7 +181,7 @@ class MavlinkVehicle:
             if ready is not None:
                 ready()
             self.send(self.link.encode.command_long_encode(*target, number, attempt, *values))
-            if not self.wait(lambda: self._answered(number), ACK_SECONDS):
+            if not self.wait(lambda: self._acknowledged(number), ACK_SECONDS):
                 continue
             result = self._acks[number].result
             if result == common.MAV_RESULT_ACCEPTED:
@@ -187,14 +192,19 @@ class MavlinkVehicle:
             self.wait(lambda: False, 0.3)
         if not refusal:
             raise TargetError(f"the vehicle did not acknowledge the request to {what}, sent {ATTEMPTS} times")
-        self.wait(lambda: False, 0.1)  # the reason may come after the refusal
-        said = f"; it says: {'; '.join(self._texts)}" if self._texts else ""
-        raise TargetError(f"the vehicle refuses to {what}: {refusal}{said}")
+        self.wait(lambda: False, 0.1)  # its message may arrive after the refusal
+        texts = f"; its message: {'; '.join(self._texts)}" if self._texts else ""
+        raise TargetError(f"the vehicle refuses to {what}: {refusal}{texts}")
 
     def set_mode(self, mode: Mode, seconds: float = 4.0, ready: Callable[[], None] | None = None) -> None:
-        """Ask for a mode, as `command` does, and see it in a heartbeat.
+        """Change the mode, and wait until a heartbeat confirms it.
 
-        Raises TargetError where it is refused or does not show.
+        Args:
+            mode: The mode.
+            seconds: Time in which a heartbeat has to confirm it.
+            ready: As for `command`.
+
+        Raises TargetError if it is refused or not confirmed.
         """
         flag = common.MAV_MODE_FLAG_CUSTOM_MODE_ENABLED
         self.command(common.MAV_CMD_DO_SET_MODE, f"change to {mode.name}", flag, mode.main, mode.sub, ready=ready)
@@ -202,14 +212,14 @@ class MavlinkVehicle:
             raise TargetError(f"the vehicle accepted {mode.name} but is not in it after {seconds:g} s")
 
     def arm(self, seconds: float = 4.0, ready: Callable[[], None] | None = None) -> None:
-        """Arm the motors, as `command` does, and see it in a heartbeat.
+        """Arm the motors, and wait at most `seconds` until a heartbeat confirms it.
 
-        Raises TargetError where it is refused or does not show.
+        Raises TargetError if it is refused or not confirmed; `ready` is as for `command`.
         """
         self.command(common.MAV_CMD_COMPONENT_ARM_DISARM, "arm", 1.0, ready=ready)
         if not self.wait(lambda: self.armed, seconds):
             raise TargetError(f"the vehicle accepted arming but is not armed after {seconds:g} s")
 
-    def _answered(self, number: int) -> bool:
+    def _acknowledged(self, number: int) -> bool:
         ack = self._acks.get(number)
         return ack is not None and ack.result != common.MAV_RESULT_IN_PROGRESS

@@ -1,17 +1,16 @@
-"""From the frames of MAVLink to ours and back, in one place.
+"""Frames of MAVLink (NED, FRD) and of this project (NWU, FLU).
 
 | | MAVLink | here |
 |---|---|---|
 | world | NED: x north, y east, z down | NWU: x north, y west, z up |
 | body | FRD: x forward, y right, z down | FLU: x forward, y left, z up |
 
-Both pairs differ by half a turn about x, D = diag(1, -1, -1), its own inverse. So a vector (x, y, z) in either world or
-either body becomes (x, -y, -z), body rates included, and the rotation R from body to world becomes D R D, whose
-quaternion is (w, x, -y, -z). A nose that points north has yaw 0 in both; yaw and yaw rate change their sign. Nothing
-that a policy sees depends on which way x points, as long as it is level; north is the choice that keeps the formulas
-this short.
+Both pairs differ by half a turn about x, D = diag(1, -1, -1), which is its own inverse. So a vector (x, y, z) of the
+world or the body, body rates included, becomes (x, -y, -z). The rotation R from body to world becomes D R D, and its
+quaternion (w, x, -y, -z). North is yaw 0 in both; yaw and yaw rate change their sign. A policy does not depend on the
+direction of the level axis x; north gives the shortest formulas.
 
-The heading frame is the world turned about z, so that x points where the nose does, seen from above.
+The heading frame is the world rotated about z, so that x is the direction of the nose, seen from above.
 """
 
 from __future__ import annotations
@@ -23,19 +22,19 @@ _TURN = np.array([1.0, -1.0, -1.0])
 
 
 def flip(vector: ArrayLike) -> NDArray[np.float64]:
-    """(3,) vector of NED in NWU, of NWU in NED, of FRD in FLU, of FLU in FRD: (x, -y, -z)."""
+    """Vector (3,) from NED to NWU or from FRD to FLU, and back: (x, -y, -z)."""
     return np.asarray(vector, np.float64) * _TURN
 
 
 def flip_quaternion(quaternion: ArrayLike) -> NDArray[np.float64]:
-    """(4,) quaternion w, x, y, z of FRD to NED as one of FLU to NWU, or back: (w, x, -y, -z)."""
+    """Quaternion (4,) w, x, y, z from FRD-to-NED to FLU-to-NWU, and back: (w, x, -y, -z)."""
     return np.asarray(quaternion, np.float64) * np.array([1.0, 1.0, -1.0, -1.0])
 
 
 def rotation(quaternion: ArrayLike) -> NDArray[np.float64]:
-    """(3, 3) rotation matrix of a quaternion w, x, y, z, which need not be a unit one.
+    """Rotation matrix (3, 3) of a quaternion (4,) w, x, y, z of any length.
 
-    Not finite for one that is zero or not finite itself.
+    It is not finite for a quaternion that is zero or not finite.
     """
     q = np.asarray(quaternion, np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -50,9 +49,12 @@ def rotation(quaternion: ArrayLike) -> NDArray[np.float64]:
 
 
 def from_heading(matrix: NDArray[np.float64], vector: ArrayLike) -> NDArray[np.float64]:
-    """(3,) world vector of one in the heading frame of a rotation matrix, body to world, z up.
+    """Vector (3,) from the heading frame to the world.
 
-    A nose that points straight up or down counts as along world x, as in training.
+    Args:
+        matrix: Rotation (3, 3) from body to world, z up. A nose that points straight up or down counts as along x of
+            the world, as in training.
+        vector: (3,) in the heading frame.
     """
     x, y, z = np.asarray(vector, np.float64)
     cosine, sine = matrix[0, 0], matrix[1, 0]

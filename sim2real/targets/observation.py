@@ -1,4 +1,4 @@
-"""Observations of the quadrotor tasks, built from what a vehicle says of its motion."""
+"""Observations of the quadrotor tasks, from the measured motion of a vehicle."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ SENSED = {
     "up": "1",
     "angular_velocity": "rad/s",
 }
-"""Vectors that can be built, with their units; all are given in the body frame."""
+"""Vectors that can be built, with their units; all are in the body frame."""
 
 
 class Motion(NamedTuple):
-    """How a vehicle moves; world z up, body x forward, y left, z up."""
+    """Motion of a vehicle. World: z up. Body: x forward, y left, z up."""
 
     position: NDArray[np.float64]
-    """(3,) in the world [m]."""
+    """Position (3,) in the world [m]."""
     velocity: NDArray[np.float64]
-    """(3,) in the world [m/s]."""
+    """Velocity (3,) in the world [m/s]."""
     quaternion: NDArray[np.float64]
-    """(4,) w, x, y, z, body to world."""
+    """Attitude (4,) w, x, y, z, body to world."""
     angular_velocity: NDArray[np.float64]
-    """(3,) in the body [rad/s]."""
+    """Angular velocity (3,) in the body [rad/s]."""
 
 
 class QuadrotorObservation:
-    """Builds the observation (O,) that a spec asks for, of motion, goals and the actions that were applied.
+    """Observation (O,) of a spec, from motion, goals and the actions that were applied.
 
-    `position_error` and `this_point` are the point to reach minus the position, `next_point` the same for the one after
-    it. Past actions before the first are the safe action, as at the start of an episode. Raises TargetError for an
-    entry that cannot be built, by its name.
+    `position_error` and `this_point` are the current goal minus the position; `next_point` is the goal after it minus
+    the position. Past actions before the first are the safe action, as at the start of an episode. Raises TargetError
+    for an entry that cannot be built.
     """
 
     def __init__(self, spec: PolicySpec, goals: Goals) -> None:
@@ -56,7 +56,7 @@ class QuadrotorObservation:
         self._order = np.array([names.index(entry.name) for entry in spec.observation])
 
     def build(self, motion: Motion) -> NDArray[np.float32]:
-        """(O,) observation; advances the goals."""
+        """Observation (O,) of a motion; advances the goals."""
         self.goals.update(motion.position)
         to_body = rotation(motion.quaternion).T
         error = self.goals.current - motion.position
@@ -71,7 +71,7 @@ class QuadrotorObservation:
         return np.concatenate([*vectors, *self._past])[self._order].astype(np.float32)
 
     def applied(self, action: NDArray[np.float64]) -> None:
-        """Remember an action (A,) that was sent."""
+        """Store an action (A,) that was sent."""
         if self._past:
             self._past = [action.copy(), *self._past[:-1]]
 
@@ -83,5 +83,5 @@ def _require_known(entry: Channel, past: dict[str, str]) -> None:
         known = ", ".join(f"{name} [{unit}]" for name, unit in SENSED.items())
         raise TargetError(
             f"observation entry {entry.name!r} [{entry.unit}] in {entry.frame or 'no frame'} has no source on this "
-            f"vehicle; known, all in body: {known}, past actions"
+            f"vehicle; allowed, all in body: {known}, past actions"
         )

@@ -1,4 +1,4 @@
-"""What autopilots that fly by setpoints have in common: a goal, a share of full thrust, velocities in the world."""
+"""Setpoints of autopilots: share of full thrust, velocity in the world, and the observation."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from sim2real.targets.goals import GoalOptions, Goals
 from sim2real.targets.ned import from_heading, rotation
 from sim2real.targets.observation import Motion, QuadrotorObservation
 
-DEFAULT_MAX_AGE = 0.1  # [s], as of the loop's options
+DEFAULT_MAX_AGE = 0.1  # [s], as in the options of the loop
 Known = tuple[Motion, float]
-"""A motion, and when its older part came [s]."""
+"""A motion, and the arrival of its older part [s]."""
 
 
-def doubt(known: Known | None, now: float, max_age: float) -> str:
-    """Why nobody should take off by what is known of a motion.
+def motion_problem(known: Known | None, now: float, max_age: float) -> str:
+    """Why a motion is not good enough to take off.
 
     Args:
-        known: The motion and when it came; None where a part of it never did.
-        now: The present [s].
-        max_age: What it may be old [s].
+        known: The motion and its arrival; None if a part of it has not arrived.
+        now: The current time [s].
+        max_age: Age that the motion may have [s].
 
     Returns:
-        The reason, in words; empty where there is none.
+        The reason; empty if there is none.
     """
     if known is None:
-        return "no estimate of its motion has come"
+        return "no estimate of its motion has arrived"
     motion, stamp = known
     for name, value, checked in (
         ("position", motion.position, motion.position),
@@ -38,17 +38,22 @@ def doubt(known: Known | None, now: float, max_age: float) -> str:
         ("angular velocity", motion.angular_velocity, motion.angular_velocity),
     ):
         if not np.isfinite(checked).all():
-            return f"the {name} that it says is {value.tolist()}"
+            return f"its {name} is {value.tolist()}"
     if not now - stamp <= max_age:
-        return f"what it says of its motion is {now - stamp:.2f} s old; allowed: max_age, {max_age:g} s"
+        return f"its motion is {now - stamp:.2f} s old; allowed: max_age, {max_age:g} s"
     return ""
 
 
 class Setpoints:
-    """Between a policy that commands ctbr or velocity and an autopilot; `kind` is which.
+    """Converts between a policy that commands ctbr or velocity and an autopilot; `kind` is the type of the actions.
 
-    Raises TargetError for a policy of another kind, with `refusal` as the end of the sentence, and for a `hover_thrust`
-    that is no share of full thrust.
+    Args:
+        spec: Interface of the policy.
+        goals: Points to fly to.
+        hover_thrust: Share of full thrust at which the vehicle hovers, between 0 and 1.
+        refusal: End of the error line for another type of actions.
+
+    Raises TargetError for another type of actions and for a `hover_thrust` outside its range.
     """
 
     def __init__(
@@ -62,19 +67,24 @@ class Setpoints:
         if self.kind not in ("ctbr", "velocity"):
             raise TargetError(f"actions of type {self.kind!r} cannot be sent {refusal}")
         if not 0.0 < hover_thrust < 1.0:
-            raise TargetError(f"hover_thrust is a share of full thrust between 0 and 1; given {hover_thrust}")
+            raise TargetError(f"hover_thrust must be between 0 and 1; given {hover_thrust}")
         self._observation = QuadrotorObservation(spec, Goals(goals))
         self._hover_thrust = hover_thrust
         self._attitude = np.eye(3)
 
     def take_off_from(self, position: NDArray[np.float64]) -> None:
-        """Place the goal, once the flight's first position (3,) [m] is known."""
+        """Place the goals at the first position (3,) [m] of the flight."""
         self._observation.goals.take_off_from(position)
 
     def reading(self, motion: Motion, stamp: float) -> Reading:
-        """The policy's observation of a motion, whose attitude turns velocities until the next.
+        """Observation of a motion; its attitude rotates velocities until the next one.
 
-        A motion with a number that is not finite makes all of it so, since the policy may not read that number.
+        If any number of the motion is not finite, the whole observation is NaN, because the policy may not read that
+        number.
+
+        Args:
+            motion: The motion.
+            stamp: Its arrival [s].
         """
         attitude = rotation(motion.quaternion)
         if np.isfinite(attitude).all():
@@ -85,13 +95,13 @@ class Setpoints:
         return Reading(observation, stamp)
 
     def applied(self, action: NDArray[np.float64]) -> None:
-        """Remember an action (A,) that was sent."""
+        """Store an action (A,) that was sent."""
         self._observation.applied(action)
 
     def thrust(self, action: NDArray[np.float64]) -> float:
-        """Share of full thrust for a collective thrust in g, about linear: hover_thrust times it. Not limited."""
+        """Share of full thrust of an action (A,): hover_thrust times its collective thrust in g, without limits."""
         return float(self._hover_thrust * action[0])
 
     def velocity(self, action: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(3,) velocity in the world [m/s], x north, y west, z up, of one in the heading frame."""
+        """Velocity (3,) in the world [m/s] of an action (A,) in the heading frame."""
         return from_heading(self._attitude, action[:3])

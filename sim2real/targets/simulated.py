@@ -1,4 +1,4 @@
-"""Any task of `robots` as a target, in real time or as fast as it goes."""
+"""Any task of `robots` as a target, in real time or as fast as possible."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from sim2real.policy.trained_on import TrainedOn
 from sim2real.targets.as_trained import differences, require_the_same_airframe
 
 MOST_BEHIND = 1.0
-"""How far the simulator may fall behind the clock [s] before it gives up what it cannot make up for."""
+"""Delay behind the clock [s] beyond which the simulator skips time."""
 
 _TRIALS = 50
 
 
 class Episode(NamedTuple):
-    """One that ended."""
+    """An episode that has ended."""
 
     reward: float
     """Sum of the rewards."""
@@ -40,16 +40,25 @@ class Episode(NamedTuple):
 
 
 class SimulatedTarget:
-    """One row of a simulator that does not wait: with every reading it has moved on by the time that has passed.
+    """One row of a simulator that advances with the clock, like a vehicle that does not wait for the loop.
 
-    Steps lie at k / control_hz after the first reading, each under the action that was applied last; the number done is
-    the time passed over the period, rounded, so jitter below half a period changes nothing. An overrun flies on under
-    the old action, as a real vehicle does. Episodes that end are counted and begun anew; `episodes` of them end the
-    flight. The task that the policy was `trained` for is flown with the options of its training; those that are given
-    replace them, and `differences` says in a line what is other than in training. Raises TargetError where the task
-    does not show what the policy reads or take what it commands, at its rate, and for another airframe than that of
-    training, unless a quadrotor is given. A task that `imports` does not name the module of is flown only where it is
-    given here: ImportRefusedError.
+    Steps are at k / control_hz after the first reading, each under the last action. Their number is the elapsed time
+    over the period, rounded, so jitter below half a period has no effect. During an overrun the old action continues.
+    When an episode ends, the next one begins. `differences` is a line with everything that differs from the training.
+
+    Args:
+        spec: Interface of the policy.
+        clock: Clock of the loop.
+        task: Task to fly; empty for that of the policy.
+        task_options: Options of the task. They replace those of the training.
+        seed: Seed of the episodes.
+        episodes: Number of episodes after which the flight ends; None for no limit.
+        trained: Task options and airframe of the training. The options apply to the task of the policy only.
+        imports: Modules that the user named; a task of a module that is not among them is refused.
+
+    Raises TargetError if observation, action or rate of the task are not those of the policy, and for another airframe
+    than that of the training unless `task_options` has a quadrotor. Raises ImportRefusedError for a module that is not
+    in `imports`.
     """
 
     def __init__(
@@ -80,14 +89,14 @@ class SimulatedTarget:
         self._start, self._steps = math.nan, 0
 
     def start(self) -> None:
-        """Begin the first episode, after steps on trial until one keeps the period.
+        """Begin the first episode and time trial steps.
 
-        Raises TargetError where the clock is one that runs and a step takes longer than the period.
+        Raises TargetError if every trial step takes longer than the period.
         """
         self._begin()
         period = 1.0 / self.simulator.spec.control_hz
         step = math.inf
-        for _ in range(_TRIALS):  # the first step takes longer, and so does one that another process interrupts
+        for _ in range(_TRIALS):  # the first step is slow, and so is one that another process interrupts
             step = min(step, self._time_of_a_step())
             if step <= period:
                 break
@@ -98,7 +107,7 @@ class SimulatedTarget:
             )
 
     def read(self) -> Reading:
-        """The simulator's own observation, as of the last step; raises TargetEnded after the last episode."""
+        """Observation after the last step; raises TargetEnded after the last episode."""
         now = self._clock.now()
         hz = self.simulator.spec.control_hz
         if math.isnan(self._start):
@@ -112,26 +121,26 @@ class SimulatedTarget:
         return Reading(self._observation, now)
 
     def _time_of_a_step(self) -> float:
-        """Seconds by the loop's clock."""
+        """Duration of a step by the loop's clock [s]."""
         before = self._clock.now()
         step_episodes(self.simulator, self._running, self._action)
         return self._clock.now() - before
 
     def apply(self, action: NDArray[np.float64], /) -> None:
-        """Fly on under this action."""
+        """Continue under this action (A,)."""
         self._action = torch.from_numpy(action.astype(np.float32)).unsqueeze(0)
         self._next = step_episodes(self.simulator, self._running, self._action)
 
     def stop(self) -> None:
-        """End what the simulator runs beside this process, if anything."""
+        """Close the simulator if it has something to close."""
         close = getattr(self.simulator, "close", None)
         if close is not None:
             close()
 
     def summary(self) -> str:
-        """The figures of `hgrpo evaluate` over the episodes that ended; one that runs on is not counted."""
+        """Figures as of `hgrpo evaluate`, over the episodes that have ended."""
         if not self.finished:
-            return f"no episode ended; the one that was begun has lasted {self._length} steps"
+            return f"no episode ended; the current one has {self._length} steps"
         rewards = np.array([episode.reward for episode in self.finished])
         rate = float(np.mean([episode.success for episode in self.finished]))
         success = f"success_rate {rate:.3f}, " if self.simulator.spec.goal else ""
@@ -142,7 +151,7 @@ class SimulatedTarget:
 
     def _begin(self) -> None:
         self._running = reset_episodes(self.simulator, 1, self._generator)
-        self._observation = self._shown(self.simulator.observe(self._running.state))
+        self._observation = self._row(self.simulator.observe(self._running.state))
         self._reward, self._length = 0.0, 0
 
     def _step(self) -> None:
@@ -150,7 +159,7 @@ class SimulatedTarget:
         self._next = None
         self._steps += 1
         self._length += 1
-        self._running, self._observation = transition.episodes, self._shown(transition.observation)
+        self._running, self._observation = transition.episodes, self._row(transition.observation)
         self._reward += float(transition.reward)
         if not bool(transition.terminated | transition.truncated):
             return
@@ -161,29 +170,29 @@ class SimulatedTarget:
         self._begin()
 
     @staticmethod
-    def _shown(observation: torch.Tensor) -> NDArray[np.float32]:
+    def _row(observation: torch.Tensor) -> NDArray[np.float32]:
         return observation[0].numpy().astype(np.float32)
 
 
 def _require_the_same(spec: PolicySpec, simulator: Simulator) -> None:
-    """Raise TargetError unless observation, action and rate of a policy are those of a simulator."""
+    """Raise TargetError unless observation, action and rate of policy and simulator are the same."""
     task = simulator.spec
     for kind, ours, theirs in (
         ("observation", spec.observation, task.observation),
         ("action", spec.action, task.action),
     ):
         given = [(entry.name, entry.unit, entry.frame) for entry in ours]
-        there = [_written(channel) for channel in theirs]
+        there = [_described(channel) for channel in theirs]
         if given != there:
             odd = next((a, b) for a, b in zip([*given, None], [*there, None], strict=False) if a != b)
             first, second = ("no further entry" if entry is None else repr(entry[0]) for entry in odd)
             raise TargetError(
-                f"{task.name} is not what the policy was made for: the first {kind} entry that differs is {first} of "
+                f"{task.name} does not fit the policy: the first {kind} entry that differs is {first} of "
                 f"the policy, {second} of the task; task options such as interface=ctbr may be missing"
             )
     if spec.control_hz != task.control_hz:
         raise TargetError(f"the policy acts at {spec.control_hz:g} Hz, {task.name} at {task.control_hz:g} Hz")
 
 
-def _written(channel: Channel) -> tuple[str, str, str]:
+def _described(channel: Channel) -> tuple[str, str, str]:
     return channel.name, channel.unit, channel.frame

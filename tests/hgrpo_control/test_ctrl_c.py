@@ -157,7 +157,7 @@ def test_one_ctrl_c_ends_a_flight_at_the_next_tick(
     assert main(FLY) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    assert "record: flight.npz\nended: a signal asked for it\n" in out
+    assert "record: flight.npz\nended: stopped by a signal\n" in out
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ def test_a_signal_stops_at_the_next_tick(number: int) -> None:
     policy = ScriptedPolicy(lambda n: (lambda: os.kill(os.getpid(), number) or 1.0) if n == 2 else 1.0)
     flight = fly(policy, target, OPTIONS, clock)
     assert target.stops == 1
-    assert flight.reason == "a signal asked for it"
+    assert "signal" in flight.reason
     assert len(target.applied) == 3  # the tick in which it came was finished
     assert signal.getsignal(number) is before
 

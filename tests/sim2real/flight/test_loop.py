@@ -175,7 +175,7 @@ def test_any_exception_stops_the_target_once(where: str, error: BaseException) -
 def test_an_action_of_another_size_ends_the_flight() -> None:
     clock = SteppedClock()
     target = ScriptedTarget(clock)
-    with pytest.raises(ValueError, match=r"action of shape \(1, 2\); its spec says \(1,\)"):
+    with pytest.raises(ValueError, match=r"action of shape \(1, 2\); .*\(1,\)"):
         fly(ScriptedPolicy(lambda n: [1.0, 2.0]), target, OPTIONS, clock)
     assert target.stops == 1
 
@@ -224,5 +224,5 @@ def test_real_time_passes_and_no_slot_is_run_early() -> None:
     target = ScriptedTarget(clock, 20)  # type: ignore[arg-type]
     fly(ScriptedPolicy(lambda n: 1.0), target, LoopOptions(watchdog=WatchdogOptions(5.0, 5.0)), clock)
     assert time.monotonic() - begun >= 20 * PERIOD  # on a busy machine slots are skipped, which takes longer still
-    with pytest.raises(ValueError, match="spin_seconds must lie"):
+    with pytest.raises(ValueError, match="spin_seconds"):
         MonotonicClock(-1.0)

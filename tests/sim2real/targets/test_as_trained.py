@@ -70,7 +70,7 @@ def test_what_is_asked_for_is_flown_and_named_in_one_line(run: Path, capsys: pyt
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "otherwise" in line]
     assert line == (
         "flown otherwise than trained: quadrotor=cf21B_500 (trained: quadrotor=cf2x), "
-        "wind=0.5 (trained: as quadrotor-hover is)"
+        "wind=0.5 (trained: default of quadrotor-hover)"
     )
 
 
@@ -79,7 +79,7 @@ def test_an_older_file_says_nothing_and_flies_no_other_drone(run: Path, tmp_path
     export_onnx(checkpoint.load(run / "checkpoint.pt"), older, checks=20)
     policy = OnnxPolicy(older)
     assert policy.trained_on is None
-    refusal = "trained for cf2x, and quadrotor-hover flies cf21B_500: --task-options quadrotor=cf2x flies"
+    refusal = "trained for cf2x; quadrotor-hover has cf21B_500; --task-options quadrotor=cf2x "
     with pytest.raises(TargetError, match=refusal):
         target_of(policy, None)
     target = target_of(policy, None, quadrotor="cf2x")
@@ -89,21 +89,19 @@ def test_an_older_file_says_nothing_and_flies_no_other_drone(run: Path, tmp_path
 def test_other_numbers_of_the_same_drone_are_refused(run: Path) -> None:
     policy = OnnxPolicy(run / "policy.onnx")
     trained = TrainedOn(OPTIONS, preset("cf2x").numbers() | {"mass": 0.03})
-    with pytest.raises(
-        TargetError, match=r"any more: mass=0\.027 \(trained: mass=0\.03\); --task-options quadrotor=cf"
-    ):
+    with pytest.raises(TargetError, match=r": mass=0\.027 \(trained: mass=0\.03\); --task-options quadrotor=cf"):
         target_of(policy, trained)
     assert target_of(policy, trained, quadrotor="cf2x").differences == "cf2x: mass=0.027 (trained: mass=0.03)"
 
 
 def test_another_task_does_not_take_the_options_over(run: Path) -> None:
     policy = OnnxPolicy(run / "policy.onnx")
-    with pytest.raises(TargetError, match="quadrotor-hover-gusty flies cf21B_500"):
+    with pytest.raises(TargetError, match="quadrotor-hover-gusty has cf21B_500"):
         target_of(policy, policy.trained_on, "quadrotor-hover-gusty")
     target = target_of(policy, policy.trained_on, "quadrotor-hover-gusty", quadrotor="cf2x", rotor_lag="0")
     assert target.differences == (
-        "task quadrotor-hover-gusty (trained: quadrotor-hover), rotor_lag=0 (trained: as quadrotor-hover is), "
-        "the rest as quadrotor-hover-gusty is (trained: difficulty=0.05)"
+        "task quadrotor-hover-gusty (trained: quadrotor-hover), rotor_lag=0 (trained: default of quadrotor-hover), "
+        "other options: defaults of quadrotor-hover-gusty (trained: difficulty=0.05)"
     )
 
 

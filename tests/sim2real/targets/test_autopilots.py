@@ -34,7 +34,7 @@ def test_who_is_behind_a_heartbeat() -> None:
     assert autopilot_of(SimpleNamespace(autopilot=3, type=13)) is ARDUPILOT
     for multirotor in (29, 35, 43):  # 12 rotors, 10 rotors, any number
         assert autopilot_of(SimpleNamespace(autopilot=3, type=multirotor)) is ARDUPILOT
-    with pytest.raises(TargetError, match=r"autopilot is number 9; known: PX4 \(12\), ArduPilot \(3\)"):
+    with pytest.raises(TargetError, match=r"autopilot is number 9; .*PX4 \(12\), ArduPilot \(3\)"):
         autopilot_of(SimpleNamespace(autopilot=9, type=2))
-    with pytest.raises(TargetError, match="the vehicle is of type 1; this target flies multicopters"):
+    with pytest.raises(TargetError, match="type 1; allowed: multicopters"):
         autopilot_of(SimpleNamespace(autopilot=12, type=1))

@@ -40,10 +40,10 @@ def spec_of(interface: str) -> PolicySpec:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"stateEstimate.z": np.nan}, r"the position that it says is \[0\.0, 0\.0, nan\]"),
-        ({"stateEstimate.vy": np.inf}, r"the velocity that it says is \[0\.0, inf, 0\.0\]"),
-        ({"stateEstimate.qw": 0.0}, r"the attitude that it says is \[0\.0, 0\.0, 0\.0, 0\.0\]"),
-        ({"stateEstimate.qx": np.nan}, r"the attitude that it says is \[1\.0, nan, 0\.0, 0\.0\]"),
+        ({"stateEstimate.z": np.nan}, r"its position is \[0\.0, 0\.0, nan\]"),
+        ({"stateEstimate.vy": np.inf}, r"its velocity is \[0\.0, inf, 0\.0\]"),
+        ({"stateEstimate.qw": 0.0}, r"its attitude is \[0\.0, 0\.0, 0\.0, 0\.0\]"),
+        ({"stateEstimate.qx": np.nan}, r"its attitude is \[1\.0, nan, 0\.0, 0\.0\]"),
     ],
 )
 def test_without_a_motion_it_is_neither_armed_nor_landed(
@@ -51,7 +51,7 @@ def test_without_a_motion_it_is_neither_armed_nor_landed(
 ) -> None:
     monkeypatch.setitem(STATE, *next(iter(wrong.items())))
     target = CrazyflieTarget(spec_of("velocity"), MonotonicClock(), "test://", arm=True, wait_seconds=2.0)
-    with pytest.raises(TargetError, match=f"the Crazyflie is not flown: {message}"):
+    with pytest.raises(TargetError, match=f"the Crazyflie cannot take off: {message}"):
         target.start()
     target.stop()
     assert not {SUPERVISOR, HIGH_LEVEL} & {port for port, *_ in CrazyflieLink.current.sent}
@@ -81,7 +81,7 @@ def saying_before_it_is_armed(monkeypatch: pytest.MonkeyPatch, target: Crazyflie
 def test_a_motion_that_is_lost_before_it_is_armed_prevents_that(monkeypatch: pytest.MonkeyPatch) -> None:
     target = CrazyflieTarget(spec_of("ctbr"), MonotonicClock(), "test://", arm=True, max_age=20.0, wait_seconds=2.0)
     saying_before_it_is_armed(monkeypatch, target, np.nan)
-    with pytest.raises(TargetError, match=r"is not flown: the position that it says is \[nan, 0\.0, 0\.0\]"):
+    with pytest.raises(TargetError, match=r"its position is \[nan, 0\.0, 0\.0\]"):
         target.start()
     target.stop()
     assert not {SUPERVISOR, HIGH_LEVEL} & {port for port, *_ in CrazyflieLink.current.sent}

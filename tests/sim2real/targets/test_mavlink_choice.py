@@ -15,7 +15,7 @@ pytest.importorskip("pymavlink", reason="pymavlink is not here: pip install -c c
 
 from pymavlink.dialects.v20 import common
 
-from sim2real.targets.mavlink_choice import Heard, Wish, wish
+from sim2real.targets.mavlink_choice import Candidates, Selector, parse_selector
 from sim2real.targets.mavlink_link import MavlinkLink
 
 A, B = ("192.0.2.7", 14550), ("192.0.2.70", 14550)
@@ -24,14 +24,14 @@ A, B = ("192.0.2.7", 14550), ("192.0.2.70", 14550)
 @pytest.mark.parametrize(
     ("text", "meant"),
     [
-        ("", Wish()),
-        ("7", Wish(7)),
-        ("255:192.0.2.7", Wish(255, "192.0.2.7")),
-        ("1:192.0.2.7:14550", Wish(1, "192.0.2.7", 14550)),
+        ("", Selector()),
+        ("7", Selector(7)),
+        ("255:192.0.2.7", Selector(255, "192.0.2.7")),
+        ("1:192.0.2.7:14550", Selector(1, "192.0.2.7", 14550)),
     ],
 )
-def test_what_is_asked_for(text: str, meant: Wish) -> None:
-    assert wish(text) == meant
+def test_what_is_asked_for(text: str, meant: Selector) -> None:
+    assert parse_selector(text) == meant
 
 
 @pytest.mark.parametrize(
@@ -39,47 +39,47 @@ def test_what_is_asked_for(text: str, meant: Wish) -> None:
     ["0", "256", "-1", "x", "7:", "7:host", "7:192.0.2", "7:192.0.2.7:", "7:192.0.2.7:0", "7::14550", ":", "\u0667"],
 )
 def test_another_form_is_refused(text: str) -> None:
-    with pytest.raises(TargetError, match=r"given as SYSID\[:ADDRESS\], such as .*, SYSID from 1 to 255; given"):
-        wish(text)
+    with pytest.raises(TargetError, match=r"vehicle .* SYSID\[:ADDRESS\].*; given"):
+        parse_selector(text)
 
 
 def test_the_address_has_to_be_the_same() -> None:
-    assert wish("7:192.0.2.7").fits(7, A)
-    assert wish("7:192.0.2.7:14550").fits(7, A)
-    assert wish("7").fits(7, None)
-    assert not wish("7:192.0.2.7").fits(7, B)
-    assert not wish("7:192.0.2.7:14551").fits(7, A)
-    assert not wish("7:192.0.2.7").fits(7, None)  # a serial line has none
-    assert not wish("8").fits(7, A)
+    assert parse_selector("7:192.0.2.7").fits(7, A)
+    assert parse_selector("7:192.0.2.7:14550").fits(7, A)
+    assert parse_selector("7").fits(7, None)
+    assert not parse_selector("7:192.0.2.7").fits(7, B)
+    assert not parse_selector("7:192.0.2.7:14551").fits(7, A)
+    assert not parse_selector("7:192.0.2.7").fits(7, None)  # a serial line has none
+    assert not parse_selector("8").fits(7, A)
 
 
 def test_several_are_named_and_none_is_chosen() -> None:
-    heard = Heard(wish("7"))
-    heard.take(7, 1, B)
-    heard.take(8, 1, A)
-    heard.take(7, 1, A)
-    with pytest.raises(TargetError, match=r"are heard: 7:192\.0\.2\.7:14550, 7:192\.0\.2\.70:14550; choose one"):
-        heard.choose()
-    heard = Heard(wish("7:192.0.2.7"))
+    candidates = Candidates(parse_selector("7"))
+    candidates.add(7, 1, B)
+    candidates.add(8, 1, A)
+    candidates.add(7, 1, A)
+    with pytest.raises(TargetError, match=r": 7:192\.0\.2\.7:14550, 7:192\.0\.2\.70:14550; choose one"):
+        candidates.choose()
+    candidates = Candidates(parse_selector("7:192.0.2.7"))
     for address in (B, A):
-        heard.take(7, 1, address)
-    assert heard.choose() == (7, 1, A)
+        candidates.add(7, 1, address)
+    assert candidates.choose() == (7, 1, A)
 
 
 def test_the_first_component_is_the_autopilot() -> None:
-    heard = Heard(Wish())
+    candidates = Candidates(Selector())
     for component in (50, 1, 51):
-        heard.take(7, component, A)
-    assert heard.choose() == (7, 1, A)
+        candidates.add(7, component, A)
+    assert candidates.choose() == (7, 1, A)
 
 
 def test_what_is_remembered_has_an_end() -> None:
-    heard = Heard(wish("7:192.0.2.7"))
-    heard.take(7, 1, A)
+    candidates = Candidates(parse_selector("7:192.0.2.7"))
+    candidates.add(7, 1, A)
     for port in range(1, 1000):
-        heard.take(7, 1, ("198.51.100.1", port))
-    assert heard.choose() == (7, 1, A)
-    assert heard.others.count("198.51.100.1") == 16
+        candidates.add(7, 1, ("198.51.100.1", port))
+    assert candidates.choose() == (7, 1, A)
+    assert candidates.others.count("198.51.100.1") == 16
 
 
 Sender = Callable[[bytes], None]

@@ -65,7 +65,7 @@ def test_mavlink_1_acknowledges_everybody(scripted: ScriptedVehicle) -> None:
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        ("8", "no heartbeat of vehicle 8 on anywhere within 1 s; heard were 7:192.0.2.7:14550"),
+        ("8", "no heartbeat of vehicle 8 on anywhere within 1 s; other vehicles: 7:192.0.2.7:14550"),
         ("7:192.0.2.70", "no heartbeat of vehicle 7:192.0.2.70 on"),
         ("7:192.0.2.7:1455", "no heartbeat of vehicle 7:192.0.2.7:1455 on"),
     ],
@@ -89,4 +89,4 @@ def test_what_the_vehicle_says_does_nothing_to_the_terminal(scripted: ScriptedVe
     scripted.answer = lambda command: [text, answer(DENIED, 7, 191)]
     with pytest.raises(TargetError) as refused:
         connected(scripted).command(ARM, "arm", 1.0)
-    assert str(refused.value) == r"the vehicle refuses to arm: DENIED; it says: \x1b[2JPreflight Fail\x07"
+    assert str(refused.value) == r"the vehicle refuses to arm: DENIED; its message: \x1b[2JPreflight Fail\x07"
