@@ -1,4 +1,4 @@
-"""The command line `hgrpo`. A command is imported when it runs: help is quick, and signals are minded early."""
+"""The command line `hgrpo`. A command is imported when it runs, so that help and signal handling start early."""
 
 from __future__ import annotations
 
@@ -9,59 +9,63 @@ from typing import NamedTuple
 
 import hgrpo_signals
 from hgrpo_control.command_line import standard_output
-from hgrpo_control.command_line.interruption import told
+from hgrpo_control.command_line.interruption import last_line
 from hgrpo_errors import HgrpoError, install, nearest, printable
 
 
 class Command(NamedTuple):
-    """One word behind `hgrpo`; hgrpo_control/commands/WORD.py is what it does."""
+    """A command of `hgrpo`; its code is in hgrpo_control/commands/NAME.py."""
 
     usage: str
+    """Arguments that it needs."""
     purpose: str
+    """One sentence for the overview."""
     extra: str = "train"
-    """What to install for it; hgrpo_errors.install says how."""
+    """Extra that it needs; `hgrpo_errors.install` prints how to install it."""
 
 
 OUTPUT_UNREAD = 128 + 13  # what a shell reports of a process that SIGPIPE ended
 
 COMMANDS: dict[str, Command] = {
-    "tasks": Command("[TASK]", "list every task, or print the spaces and options of one"),
-    "train": Command("ALGORITHM TASK [--out DIR ...]", "train a policy (ppo, grpo, hybrid-grpo)"),
-    "resume": Command("DIR [--total-steps N]", "go on with a run, or give it more steps"),
-    "evaluate": Command("DIR [--video ...]", "fly a trained policy in fresh episodes"),
-    "transfer": Command(
-        "DIR --to PHYSICS [--video ...]", "fly a policy in another physics: mujoco, gym-pybullet-drones"
-    ),
-    "export": Command("DIR [--onnx PATH ...]", "write a trained policy as ONNX, as C, for a Crazyflie"),
-    "inspect": Command("FILE", "what an exported ONNX file takes, gives and was measured at", "deploy"),
-    "fly": Command("POLICY TARGET [...]", "fly an exported policy: simulated, mavlink, crazyflie", "deploy"),
-    "serve": Command("POLICY.onnx ... [--port P ...]", "answer observations over WebSocket and HTTP", "serve"),
-    "check": Command("ENV [--states K ...]", "branch and replay an environment: is it exact?"),
-    "compare": Command("DIR DIR ...", "learning curves and a table of several runs"),
-    "diagnose": Command("DIR [--roots E ...]", "variance and bias of every estimator's policy gradient"),
+    "tasks": Command("[TASK]", "List the tasks, or describe one."),
+    "train": Command("ALGORITHM TASK", "Train a policy: ppo, grpo or hybrid-grpo."),
+    "resume": Command("DIR", "Continue a run, or give it more steps."),
+    "evaluate": Command("DIR", "Evaluate a trained policy in fresh episodes."),
+    "transfer": Command("DIR --to PHYSICS", "Evaluate a policy in another physics engine."),
+    "export": Command("DIR", "Write a policy as ONNX, C or a Crazyflie app."),
+    "inspect": Command("FILE", "Describe an exported ONNX file.", "deploy"),
+    "fly": Command("POLICY TARGET", "Fly a policy in a simulator or on a vehicle.", "deploy"),
+    "serve": Command("POLICY.onnx ...", "Serve policies over WebSocket and HTTP.", "serve"),
+    "check": Command("ENV", "Check that an environment branches exactly."),
+    "compare": Command("DIR ...", "Draw learning curves and a table of runs."),
+    "diagnose": Command("DIR", "Measure variance and bias of the gradients."),
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status.
+    """Run one command.
 
-    0; 1 for a check that failed; 2 for a user's mistake or a diverged run; 130 when interrupted; 141 where nobody reads
-    the output any more, as in `hgrpo tasks | head -n 1`.
+    Args:
+        arguments: The command and its arguments; None takes those of the process.
+
+    Returns:
+        Exit status: 0; 1 for a check that failed; 2 for a user's mistake or a diverged run; 130 after Ctrl-C; 141 if
+        the reader of the output is gone, as in `hgrpo tasks | head -n 1`.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    args = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        if not words or words[0] in ("-h", "--help"):
+        if not args or args[0] in ("-h", "--help"):
             print(_overview())
-            return 0 if words else 2
-        if words == ["--version"]:
+            return 0 if args else 2
+        if args == ["--version"]:
             from importlib.metadata import version
 
             print(f"hgrpo {version('hgrpo-control')}")
             return 0
-        if words[0] not in COMMANDS:
-            raise HgrpoError(f"unknown command {words[0]!r}; {nearest(words[0], tuple(COMMANDS))}")
-        command = import_module(f"hgrpo_control.commands.{words[0]}")
-        return command.run(words[1:]) or 0
+        if args[0] not in COMMANDS:
+            raise HgrpoError(f"unknown command {args[0]!r}; {nearest(args[0], tuple(COMMANDS))}")
+        command = import_module(f"hgrpo_control.commands.{args[0]}")
+        return command.run(args[1:]) or 0
     except BrokenPipeError as error:
         if not standard_output.is_of_output(error):
             raise
@@ -70,23 +74,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"hgrpo: {' '.join(printable(str(error)).split())}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
-        extra = COMMANDS[words[0]].extra
-        print(f"hgrpo: {words[0]} needs {error.name}: {install(extra)}", file=sys.stderr)
+        extra = COMMANDS[args[0]].extra
+        print(f"hgrpo: {args[0]} needs {error.name}: {install(extra)}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt as stopped:
-        print(told(stopped), file=sys.stderr)
+    except KeyboardInterrupt as interruption:
+        print(last_line(interruption), file=sys.stderr)
         return 130
 
 
 def entry_point() -> None:
-    """What the installed `hgrpo` script calls: `main`, and what is told of output that could not be written."""
-    if sys.argv[1:2] == ["serve"]:  # the first process of a container loses signals that it neither handles nor holds
+    """The installed script `hgrpo`: run `main`, and report output that cannot be written."""
+    if sys.argv[1:2] == ["serve"]:  # PID 1 of a container loses signals that it neither handles nor blocks
         hgrpo_signals.hold()
     standard_output.watch()
     try:
         status = main()
-    except SystemExit as stopped:  # --help
-        status = stopped.code  # type: ignore[assignment]
+    except SystemExit as end:  # --help
+        status = end.code  # type: ignore[assignment]
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -100,13 +104,15 @@ def entry_point() -> None:
 
 
 def _overview() -> str:
-    lines = [f"  hgrpo {f'{name} {command.usage}':44}{command.purpose}" for name, command in COMMANDS.items()]
+    lines = [f"  {f'{name} {command.usage}':30}{command.purpose}" for name, command in COMMANDS.items()]
     return "\n".join(
         (
-            "Train, judge and export robot policies: PPO, GRPO and Hybrid GRPO.",
+            "usage: hgrpo COMMAND [arguments]",
+            "",
+            "Train, evaluate and export robot policies with PPO, GRPO and Hybrid GRPO.",
             "",
             *lines,
             "",
-            "hgrpo COMMAND --help has the options of each; hgrpo --version says which release this is.",
+            "hgrpo COMMAND --help lists the options. hgrpo --version prints the release.",
         )
     )

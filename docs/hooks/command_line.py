@@ -52,8 +52,8 @@ def page() -> str:
 def _command(name: str) -> Iterator[str]:
     command = COMMANDS[name]
     yield f"## hgrpo {name}\n"
-    yield f"{command.purpose[0].upper()}{command.purpose[1:]}. Extra to install: `{command.extra}`.\n"
-    yield f"```text\nhgrpo {f'{name} {command.usage}'.strip()}\n```\n"
+    yield f"{command.purpose} Extra to install: `{command.extra}`.\n"
+    yield f"```text\nhgrpo {name} {command.usage} [options]\n```\n"
     if name not in SUBCOMMANDS:
         groups = groups_of([name])
         yield from _options(groups) if groups else [f"```text\n{_printed([name])}\n```\n"]

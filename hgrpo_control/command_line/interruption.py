@@ -1,4 +1,4 @@
-"""What a command says in the end if Ctrl-C ends it."""
+"""The last line of a command that Ctrl-C ends."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ NOTHING_KEPT = "nothing was written"
 
 @contextmanager
 def listing_what_is_kept() -> Iterator[list[Path]]:
-    """A list for the files that a command has written; Ctrl-C raises a KeyboardInterrupt whose message has it."""
+    """Yield a list for the files that a command writes; Ctrl-C then raises KeyboardInterrupt with a message of it."""
     kept: list[Path] = []
     try:
         yield kept
-    except KeyboardInterrupt as stopped:
-        if stopped.args or not kept:
+    except KeyboardInterrupt as interruption:
+        if interruption.args or not kept:
             raise
-        raise KeyboardInterrupt(f"kept: {', '.join(map(str, kept))}") from stopped
+        raise KeyboardInterrupt(f"kept: {', '.join(map(str, kept))}") from interruption
 
 
-def told(stopped: KeyboardInterrupt) -> str:
+def last_line(interruption: KeyboardInterrupt) -> str:
     """The last line of an interrupted command."""
-    return f"interrupted; {stopped.args[0] if stopped.args else NOTHING_KEPT}"
+    return f"interrupted; {interruption.args[0] if interruption.args else NOTHING_KEPT}"

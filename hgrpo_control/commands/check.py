@@ -14,20 +14,20 @@ from hgrpo_fields import Range
 
 @dataclass(frozen=True)
 class CheckOptions:
-    """Branch and replay an environment; says what differs, and exits with 1 unless nothing does."""
+    """Branch and replay an environment, and print every difference; the exit status is 1 if there is one."""
 
     environment: Annotated[str, Argument("ENV", positional=True)]
     """Task, gymnasium/ID, MODULE:ID or MODULE:FACTORY."""
     states: Annotated[int, Range(least=1)] = 100
-    """States branched from."""
+    """Number of states to branch from."""
     steps: Annotated[int, Range(least=1)] = 5
-    """Steps of a branch."""
+    """Steps per branch."""
     seed: int = 0
     """Seed of the random actions."""
     task_options: Annotated[dict[str, str], TASK_OPTIONS] = field(default_factory=dict)
     """Options of the environment."""
     imports: IMPORTS = ()
-    """Module of yours to import first: it may register the task."""
+    """Module of yours to import first, such as the one that registers the task."""
 
 
 def run(words: list[str]) -> int:

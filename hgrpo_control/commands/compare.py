@@ -12,12 +12,12 @@ from hgrpo_control.config.argument import RUN_FOLDER
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """Learning curves and a table of several runs, as PNG and Markdown."""
+    """Draw the learning curves of several runs, and write a table of them as Markdown."""
 
     folders: Annotated[tuple[Path, ...], RUN_FOLDER]
     """Run folders."""
     out: Path = Path("comparison")
-    """Folder to write into."""
+    """Folder for the plots and the table."""
 
 
 def run(words: list[str]) -> None:

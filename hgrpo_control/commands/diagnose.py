@@ -15,18 +15,18 @@ from hgrpo_control.diagnose.settings import DiagnoseSettings
 
 @dataclass(frozen=True, kw_only=True)
 class DiagnoseOptions(JudgedSettings):
-    """Variance and bias of every estimator's policy gradient at a checkpoint, as a table and a plot in its folder."""
+    """Measure variance and bias of every estimator's policy gradient at a checkpoint; writes a table and a plot."""
 
     folder: Annotated[Path, RUN_FOLDER]
     """Run folder."""
     difficulty: str = RUN
-    """Difficulty of the episodes: run (where the run's curriculum stands), full (that of the task's options, 1 if they
-    do not say), or a number from 0 to 1."""
+    """Difficulty of the episodes: run (that of the run's curriculum), full (that of the task options), or a number from
+    0 to 1."""
     weights: Weights = "run"
-    """Reward weights: run (where the run's curriculum stands), final (where it ends), or default (the task's)."""
+    """Reward weights: run (present values of the run's curriculum), final (its end), or default (those of the task)."""
     settings: DiagnoseSettings = field(default_factory=DiagnoseSettings)
     imports: IMPORTS = ()
-    """Module of yours to import first, such as the one that registers its task; a run's are named again here."""
+    """Module of yours to import first, such as the one that registers the task."""
 
 
 def run(words: list[str]) -> None:

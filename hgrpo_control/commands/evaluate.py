@@ -23,26 +23,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EvaluateOptions(JudgedSettings, FilmSettings):
-    """Fly a trained policy without exploration in fresh episodes; writes evaluation.json into its folder.
+    """Evaluate a trained policy without exploration in fresh episodes, and write evaluation.json into its folder.
 
-    With changed options of the task, another difficulty or other weights the files are named after those, such as
-    evaluation-speed=2.json. Pictures of other episodes than those of evaluation.json are renamed to former-NAME.
+    With other task options, difficulty or weights the file name contains them, such as evaluation-speed=2.json.
+    Pictures of other episodes than those of evaluation.json are renamed to former-NAME.
     """
 
     folder: Annotated[Path, RUN_FOLDER]
     """Run folder."""
     episodes: Annotated[int, Range(least=1)] = 100
-    """Episodes flown side by side."""
+    """Number of episodes, simulated in parallel."""
     seed: int = 0
-    """Seed of the episodes; training never sees it."""
+    """Seed of the episodes; training does not use it."""
     video: bool = False
-    """Also write video.mp4 and episodes.png of the first few episodes."""
+    """Write video.mp4 and episodes.png of the first episodes too."""
     video_episodes: Annotated[int, Range(least=1)] = 4
-    """How many."""
+    """Number of episodes in the film and in the plots."""
     task_options: Annotated[dict[str, str], TASK_OPTIONS] = field(default_factory=dict)
-    """Options of the task that differ from those it was trained with."""
+    """Task options that differ from those of the training."""
     imports: IMPORTS = ()
-    """Module of yours to import first, such as the one that registers its task; a run's are named again here."""
+    """Module of yours to import first, such as the one that registers the task."""
 
 
 def run(words: list[str]) -> None:

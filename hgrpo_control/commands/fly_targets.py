@@ -39,7 +39,7 @@ class FlightOptions:
     token_file: Path | None = None
     """File with the token of the server."""
     certificate: Path | None = None
-    """wss: certificate to trust besides those of the system, such as the server's own."""
+    """Certificate of a wss:// server to trust besides those of the system."""
     watchdog: WatchdogOptions = field(default_factory=WatchdogOptions)
 
 
@@ -109,13 +109,13 @@ class MavlinkOptions(TargetOptions):
 
     extra: ClassVar[str] = "mavlink"
     connection: str = "udpin:0.0.0.0:14540"
-    """udpin:HOST:PORT, udpout:HOST:PORT or serial:DEVICE:BAUD."""
+    """Address of the vehicle: udpin:HOST:PORT, udpout:HOST:PORT or serial:DEVICE:BAUD."""
     vehicle: str = ""
     """SYSID[:ADDRESS] of the vehicle, such as 1:192.0.2.7; without it, the only one that sends heartbeats."""
     arm: bool = False
     """Arm the vehicle if it is disarmed; without it, a disarmed vehicle is refused."""
     hover_thrust: Annotated[float, Range(above=0, below=1)] = 0.5
-    """interface=ctbr: share of full thrust at which the vehicle hovers (PX4: MPC_THR_HOVER)."""
+    """Share of full thrust at which the vehicle hovers (PX4: MPC_THR_HOVER), for interface=ctbr."""
     on_stop: Literal["land", "hold"] = "land"
     """Mode at the end of the flight."""
     goals: GoalOptions = field(default_factory=GoalOptions)
@@ -147,7 +147,7 @@ class CrazyflieOptions(TargetOptions):
     arm: bool = False
     """Send the arming request that brushless Crazyflies need."""
     hover_thrust: Annotated[float, Range(above=0, below=1)] = 0.5
-    """interface=ctbr: share of full thrust at which the Crazyflie hovers, its weight over 4 THRUST_MAX."""
+    """Share of full thrust at which the Crazyflie hovers, its weight over 4 THRUST_MAX, for interface=ctbr."""
     goals: GoalOptions = field(default_factory=GoalOptions)
 
     def make(self, policy: OnnxPolicy | Reconnecting, clock: Clock) -> Target:

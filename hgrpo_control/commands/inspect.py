@@ -12,10 +12,10 @@ from hgrpo_control.config.argument import Argument
 
 @dataclass(frozen=True)
 class InspectOptions:
-    """Tables of what an exported ONNX file takes, gives, and was measured at."""
+    """Print the inputs, outputs and measurements of an exported ONNX file."""
 
     file: Annotated[Path, Argument("FILE", positional=True)]
-    """The file."""
+    """ONNX file that `hgrpo export` wrote."""
 
 
 def run(words: list[str]) -> None:

@@ -16,23 +16,21 @@ from hgrpo_fields import Range
 
 @dataclass(frozen=True)
 class ResumeOptions:
-    """Go on with a run from its last checkpoint as if it had never stopped.
+    """Continue a run from its last checkpoint.
 
-    It is bit for bit the same with the same number of threads, kind of machine and build of torch.
-
-    A finished run can be given more steps. A learning rate that falls linearly then goes on along the new total: it is
-    what a run of that total would have at this point, and so higher than it last was. Curricula count executed steps or
-    successes, and go on from where they stood.
+    The result is bit for bit that of an uninterrupted run with the same number of threads, kind of machine and build of
+    torch. A finished run continues if total_steps grows. A linear learning rate then follows the new total, so it rises
+    above its last value. Curricula continue from their last values.
     """
 
     folder: Annotated[Path, RUN_FOLDER]
     """Run folder."""
     total_steps: Annotated[int | None, Range(least=1)] = None
-    """Simulator steps after which training ends, those already taken included; None is what the run was given."""
+    """Simulator steps of the whole run, those already taken included; None keeps the total."""
     trust_snapshots: bool = False
-    """Read the snapshots in the checkpoint of a run in an adapted environment; they are pickles, which may run code."""
+    """Load the pickled snapshots in the checkpoint of an adapted environment; pickles can run code."""
     imports: IMPORTS = ()
-    """Module of yours to import first, such as the one that registers its task; a run's are named again here."""
+    """Module of yours to import first, such as the one that registers the task."""
 
 
 def run(words: list[str]) -> None:

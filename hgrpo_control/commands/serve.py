@@ -12,10 +12,13 @@ from sim2real.server.settings import ServerSettings
 
 @dataclass(frozen=True)
 class ServeOptions:
-    """Serve exported policies until SIGTERM or Ctrl-C; SIGHUP reads their files, token and certificate again."""
+    """Serve exported policies over WebSocket and HTTP until SIGTERM or Ctrl-C.
+
+    SIGHUP reads their files, the token and the certificate again.
+    """
 
     policies: Annotated[tuple[str, ...], Argument("POLICY.onnx", positional=True)]
-    """POLICY.onnx, named after its file, or NAME=POLICY.onnx; the first one answers at /."""
+    """ONNX files, POLICY.onnx or NAME=POLICY.onnx; the path / serves the first one."""
     settings: ServerSettings = field(default_factory=ServerSettings)
 
 

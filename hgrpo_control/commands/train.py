@@ -27,13 +27,13 @@ USAGE = "hgrpo train ALGORITHM TASK [options]"
 
 @dataclass(frozen=True)
 class TrainOptions(FilmSettings):
-    """Train a policy; the defaults below are the preset of this algorithm and task."""
+    """Train a policy; the defaults are the preset of the algorithm and the task."""
 
     config: Config
     out: Path = Path("runs")
-    """Folder of the run; must not exist yet."""
+    """Folder of the run; it must not exist yet."""
     video: bool = False
-    """Evaluate and film the policy when training has ended."""
+    """Evaluate and film the policy after training."""
 
 
 def parse_train_options(words: list[str]) -> TrainOptions:

@@ -15,23 +15,23 @@ from hgrpo_fields import Range
 
 @dataclass(frozen=True)
 class TransferOptions(JudgedSettings, FilmSettings):
-    """Fly an exported policy of a quadrotor task in another physics and at home, from the same starts.
+    """Evaluate an exported quadrotor policy in another physics engine and in its own, from the same initial states.
 
-    Writes policy.onnx, transfer-NAME.json and transfer-NAME.png into its folder.
+    Writes policy.onnx, transfer-NAME.json and transfer-NAME.png into the run folder.
     """
 
     folder: Annotated[Path, RUN_FOLDER]
     """Run folder."""
     to: Annotated[str, Argument("PHYSICS")]
-    """Where: mujoco or gym-pybullet-drones; docs/guides/sim2sim.md says what flies there."""
+    """Physics engine: mujoco or gym-pybullet-drones."""
     episodes: Annotated[int, Range(least=1)] = 100
-    """Episodes flown in each place, side by side."""
+    """Number of episodes in each engine, simulated in parallel."""
     seed: int = 0
-    """Seed of the starts; training never sees it."""
+    """Seed of the initial states; training does not use it."""
     video: bool = False
-    """Also write transfer-NAME.mp4, the first few flights there."""
+    """Write transfer-NAME.mp4 of the first episodes in that engine too."""
     imports: IMPORTS = ()
-    """Module of yours to import first, such as the one that registers its task; a run's are named again here."""
+    """Module of yours to import first, such as the one that registers the task."""
 
 
 def run(words: list[str]) -> None:

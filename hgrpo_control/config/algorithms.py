@@ -39,7 +39,7 @@ class PPO(AlgorithmSettings):
     gamma: Annotated[float, Range(least=0, most=1)] = 0.99
     """Discount per control step."""
     gae_lambda: Annotated[float, Range(least=0, most=1)] = 0.95
-    """0 is the paper's one-step advantage (eq. 2), 1 the Monte-Carlo return minus V."""
+    """Lambda of GAE: 0 is the one-step advantage of eq. 2, 1 the Monte-Carlo return minus V."""
 
     @property
     def num_samples(self) -> int:
@@ -67,8 +67,7 @@ class PPO(AlgorithmSettings):
 
 @dataclass(frozen=True)
 class GRPO(GroupSettings, AlgorithmSettings):
-    """Group relative policy optimisation: no critic, returns compared within the group (paper eq. 5-9, DeepSeek's
-    form)."""
+    """Group relative policy optimisation: no critic, returns are compared within a group (paper eq. 5-9)."""
 
     name: ClassVar[str] = "grpo"
     needs_critic: ClassVar[bool] = False
@@ -76,11 +75,11 @@ class GRPO(GroupSettings, AlgorithmSettings):
     gamma: Annotated[float, Range(least=0, most=1)] = 0.99
     """Discount per control step."""
     num_samples: Annotated[int, Range(least=2)] = 4
-    """N, branches per root."""
+    """Branches per root, N."""
     branch_steps: Annotated[int | None, Range(least=1)] = None
-    """n, steps per branch; must divide the rollout. None is the whole rollout."""
+    """Steps per branch, n, a divisor of rollout_steps; None is the whole rollout."""
     sibling_noise: Literal["shared", "split"] = "shared"
-    """Whether the branches of a root meet the same randomness to come, such as gusts, or each its own."""
+    """Random numbers of sibling branches after the root: shared by all, or split between them."""
 
     def branch_length(self, rollout_steps: int) -> int:
         """n: `branch_steps`, or the whole rollout where it is None."""
@@ -103,22 +102,22 @@ class GRPO(GroupSettings, AlgorithmSettings):
 
 @dataclass(frozen=True)
 class HybridGRPO(GuidanceSettings, AlgorithmSettings):
-    """Hybrid GRPO: bootstrapped returns of N branches per root, compared within the group (paper eq. 10-16)."""
+    """Hybrid GRPO: bootstrapped returns of N branches per root, compared within a group (paper eq. 10-16)."""
 
     name: ClassVar[str] = "hybrid-grpo"
 
     gamma: Annotated[float, Range(least=0, most=1)] = 0.99
     """Discount per control step."""
     gae_lambda: Annotated[float, Range(least=0, most=1)] = 1.0
-    """Weight of longer returns inside a branch and along the executed path."""
+    """Lambda of the returns inside a branch and along the executed path."""
     num_samples: Annotated[int, Range(least=1)] = 4
-    """N, branches per root; 1 is PPO."""
+    """Branches per root, N; 1 is PPO."""
     branch_steps: Annotated[int | None, Range(least=1)] = None
-    """n, steps per branch; must divide the rollout. None is the whole rollout."""
+    """Steps per branch, n, a divisor of rollout_steps; None is the whole rollout."""
     estimator: Literal["group", "group_shrunk", "per_sample", "paper"] = "group"
-    """How branches become advantages; see advantages.py."""
+    """Advantage estimator of the branches; docs/algorithms.md has the formulas."""
     sibling_noise: Literal["shared", "split"] = "shared"
-    """Whether the branches of a root meet the same randomness to come, such as gusts, or each its own."""
+    """Random numbers of sibling branches after the root: shared by all, or split between them."""
 
     def branch_length(self, rollout_steps: int) -> int:
         """n: `branch_steps`, or the whole rollout where it is None."""

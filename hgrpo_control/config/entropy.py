@@ -15,14 +15,14 @@ bound alpha would wander off while a target cannot be reached, and take as long 
 
 @dataclass(frozen=True, kw_only=True)
 class EntropySettings:
-    """How much the policy is paid for its entropy (eq. 15); see temperature.py."""
+    """Entropy bonus (eq. 15) and the adaptation of its weight."""
 
     ent_coef: Annotated[float, Range(least=0)] = 0.0
-    """Weight of the entropy bonus, alpha of eq. 15; where alpha starts if there is a target_sigma."""
+    """Weight alpha of the entropy bonus (eq. 15); with target_sigma, its initial value."""
     target_sigma: Annotated[float | None, Range(above=0)] = None
-    """Adapt alpha so that sigma does not stay below this, in normalised action units."""
+    """Adapt alpha to keep the standard deviation of the policy at or above this value; None keeps alpha."""
     ent_learning_rate: Annotated[float, Range(above=0)] = 0.03
-    """Step of log alpha per minibatch and nat of entropy that is missing; follows lr_schedule."""
+    """Step of log alpha per minibatch and nat of missing entropy; follows lr_schedule."""
 
     def entropy_problem(self, min_sigma: float) -> str | None:
         """What contradicts itself here or with a floor under sigma, in one line; None if nothing does."""

@@ -32,9 +32,9 @@ class FilmSettings:
     """Options of a command that can make a film."""
 
     size: str | None = None
-    """Size of the film, WIDTHxHEIGHT [pixels]; 640x480 if not given."""
+    """Size of the film, WIDTHxHEIGHT [pixels]; None is 640x480."""
     fps: float | None = None
-    """Frames per second of the film, which runs in real time at every rate; 25 if not given."""
+    """Frames per second of the film, which runs in real time; None is 25."""
 
     def film(self, video: bool) -> Film:
         """The film of these options; raises ConfigError for values out of range, and for any without `video`."""

@@ -8,15 +8,15 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True)
 class GroupSettings:
-    """How the branches of a group become advantages; group_advantages.py has the formulas."""
+    """Advantages from the branches of a group."""
 
     scale: Literal["group", "batch", "none"] = "group"
-    """Divide differences by the standard deviation of their group, by that over all groups, or by nothing."""
+    """Divisor of the differences: standard deviation of the group, of the batch, or none."""
     baseline: Literal["mean", "leave_one_out"] = "mean"
-    """Compare with the mean of the group or with the mean of the siblings."""
+    """Baseline of a return: mean of the group, or mean of its siblings."""
     credit: Literal["outcome", "reward_to_go"] = "outcome"
-    """Give every step of a branch its whole return, or each step what is still to come."""
+    """Return of a step: outcome of the whole branch, or reward to go."""
     groups: Literal["executed_path", "initial_states"] = "executed_path"
-    """Start groups along the executed path, or in fresh initial states. A branch shorter than an episode cuts it."""
+    """Start of the groups: states of the executed path, or new initial states."""
     drop_zero_variance: bool = False
-    """Leave groups in which no sample is better than another out of the mean of the loss."""
+    """Exclude groups in which all returns are equal from the mean of the loss."""

@@ -11,15 +11,14 @@ from hgrpo_fields import Range
 
 @dataclass(frozen=True, kw_only=True)
 class GuidanceSettings:
-    """Where half of the siblings' first actions come from (eq. 18); see proposals.py."""
+    """Resampling of the first actions of half of the siblings by a learned Q (eq. 18)."""
 
     guided_candidates: Annotated[int, Range(least=0)] = 0
-    """M, actions drawn from the policy at each root for half of the siblings to be resampled from, those with a higher
-    Q more often (eq. 18); 0 is off."""
+    """Candidate actions per root, M, that half of the siblings are resampled from by Q (eq. 18); 0 is off."""
     guidance_temperature: Annotated[float, Range(above=0, infinite=True)] = 1.0
-    """beta of eq. 18, in units of returns: candidates are resampled with probability softmax(Q / beta)."""
+    """Temperature beta of eq. 18, in units of returns."""
     guidance_max_weight: Annotated[float, Range(least=1, infinite=True)] = 5.0
-    """Bound on the importance weight of a resampled action."""
+    """Largest importance weight of a resampled action."""
 
     def guidance_problem(self, num_samples: int) -> str | None:
         """What contradicts itself here or with N samples per root, in one line; None if nothing does."""

@@ -11,13 +11,13 @@ Weights = Literal["final", "run", "default"]
 
 @dataclass(frozen=True, kw_only=True)
 class JudgedSettings:
-    """Which task a run under a curriculum is judged in."""
+    """Difficulty and reward weights at which a run is evaluated."""
 
     difficulty: str = FULL
-    """Difficulty of the episodes: full (that of the task's options, 1 if they do not say), run (where the run's
-    curriculum stands), or a number from 0 to 1."""
+    """Difficulty of the episodes: full (that of the task options), run (that of the run's curriculum), or a number from
+    0 to 1."""
     weights: Weights = "final"
-    """Reward weights: final (where the run's curriculum ends), run (where it stands), or default (the task's)."""
+    """Reward weights: final (end of the run's curriculum), run (its present values), or default (those of the task)."""
 
     @property
     def changed(self) -> dict[str, str]:

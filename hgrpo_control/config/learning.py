@@ -11,17 +11,18 @@ from hgrpo_fields import Range, field_problem
 
 @dataclass(frozen=True)
 class Network:
-    """Shape and start of the policy."""
+    """Architecture of actor and critic, and the initial policy."""
 
     hidden_sizes: Annotated[tuple[int, ...], Range(least=1)] = (64, 64)
-    """Units of the hidden layers of actor and critic each."""
+    """Units of the hidden layers of actor and critic."""
     activation: Literal["tanh", "relu", "elu"] = "tanh"
+    """Activation function of the hidden layers."""
     init_sigma: Annotated[float, Range(above=0)] = 0.5
-    """Standard deviation of a fresh policy, in normalised action units."""
+    """Standard deviation of the initial policy, in normalised action units."""
     min_sigma: Annotated[float, Range(above=0)] = 0.01
-    """Floor under it."""
+    """Smallest standard deviation of the policy, in normalised action units."""
     privileged_critic: bool = False
-    """Let the critic see what the task hides from the policy, such as mass and wind; the policy needs none of it."""
+    """Give the critic the hidden quantities of the task, such as mass and wind."""
 
     def problem(self) -> str | None:
         """One error line for values that are not allowed; None otherwise."""
@@ -33,19 +34,20 @@ class Network:
 
 @dataclass(frozen=True)
 class Learning(EntropySettings):
-    """How a batch is turned into parameter updates."""
+    """Optimiser and loss of an update."""
 
     learning_rate: Annotated[float, Range(above=0)] = 1e-3
+    """Initial learning rate of Adam."""
     lr_schedule: Literal["constant", "linear"] = "linear"
-    """Linear goes to zero at the end of the run."""
+    """Schedule of the learning rate: constant, or linear to zero at the end of the run."""
     update_epochs: Annotated[int, Range(least=1)] = 10
     """Passes over each batch."""
     num_minibatches: Annotated[int, Range(least=1)] = 8
-    """Minibatches per pass; must divide the rows of a batch."""
+    """Minibatches per pass, a divisor of the rows of a batch."""
     clip_coef: Annotated[float, Range(above=0, infinite=True)] = 0.2
-    """epsilon of eq. 3, 9 and 14."""
+    """Clipping range epsilon of the probability ratio (eq. 3, 9 and 14)."""
     clip_high: Annotated[float | None, Range(above=0, infinite=True)] = None
-    """epsilon above a ratio of 1 alone; None is clip_coef there too."""
+    """Clipping range above a ratio of 1; None is clip_coef."""
     vf_coef: Annotated[float, Range(least=0)] = 0.5
     """Weight of the value loss."""
     kl_coef: Annotated[float, Range(least=0)] = 0.0
@@ -53,11 +55,11 @@ class Learning(EntropySettings):
     reference: str | None = None
     """Run folder or checkpoint of the reference policy."""
     max_grad_norm: Annotated[float, Range(above=0, infinite=True)] = 1.0
-    """Gradients of actor and critic longer than this are shortened to it, each by itself."""
+    """Maximum gradient norm; actor and critic are clipped separately."""
     target_kl: Annotated[float | None, Range(above=0, infinite=True)] = None
-    """Stop an update early once the mean KL of a pass exceeds this."""
+    """Mean KL divergence of a pass at which the update stops; None never stops."""
     normalize_advantage: bool = True
-    """Scale advantages of a batch to mean 0 and variance 1."""
+    """Scale the advantages of a batch to mean 0 and variance 1."""
 
     def problem(self, min_sigma: float) -> str | None:
         """One error line for values that are not allowed with a floor under sigma; None otherwise."""

@@ -14,16 +14,16 @@ TRANSFORMS = ("identity", "tanh", "clip", "scale", "rolling", "rolling-std")
 
 @dataclass(frozen=True, kw_only=True)
 class RewardSettings:
-    """f(R), what the learner is paid instead of R (eq. 12 and 17)."""
+    """Transform f(R) of the reward that the learner receives (eq. 12 and 17)."""
 
     reward_transform: str = "identity"
-    """f(R): identity, tanh, clip, scale, rolling, rolling-std or MODULE:FUNCTION, a function of your own."""
+    """Transform f(R) of the reward: identity, tanh, clip, scale, rolling, rolling-std or MODULE:FUNCTION."""
     reward_low: float = -1.0
-    """Lower bound of `clip`."""
+    """Lower bound of the transform clip."""
     reward_high: float = 1.0
-    """Upper bound of `clip`."""
+    """Upper bound of the transform clip."""
     reward_window: Annotated[int, Range(least=2)] = 100_000
-    """Executed rewards that `rolling` and `rolling-std` look back on."""
+    """Number of past rewards in the moments of rolling and rolling-std."""
 
     def reward_problem(self) -> str | None:
         """What contradicts itself here, in one line; None if nothing does."""

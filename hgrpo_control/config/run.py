@@ -26,29 +26,31 @@ class ConfigError(HgrpoError):
 
 @dataclass(frozen=True)
 class Config:
-    """One training run."""
+    """Settings of one training run."""
 
     task: Annotated[str, Argument(hidden=True)]  # the command line takes it as an argument, not as an option
     algorithm: Algorithm
     seed: int = 0
+    """Seed of the network, the simulator and the minibatches."""
     total_steps: int = 1_000_000
-    """Simulator steps after which training ends; every step any branch takes counts."""
+    """Simulator steps of the whole run, counting every step of every branch."""
     num_envs: Annotated[int, Range(least=1)] = 512
-    """E, roots that run in parallel."""
+    """Number of parallel roots, E."""
     rollout_steps: Annotated[int, Range(least=1)] = 64
-    """T, executed steps per root between two updates."""
+    """Executed steps per root between two updates, T."""
     network: Network = field(default_factory=Network)
     learning: Learning = field(default_factory=Learning)
     task_options: Annotated[dict[str, str], TASK_OPTIONS] = field(default_factory=dict)
     """Options of the task, such as quadrotor=cf2x mass=0.3; `hgrpo tasks TASK` lists them."""
     curriculum: Annotated[dict[str, str], CURRICULUM] = field(default_factory=dict)
-    """Settings of the task that move during training, such as difficulty=0:1@steps:0:2e6 or @success:0.8:0.1."""
+    """Task settings that change during training, such as difficulty=0:1@steps:0:2e6 or difficulty=0:1@success:0.8:0.1.
+    """
     checkpoint_every: Annotated[int, Range(least=1)] = 10
     """Iterations between two checkpoints."""
     device: str = "cpu"
-    """Where networks and simulator run: cpu, cuda or cuda:N; tasks that are not made for GPUs take cpu alone."""
+    """Device of the networks and the simulator: cpu, cuda or cuda:N."""
     imports: IMPORTS = ()
-    """Module of yours to import first: it may register tasks and robots. Other commands take it again."""
+    """Module of yours to import first; it may register tasks and robots."""
 
     def __post_init__(self) -> None:
         problem = self._problem()

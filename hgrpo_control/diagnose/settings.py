@@ -16,29 +16,28 @@ FEWEST_REPLICATES = 4
 
 @dataclass(frozen=True)
 class DiagnoseSettings:
-    """Which estimators are measured, and how exactly."""
+    """Estimators to measure, and the size of the measurement."""
 
     seed: Annotated[int, Range(least=0)] = 0
     """Seed of the roots and of every rollout."""
     roots: Annotated[int, Range(least=1)] = 64
-    """E, states that every rollout starts from."""
+    """Number of states that every rollout starts from, E."""
     steps: Annotated[int, Range(least=1)] = 32
-    """T, steps of a rollout whose policy gradient is taken."""
+    """Steps of the rollouts whose policy gradient is taken, T."""
     samples: Annotated[tuple[int, ...], Range(least=2)] = (2, 4, 8, 16)
-    """N of GRPO and Hybrid GRPO."""
+    """Numbers of branches N of GRPO and Hybrid GRPO."""
     branch_steps: Annotated[tuple[int, ...], Range(least=1)] = (1, 4, 16, 32)
-    """n of GRPO and Hybrid GRPO; each must divide steps."""
+    """Steps per branch n of GRPO and Hybrid GRPO, divisors of steps."""
     lambdas: Annotated[tuple[float, ...], Range(least=0, most=1)] = (0.0, 0.8, 0.9, 0.95, 0.98, 1.0)
-    """gae_lambda of PPO."""
+    """Values of gae_lambda of PPO."""
     gae_lambda: Annotated[float | None, Range(least=0, most=1)] = None
-    """gae_lambda of Hybrid GRPO; that of the run, or 1 if it has none."""
+    """Value of gae_lambda of Hybrid GRPO; None is that of the run, or 1."""
     budget: int = 524_288
-    """Simulator steps for each N and n; the rollouts that fit are the replicates."""
+    """Simulator steps for each pair of N and n; it sets the number of replicates."""
     reference_branches: int = 256
-    """Branches per root behind the reference gradient; a multiple of 16."""
+    """Branches per root of the reference gradient, a multiple of 16."""
     horizon: Annotated[int | None, Range(least=1)] = None
-    """H, steps of the reference beyond T; unless given, those after which gamma^H is below 1 %, or the rest of the
-    time limit if that is shorter."""
+    """Steps H of the reference beyond T; None ends where gamma^H is below 1 % or at the time limit."""
 
     def __post_init__(self) -> None:
         check(self, ConfigError)

@@ -13,31 +13,31 @@ from hgrpo_fields import Range
 
 @dataclass(frozen=True)
 class ExportOptions(JudgedSettings):
-    """Write a trained policy in a form that runs without the training side of this package.
+    """Write a trained policy as ONNX, as C, or as an app for the Crazyflie.
 
-    Replaces files that an export wrote, and no others.
+    Replaces only files that an export wrote.
     """
 
     folder: Annotated[Path, RUN_FOLDER]
     """Run folder."""
     onnx: Path | None = None
-    """Write ONNX into this file; policy.onnx in the run folder if no other file is named either."""
+    """Path of the ONNX file; without any other target, policy.onnx in the run folder."""
     batch_1: bool = False
-    """Also write ONNX whose batch is fixed to 1, into NAME.batch1.onnx beside it."""
+    """Write an ONNX file with a fixed batch of 1 too, NAME.batch1.onnx."""
     float16: bool = False
-    """Also write ONNX whose network computes in float16, into NAME.float16.onnx, and fly it."""
+    """Write an ONNX file that computes in float16 too, NAME.float16.onnx, and evaluate it."""
     int8: bool = False
-    """Also write ONNX whose network is quantised to int8, into NAME.int8.onnx, and fly it."""
+    """Write an ONNX file that is quantised to int8 too, NAME.int8.onnx, and evaluate it."""
     episodes: Annotated[int, Range(least=1)] = 100
-    """Episodes flown with the policy and with each variant, at the difficulty and for the rewards chosen."""
+    """Number of episodes that evaluate the policy and each variant."""
     c: Path | None = None
-    """Write C99 into NAME.c and NAME.h; the last part of it begins the names of the functions."""
+    """Path without suffix of the C99 files NAME.c and NAME.h; NAME also begins the names of the functions."""
     tanh: Literal["libm", "approximate"] = "libm"
-    """In C: tanhf of libm, or an own approximation that needs no libm."""
+    """Function tanh in C: tanhf of libm, or an approximation without libm."""
     crazyflie: Path | None = None
-    """Write an out-of-tree controller app of the Crazyflie's firmware into a folder: a new one or an app of ours."""
+    """Folder for a controller app of the Crazyflie firmware; a new folder or one of an earlier export."""
     imports: IMPORTS = ()
-    """Module of yours to import first, such as the one that registers its task; a run's are named again here."""
+    """Module of yours to import first, such as the one that registers the task."""
 
     @property
     def wants_variants(self) -> bool:

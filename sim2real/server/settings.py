@@ -16,44 +16,40 @@ SHORTEST_TOKEN = 16
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """Address, access, guards and limits of `hgrpo serve`.
-
-    Raises ValueError for a number outside its range, for half of a TLS pair, and for an address that other machines
-    can reach without a token.
-    """
+    """Address, access and limits of `hgrpo serve`."""
 
     host: str = "127.0.0.1"
-    """Address to listen on; any that is not this machine's own loopback needs a token."""
+    """Address to listen on; other addresses than the loopback need a token."""
     port: Annotated[int, Range(least=0, most=65535)] = 8000
-    """TCP port; 0 takes a free one and says which."""
+    """TCP port; 0 takes a free port and prints it."""
     token_file: Path | None = None
-    """File with the token (at least 16 characters) that every request must bring, but for /healthz."""
+    """File with the token, at least 16 characters, that every request except /healthz needs."""
     certificate: Path | None = None
-    """PEM file with the certificate chain; with it, everything is TLS."""
+    """PEM file with the certificate chain; turns on TLS."""
     private_key: Path | None = None
-    """PEM file with the certificate's key."""
+    """PEM file with the key of the certificate."""
     max_observation: Annotated[float | None, Range(above=0)] = None
-    """Largest magnitude of an observation's entries, in their units; finite ones only unless given."""
+    """Largest magnitude of an observation entry, in its unit; None allows every finite number."""
     slew: Annotated[float | None, Range(above=0)] = None
-    """Fastest change of an action, in its ranges (high - low) per second at control_hz; unlimited unless given."""
+    """Fastest change of an action, in its ranges (high - low) per second; None is unlimited."""
     max_message_bytes: Annotated[int, Range(least=1)] = 1 << 18
-    """Largest request."""
+    """Largest request [bytes]."""
     max_batch: Annotated[int, Range(least=1)] = 256
-    """Most observations in one request over HTTP."""
+    """Largest number of observations in one HTTP request."""
     max_connections: Annotated[int, Range(least=1)] = 64
-    """Connections at the same time that may ask; others are turned away."""
+    """Largest number of connections at the same time."""
     request_timeout: Annotated[float, Range(above=0)] = 10.0
-    """Seconds within which a request must arrive in full, and a reply be taken."""
+    """Time in which a request must arrive and its reply must be read [s]."""
     heartbeat: Annotated[float, Range(above=0)] = 20.0
-    """Seconds between pings to a WebSocket client; one that does not answer is disconnected."""
+    """Time between pings to a WebSocket client [s]; a client that does not answer is disconnected."""
     shutdown_timeout: Annotated[float, Range(above=0)] = 5.0
-    """Seconds that requests in flight have once the server is told to stop."""
+    """Time for requests in flight after the signal to stop [s]."""
     load_timeout: Annotated[float, Range(above=0)] = 60.0
-    """Seconds that reading and proving a policy's file may take, at the start and later."""
+    """Time for reading and checking the file of a policy [s]."""
     record: Path | None = None
-    """Folder to record every observation and action into."""
+    """Folder for recordings of every observation and action."""
     record_limit_mb: Annotated[float, Range(above=0)] = 1024.0
-    """Size at which a recording stops."""
+    """Size at which a recording stops [MB]."""
 
     def __post_init__(self) -> None:
         check(self)

@@ -14,7 +14,7 @@ from hgrpo_fields import Range, check
 
 @dataclass(frozen=True)
 class GoalOptions:
-    """Points to fly to in order; HgrpoError for numbers that are no points."""
+    """Points to fly to in order."""
 
     goal: tuple[float, ...] = (0.0, 0.0, 1.0)
     """Points x y z to fly to in order [m], z up; over MAVLink x is north and y west."""

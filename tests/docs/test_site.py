@@ -31,7 +31,7 @@ def test_the_page_has_every_command_and_its_options(command_line: ModuleType) ->
     train = sections[list(COMMANDS).index("train")]
     assert train.count("| `--num-envs` | `INT` |") == 3
     assert train.count("| `--estimator` |") == 1
-    assert "| `--seed` | `INT` | Seed of the episodes; training never sees it. (default: 0) |" in page_of(
+    assert "| `--seed` | `INT` | Seed of the episodes; training does not use it. (default: 0) |" in page_of(
         sections, "evaluate"
     )
 
