@@ -1,4 +1,4 @@
-"""A client of the policy server for a control loop: one connection, no threads, and a deadline on every call."""
+"""Client of the policy server for a control loop: one connection, no threads, a deadline for every call."""
 
 from __future__ import annotations
 
@@ -20,22 +20,28 @@ __all__ = ["Action", "PolicyClient"]
 
 
 class PolicyClient:
-    """Connection to `url` (ws://HOST:PORT/ or wss://HOST:PORT/policies/NAME); `metadata` is what the server says of it.
+    """Connection to a policy of a server.
 
-    `timeout` is in seconds and holds for every call. Raises ConnectionError where there is no such server, it refuses
-    or says what `hgrpo serve` does not, TimeoutError where it does not answer in time, ValueError for what is no URL or
-    no token. After a ConnectionError the client is of no further use; after a TimeoutError it is, and the late reply is
-    dropped when it comes.
+    Args:
+        url: ws://HOST:PORT/ or wss://HOST:PORT/policies/NAME.
+        token: Token of the server.
+        timeout: Limit of every call [s].
+        context: TLS context for wss://; None trusts the certificates of the system.
+
+    Raises ConnectionError if there is no such server, it refuses the connection, or its reply is not one of
+    `hgrpo serve`. Raises TimeoutError for a late reply and HgrpoError for an invalid URL or token. After a
+    ConnectionError the client cannot be used any more. After a TimeoutError it can; the late reply is dropped.
     """
 
     metadata: dict[str, Any]
+    """Description of the policy by the server."""
 
     def __init__(
         self, url: str, token: str | None = None, timeout: float = 1.0, context: ssl.SSLContext | None = None
     ) -> None:
         deadline = time.monotonic() + timeout
         if token is not None and not (token.isascii() and token.isprintable()):
-            raise HgrpoError("the token holds what a header cannot; allowed: printable ASCII")
+            raise HgrpoError("the token contains other characters than printable ASCII")
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self._url, self._timeout = url, timeout
         self._sequence = 0
@@ -43,7 +49,7 @@ class PolicyClient:
         try:
             self.metadata = client_reply.message(*self._connection.receive(deadline))
         except UnreadableError as error:
-            raise self._broken_off(error) from error
+            raise self._abort(error) from error
         except BaseException:
             self.close()
             raise
@@ -54,18 +60,18 @@ class PolicyClient:
         Raises HgrpoError for anything but such an array, RequestError for an observation that the server refuses,
         TimeoutError and ConnectionError.
         """
-        reply = self._ask({"observation": to_single(as_array(observation, "(O,)"))})
+        reply = self._request({"observation": to_single(as_array(observation, "(O,)"))})
         try:
             return client_reply.action(reply)
         except UnreadableError as error:
-            raise self._broken_off(error) from error
+            raise self._abort(error) from error
 
     def reset(self) -> None:
-        """Make the server forget the previous action: the next one is not limited by it. Raises as `infer` does."""
-        self._ask({"reset": True})
+        """Delete the previous action on the server, so it does not limit the next one. Raises as `infer` does."""
+        self._request({"reset": True})
 
     def close(self) -> None:
-        """End the connection; again does nothing."""
+        """Close the connection; a second call does nothing."""
         self._connection.close(time.monotonic() + self._timeout)
 
     def __enter__(self) -> PolicyClient:
@@ -74,7 +80,7 @@ class PolicyClient:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _request(self, request: dict[str, Any]) -> dict[str, Any]:
         deadline = time.monotonic() + self._timeout
         self._sequence += 1
         self._connection.send(pack({**request, "sequence": self._sequence}), deadline)
@@ -82,15 +88,15 @@ class PolicyClient:
             while True:
                 reply = client_reply.message(*self._connection.receive(deadline))
                 if client_reply.is_for(reply, self._sequence):
-                    break  # others answer requests that were given up
+                    break  # other replies are for requests that were given up
             refusal = client_reply.refusal(reply)
         except UnreadableError as error:
-            raise self._broken_off(error) from error
+            raise self._abort(error) from error
         if refusal is not None:
             raise refusal
         return reply
 
-    def _broken_off(self, error: UnreadableError) -> ConnectionError:
-        """End a conversation that nobody can follow; what to raise."""
+    def _abort(self, error: UnreadableError) -> ConnectionError:
+        """Close the connection after an unreadable reply; returns the error to raise."""
         self.close()
-        return ConnectionAbortedError(f"{self._url} does not speak as hgrpo serve does: {error}")
+        return ConnectionAbortedError(f"{self._url} does not reply as hgrpo serve does: {error}")

@@ -1,4 +1,4 @@
-"""A policy behind a connection that comes and goes."""
+"""A remote policy that reconnects after a lost connection."""
 
 from __future__ import annotations
 
@@ -15,24 +15,23 @@ from sim2real.policy.trained_on import TrainedOn
 
 
 class Connection(Policy, Protocol):
-    """A policy that holds a connection."""
+    """A policy behind a connection."""
 
     @property
     def trained_on(self) -> TrainedOn | None:
-        """What it was trained on, where that is known."""
+        """Task options and airframe of the training; None if they are unknown."""
         ...
 
     def close(self) -> None:
-        """End it; again does nothing."""
+        """Close the connection; a second call does nothing."""
         ...
 
 
 class Reconnecting:
-    """The policy that `connect` gives; after a ConnectionError it is closed, and connected to anew when next asked.
+    """The policy that `connect` returns; after a ConnectionError the next call connects again.
 
-    `connect` raises ConnectionError or TimeoutError where there is nobody to connect to, and both pass through: to the
-    loop that is "no action this tick". It may block, so such a policy belongs into a Worker. Raises ValueError where
-    what is found after a reconnection is another policy by its spec.
+    ConnectionError and TimeoutError of `connect` pass through: the loop counts them as "no action in this tick".
+    `connect` may block, so call such a policy in a Worker. Raises HgrpoError if the spec differs after a reconnection.
     """
 
     spec: PolicySpec
@@ -49,7 +48,10 @@ class Reconnecting:
             policy = self._connect()
             if policy.spec != self.spec:
                 policy.close()
-                raise HgrpoError(f"the policy for {self.spec.task!r} came back as another, for {policy.spec.task!r}")
+                raise HgrpoError(
+                    f"the server has another policy after reconnecting: for {policy.spec.task!r}; "
+                    f"expected the one for {self.spec.task!r}"
+                )
             self._policy = policy
         try:
             return self._policy(observation)
@@ -58,7 +60,7 @@ class Reconnecting:
             raise
 
     def close(self) -> None:
-        """End the connection, if there is one; the next question makes another."""
+        """Close the connection, if there is one; the next call connects again."""
         if self._policy is not None:
             self._policy.close()
             self._policy = None

@@ -1,4 +1,4 @@
-"""A policy behind `hgrpo serve`, as the loop that flies asks it."""
+"""A policy of `hgrpo serve` as a policy of the control loop."""
 
 from __future__ import annotations
 
@@ -17,21 +17,28 @@ from sim2real.policy.trained_on import TrainedOn, from_fields
 from sim2real.protocol.request_error import RequestError
 
 TIMEOUT = 0.25
-"""Seconds that a connection or an answer may take; the loop itself waits no longer than its deadline."""
+"""Limit of a connection or a reply [s]; the loop itself waits until its deadline."""
 _FOR_THIS_OBSERVATION = ("not_finite", "out_of_range", "stale", "action")
 
 
 class RemotePolicy:
-    """Action (A,) of an observation (O,), asked of the server at `url`, such as ws://HOST:PORT/policies/NAME.
+    """Action (A,) of an observation (O,), requested from a server.
 
-    It may block for up to `timeout` seconds, so it belongs into a Worker, and into Reconnecting if the server may come
-    and go. `spec` is the server's, without the network, which stays there. Raises as PolicyClient does, and ValueError
-    where the server does not say what a policy's interface is.
+    A call may block for `timeout`, so use a Worker; use Reconnecting if the server may restart.
+
+    Args:
+        url: Such as ws://HOST:PORT/policies/NAME.
+        token: Token of the server.
+        timeout: Limit of every call [s].
+        context: TLS context for wss://.
+
+    Raises as PolicyClient does, and HgrpoError if the server does not describe a policy.
     """
 
     spec: PolicySpec
+    """Interface of the policy, without its network."""
     trained_on: TrainedOn | None
-    """None where the server does not say."""
+    """Task options and airframe of the training; None if they are unknown."""
 
     def __init__(
         self, url: str, token: str | None = None, timeout: float = TIMEOUT, context: ssl.SSLContext | None = None
@@ -45,10 +52,10 @@ class RemotePolicy:
             raise
 
     def __call__(self, observation: NDArray[np.float32], /) -> NDArray[Any]:
-        """The served policy's action, as the server's guards let it pass.
+        """Action of the served policy, after the guards of the server.
 
-        Raises NoAction where the server refuses this observation, RequestError where it refuses how it is asked,
-        TimeoutError, ConnectionError.
+        Raises NoAction if the server refuses this observation, RequestError if it refuses the request, TimeoutError and
+        ConnectionError.
         """
         try:
             return self._client.infer(observation).action
@@ -58,12 +65,12 @@ class RemotePolicy:
             raise
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         self._client.close()
 
 
 def _spec(metadata: Mapping[str, Any]) -> PolicySpec:
-    """The interface that a server describes; raises ValueError where it does not."""
+    """Interface in the metadata of a server; raises HgrpoError without a valid one."""
     try:
         return PolicySpec(
             task=metadata["task"],
@@ -77,7 +84,7 @@ def _spec(metadata: Mapping[str, Any]) -> PolicySpec:
             hidden_sizes=(),
         )
     except (KeyError, TypeError, OverflowError, ValueError) as error:
-        raise HgrpoError(f"the server does not describe a policy of ours: {error}") from error
+        raise HgrpoError(f"the server does not describe a policy: {error}") from error
 
 
 def _number(value: object) -> float:

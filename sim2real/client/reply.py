@@ -1,4 +1,4 @@
-"""What a server tells its client, read as if it could be anything."""
+"""Replies of a server, validated by the client."""
 
 from __future__ import annotations
 
@@ -15,24 +15,28 @@ from sim2real.protocol.msgpack import unpack
 from sim2real.protocol.request_error import REASONS, RequestError
 
 _MOST_ENTRIES = 1 << 16  # of an observation in the metadata
-_LONGEST_REFUSAL = 500  # letters
+_LONGEST_REFUSAL = 500  # characters
 
 
 class UnreadableError(HgrpoError):
-    """Raised for what `hgrpo serve` does not send; one line says what is wrong with it."""
+    """Raised for a reply that `hgrpo serve` does not send."""
 
 
 class Action(NamedTuple):
-    """An action (A,), the version of the policy that gave it, whether a guard changed it, and seconds in the policy."""
+    """An action of a server."""
 
     action: NDArray[np.float32]
+    """(A,) in the units of the policy's spec."""
     version: str
+    """Number of the policy's version."""
     limited: bool
+    """Whether a guard has changed the action."""
     infer_seconds: float
+    """Time in the policy [s]."""
 
 
 def message(data: bytes, is_text: bool) -> dict[str, Any]:
-    """The map in a frame: msgpack, or JSON in one of text."""
+    """The map in a frame: JSON in a text frame, msgpack in a binary one."""
     try:
         fields = json.loads(data) if is_text else unpack(data, LARGEST_MESSAGE, _MOST_ENTRIES)
     except (ValueError, RecursionError) as error:
@@ -43,7 +47,7 @@ def message(data: bytes, is_text: bool) -> dict[str, Any]:
 
 
 def is_for(reply: dict[str, Any], sequence: int) -> bool:
-    """Whether it answers this request; a refusal of what could not be read says no number."""
+    """Whether a reply is for this request; a refusal of an unreadable request has no number."""
     answered = reply.get("sequence")
     if answered is not None and type(answered) is not int:
         raise UnreadableError(f"sequence is {type(answered).__name__}; expected an integer")
@@ -51,17 +55,17 @@ def is_for(reply: dict[str, Any], sequence: int) -> bool:
 
 
 def refusal(reply: dict[str, Any]) -> RequestError | None:
-    """The refusal in a reply; None where there is none."""
+    """The refusal in a reply; None without one."""
     if "error" not in reply:
         return None
     text, reason = reply["error"], reply.get("reason")
     if type(text) is not str or type(reason) is not str or reason not in REASONS:
-        raise UnreadableError("refusal without a line, or with a reason that is not known here")
+        raise UnreadableError("refusal without a text or with an unknown reason")
     return RequestError(reason, _one_line(text))
 
 
 def action(reply: dict[str, Any]) -> Action:
-    """The action in a reply, and what is said of it."""
+    """The action in a reply."""
     chunk, version, limited = reply.get("actions"), reply.get("version"), reply.get("limited")
     if not isinstance(chunk, np.ndarray) or chunk.dtype.kind not in "fiu" or chunk.ndim != 2 or not len(chunk):
         raise UnreadableError("reply without actions, an array (1, A) of numbers")

@@ -1,4 +1,4 @@
-"""A client's WebSocket connection for a control loop: blocking, without threads, and with a deadline on every call."""
+"""WebSocket connection of a client: blocking, without threads, with a deadline for every call."""
 
 from __future__ import annotations
 
@@ -20,10 +20,16 @@ LARGEST_MESSAGE = 1 << 20  # bytes
 
 
 class WebSocketConnection:
-    """Connection to a URL ws://... or wss://...; deadlines are of time.monotonic(), in seconds.
+    """A connection; deadlines are instants of time.monotonic() [s].
 
-    Raises ValueError for what is no URL, ConnectionError where nobody listens, the network fails or the server refuses,
-    TimeoutError at the deadline; the last two of every call name the URL.
+    Args:
+        url: ws://... or wss://...
+        headers: Additional headers of the handshake.
+        deadline: Deadline of the handshake.
+        context: TLS context for wss://; None trusts the certificates of the system.
+
+    Raises HgrpoError for an invalid URL, ConnectionError if no server listens, the network fails or the server refuses,
+    and TimeoutError at the deadline. In every call the last two name the URL.
     """
 
     def __init__(
@@ -32,16 +38,16 @@ class WebSocketConnection:
         try:
             uri = parse_uri(url)
         except (InvalidURI, ValueError) as error:
-            raise _no_address(url) from error
+            raise _invalid_url(url) from error
         self._url = url
         self._protocol = ClientProtocol(uri, max_size=LARGEST_MESSAGE)
         self._frames: list[Frame] = []
-        self._unsent = bytearray()  # what a call had no time for
+        self._unsent = bytearray()  # bytes that a call could not send in time
         with self._named_errors():
             try:
                 self._socket = socket.create_connection((uri.host, uri.port), timeout=_left(deadline))
-            except ValueError as error:  # no name of a host
-                raise _no_address(url) from error
+            except ValueError as error:  # invalid host name
+                raise _invalid_url(url) from error
             try:
                 self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if uri.secure:
@@ -55,10 +61,10 @@ class WebSocketConnection:
     def send(self, data: bytes, deadline: float) -> None:
         """Send one binary message; raises ConnectionError, TimeoutError.
 
-        What was on its way at the deadline goes out first in a later call, so that frames stay whole.
+        Bytes that are unsent at the deadline are sent first in a later call, so that frames stay whole.
         """
         if self._protocol.state is not State.OPEN:
-            raise ConnectionResetError(f"the connection to {self._url} has ended; make another one")
+            raise ConnectionResetError(f"the connection to {self._url} has ended; connect again")
         with self._named_errors():
             self._flush(deadline)
             self._protocol.send_binary(data)
@@ -67,7 +73,7 @@ class WebSocketConnection:
     def receive(self, deadline: float) -> tuple[bytes, bool]:
         """The next message, and whether it is a text; raises ConnectionError, TimeoutError.
 
-        A message that is not whole at the deadline is not lost: a later call returns it.
+        A message that is incomplete at the deadline is returned by a later call.
         """
         while True:
             while self._frames:
@@ -75,9 +81,9 @@ class WebSocketConnection:
                 if frame.opcode in (Opcode.BINARY, Opcode.TEXT) and frame.fin:
                     return bytes(frame.data), frame.opcode is Opcode.TEXT
                 if frame.opcode is Opcode.CONT or not frame.fin:
-                    raise ConnectionAbortedError(f"{self._url} sends messages in parts, which it was not asked to")
+                    raise ConnectionAbortedError(f"{self._url} sends fragmented messages; expected whole ones")
             if self._protocol.state is not State.OPEN:
-                why = printable(str(self._protocol.close_rcvd or self._protocol.parser_exc or "without a word"))
+                why = printable(str(self._protocol.close_rcvd or self._protocol.parser_exc or "no reason given"))
                 raise ConnectionResetError(f"{self._url} has ended the connection: {why}")
             with self._named_errors():
                 self._read(deadline)
@@ -85,10 +91,10 @@ class WebSocketConnection:
                 self._flush(deadline)  # answers to pings
 
     def close(self, deadline: float) -> None:
-        """Say goodbye and end the connection; again does nothing."""
+        """Close the connection in order; a second call does nothing."""
         if self._protocol.state is State.OPEN:
             self._protocol.send_close()
-            with contextlib.suppress(OSError):  # the other side has gone already
+            with contextlib.suppress(OSError):  # the other side has closed it already
                 self._flush(deadline)
         self._socket.close()
 
@@ -101,7 +107,9 @@ class WebSocketConnection:
         while self._protocol.state is State.CONNECTING and self._protocol.handshake_exc is None:
             self._read(deadline)
         if self._protocol.handshake_exc is not None:
-            raise ConnectionRefusedError(f"the server refuses: {printable(str(self._protocol.handshake_exc))}")
+            raise ConnectionRefusedError(
+                f"the server refuses the connection: {printable(str(self._protocol.handshake_exc))}"
+            )
         self._frames = [event for event in self._protocol.events_received() if isinstance(event, Frame)]
 
     def _read(self, deadline: float) -> None:
@@ -120,20 +128,20 @@ class WebSocketConnection:
 
     @contextlib.contextmanager
     def _named_errors(self) -> Iterator[None]:
-        """Name the URL in what the network raises, and make it a ConnectionError or a TimeoutError."""
+        """Turn errors of the network into ConnectionError or TimeoutError with the URL."""
         try:
             yield
         except TimeoutError as error:
             raise TimeoutError(f"no answer in time from {self._url}") from error
         except ConnectionRefusedError as error:
-            why = error if error.errno is None else "connection refused: nobody listens there"
+            why = error if error.errno is None else "connection refused: no server listens there"
             raise ConnectionRefusedError(f"{self._url}: {why}") from error
-        except OSError as error:  # no way to it, no such name, TLS
+        except OSError as error:  # no route, unknown host, TLS
             raise ConnectionError(f"{self._url}: {printable(str(error.strerror or error))}") from error
 
 
-def _no_address(url: str) -> HgrpoError:
-    return HgrpoError(f"{url!r} is no address of a WebSocket; expected ws://HOST:PORT/")
+def _invalid_url(url: str) -> HgrpoError:
+    return HgrpoError(f"{url!r} is no address of a WebSocket; allowed: ws://HOST:PORT/ or wss://HOST:PORT/")
 
 
 def _left(deadline: float) -> float:

@@ -1,1 +1,1 @@
-"""Messages that server and client share."""
+"""Messages between server and client."""

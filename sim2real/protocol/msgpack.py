@@ -1,4 +1,4 @@
-"""msgpack with numpy arrays, as openpi writes them, read with caps: no pickle, no objects, nothing unbounded.
+"""msgpack with numpy arrays in the format of openpi, with limits on sizes and no pickle.
 
 An array is a map {b"__ndarray__": True, b"data": bytes, b"dtype": "<f4", b"shape": [...]}, a numpy scalar a map
 {b"__npgeneric__": True, b"data": number, b"dtype": "<f4"}.
@@ -19,9 +19,9 @@ DTYPES = {
     np.dtype(name).str: np.dtype(name)
     for name in ("bool", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
 }
-_NAMES = {dtype: name for name, dtype in DTYPES.items()}  # numpy makes a dtype's own anew every time
+_NAMES = {dtype: name for name, dtype in DTYPES.items()}  # computed once, because dtype.str is slow
 MAX_DEPTH = 8
-MAX_ENTRIES = 64  # of a map or a list of a request
+MAX_ENTRIES = 64  # of a map or a list in a request
 MAX_TEXT = 4096  # bytes of a string
 MAX_DIMENSIONS = 4
 
@@ -32,18 +32,22 @@ _MALFORMED = (ValueError, TypeError, OverflowError, msgpack.exceptions.UnpackExc
 def pack(message: Any) -> bytes:
     """Bytes of a message of maps, lists, texts, numbers, arrays and numpy scalars.
 
-    Raises TypeError for an array whose dtype is not whitelisted and for anything else that is not among these.
+    Raises TypeError for any other value and for an array whose dtype is not in DTYPES.
     """
     packed: bytes = msgpack.packb(message, default=_to_map)
     return packed
 
 
 def unpack(data: bytes, max_bytes: int, max_entries: int = MAX_ENTRIES) -> Any:
-    """The message in `data`; arrays are read-only views of it.
+    """The message in `data`; arrays are read-only views of it. Claimed sizes are never allocated.
 
-    Raises RequestError ("too_large", "dtype" or "malformed") for anything that `pack` would not have written, is longer
-    than `max_bytes`, nested deeper than MAX_DEPTH or has maps or lists of more than `max_entries`. Sizes that are only
-    claimed are never allocated.
+    Args:
+        data: Bytes of the message.
+        max_bytes: Longest message.
+        max_entries: Most entries of a map or a list.
+
+    Raises RequestError ("too_large", "dtype", "shape" or "malformed") for bytes that `pack` does not write, for a
+    longer message, for larger maps or lists, and for more than MAX_DEPTH levels.
     """
     if len(data) > max_bytes:
         raise RequestError("too_large", f"message of {len(data)} bytes; allowed: {max_bytes}")
@@ -60,7 +64,7 @@ def unpack(data: bytes, max_bytes: int, max_entries: int = MAX_ENTRIES) -> Any:
     except RequestError:
         raise
     except _MALFORMED as error:
-        raise RequestError("malformed", f"message is no msgpack within the caps: {_one_line(error)}") from error
+        raise RequestError("malformed", f"message is no msgpack within the limits: {_one_line(error)}") from error
     _check_depth(message, MAX_DEPTH)
     return message
 
@@ -96,7 +100,7 @@ def _array(value: dict[Any, Any]) -> NDArray[Any]:
         raise RequestError("shape", f"array of {len(shape)} dimensions; allowed: {MAX_DIMENSIONS}")
     for size in shape:
         if type(size) is not int or size < 0:
-            raise RequestError("shape", "array shape holds something else than sizes of 0 or more")
+            raise RequestError("shape", "the shape of an array must contain sizes of 0 or more")
     if math.prod(shape) * dtype.itemsize != len(data):
         raise RequestError("shape", f"array of {len(data)} bytes does not fill its shape and dtype")
     return np.frombuffer(data, dtype).reshape(shape)

@@ -113,7 +113,7 @@ def test_a_goodbye_is_told_with_its_reason(peer: Peer) -> None:
     peer.write()
     with pytest.raises(ConnectionResetError, match=rf"{peer.url} has ended the connection: 1001 .*server stops"):
         peer.client.receive(soon())
-    with pytest.raises(ConnectionResetError, match="has ended; make another one"):
+    with pytest.raises(ConnectionResetError, match="has ended"):
         peer.client.send(b"anything", soon())
 
 
@@ -138,7 +138,7 @@ def test_networks_that_fail_are_connection_errors(error: OSError, monkeypatch: p
 def test_nobody_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         url = f"ws://127.0.0.1:{free.getsockname()[1]}/"
-    with pytest.raises(ConnectionRefusedError, match=f"^{url}: connection refused: nobody listens there$"):
+    with pytest.raises(ConnectionRefusedError, match=f"^{url}: connection refused: .*$"):
         WebSocketConnection(url, {}, soon())
 
 
@@ -165,7 +165,7 @@ def test_a_handshake_does_nothing_to_the_terminal() -> None:
 
         refusing = threading.Thread(target=refuse)
         refusing.start()
-        with pytest.raises(ConnectionRefusedError, match=r"the server refuses: .*\\x9b31m|\\udc9b31m") as refused:
+        with pytest.raises(ConnectionRefusedError, match=r"the server refuses .*\\x9b31m|\\udc9b31m") as refused:
             WebSocketConnection(f"ws://127.0.0.1:{listening.getsockname()[1]}/", {}, soon())
         refusing.join(PATIENCE)
     assert str(refused.value).isprintable()
