@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from support.tiny_runs import TINY
 
 from hgrpo_control.cli import COMMANDS, main
 
-TINY = ("--num-envs", "16", "--rollout-steps", "8", "--hidden-sizes", "8", "--update-epochs", "1")
-TINY += ("--num-minibatches", "2", "--total-steps", "256")
 TRAIN = ("train", "ppo", "quadrotor-hover", *TINY, "--out", "new")
 EXPORT = ("export", "run", "--batch-1", "--int8", "--episodes", "1", "--c", "hover")
 FLY = ("fly", "run/policy.onnx", "simulated", "--fast", "--record", "flight.npz")
@@ -93,20 +92,18 @@ MOMENTS = [
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run and its export, not to be changed."""
-    folder = tmp_path_factory.mktemp("made")
-    assert main([*TRAIN[:-1], str(folder / "run")]) == 0
-    assert main(["export", str(folder / "run")]) == 0
+def exported(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the run, exported. Not to be changed."""
+    folder: Path = shutil.copytree(tiny_run, tmp_path_factory.mktemp("exported") / "run")
+    assert main(["export", str(folder)]) == 0
     return folder
 
 
 @pytest.fixture
-def here(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory, with a copy of it."""
-    folder: Path = shutil.copytree(made, tmp_path / "here")
-    monkeypatch.chdir(folder)
-    return folder
+def here(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy of it as the working directory's `run`."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(exported, Path("run"))
 
 
 def press_as_it_is_called(called: str, presses: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +129,7 @@ def files() -> set[str]:
 @pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: f"{moment.words[0]}-{moment.called.rpartition('.')[2]}")
 def test_the_last_line_says_what_is_kept(
-    here: Path, moment: Moment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    here: None, moment: Moment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = files()
     press_as_it_is_called(moment.called, moment.presses, monkeypatch)
@@ -151,7 +148,7 @@ def test_every_command_was_interrupted() -> None:
 
 
 def test_one_ctrl_c_ends_a_flight_at_the_next_tick(
-    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    here: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     press_as_it_is_called(f"{SIMULATED}.apply", 1, monkeypatch)
     assert main(FLY) == 0
@@ -161,7 +158,7 @@ def test_one_ctrl_c_ends_a_flight_at_the_next_tick(
 
 
 @pytest.mark.slow
-def test_a_process_ends_with_130_and_the_line(here: Path) -> None:
+def test_a_process_ends_with_130_and_the_line(here: None) -> None:
     program = (
         "import sys, time, robots.branch_check.check as held\n"
         "from hgrpo_control.cli import entry_point\n"

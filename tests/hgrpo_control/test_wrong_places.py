@@ -11,7 +11,6 @@ from support.hover_controller import hover_controller
 
 import hgrpo_control
 import robots
-from hgrpo_control.cli import main
 from hgrpo_control.runs.run_folder import RunFolder
 from policies import checkpoint
 from sim2real.export.onnx import export_onnx
@@ -40,28 +39,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def complaint(
-    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Complaint:
-    """Run a command that must fail: status 2, one line on stderr, nothing on stdout, no file touched."""
+@pytest.fixture(autouse=True)
+def here(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy of them is the working directory."""
     monkeypatch.chdir(shutil.copytree(made, tmp_path / "here"))
-
-    def contents() -> dict[str, bytes | None]:
-        return {str(path): path.read_bytes() if path.is_file() else None for path in Path().rglob("*")}
-
-    def fail(*words: str) -> str:
-        before = contents()
-        capsys.readouterr()
-        assert main(words) == 2
-        out, err = capsys.readouterr()
-        assert out == ""
-        assert err.startswith("hgrpo: ")
-        assert err.index("\n") == len(err) - 1, err
-        assert contents() == before
-        return err.removeprefix("hgrpo: ").removesuffix("\n")
-
-    return fail
 
 
 RUN_COMMANDS = (

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from support.tiny_runs import TINY
 
 import hgrpo_control
 import policies
@@ -26,8 +27,6 @@ from policies import checkpoint
 from robots import registry
 from sim2real.export.onnx import export_onnx
 
-TINY = ("--num-envs", "16", "--rollout-steps", "8", "--hidden-sizes", "8", "--update-epochs", "1")
-TINY += ("--num-minibatches", "2", "--total-steps", "256")
 DIAGNOSE = ("--roots", "2", "--steps", "2", "--samples", "2", "--branch-steps", "1", "--budget", "64")
 DIAGNOSE += ("--reference-branches", "32")
 TRAP = """from pathlib import Path

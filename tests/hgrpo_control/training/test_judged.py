@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from support.analytic_envs import ScalarLQR
+from support.tiny_runs import TINY
 
 import hgrpo_control.diagnose.measurement
 import policies
@@ -21,8 +22,6 @@ from hgrpo_control.training.judged import Judged, judge_at
 from robots.simulator import Adjustable, Simulator
 from sim2real import OnnxPolicy
 
-TINY = ("--num-envs", "16", "--rollout-steps", "8", "--hidden-sizes", "8", "--update-epochs", "1")
-TINY += ("--num-minibatches", "2", "--total-steps", "256")
 WORDS = {"difficulty": "0.1:0.5@steps:0:1000", "near_target": "2:10@steps:0:1000"}
 STANDS = {"curriculum": {"progress": {"difficulty": 0.25, "near_target": 0.75}}}
 OWN = robots.make("quadrotor-hover").settings  # type: ignore[attr-defined]
