@@ -1,1 +1,1 @@
-"""gym-pybullet-drones: its aviaries and its physics."""
+"""Aviaries and physics of gym-pybullet-drones."""

@@ -1,10 +1,10 @@
-"""One environment of gym-pybullet-drones, put into any state before each step; runs in a worker process.
+"""One environment of gym-pybullet-drones that is set to a given state before each step; runs in a worker process.
 
-A restored world is wiped first: a saved state in which every drone is far from everything is restored and collision
-detection run, which drops all contacts that PyBullet remembers. What then decides the next step is the pose and the
-velocities, which are set, and one thing that no call can set: PyBullet turns forces given in link frames by the links'
-attitude one physics step ago, and setting a pose refreshes it. So the first physics step after a restore gets the same
-forces in the world frame, turned by the attitude that the state remembers.
+PyBullet keeps contacts between steps. To remove them, a saved state in which every drone is far from everything is
+restored first, and collision detection runs. Then poses and velocities are set. One thing cannot be set: PyBullet turns
+forces in link frames by the links' attitude of the physics step before, and setting a pose changes that attitude. The
+first physics step after a restore therefore applies the same forces in the world frame, turned by the attitude in the
+state.
 """
 
 from __future__ import annotations
@@ -28,7 +28,13 @@ _MEMORY = ("last_rpy", "last_pos_e", "integral_pos_e", "last_rpy_e", "integral_r
 
 
 def open_aviary(name: str, action: str, drones: int) -> Aviary:
-    """The environment `name` with an action type and a number of drones."""
+    """Make an environment.
+
+    Args:
+        name: Class of the environment.
+        action: Type of its actions.
+        drones: Number of drones.
+    """
     options: dict[str, Any] = {} if name == "HoverAviary" else {"num_drones": drones}
     if name == "VelocityAviary":
         options["user_debug_gui"] = False
@@ -38,7 +44,7 @@ def open_aviary(name: str, action: str, drones: int) -> Aviary:
 
 
 class Aviary:
-    """An environment whose state is put in before each step and taken out after it."""
+    """An environment whose state is set before each step and read after it."""
 
     def __init__(self, env: Any) -> None:
         self.env = env
@@ -52,11 +58,11 @@ class Aviary:
         self._turned_by: list[np.ndarray | None] = [None] * drones
         self._own_forces = self.env._physics
         self.env._physics = self._forces
-        self.env._computeObs = lambda: None  # observations are made from states
+        self.env._computeObs = lambda: None  # observations are computed from states
         self._empty = self._save_empty()
 
     def facts(self) -> dict[str, Any]:
-        """Numbers that the specification needs."""
+        """Values for the specification."""
         env = self.env
         target = np.reshape(getattr(env, "TARGET_POS", np.zeros((0, 3))), (-1, 3))
         return {
@@ -70,18 +76,22 @@ class Aviary:
         }
 
     def step(self, row: np.ndarray) -> np.ndarray:
-        """(width + 4 n + 2,) new physics, rotor speeds, reward, outcome of a packed row with its action (n, A)."""
+        """Step a packed row with its action (n, A).
+
+        Returns:
+            (width + 4 n + 2,) new physics, rotor speeds, reward and outcome.
+        """
         env, action = self.env, row[self.row.width :].reshape(self.action_shape)
-        if not np.isfinite(row).all():  # PyBullet never returns from such a step
+        if not np.isfinite(row).all():  # PyBullet would not return from such a step
             return np.concatenate((row[: self.row.width], np.zeros(4 * len(self.bodies)), (0.0, FAILED)))
         self.restore(row)
         _, reward, terminated, gone, _ = env.step(action.astype(np.float32))
-        # the step counter stands at 0, so that `gone` never means the time limit
+        # the step counter is 0, so `gone` is never the time limit
         outcome = FAILED if gone else ENDED if terminated else GOES_ON
         return np.concatenate((self.save(), env.last_clipped_action.reshape(-1), (reward, outcome)))
 
     def restore(self, row: np.ndarray) -> None:
-        """Put the world and all that Python remembers into a packed state."""
+        """Set the world and the controllers to a packed state."""
         position, quaternion, velocity, spin, link, memory, rpy = self.row.unpack(row[: self.row.width])
         self.place(position, quaternion, velocity, spin, link, rpy)
         for controller, values in zip(self.controllers, memory, strict=False):
@@ -98,7 +108,16 @@ class Aviary:
         link: np.ndarray,
         rpy: np.ndarray,
     ) -> None:
-        """Put the drones (n, ...) into a wiped world; `link` (n, 4) turns the forces of the first physics step."""
+        """Set the drones in a world without contacts.
+
+        Args:
+            position: (n, 3) [m].
+            quaternion: (n, 4) xyzw.
+            velocity: (n, 3) [m/s].
+            spin: (n, 3) angular velocity in the world frame [rad/s].
+            link: (n, 4) xyzw attitude that turns the forces of the first physics step.
+            rpy: (n, 3) roll, pitch and yaw [rad].
+        """
         env, client = self.env, self.client
         pybullet.restoreState(self._empty, physicsClientId=client)
         pybullet.performCollisionDetection(physicsClientId=client)
@@ -110,7 +129,7 @@ class Aviary:
         env.step_counter = 0
 
     def save(self) -> np.ndarray:
-        """(width,) the state that the environment is in."""
+        """State (width,) of the environment."""
         env = self.env
         link = [pybullet.getLinkState(body, 4, physicsClientId=self.client)[1] for body in self.bodies]
         memory = np.zeros((len(self.bodies), 16))
@@ -121,7 +140,7 @@ class Aviary:
         return np.concatenate([np.reshape(part, -1) for part in parts])
 
     def _save_empty(self) -> int:
-        """Id of a saved state without any contact."""
+        """Id of a saved PyBullet state without contacts."""
         for settled in (False, True):
             for i, body in enumerate(self.bodies):
                 place = (10.0 * i, 0.0, _PARKED + 10.0 * i)
@@ -133,7 +152,7 @@ class Aviary:
         return int(pybullet.saveState(physicsClientId=self.client))
 
     def _forces(self, rpm: np.ndarray, drone: int) -> None:
-        """Rotor forces of rpm (4,); in the first physics step after a restore, turned by the remembered attitude."""
+        """Apply the rotor forces of rpm (4,); after a restore they are turned by the attitude in the state."""
         turned_by = self._turned_by[drone]
         if turned_by is None:
             self._own_forces(rpm, drone)

@@ -1,4 +1,4 @@
-"""Messages between a simulator and its workers: one byte that says what it is, eight that say how long, the content."""
+"""Messages between a simulator and its workers: one byte of kind, eight bytes of length, the content."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ ROWS, FACTS, FAILED = b"R", b"F", b"X"
 
 
 def send(stream: BinaryIO, kind: bytes, content: bytes) -> None:
-    """Write one message; raises BrokenPipeError where nobody listens."""
+    """Write one message; raises BrokenPipeError if the other side is closed."""
     stream.write(kind + struct.pack("<Q", len(content)) + content)
     stream.flush()
 
 
 def receive(stream: BinaryIO) -> tuple[bytes, bytes]:
-    """Kind and content of the next message; raises EOFError where the other side has gone."""
+    """Read kind and content of the next message; raises EOFError if the other side is closed."""
     head = _exactly(stream, 9)
     return head[:1], _exactly(stream, struct.unpack("<Q", head[1:])[0])
 

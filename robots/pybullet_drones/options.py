@@ -15,7 +15,7 @@ AVIARIES = ("HoverAviary", "MultiHoverAviary", "VelocityAviary")
 
 @dataclass(frozen=True)
 class DroneOptions:
-    """What may be chosen about a gpd task."""
+    """Options of the gpd tasks."""
 
     action: Literal["rpm", "one_d_rpm", "pid", "vel", "one_d_pid"] = "rpm"
     """Quantity that an action commands; VelocityAviary has vel alone."""
@@ -31,7 +31,12 @@ class DroneOptions:
 
 
 def drone_options(aviary: str, given: dict[str, Any]) -> DroneOptions:
-    """Options of gpd/`aviary`; raises UnknownTaskError for another aviary, OptionError for what it does not take."""
+    """Options of the task gpd/`aviary`.
+
+    Raises:
+        UnknownTaskError: There is no such aviary.
+        OptionError: There is no such option, or its value is not allowed.
+    """
     if aviary not in AVIARIES:
         raise UnknownTaskError(f"gpd/{aviary}", nearest(f"gpd/{aviary}", tuple(f"gpd/{name}" for name in AVIARIES)))
     defaults = DroneOptions(

@@ -1,7 +1,7 @@
-"""physics=gym-pybullet-drones: its cf2x in PyBullet, with its drag, ground effect and downwash.
+"""physics=gym-pybullet-drones: its cf2x in PyBullet with drag, ground effect and downwash.
 
-pybullet_frames.py maps frames and units. The rotors of that drone have no lag. PyBullet takes 500 steps per second,
-whatever the control rate, which is near the 240 of its own environments and a multiple of ours.
+physics_frames.py converts frames and units. The rotors have no lag. PyBullet takes 500 steps per second at any control
+rate; that is of the order of the 240 of its own environments and a multiple of the control rates of this package.
 """
 
 from __future__ import annotations
@@ -23,9 +23,15 @@ _ANSWER = 14
 
 
 class PybulletDrone:
-    """gym-pybullet-drones as Physics in periods of `duration` seconds, in as many processes as torch has threads.
+    """gym-pybullet-drones as Physics, in as many processes as torch has threads.
 
-    Raises MissingDronesError where it is not installed.
+    Args:
+        parameters: The airframe, which is cf2x.
+        duration: Length of a period [s].
+        physics_hz: Smallest rate of physics steps [Hz].
+
+    Raises:
+        MissingDronesError: gym-pybullet-drones is not installed.
     """
 
     def __init__(self, parameters: QuadrotorParameters, duration: float, physics_hz: int = PHYSICS_HZ) -> None:
@@ -35,20 +41,20 @@ class PybulletDrone:
         self.conventions = Conventions(self.workers.facts["max_rpm"], 1.0 / physics_hz)
 
     def step(self, body: QuadrotorState, motors: Tensor) -> tuple[QuadrotorState, Tensor]:
-        """Bodies one period later, and (B,) bool, which of them touch the floor; raises PhysicsError, WorkerError."""
+        """As Physics.step; also raises WorkerError."""
         rows = to_theirs(body, motors, self.conventions)
-        _require_finite(rows)  # PyBullet never returns from a step of what is not
+        _require_finite(rows)  # PyBullet would not return from such a step
         answers = self.workers.step(rows, _ANSWER)
         _require_finite(answers)
         touches = torch.from_numpy(answers[:, -1] != 0.0).to(body.position.device)
         return to_ours(answers, motors, body), touches
 
     def close(self) -> None:
-        """End the worker processes."""
+        """Stop the worker processes."""
         self.workers.close()
 
 
 def _require_finite(rows: np.ndarray) -> None:
     lost = ~np.isfinite(rows).all(axis=1)
     if lost.any():
-        raise PhysicsError(f"gym-pybullet-drones gave up in {int(lost.sum())} of {len(rows)} flights")
+        raise PhysicsError(f"gym-pybullet-drones diverged in {int(lost.sum())} of {len(rows)} flights")

@@ -1,4 +1,4 @@
-"""Where the conventions of gym-pybullet-drones become ours and back: the one place that knows both.
+"""Conversion between the conventions of this package and of gym-pybullet-drones.
 
 | quantity | here | there | mapping |
 |---|---|---|---|
@@ -13,12 +13,12 @@
 | motor command | a in [-1, 1] | rpm | MAX_RPM (a + 1) / 2; the cf2x has no idle speed |
 | gravity | 9.81 m/s^2 | 9.8 m/s^2 | through MAX_RPM |
 
-Their MAX_RPM follows from thrust over weight 2.25 at their gravity, as ours does at ours. A fraction u therefore lifts
-the same share of the weight in both, and the command that hovers, u^2 = 1 / 2.25, is the same; thrust itself differs by
-0.1 %, as weight does.
+Both maximum rotor speeds follow from a thrust over weight of 2.25 at the respective gravity. A fraction u therefore
+lifts the same share of the weight in both, and the command that hovers, u^2 = 1 / 2.25, is the same; thrust itself
+differs by 0.1 %, as weight does.
 
-One quantity is not ours at all: PyBullet turns the rotors' forces by the attitude of the physics step before. It is
-recovered from pose and angular velocity, since PyBullet turns a body by exp(omega h) at the end of a step.
+PyBullet turns the rotors' forces by the attitude of the physics step before, which this package does not have. It is
+computed from pose and angular velocity, because PyBullet turns a body by exp(omega h) at the end of a step.
 """
 
 from __future__ import annotations
@@ -33,16 +33,25 @@ from robots.quadrotor.body.dynamics import QuadrotorState, rotation_rows
 
 
 class Conventions(NamedTuple):
-    """Numbers of theirs that the mapping needs."""
+    """Values of gym-pybullet-drones for the conversion."""
 
     max_rpm: float
-    """[1/min]"""
+    """Largest rotor speed [1/min]."""
     physics_step: float
-    """[s]"""
+    """Length of a physics step [s]."""
 
 
 def to_theirs(body: QuadrotorState, motors: Tensor, theirs: Conventions) -> np.ndarray:
-    """(B, 25) float64 rows as robots/pybullet_drones/vehicle.py reads them, of bodies and motor commands (B, 4)."""
+    """Rows for vehicle.py.
+
+    Args:
+        body: B bodies.
+        motors: (B, 4) motor commands in [-1, 1].
+        theirs: Values for the conversion.
+
+    Returns:
+        (B, 25) float64 rows.
+    """
     position, velocity, quaternion, rate, speed = (part.detach().cpu().double() for part in body)
     quaternion = quaternion / quaternion.norm(dim=1, keepdim=True)
     spin = body_to_world(quaternion, rate)
@@ -53,8 +62,13 @@ def to_theirs(body: QuadrotorState, motors: Tensor, theirs: Conventions) -> np.n
 
 
 def to_ours(rows: np.ndarray, motors: Tensor, like: QuadrotorState) -> QuadrotorState:
-    """Bodies of answers (B, 14) of vehicle.py, with rotors at the speeds that motor commands (B, 4) asked for; dtype
-    and device are those of `like`."""
+    """Bodies from answers of vehicle.py.
+
+    Args:
+        rows: (B, 14) answers.
+        motors: (B, 4) motor commands in [-1, 1], which give the rotor speeds.
+        like: State with the dtype and the device of the result.
+    """
     answer = torch.from_numpy(rows.copy())
     position, xyzw, velocity, spin = answer[:, :13].split((3, 4, 3, 3), dim=1)
     quaternion = xyzw_to_wxyz(xyzw)
@@ -63,33 +77,38 @@ def to_ours(rows: np.ndarray, motors: Tensor, like: QuadrotorState) -> Quadrotor
 
 
 def rotor_speed(motors: Tensor) -> Tensor:
-    """(B, 4) fractions of the maximum speed that motor commands in [-1, 1] ask for; no rotor of theirs idles."""
+    """Rotor speeds (B, 4) in [0, 1] of motor commands in [-1, 1], without idle speed."""
     return 0.5 * (motors + 1.0)
 
 
 def wxyz_to_xyzw(quaternion: Tensor) -> Tensor:
-    """(B, 4) with the real part last."""
+    """Quaternions (B, 4) with the real part last."""
     return quaternion.roll(-1, dims=1)
 
 
 def xyzw_to_wxyz(quaternion: Tensor) -> Tensor:
-    """(B, 4) with the real part first."""
+    """Quaternions (B, 4) with the real part first."""
     return quaternion.roll(1, dims=1)
 
 
 def body_to_world(quaternion: Tensor, vector: Tensor) -> Tensor:
-    """(B, 3) body vectors in the world frame, for attitudes (B, 4) wxyz."""
+    """Body vectors (B, 3) in the world frame, for attitudes (B, 4) wxyz."""
     return torch.einsum("ijb,bj->bi", rotation_rows(quaternion.t()), vector)
 
 
 def world_to_body(quaternion: Tensor, vector: Tensor) -> Tensor:
-    """(B, 3) world vectors in the body frame, for attitudes (B, 4) wxyz."""
+    """World vectors (B, 3) in the body frame, for attitudes (B, 4) wxyz."""
     return torch.einsum("ijb,bi->bj", rotation_rows(quaternion.t()), vector)
 
 
 def attitude_before(quaternion: Tensor, spin: Tensor, duration: float) -> Tensor:
-    """(B, 4) wxyz attitude exp(-omega h / 2) q from which a world angular velocity (B, 3) [rad/s] led to q in h
-    seconds."""
+    """Attitude (B, 4) wxyz before a step: exp(-omega h / 2) q.
+
+    Args:
+        quaternion: (B, 4) wxyz attitude q after the step.
+        spin: (B, 3) angular velocity omega in the world frame [rad/s].
+        duration: Length h of the step [s].
+    """
     angle = spin.norm(dim=1, keepdim=True) * duration
     # sin(angle / 2) / angle, finite at rest
     vector = -0.5 * duration * torch.sinc(0.5 * angle / torch.pi) * spin

@@ -1,4 +1,4 @@
-"""Pictures of an aviary: the first drone in full, every other one as a disc with its target."""
+"""Pictures of an aviary: the first drone in detail, the others as discs with their targets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ _RADIUS = 0.1  # m
 
 
 class Painter:
-    """Draws aviaries whose drones have targets (n, 3) [m], or none (0, 3); rotors turn at `max_rpm` [1/min] at most."""
+    """Draws aviaries.
+
+    Args:
+        max_rpm: Largest rotor speed [1/min].
+        target: (n, 3) targets of the drones [m], or (0, 3) without targets.
+    """
 
     def __init__(self, max_rpm: float, target: np.ndarray) -> None:
         self.max_rpm, self.target = max_rpm, target
@@ -28,7 +33,19 @@ class Painter:
         height: int,
         trail: np.ndarray | None,
     ) -> np.ndarray:
-        """Picture (height, width, 3) uint8 of drones at (n, 3) [m], attitudes (n, 4) xyzw, rotor speeds (n, 4)."""
+        """Draw one state.
+
+        Args:
+            position: (n, 3) [m].
+            quaternion: (n, 4) xyzw.
+            rpm: (n, 4) rotor speeds [1/min].
+            width: Width of the picture in pixels.
+            height: Height of the picture in pixels.
+            trail: (k, 3) path of the first drone [m], or None.
+
+        Returns:
+            Picture (height, width, 3) uint8.
+        """
         if (width, height) not in self._scenes:
             self._scenes[width, height] = QuadrotorScene(preset("cf2x"), width, height, _RADIUS)
         shapes = [Shape("cylinder", (_RADIUS, 0.015), place, _ORANGE) for place in position[1:]]

@@ -1,6 +1,6 @@
-"""The aviaries of gym-pybullet-drones as simulators: explicit states, stepped by worker processes.
+"""Aviaries of gym-pybullet-drones as simulators with explicit states, stepped by worker processes.
 
-Frames, units, what is exact and what differs from the environments themselves: docs/guides/gym-pybullet-drones.md.
+docs/guides/gym-pybullet-drones.md has frames, units, what is exact and the differences from the environments.
 """
 
 from __future__ import annotations
@@ -24,17 +24,23 @@ from robots.pybullet_drones.state import AviaryState, pack
 from robots.pybullet_drones.worker_pool import WorkerPool
 from robots.simulator import Step
 
-START_OFFSET = (0.05, 0.05, 0.05)  # m, half width of the box around the environment's own start
+START_OFFSET = (0.05, 0.05, 0.05)  # m, half widths of the box around the environment's own start
 START_ANGLE = 0.1  # rad, largest roll, pitch and yaw
 
 
 def make_drones(aviary: str, **given: Any) -> AviarySimulator:
-    """gpd/`aviary` with options as in DroneOptions; raises UnknownTaskError, OptionError and MissingDronesError."""
+    """Simulator of gpd/`aviary` with options of DroneOptions.
+
+    Raises:
+        UnknownTaskError: There is no such aviary.
+        OptionError: There is no such option, or its value is not allowed.
+        MissingDronesError: gym-pybullet-drones is not installed.
+    """
     return AviarySimulator(aviary, drone_options(aviary, given))
 
 
 class AviarySimulator:
-    """A Simulator over one aviary; raises MissingDronesError where its packages are not installed."""
+    """Simulator of one aviary; raises MissingDronesError if gym-pybullet-drones is not installed."""
 
     def __init__(self, aviary: str, options: DroneOptions) -> None:
         self.options, self.drones = options, options.drones
@@ -49,8 +55,11 @@ class AviarySimulator:
         self._painter = Painter(facts["max_rpm"], self.target.numpy())
 
     def reset(self, num: int, seed: int | torch.Generator) -> AviaryState:
-        """Drones at rest: at the environment's own start, or within 5 cm of it per axis and turned by up to 0.1 rad in
-        roll, pitch and yaw, each uniform, as `start` says."""
+        """Draw initial states of drones at rest.
+
+        With start=fixed they are at the environment's own start. With start=drawn they are uniform within 5 cm of it
+        per axis and within 0.1 rad in roll, pitch and yaw.
+        """
         generator = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
         shape = (num, self.drones, 3)
         offset, angle = torch.zeros(shape, dtype=torch.float64), torch.zeros(shape, dtype=torch.float64)
@@ -72,7 +81,7 @@ class AviarySimulator:
         )
 
     def observe(self, state: AviaryState) -> Tensor:
-        """(B, O) float32, as the environment has it: drone by drone, each with its own past actions."""
+        """(B, O) float32 in the environment's order: drone by drone with its past actions."""
         if self.history:
             shown = (state.position, state.rpy, state.velocity, state.angular_velocity)
             past = state.actions.transpose(1, 2).flatten(2)
@@ -81,15 +90,15 @@ class AviarySimulator:
         return torch.cat([part.float() for part in parts], dim=2).flatten(1)
 
     def privileged(self, state: AviaryState) -> Tensor:
-        """(B, 0): nothing is hidden."""
+        """(B, 0), because nothing is hidden."""
         return state.position.new_zeros(len(state.position), 0, dtype=torch.float32)
 
     def split_noise(self, state: AviaryState, index: Tensor) -> AviaryState:
-        """The state: a step draws nothing."""
+        """The state itself, because steps draw no random numbers."""
         return state
 
     def step(self, state: AviaryState, action: Tensor) -> Step:
-        """One control step with actions (B, n A), clipped to their bounds; raises WorkerError where a worker fails."""
+        """Take one control step with actions (B, n A), clipped to their bounds; raises WorkerError."""
         command = action.float().reshape(-1, *self.low.shape).clamp(self.low, self.high)
         answers = self.workers.step(pack(state, command), self.row.width + 4 * self.drones + 2)
         position, quaternion, velocity, spin, link, memory, rpy = (
@@ -103,13 +112,13 @@ class AviarySimulator:
         return Step(new, self.observe(new), reward, (outcome != GOES_ON) | self.diverged(new))
 
     def success(self, state: AviaryState) -> Tensor:
-        """(B,) bool: every drone is within 0.1 m of its target and the step was no failure; never without a target."""
+        """(B,) bool, true where every drone is within 0.1 m of its target and the last step has not failed."""
         if not len(self.target):
             return torch.zeros(len(state.position), dtype=torch.bool)
         return ((state.position - self.target).norm(dim=2) <= SUCCESS_RADIUS).all(dim=1) & ~state.failed
 
     def diverged(self, state: AviaryState) -> Tensor:
-        """(B,) bool: a pose or velocity is not finite."""
+        """(B,) bool, true where a pose or a velocity is not finite."""
         parts = (state.position, state.quaternion, state.velocity, state.angular_velocity)
         return ~torch.cat([part.flatten(1) for part in parts], dim=1).isfinite().all(dim=1)
 
@@ -129,20 +138,21 @@ class AviarySimulator:
     def render(
         self, state: AviaryState, row: int = 0, width: int = 640, height: int = 480, trail: np.ndarray | None = None
     ) -> np.ndarray:
-        """Picture (height, width, 3) uint8 of one row: the first drone in full, the others as discs.
+        """As Simulator.render, with the first drone in detail and the others as discs.
 
-        Raises robots.drawing.offscreen.MissingGraphicsError where no picture can be drawn.
+        Raises:
+            MissingGraphicsError: This machine cannot draw.
         """
         position, quaternion, rpm = (part[row].numpy() for part in (state.position, state.quaternion, state.rpm))
         return self._painter.draw(position, quaternion, rpm, width, height, trail)
 
     def close(self) -> None:
-        """End the worker processes."""
+        """Stop the worker processes."""
         self.workers.close()
 
 
 def _quaternion(angle: Tensor) -> Tensor:
-    """(..., 4) xyzw of roll, pitch, yaw (..., 3) about x, then y, then z of the world [rad]."""
+    """Quaternions (..., 4) xyzw of roll, pitch and yaw (..., 3) about x, then y, then z of the world [rad]."""
     (cr, cp, cy), (sr, sp, sy) = torch.cos(0.5 * angle).unbind(-1), torch.sin(0.5 * angle).unbind(-1)
     x, y = sr * cp * cy - cr * sp * sy, cr * sp * cy + sr * cp * sy
     return torch.stack((x, y, cr * cp * sy - sr * sp * cy, cr * cp * cy + sr * sp * sy), dim=-1)

@@ -1,4 +1,4 @@
-"""What the entries of observations and actions of an aviary are called, and in which units and frames they come."""
+"""Specification of aviaries: names, units and frames of their entries."""
 
 from __future__ import annotations
 
@@ -22,10 +22,16 @@ _ENTRIES = {
 
 
 def specification(aviary: str, options: DroneOptions, facts: dict[str, Any]) -> SimulatorSpec:
-    """Specification of gpd/`aviary` from what its environment said of itself."""
+    """Specification of gpd/`aviary`.
+
+    Args:
+        aviary: Class of the environment.
+        options: Options of the task.
+        facts: Values of the environment, from Aviary.facts.
+    """
     low, high = np.array(facts["low"]), np.array(facts["high"])
     drones = len(low)
-    # The environment ends an episode when the time BEFORE a step exceeds 8 s: at the 242nd step of 1/30 s.
+    # the environment ends an episode when the time before a step exceeds 8 s: at the 242nd step of 1/30 s
     steps = round(EPISODE_SECONDS * facts["control_hz"]) + 2
     neutral = np.zeros_like(low)
     if options.action == "pid":

@@ -1,4 +1,4 @@
-"""The whole state of a batch of aviaries, as tensors."""
+"""State of a batch of aviaries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class AviaryState(NamedTuple):
-    """B rows of n drones; float64 but for the actions. Quaternions are xyzw, vectors in the world frame."""
+    """State of B rows of n drones, float64 except for actions; quaternions are xyzw, vectors in the world frame."""
 
     position: Tensor
     """(B, n, 3) [m]."""
@@ -21,20 +21,20 @@ class AviaryState(NamedTuple):
     angular_velocity: Tensor
     """(B, n, 3) [rad/s]."""
     link_quaternion: Tensor
-    """(B, n, 4) attitude one physics step ago: PyBullet still turns the next thrust by it."""
+    """(B, n, 4) attitude of the physics step before, by which PyBullet turns the next thrust."""
     controller: Tensor
-    """(B, n, 16) memory of each drone's PID controller; zero where the action type has none."""
+    """(B, n, 16) memory of each drone's PID controller; zero for action types without a controller."""
     rpy: Tensor
     """(B, n, 3) roll, pitch, yaw of `quaternion` [rad]."""
     rpm: Tensor
     """(B, n, 4) rotor speeds of the previous step [1/min]."""
     actions: Tensor
-    """(B, K, n, A) float32, the last K actions, oldest first; K = 0 where no observation shows them."""
+    """(B, K, n, A) float32 last K actions, oldest first; K = 0 if they are not observed."""
     failed: Tensor
-    """(B,) bool, whether the step that led here ended the episode because a drone flew away or tilted too far."""
+    """(B,) bool, true where the last step ended the episode because a drone was lost or tilted too far."""
 
 
 def pack(state: AviaryState, action: Tensor) -> np.ndarray:
-    """(B, width + n A) float64: what a worker needs to step B rows by actions (B, n, A)."""
+    """Rows (B, width + n A) float64 for a worker, from states and actions (B, n, A)."""
     parts = (*state[:7], action.to(torch.float64))
     return torch.cat([part.reshape(len(action), -1) for part in parts], dim=1).numpy()

@@ -1,7 +1,7 @@
-"""One cf2x of gym-pybullet-drones, flown by rotor speeds with drag, ground effect and downwash; runs in a worker.
+"""One cf2x of gym-pybullet-drones with commanded rotor speeds, drag, ground effect and downwash; runs in a worker.
 
-It is the package's own CtrlAviary, put into a state before each control step as aviary.py does it. A row is a pose, a
-motion, and the rotor speeds of the control step before: its drag goes by those of the physics step before.
+It is the CtrlAviary of that package, set to a state before each control step as in aviary.py. A row also has the rotor
+speeds of the control step before, because drag depends on those of the physics step before.
 """
 
 from __future__ import annotations
@@ -16,13 +16,18 @@ from gym_pybullet_drones.utils.enums import DroneModel, Physics
 from robots.pybullet_drones.aviary import Aviary
 
 ROW = (3, 4, 3, 3, 4, 4, 4)
-"""Position [m], quaternion xyzw, velocity [m/s], angular velocity [rad/s] in the world, quaternion of the links one
-physics step ago, rotor speeds before and to come [1/min]."""
-_DISTANCE = 8  # place of the contact distance in what getContactPoints returns
+"""Sizes of the parts of a row: position [m], quaternion xyzw, velocity [m/s] and angular velocity [rad/s] in the world,
+quaternion of the links one physics step before, rotor speeds before and commanded [1/min]."""
+_DISTANCE = 8  # index of the distance in a contact of getContactPoints
 
 
 class Vehicle:
-    """A cf2x whose rotors hold a speed for 1 / `control_hz` seconds, in physics steps of 1 / `physics_hz`."""
+    """A cf2x with constant rotor speeds during a control step.
+
+    Args:
+        control_hz: Control steps per second [Hz].
+        physics_hz: Physics steps per second [Hz].
+    """
 
     row_size = sum(ROW)
 
@@ -38,12 +43,15 @@ class Vehicle:
         self.aviary = Aviary(self.env)
 
     def facts(self) -> dict[str, Any]:
-        """The largest rotor speed [1/min]."""
+        """Largest rotor speed [1/min]."""
         return {"max_rpm": float(self.env.MAX_RPM)}
 
     def step(self, row: np.ndarray) -> np.ndarray:
-        """(14,) position, quaternion, velocity and angular velocity after a control step, and whether the floor is
-        touched."""
+        """Take one control step from a row.
+
+        Returns:
+            (14,) position, quaternion, velocity, angular velocity, and 1 if the floor is touched, else 0.
+        """
         env, parts = self.env, np.split(row, np.cumsum(ROW)[:-1])
         position, quaternion, velocity, spin, link, before, to_come = (part[None] for part in parts)
         rpy = np.array(pybullet.getEulerFromQuaternion(quaternion[0]))

@@ -1,6 +1,6 @@
-"""What a worker process does until its input ends; start_worker.py starts it.
+"""Main loop of a worker process, started by start_worker.py.
 
-It speaks by the messages of frames.py. What the environment prints goes nowhere.
+Messages are those of frames.py. Output that the environment prints is discarded.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from robots.pybullet_drones import frames
 
 
 class Served(Protocol):
-    """What a worker steps."""
+    """Environment of a worker."""
 
     row_size: int
-    """Numbers in a row that it is given."""
+    """Number of entries of an input row."""
 
     def facts(self) -> dict[str, Any]:
-        """What the other side has to know, as JSON."""
+        """Values for the simulator, which are sent as JSON."""
         ...
 
     def step(self, row: np.ndarray) -> np.ndarray:
-        """The answer to a row."""
+        """Answer to an input row."""
         ...
 
 
 def opened(arguments: Sequence[str]) -> Served:
-    """What the arguments ask for."""
+    """Make the environment of the command line's arguments."""
     kind, *rest = arguments
     if kind == "vehicle":
         from robots.pybullet_drones.vehicle import Vehicle  # prints when imported
@@ -44,7 +44,13 @@ def opened(arguments: Sequence[str]) -> Served:
 
 
 def serve(source: BinaryIO, sink: BinaryIO, served: Served) -> None:
-    """Answer each message of packed rows by the rows after one step."""
+    """Answer each message of input rows with the rows after one step, until the input ends.
+
+    Args:
+        source: Input.
+        sink: Output.
+        served: The environment.
+    """
     frames.send(sink, frames.FACTS, json.dumps(served.facts()).encode())
     while True:
         try:
@@ -56,12 +62,12 @@ def serve(source: BinaryIO, sink: BinaryIO, served: Served) -> None:
 
 
 def main() -> None:
-    """Serve until the input ends; an error is sent as one line."""
+    """Run the worker; an error is sent as one line."""
     sink = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     try:
         serve(sys.stdin.buffer, sink, opened(sys.argv[1:]))
-    except Exception as error:  # whatever it is, the simulator reports it
+    except Exception as error:  # the simulator reports it
         line = " ".join(str(error).split())
         frames.send(sink, frames.FAILED, f"{type(error).__name__}: {line}".encode())
         sys.exit(1)

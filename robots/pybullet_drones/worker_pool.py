@@ -1,4 +1,4 @@
-"""Worker processes, and the rows of a batch spread over them."""
+"""Pool of worker processes that step the rows of a batch."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _NEEDED = {"gym_pybullet_drones": "gym-pybullet-drones", "pybullet": "pybullet",
 
 
 class MissingDronesError(HgrpoError):
-    """Raised where gym-pybullet-drones or what it needs is not installed; one line that says how to get it."""
+    """gym-pybullet-drones or one of its requirements is not installed."""
 
 
 class WorkerError(HgrpoError):
-    """Raised where a worker process failed; one line that says why."""
+    """A worker process failed."""
 
 
 def require_drones() -> None:
-    """Raise MissingDronesError unless the packages behind gpd tasks can be found."""
+    """Raise MissingDronesError if a package that gpd tasks need is missing."""
     missing = [package for module, package in _NEEDED.items() if importlib.util.find_spec(module) is None]
     if missing:
         raise MissingDronesError(
@@ -38,7 +38,12 @@ def require_drones() -> None:
 
 
 class WorkerPool:
-    """`workers` processes, each with what start_worker.py takes as arguments; they end with this object or process."""
+    """Worker processes, which end with this object or process.
+
+    Args:
+        workers: Number of processes.
+        arguments: Arguments of start_worker.py.
+    """
 
     def __init__(self, workers: int, *arguments: str) -> None:
         require_drones()
@@ -52,7 +57,7 @@ class WorkerPool:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 env=environment,
-                start_new_session=True,  # Ctrl-C in the terminal is for this process, which may have to save first
+                start_new_session=True,  # Ctrl-C in the terminal must reach this process only, which may have to save
             )
             for _ in range(workers)
         ]
@@ -61,7 +66,7 @@ class WorkerPool:
         self.facts: dict[str, Any] = json.loads(answers[0])
 
     def step(self, rows: np.ndarray, width: int) -> np.ndarray:
-        """(B, width) answers to packed rows (B, k), one message per worker; raises WorkerError."""
+        """Step packed rows (B, k); returns answers (B, width). Raises WorkerError."""
         parts = [part for part in np.array_split(rows, len(self.processes)) if len(part)]
         for worker, part in enumerate(parts):
             self._send(worker, np.ascontiguousarray(part).tobytes())
@@ -69,12 +74,12 @@ class WorkerPool:
         return np.concatenate(answers)
 
     def close(self) -> None:
-        """End the processes."""
+        """Stop the processes."""
         self._close()
 
     def _send(self, worker: int, content: bytes) -> None:
         stream = self.processes[worker].stdin
-        assert stream is not None  # a pipe was asked for
+        assert stream is not None  # because stdin=PIPE
         try:
             frames.send(stream, frames.ROWS, content)  # type: ignore[arg-type]
         except (BrokenPipeError, ValueError):  # ValueError: closed after an earlier failure
@@ -102,7 +107,7 @@ class WorkerPool:
 def _stop(processes: list[subprocess.Popen[bytes]]) -> None:
     for process in processes:
         for stream in (process.stdin, process.stdout):
-            with contextlib.suppress(BrokenPipeError):  # it has gone already
+            with contextlib.suppress(BrokenPipeError):  # the process has ended
                 if stream is not None:
                     stream.close()
     for process in processes:

@@ -1,1 +1,1 @@
-"""One robot per file: what it observes, what it is paid for, when it has fallen and where it begins."""
+"""Robots of Gymnasium's MuJoCo tasks: observation, reward, termination and initial states."""

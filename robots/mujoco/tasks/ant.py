@@ -16,10 +16,11 @@ from robots.simulator import Channel
 
 @dataclass(frozen=True)
 class Ant(Robot):
-    """Reward: velocity of the torso along x + healthy_reward - cost of control - cost of contact forces cut at +-1; a
-    torso outside 0.2 m to 1 m ends the episode.
+    """Four-legged robot that runs along x.
 
-    The velocity is that of the torso's derived position, one physics step behind the joints, as in Gymnasium.
+    Reward: velocity of the torso along x + healthy_reward - cost of control - cost of contact forces clipped at +-1.
+    An episode terminates with the torso below 0.2 m or above 1 m. The velocity is that of the torso's derived position,
+    one physics step behind the joints, as in Gymnasium.
     """
 
     forward_reward_weight: float = 1.0
@@ -44,16 +45,16 @@ class Ant(Robot):
     view: ClassVar[View] = View(distance=4.2, follow="xy", lookat=(0.0, 0.0, 0.4))
 
     def observe(self, now: Readout) -> np.ndarray:
-        """(B, 105) positions without x and y, velocities, contact force and torque of each body cut at +-1."""
+        """(B, 105) positions without x and y, velocities, contact forces and torques of bodies clipped at +-1."""
         forces = np.clip(now.derived["contact_force"], -1.0, 1.0)[:, 1:]
         return np.concatenate((now.qpos[:, 2:], now.qvel, forces.reshape(len(forces), -1)), axis=1)
 
     def observation(self, model: Any) -> tuple[Channel, ...]:
-        """Joint positions without the first two, joint velocities, contact forces of the bodies."""
+        """Channels of joint positions, joint velocities and contact forces."""
         return joint_channels(model, skip_positions=2) + body_channels(model, "contact", CONTACT_FORCE)
 
     def outcome(self, before: Readout, after: Readout, action: np.ndarray, dt: float) -> Outcome:
-        """Speed and staying upright are paid, control and contact cost; a fall ends the episode."""
+        """Reward and termination; see the class."""
         healthy = _healthy(after)
         velocity = (after.derived["torso"][:, 0, 0] - before.derived["torso"][:, 0, 0]) / dt
         forward = velocity * self.forward_reward_weight
@@ -69,11 +70,11 @@ class Ant(Robot):
         return Outcome((forward + survive) - (control + contact), ~healthy, terms)
 
     def position(self, now: Readout) -> np.ndarray:
-        """(B, 3) of the torso."""
+        """(B, 3) position of the torso [m]."""
         return now.qpos[:, :3]
 
 
 def _healthy(now: Readout) -> np.ndarray:
-    """(B,) bool: the torso between 0.2 m and 1 m high, and everything finite."""
+    """(B,) bool, true where the torso is between 0.2 m and 1 m and the state is finite."""
     finite = np.isfinite(now.qpos).all(axis=1) & np.isfinite(now.qvel).all(axis=1)
     return np.asarray(finite & (now.qpos[:, 2] >= 0.2) & (now.qpos[:, 2] <= 1.0))

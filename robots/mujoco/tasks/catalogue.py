@@ -1,4 +1,4 @@
-"""The robots by the names of their Gymnasium environments."""
+"""Robots by the names of their Gymnasium environments."""
 
 from __future__ import annotations
 

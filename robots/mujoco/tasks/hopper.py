@@ -20,7 +20,7 @@ class Hopper(PlanarRunner):
     view: ClassVar[View] = View(distance=3.2, follow="x", lookat=(0.0, 0.0, 0.7))
 
     def healthy(self, now: Readout) -> np.ndarray:
-        """(B,) bool: higher than 0.7 m, tilted less than 0.2 rad, everything else within +-100."""
+        """(B,) bool, true above 0.7 m with a tilt below 0.2 rad and all other entries within +-100."""
         z, angle = now.qpos[:, 1], now.qpos[:, 2]
         rest = np.concatenate((now.qpos[:, 2:], now.qvel), axis=1)
         within = np.all((rest > -100.0) & (rest < 100.0), axis=1)

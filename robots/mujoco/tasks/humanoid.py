@@ -16,10 +16,11 @@ from robots.simulator import Channel
 
 @dataclass(frozen=True)
 class Humanoid(Robot):
-    """Reward: velocity of the centre of mass along x + healthy_reward - cost of control - cost of contact forces; a
-    pelvis outside 1 m to 2 m ends the episode.
+    """Humanoid that walks along x.
 
-    The velocity is that of derived positions, one physics step behind the joints, as in Gymnasium.
+    Reward: velocity of the centre of mass along x + healthy_reward - cost of control - cost of contact forces. An
+    episode terminates with the pelvis below 1 m or above 2 m. The velocity is that of derived positions, one physics
+    step behind the joints, as in Gymnasium.
     """
 
     forward_reward_weight: float = 1.25
@@ -40,16 +41,15 @@ class Humanoid(Robot):
     view: ClassVar[View] = View(distance=3.8, follow="xy", lookat=(0.0, 0.0, 0.8))
 
     def observe(self, now: Readout) -> np.ndarray:
-        """(B, 348) positions without x and y, velocities, and of each body inertia, velocity and contact force about
-        the centre of mass, with the actuators' forces in between."""
+        """(B, 348) entries of humanoid_observation."""
         return humanoid_observation(now)
 
     def observation(self, model: Any) -> tuple[Channel, ...]:
-        """The same entries by name."""
+        """Channels of humanoid_observation."""
         return humanoid_channels(model)
 
     def outcome(self, before: Readout, after: Readout, action: np.ndarray, dt: float) -> Outcome:
-        """Speed and staying upright are paid, control and contact cost; a fall ends the episode."""
+        """Reward and termination; see the class."""
         healthy = (after.qpos[:, 2] > 1.0) & (after.qpos[:, 2] < 2.0)
         velocity = (_centre_of_mass(after) - _centre_of_mass(before))[:, 0] / dt
         forward = self.forward_reward_weight * velocity
@@ -65,11 +65,11 @@ class Humanoid(Robot):
         return Outcome((forward + survive) - (control + contact), ~healthy, terms)
 
     def position(self, now: Readout) -> np.ndarray:
-        """(B, 3) of the torso."""
+        """(B, 3) position of the torso [m]."""
         return now.qpos[:, :3]
 
 
 def _centre_of_mass(now: Readout) -> np.ndarray:
-    """(B, 2) horizontal position of the centre of mass [m]."""
+    """Horizontal position (B, 2) of the centre of mass [m]."""
     weighted = np.einsum("kb,kbj->kj", now.body_mass, now.derived["centre"])
     return np.asarray((weighted / now.body_mass.sum(axis=1, keepdims=True))[:, :2])

@@ -1,4 +1,4 @@
-"""What Humanoid-v5 and HumanoidStandup-v5 observe."""
+"""Observation of Humanoid-v5 and HumanoidStandup-v5."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HUMANOID_DERIVED: Mapping[str, Derived] = {
     "actuator_force": Derived("qfrc_actuator"),
     "contact_force": Derived("cfrc_ext"),
 }
-"""All of it lags one physics step behind the joints, as in Gymnasium."""
+"""Derived fields, which lag one physics step behind the joints, as in Gymnasium."""
 
 _INERTIA = (
     *((f"inertia_{axes}", "kg m^2") for axes in ("xx", "yy", "zz", "xy", "xz", "yz")),
@@ -32,7 +32,11 @@ _VELOCITY = (
 
 
 def humanoid_observation(now: Readout) -> np.ndarray:
-    """(B, 348) float64; bodies without the world, actuator forces without the free joint's."""
+    """Observation (B, 348) float64.
+
+    Its parts are positions without x and y, velocities, inertia and velocity of each body about the centre of mass,
+    actuator forces without the free joint, and contact forces of each body. The world is not among the bodies.
+    """
     bodies = {
         key: now.derived[key][:, 1:].reshape(len(now.qpos), -1) for key in ("inertia", "velocity", "contact_force")
     }
@@ -42,7 +46,7 @@ def humanoid_observation(now: Readout) -> np.ndarray:
 
 
 def humanoid_channels(model: Any) -> tuple[Channel, ...]:
-    """Names and units of the same entries."""
+    """Channels of humanoid_observation."""
     hinges = [model.joint(i).name for i in range(model.njnt) if model.jnt_type[i] != mujoco.mjtJoint.mjJNT_FREE]
     return (
         *joint_channels(model, skip_positions=2),

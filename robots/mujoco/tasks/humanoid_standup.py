@@ -16,8 +16,10 @@ from robots.simulator import Channel
 
 @dataclass(frozen=True)
 class HumanoidStandup(Robot):
-    """Reward: height of the torso over the physics step - cost of control - cost of contact forces + 1. Nothing ends
-    an episode."""
+    """Humanoid that stands up.
+
+    Reward: height of the torso over the physics step - cost of control - cost of contact forces + 1.
+    """
 
     uph_cost_weight: float = 1.0
     """Weight of the height of the torso over the physics step."""
@@ -35,16 +37,15 @@ class HumanoidStandup(Robot):
     view: ClassVar[View] = View(distance=3.4, follow="xy", lookat=(0.0, 0.0, 0.6))
 
     def observe(self, now: Readout) -> np.ndarray:
-        """(B, 348) positions without x and y, velocities, and of each body inertia, velocity and contact force about
-        the centre of mass, with the actuators' forces in between."""
+        """(B, 348) entries of humanoid_observation."""
         return humanoid_observation(now)
 
     def observation(self, model: Any) -> tuple[Channel, ...]:
-        """The same entries by name."""
+        """Channels of humanoid_observation."""
         return humanoid_channels(model)
 
     def outcome(self, before: Readout, after: Readout, action: np.ndarray, dt: float) -> Outcome:
-        """Height is paid, control and contact cost."""
+        """Reward; episodes do not terminate."""
         height = (after.qpos[:, 2] - 0) / (dt / self.frame_skip)
         control = self.ctrl_cost_weight * squared_sum(after.control)
         impact = np.clip(self.impact_cost_weight * squared_sum(after.derived["contact_force"]), -np.inf, 10.0)
@@ -52,5 +53,5 @@ class HumanoidStandup(Robot):
         return Outcome(((height - control) - impact) + 1, np.zeros(len(height), dtype=bool), terms)
 
     def position(self, now: Readout) -> np.ndarray:
-        """(B, 3) of the torso."""
+        """(B, 3) position of the torso [m]."""
         return now.qpos[:, :3]

@@ -16,10 +16,11 @@ from robots.simulator import Channel
 
 @dataclass(frozen=True)
 class InvertedDoublePendulum(Robot):
-    """Reward: healthy_reward - how far the tip is from upright - how fast the poles turn; a tip below 1 m ends the
-    episode.
+    """Two poles on a cart.
 
-    The tip is a derived position, one physics step behind the joints, as in Gymnasium.
+    Reward: healthy_reward - penalty on the distance of the tip from upright - penalty on the speed of the poles. An
+    episode terminates with the tip below 1 m. The tip is a derived position, one physics step behind the joints, as in
+    Gymnasium.
     """
 
     healthy_reward: float = 10.0
@@ -39,15 +40,14 @@ class InvertedDoublePendulum(Robot):
     goal: ClassVar[str] = "the poles stand at the time limit"
 
     def observe(self, now: Readout) -> np.ndarray:
-        """(B, 9) cart position, sines and cosines of the poles, velocities and the cart's constraint force cut at
-        +-10."""
+        """(B, 9) cart position, sines and cosines of the poles, velocities, constraint force clipped at +-10."""
         force = np.clip(now.derived["constraint_force"], -10, 10)[:, :1]
         angle = now.qpos[:, 1:]
         parts = (now.qpos[:, :1], np.sin(angle), np.cos(angle), np.clip(now.qvel, -10, 10), force)
         return np.concatenate(parts, axis=1)
 
     def observation(self, model: Any) -> tuple[Channel, ...]:
-        """The same entries by name."""
+        """Channels of the observation."""
         named = joint_channels(model)
         return (
             named[0],
@@ -57,7 +57,7 @@ class InvertedDoublePendulum(Robot):
         )
 
     def outcome(self, before: Readout, after: Readout, action: np.ndarray, dt: float) -> Outcome:
-        """Standing is paid, distance and speed cost; a fall ends the episode."""
+        """Reward and termination; see the class."""
         x, y = after.derived["tip"][:, 0, 0], after.derived["tip"][:, 0, 2]
         fallen = y <= 1
         distance = 0.01 * squared(x) + squared(y - 2)
@@ -67,9 +67,9 @@ class InvertedDoublePendulum(Robot):
         return Outcome((survive - distance) - speed, fallen, terms)
 
     def position(self, now: Readout) -> np.ndarray:
-        """(B, 3) of the tip."""
+        """(B, 3) position of the tip [m]."""
         return now.derived["tip"][:, 0]
 
     def success(self, now: Readout) -> np.ndarray:
-        """(B,) bool: the poles stand."""
+        """(B,) bool, true where the poles stand."""
         return np.asarray(now.derived["tip"][:, 0, 2] > 1)

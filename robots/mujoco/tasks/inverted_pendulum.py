@@ -15,7 +15,7 @@ from robots.simulator import Channel
 
 @dataclass(frozen=True)
 class InvertedPendulum(Robot):
-    """Reward: 1 while the pole leans less than 0.2 rad; beyond that the episode ends."""
+    """Pole on a cart; reward 1 per step, termination if the pole leans more than 0.2 rad."""
 
     reset_noise_scale: float = 0.01
     """Scale of the noise on the initial positions and velocities."""
@@ -31,20 +31,20 @@ class InvertedPendulum(Robot):
         return np.concatenate((now.qpos, now.qvel), axis=1)
 
     def observation(self, model: Any) -> tuple[Channel, ...]:
-        """Joint positions and velocities."""
+        """Channels of joint positions and velocities."""
         return joint_channels(model)
 
     def outcome(self, before: Readout, after: Readout, action: np.ndarray, dt: float) -> Outcome:
-        """Standing is paid; a fall ends the episode."""
+        """Reward and termination; see the class."""
         fallen = ~np.isfinite(self.observe(after)).all(axis=1) | (np.abs(after.qpos[:, 1]) > 0.2)
         reward = (~fallen).astype(np.float64)
         return Outcome(reward, fallen, {"reward_survive": reward})
 
     def position(self, now: Readout) -> np.ndarray:
-        """(B, 3) of the cart."""
+        """(B, 3) position of the cart [m]."""
         x = now.qpos[:, 0]
         return np.stack((x, np.zeros_like(x), np.zeros_like(x)), axis=1)
 
     def success(self, now: Readout) -> np.ndarray:
-        """(B,) bool: the pole stands."""
+        """(B,) bool, true where the pole stands."""
         return np.abs(now.qpos[:, 1]) <= 0.2

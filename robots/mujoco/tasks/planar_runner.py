@@ -1,4 +1,4 @@
-"""What Hopper-v5 and Walker2d-v5 share: run forward in a plane without falling."""
+"""Common part of Hopper-v5 and Walker2d-v5: run forward in a plane without falling."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from robots.simulator import Channel
 
 @dataclass(frozen=True)
 class PlanarRunner(Robot):
-    """Reward: velocity along x + healthy_reward - ctrl_cost_weight * |action|^2; a fall ends the episode."""
+    """Reward: velocity along x + healthy_reward - ctrl_cost_weight * |action|^2; a fall terminates."""
 
     forward_reward_weight: float = 1.0
     """Weight of the velocity along x."""
@@ -32,18 +32,18 @@ class PlanarRunner(Robot):
 
     @abstractmethod
     def healthy(self, now: Readout) -> np.ndarray:
-        """(B,) bool, whether the robot has not fallen."""
+        """(B,) bool, true where the robot has not fallen."""
 
     def observe(self, now: Readout) -> np.ndarray:
-        """(B, nq - 1 + nv) positions without x, velocities cut at +-10."""
+        """(B, nq - 1 + nv) positions without x, velocities clipped at +-10."""
         return np.concatenate((now.qpos[:, 1:], np.clip(now.qvel, -10, 10)), axis=1)
 
     def observation(self, model: Any) -> tuple[Channel, ...]:
-        """Joint positions without the first, joint velocities."""
+        """Channels of joint positions without the first, and of joint velocities."""
         return joint_channels(model, skip_positions=1)
 
     def outcome(self, before: Readout, after: Readout, action: np.ndarray, dt: float) -> Outcome:
-        """Speed and staying upright are paid, control costs; a fall ends the episode."""
+        """Reward and termination; see the class."""
         healthy = self.healthy(after)
         forward = self.forward_reward_weight * ((after.qpos[:, 0] - before.qpos[:, 0]) / dt)
         survive = healthy * self.healthy_reward
@@ -52,6 +52,6 @@ class PlanarRunner(Robot):
         return Outcome((forward + survive) - control, ~healthy, terms)
 
     def position(self, now: Readout) -> np.ndarray:
-        """(B, 3) of the torso."""
+        """(B, 3) position of the torso [m]."""
         x, z = now.qpos[:, 0], now.qpos[:, 1]
         return np.stack((x, np.zeros_like(x), z), axis=1)

@@ -18,10 +18,10 @@ from robots.simulator import Channel
 
 @dataclass(frozen=True)
 class Pusher(Robot):
-    """Reward: - distance of object and goal - distance of object and tip - |action|^2, each weighted. Nothing ends an
-    episode.
+    """Arm that pushes an object to a goal.
 
-    Distances are those of derived positions, one physics step behind the joints, as in Gymnasium.
+    Reward: - distance of object and goal - distance of object and tip - |action|^2, each weighted. Distances are those
+    of derived positions, one physics step behind the joints, as in Gymnasium.
     """
 
     reward_near_weight: float = 0.5
@@ -39,18 +39,18 @@ class Pusher(Robot):
     goal: ClassVar[str] = "the object is within 5 cm of the goal at the end"
 
     def observe(self, now: Readout) -> np.ndarray:
-        """(B, 23) positions and velocities of the arm, then where tip, object and goal are."""
+        """(B, 23) joint positions and velocities of the arm, positions of tip, object and goal."""
         ends = now.derived["ends"].reshape(len(now.qpos), -1)
         return np.concatenate((now.qpos[:, :7], now.qvel[:, :7], ends), axis=1)
 
     def observation(self, model: Any) -> tuple[Channel, ...]:
-        """The same entries by name."""
+        """Channels of the observation."""
         named = joint_channels(model)
         places = (Channel(f"{end}_{axis}", "m", "world") for end in ("tip", "object", "goal") for axis in "xyz")
         return (*named[:7], *named[model.nq : model.nq + 7], *places)
 
     def outcome(self, before: Readout, after: Readout, action: np.ndarray, dt: float) -> Outcome:
-        """Distances and control cost."""
+        """Reward; episodes do not terminate."""
         near = -length(_between(after, 0)) * self.reward_near_weight
         distance = -length(_between(after, 2)) * self.reward_dist_weight
         control = -squared_sum(action) * self.reward_control_weight
@@ -60,7 +60,7 @@ class Pusher(Robot):
     def draw(
         self, num: int, qpos: np.ndarray, qvel: np.ndarray, generator: torch.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The arm at rest, the object uniform in a rectangle, at least 0.17 m from the goal."""
+        """Draw states of an arm at rest and an object in a rectangle, at least 0.17 m from the goal."""
         positions = np.tile(qpos, (num, 1))
         low, high = np.array([-0.3, -0.2]), np.array([0.0, 0.2])
         positions[:, -4:-2] = rejection(generator, low, high, num, lambda p: length(p) > 0.17)
@@ -70,15 +70,15 @@ class Pusher(Robot):
         return positions, velocities
 
     def position(self, now: Readout) -> np.ndarray:
-        """(B, 3) of the tip."""
+        """(B, 3) position of the tip [m]."""
         return now.derived["ends"][:, 0]
 
     def success(self, now: Readout) -> np.ndarray:
-        """(B,) bool: within 5 cm."""
+        """(B,) bool, true where the object is within 5 cm of the goal."""
         return length(_between(now, 2)) < 0.05
 
     def signals(self, now: Readout) -> dict[str, np.ndarray]:
-        """Distances and control."""
+        """Vectors from tip and goal to the object, and controls."""
         return {
             "object to goal [m]": _between(now, 2),
             "object to tip [m]": _between(now, 0),
@@ -87,6 +87,6 @@ class Pusher(Robot):
 
 
 def _between(now: Readout, end: int) -> np.ndarray:
-    """(B, 3) object minus tip (0) or goal (2) [m]."""
+    """Position of the object minus that of the tip (`end` 0) or the goal (2), (B, 3) [m]."""
     ends = now.derived["ends"]
     return np.asarray(ends[:, 1] - ends[:, end])

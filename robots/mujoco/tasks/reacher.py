@@ -17,9 +17,10 @@ from robots.simulator import Channel
 
 @dataclass(frozen=True)
 class Reacher(Robot):
-    """Reward: - distance of fingertip and target - |action|^2. Nothing ends an episode.
+    """Planar arm that moves its fingertip to a target.
 
-    The distance is that of derived positions, one physics step behind the joints, as in Gymnasium.
+    Reward: - distance of fingertip and target - |action|^2, each weighted. The distance is that of derived positions,
+    one physics step behind the joints, as in Gymnasium.
     """
 
     reward_dist_weight: float = 1.0
@@ -41,7 +42,7 @@ class Reacher(Robot):
         return np.concatenate(parts, axis=1)
 
     def observation(self, model: Any) -> tuple[Channel, ...]:
-        """The same entries by name."""
+        """Channels of the observation."""
         return (
             *(Channel(f"{f}_joint{i}") for f in ("cos", "sin") for i in (0, 1)),
             *(Channel(f"target_{axis}", "m", "world") for axis in "xy"),
@@ -50,7 +51,7 @@ class Reacher(Robot):
         )
 
     def outcome(self, before: Readout, after: Readout, action: np.ndarray, dt: float) -> Outcome:
-        """Distance and control cost."""
+        """Reward; episodes do not terminate."""
         distance = -length(_to_target(after)) * self.reward_dist_weight
         control = -squared_sum(action) * self.reward_control_weight
         terms = {"reward_dist": distance, "reward_ctrl": control}
@@ -59,7 +60,7 @@ class Reacher(Robot):
     def draw(
         self, num: int, qpos: np.ndarray, qvel: np.ndarray, generator: torch.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Joints within 0.1 rad, velocities within 0.005 rad/s, target uniform in a disc of 0.2 m."""
+        """Draw joints within 0.1 rad, velocities within 0.005 rad/s and a target in a disc of 0.2 m."""
         positions = qpos + uniform(generator, 0.1, num, len(qpos))
         corner = np.full(2, 0.2)
         positions[:, -2:] = rejection(generator, -corner, corner, num, lambda p: length(p) < 0.2)
@@ -68,19 +69,19 @@ class Reacher(Robot):
         return positions, velocities
 
     def position(self, now: Readout) -> np.ndarray:
-        """(B, 3) of the fingertip."""
+        """(B, 3) position of the fingertip [m]."""
         return now.derived["ends"][:, 0]
 
     def success(self, now: Readout) -> np.ndarray:
-        """(B,) bool: within 2 cm."""
+        """(B,) bool, true where the fingertip is within 2 cm of the target."""
         return length(_to_target(now)) < 0.02
 
     def signals(self, now: Readout) -> dict[str, np.ndarray]:
-        """Distance to the target and control."""
+        """Vector from the target to the fingertip, and controls."""
         return {"fingertip to target [m]": _to_target(now), "control [1]": now.control}
 
 
 def _to_target(now: Readout) -> np.ndarray:
-    """(B, 3) fingertip minus target [m]."""
+    """Fingertip minus target (B, 3) [m]."""
     ends = now.derived["ends"]
     return np.asarray(ends[:, 0] - ends[:, 1])

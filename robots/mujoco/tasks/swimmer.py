@@ -15,7 +15,7 @@ from robots.simulator import Channel
 
 @dataclass(frozen=True)
 class Swimmer(Robot):
-    """Reward: forward_reward_weight * velocity along x - ctrl_cost_weight * |action|^2. Nothing ends an episode."""
+    """Three links; reward: forward_reward_weight * velocity along x - ctrl_cost_weight * |action|^2."""
 
     forward_reward_weight: float = 1.0
     """Weight of the velocity along x."""
@@ -34,16 +34,16 @@ class Swimmer(Robot):
         return np.concatenate((now.qpos[:, 2:], now.qvel), axis=1)
 
     def observation(self, model: Any) -> tuple[Channel, ...]:
-        """Joint positions without the first two, joint velocities."""
+        """Channels of joint positions without the first two, and of joint velocities."""
         return joint_channels(model, skip_positions=2)
 
     def outcome(self, before: Readout, after: Readout, action: np.ndarray, dt: float) -> Outcome:
-        """Speed is paid, control costs."""
+        """Reward; episodes do not terminate."""
         forward = self.forward_reward_weight * ((after.qpos[:, 0] - before.qpos[:, 0]) / dt)
         control = self.ctrl_cost_weight * squared_sum(action)
         terms = {"reward_forward": forward, "reward_ctrl": -control}
         return Outcome(forward - control, np.zeros(len(forward), dtype=bool), terms)
 
     def position(self, now: Readout) -> np.ndarray:
-        """(B, 3) of the front link."""
+        """(B, 3) position of the front link [m]."""
         return np.concatenate((now.qpos[:, :2], np.zeros((len(now.qpos), 1))), axis=1)

@@ -20,6 +20,6 @@ class Walker2d(PlanarRunner):
     view: ClassVar[View] = View(distance=3.4, follow="x", lookat=(0.0, 0.0, 0.7))
 
     def healthy(self, now: Readout) -> np.ndarray:
-        """(B,) bool: between 0.8 and 2 m high, tilted less than 1 rad."""
+        """(B,) bool, true between 0.8 m and 2 m with a tilt below 1 rad."""
         z, angle = now.qpos[:, 1], now.qpos[:, 2]
         return np.asarray((z > 0.8) & (z < 2.0) & (angle > -1.0) & (angle < 1.0))
