@@ -10,7 +10,7 @@ from torch import Tensor
 
 from robots.options import OptionError
 from robots.quadrotor.body import dynamics
-from robots.quadrotor.body.dynamics import QuadrotorState
+from robots.quadrotor.body.dynamics import Airframe, QuadrotorState
 from robots.quadrotor.body.gains import tuned
 from robots.quadrotor.body.parameters import (
     GRAVITY,
@@ -37,16 +37,19 @@ def still(p: QuadrotorParameters, rows: int = 1, heading: float = 0.0) -> Quadro
 
 
 def fly(
-    interface: Interface, p: QuadrotorParameters, body: QuadrotorState, command: list[float], substeps: int
+    interface: Interface, frame: Airframe, body: QuadrotorState, command: Tensor, substeps: int
 ) -> list[QuadrotorState]:
-    """Bodies after each substep of a held command."""
-    frame, memory, bodies = dynamics.airframe(p, H, DOUBLE, CPU), interface.begin(body), []
-    held = torch.tensor(command, dtype=DOUBLE).unsqueeze(1).expand(-1, len(body.position))
+    """Bodies after each substep of a constant command (4, B)."""
+    memory, bodies = interface.begin(body), []
     for _ in range(substeps):
-        motors, memory = interface.motors(held, body, memory, H)
+        motors, memory = interface.motors(command, body, memory, H)
         body = dynamics.step(body, motors.t(), frame, H)
         bodies.append(body)
     return bodies
+
+
+def held(*command: float) -> Tensor:
+    return torch.tensor(command, dtype=DOUBLE).unsqueeze(1)
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
@@ -55,11 +58,10 @@ def test_the_neutral_command_holds_a_drone_still(name: str, kind: type[BodyRates
     p = preset(name)
     interface = kind(p, 100.0, DOUBLE, CPU)
     assert interface.substeps == 5
-    motors, _ = interface.motors(
-        torch.tensor(interface.neutral, dtype=DOUBLE).unsqueeze(1), still(p), interface.begin(still(p)), H
-    )
+    neutral = held(*interface.neutral)
+    motors, _ = interface.motors(neutral, still(p), interface.begin(still(p)), H)
     torch.testing.assert_close(motors, torch.full((4, 1), dynamics.hover_action(p), dtype=DOUBLE), rtol=0, atol=1e-12)
-    body = fly(interface, p, still(p), list(interface.neutral), 50)[-1]
+    body = fly(interface, dynamics.airframe(p, H, DOUBLE, CPU), still(p), neutral, 50)[-1]
     assert body.velocity.abs().max() < 1e-10
     assert body.angular_velocity.abs().max() < 1e-10
 
@@ -70,9 +72,9 @@ def test_without_lag_a_rate_step_is_first_order(axis: int) -> None:
     p = preset("cf2x")
     p = replace(p, gains=replace(p.gains, rate_integral=(0.0, 0.0, 0.0)))
     assert p.gains.rate_derivative == (0.0, 0.0, 0.0)
-    command = [1.0, 0.0, 0.0, 0.0]
+    command = held(1.0, 0.0, 0.0, 0.0)
     command[1 + axis] = 0.2
-    bodies = fly(BodyRates(p, 100.0, DOUBLE, CPU), p, still(p), command, 40)
+    bodies = fly(BodyRates(p, 100.0, DOUBLE, CPU), dynamics.airframe(p, H, DOUBLE, CPU), still(p), command, 40)
     n, k = torch.arange(1, 41, dtype=DOUBLE), p.gains.rate[axis]
     rates = torch.stack([body.angular_velocity[0] for body in bodies])
     torch.testing.assert_close(rates[:, axis], 0.2 * (1.0 - (1.0 - k * H) ** n), rtol=0, atol=1e-9)
@@ -89,26 +91,23 @@ def test_gains_place_both_poles() -> None:
 
 
 def test_the_integral_removes_what_unequal_rotors_leave() -> None:
-    """Rotors on the left push 10 % more: without an integral the roll rate settles off its command, with one on it."""
+    """Rotors on the left push 10 % more: the roll rate has an error without an integral (row 0), none with it."""
     p = preset("cf2x")
     frame = dynamics.airframe(p, H, DOUBLE, CPU)
     factor = torch.tensor([[1.0], [1.0], [1.1], [1.1]], dtype=DOUBLE)
     c0, c1, c2 = (c * factor for c in frame.push_curve)
     frame = frame._replace(push_curve=(c0, c1, c2))
-    left = {}
-    for integral in (0.0, p.gains.rate_integral[0]):
-        tuned_p = replace(p, gains=replace(p.gains, rate_integral=(integral,) * 3))
-        loop, body = RateLoop(tuned_p, DOUBLE, CPU), still(p)
-        memory = loop.begin(body)
-        for _ in range(1500):
-            thrust = torch.full((1,), GRAVITY, dtype=DOUBLE)
-            motors, memory = loop.motors(thrust, torch.zeros(3, 1, dtype=DOUBLE), body, memory, H)
-            body = dynamics.step(body, motors.t(), frame, H)
-        left[integral] = body.angular_velocity[0, 0].abs().item()
+    loop, body = RateLoop(p, DOUBLE, CPU), still(p, 2)
+    loop.integral = loop.integral * torch.tensor([0.0, 1.0], dtype=DOUBLE)
+    memory, thrust = loop.begin(body), torch.full((2,), GRAVITY, dtype=DOUBLE)
+    for _ in range(1250):
+        motors, memory = loop.motors(thrust, torch.zeros(3, 2, dtype=DOUBLE), body, memory, H)
+        body = dynamics.step(body, motors.t(), frame, H)
+    without, with_integral = body.angular_velocity[:, 0].abs().tolist()
     # 10 % of half the weight over the mass turns by g / 20 x turn_gain, which the gain alone balances at that / k
     expected = 0.05 * GRAVITY * frame.turn_gain[0, 0].item() / p.gains.rate[0] / 1.05  # its own push errs by 5 % too
-    assert left[0.0] == pytest.approx(expected, rel=0.02)
-    assert left[p.gains.rate_integral[0]] < 0.01 * left[0.0]
+    assert without == pytest.approx(expected, rel=0.02)
+    assert with_integral < 0.01 * without
 
 
 def pushes(loop: RateLoop, p: QuadrotorParameters, motors: Tensor) -> tuple[Tensor, Tensor]:
@@ -141,32 +140,48 @@ def test_turning_comes_before_thrust() -> None:
         torch.testing.assert_close(turn, imbalance * loop.turn_gain, rtol=1e-9, atol=1e-9)
 
 
-def test_a_climb_settles_where_the_loop_meets_the_drag() -> None:
+CLIMBING, DRAGLESS, TILTED = slice(0, 2), slice(2, 3), slice(3, 20)
+
+
+@pytest.fixture(scope="module")
+def settled() -> QuadrotorState:
+    """One flight of 3.5 s for the three tests below, because a step costs the same for one row and for twenty.
+
+    Rows CLIMBING are commanded 1 m/s upwards, from rest and from 2 m/s. Row DRAGLESS starts with its nose along world y
+    and is commanded 1 m/s forwards and 0.5 m/s to the left. Rows TILTED start at 17 tilts between upright and upside
+    down, about both axes, and are commanded to stop.
+    """
+    p = preset("cf21B_500")
+    body, command = still(p, 20), torch.zeros(4, 20, dtype=DOUBLE)
+    angle = 0.5 * torch.linspace(0.0, torch.pi, 17, dtype=DOUBLE)
+    body.velocity[1, 2], command[2, CLIMBING] = 2.0, 1.0
+    body.quaternion[DRAGLESS] = still(p, heading=0.5 * torch.pi).quaternion
+    command[:2, DRAGLESS] = torch.tensor([[1.0], [0.5]], dtype=DOUBLE)
+    body.quaternion[TILTED] = torch.stack((angle.cos(), 0.6 * angle.sin(), 0.8 * angle.sin(), 0 * angle), dim=1)
+    frame, drag = dynamics.airframe(p, H, DOUBLE, CPU), torch.ones(20, dtype=DOUBLE)
+    drag[DRAGLESS] = 0.0
+    frame = frame._replace(drag_across=frame.drag_across * drag, drag_excess=frame.drag_excess * drag)
+    return fly(Velocity(p, 100.0, DOUBLE, CPU), frame, body, command, 1750)[-1]
+
+
+def test_a_climb_settles_where_the_loop_meets_the_drag(settled: QuadrotorState) -> None:
     """k (c - v) = d / m v, so v = c k / (k + d / m)."""
     p = preset("cf21B_500")
-    body = fly(Velocity(p, 100.0, DOUBLE, CPU), p, still(p), [0.0, 0.0, 1.0, 0.0], 2500)[-1]
     k, drag = p.gains.velocity, p.drag[1] / p.mass
-    expected = torch.tensor([[0.0, 0.0, k / (k + drag)]], dtype=DOUBLE)
-    torch.testing.assert_close(body.velocity, expected, rtol=0, atol=1e-4)
+    expected = torch.tensor([[0.0, 0.0, k / (k + drag)]], dtype=DOUBLE).expand(2, -1)
+    torch.testing.assert_close(settled.velocity[CLIMBING], expected, rtol=0, atol=1e-4)
 
 
-def test_without_drag_a_velocity_is_reached_along_the_heading() -> None:
-    """The nose points along world y: 1 m/s ahead and 0.5 m/s to the left is (-0.5, 1, 0) in the world."""
-    p = replace(preset("cf21B_500"), drag=(0.0, 0.0))
-    body = fly(Velocity(p, 100.0, DOUBLE, CPU), p, still(p, heading=0.5 * torch.pi), [1.0, 0.5, 0.0, 0.0], 3000)[-1]
-    torch.testing.assert_close(body.velocity, torch.tensor([[-0.5, 1.0, 0.0]], dtype=DOUBLE), rtol=0, atol=2e-3)
+def test_without_drag_a_velocity_is_reached_along_the_heading(settled: QuadrotorState) -> None:
+    """The nose is along world y: 1 m/s forwards and 0.5 m/s to the left is (-0.5, 1, 0) in the world."""
+    expected = torch.tensor([[-0.5, 1.0, 0.0]], dtype=DOUBLE)
+    torch.testing.assert_close(settled.velocity[DRAGLESS], expected, rtol=0, atol=2e-3)
 
 
-def test_a_tilted_drone_on_zero_velocity_comes_to_rest() -> None:
-    """From 17 tilts between upright and upside down, about both axes."""
-    p = preset("cf21B_500")
-    angle = torch.linspace(0.0, torch.pi, 17, dtype=DOUBLE)
-    body = still(p, 17)
-    quaternion = torch.stack((torch.cos(angle / 2), torch.sin(angle / 2) * 0.6, torch.sin(angle / 2) * 0.8, 0 * angle))
-    body = fly(Velocity(p, 100.0, DOUBLE, CPU), p, body._replace(quaternion=quaternion.t()), [0.0] * 4, 2500)[-1]
-    assert body.velocity.norm(dim=1).max() < 0.05
-    assert body.angular_velocity.norm(dim=1).max() < 0.05
-    assert dynamics.rotation_rows(body.quaternion.t())[2, 2].min() > 0.999
+def test_a_tilted_drone_on_zero_velocity_comes_to_rest(settled: QuadrotorState) -> None:
+    assert settled.velocity[TILTED].norm(dim=1).max() < 0.05
+    assert settled.angular_velocity[TILTED].norm(dim=1).max() < 0.05
+    assert dynamics.rotation_rows(settled.quaternion[TILTED].t())[2, 2].min() > 0.999
 
 
 def test_an_unknown_interface_is_told_with_the_nearest() -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from support.built_in_physics import BuiltInPhysics
 from support.states import follow, random_actions, same
 
 import robots
+from robots.catalogue import QUADROTOR_TASKS
 from robots.options import OptionError
 from robots.quadrotor.flight.simulator import QuadrotorFlight
+from robots.quadrotor.interfaces import INTERFACES
 from robots.quadrotor.physics.catalogue import BUILT_IN, FOREIGN
 
-TASKS = [name for name in robots.names() if name.startswith("quadrotor")]
+TASKS = [name for name in QUADROTOR_TASKS if not name.endswith(("-randomized", "-gusty"))]
 
 
 @pytest.fixture(autouse=True)
@@ -26,8 +30,7 @@ def made(task: str, **options: object) -> QuadrotorFlight:
     return simulator
 
 
-@pytest.mark.parametrize("task", [task for task in TASKS if task.split("-")[-1] not in ("randomized", "gusty")])
-@pytest.mark.parametrize("interface", ["motors", "ctbr", "velocity"])
+@pytest.mark.parametrize(("task", "interface"), list(zip(TASKS, itertools.cycle(INTERFACES), strict=False)))
 def test_the_same_equations_behind_the_seam_give_the_same_bits(task: str, interface: str) -> None:
     home, there = made(task, interface=interface), made(task, interface=interface, physics="planted")
     assert home.spec == there.spec
