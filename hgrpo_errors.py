@@ -1,4 +1,4 @@
-"""The error that users are told in one line, text that is safe to print, nearest words, and how to install.
+"""The error of a user's mistake, printable text, nearest words, and install commands.
 
 Imports nothing of ours.
 """
@@ -8,26 +8,26 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
-_UNPINNED = ("crazyflie", "drones")  # their packages ask for versions of their own, such as an older `packaging`
+_UNPINNED = ("crazyflie", "drones")  # their packages need other versions, such as an older `packaging`
 
 
 class HgrpoError(ValueError):
-    """Raised for what a user can mend; the message is one line.
+    """Raised for a mistake that a user can correct; the message is one line.
 
-    It says what was given, what is allowed and, for a word, the nearest match. The command line prints it without a
-    traceback; any other exception is a bug and keeps its own. What is said becomes `printable`: parts of it may come
-    from a file, a server or a vehicle.
+    The line names the given value, the allowed values and, for a word, the nearest match. The command line prints it
+    without a traceback; any other exception is a bug and keeps its traceback. The text becomes `printable`, because
+    parts of it may come from a file, a server or a vehicle.
     """
 
-    def __init__(self, *words: object) -> None:
-        super().__init__(*(printable(word) if isinstance(word, str) else word for word in words))
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(printable(arg) if isinstance(arg, str) else arg for arg in args))
 
 
 def printable(text: str) -> str:
-    """Text as one line that can do nothing to the terminal that shows it.
+    """Text as one line without control characters.
 
-    Whitespace becomes blanks; what else cannot be printed (escape sequences, marks that turn the direction of writing,
-    bytes that are no text) is written as in Python, such as \\x1b.
+    White space becomes blanks. Other characters that cannot be printed (escape sequences, marks of the writing
+    direction, bytes that are no text) are written as in Python, such as \\x1b.
     """
     if text.isprintable():
         return text
@@ -41,24 +41,24 @@ def _shown(letter: str) -> str:
 
 
 def nearest(given: str, allowed: Sequence[str]) -> str:
-    """Second half of an error message: the closest allowed word, or all of them where none is close."""
+    """End of an error line: the closest allowed word, or all allowed words if none is close."""
     close = closest(given, allowed)
     return f"did you mean {close!r}?" if close else f"allowed: {', '.join(allowed)}"
 
 
 def unknown(what: str, given: object, allowed: Sequence[str], listed: str = "") -> str:
-    """A whole error message: the closest allowed word if one is close, and all of them, or what is `listed` instead."""
+    """Error line for an unknown word, with the closest word if one is close, and all allowed words or `listed`."""
     close = closest(str(given), allowed)
     hint = f"did you mean {close!r}? " if close else ""
     return f"unknown {what} {given!r}; {hint}allowed: {listed or ', '.join(allowed)}"
 
 
 def closest(given: str, allowed: Sequence[str]) -> str | None:
-    """The allowed word that is most like the given one; None where none is like it."""
+    """The allowed word closest to the given one; None if none is close."""
     return next(iter(difflib.get_close_matches(given, allowed, n=1)), None)
 
 
 def install(extra: str) -> str:
-    """How to install an extra of this package, which is on no index: the command, and where to give it."""
+    """Command that installs an extra of this package, which is on no package index."""
     pinned = "" if extra in _UNPINNED else "-c constraints.txt "
     return f"pip install {pinned}'.[{extra}]' in a clone of hgrpo-control"

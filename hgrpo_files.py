@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and one line where a file fails; imports only `hgrpo_errors`."""
+"""Files that are written as a whole or not at all; imports only `hgrpo_errors`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from hgrpo_errors import HgrpoError
 
 PARTIAL = ".partial"
-"""How the names of files end that are not whole yet."""
+"""Suffix of a file that is not complete yet."""
 
 MARK = "Written by hgrpo-control, which replaces this file as long as this line comes first."
 """The first line, within a comment, of texts that this package may replace."""
@@ -26,7 +26,7 @@ _TO_WRITE = {
     errno.EPERM: f"give yourself the right to write there, {_ELSEWHERE}",
     errno.EROFS: "write elsewhere",
     errno.ENOENT: "make its folder first",
-    errno.ENOTDIR: "what it names as a folder is a file",
+    errno.ENOTDIR: "a folder in its path is a file",
     errno.EISDIR: "name a file in it",
     errno.EEXIST: "name another",
 }
@@ -37,26 +37,26 @@ _TO_READ = {errno.EACCES: _RIGHT, errno.EPERM: _RIGHT}
 
 
 class FileError(HgrpoError):
-    """Raised for a file that cannot be read or written; says which, why, and what to do."""
+    """Raised for a file that cannot be read or written; the line has its path, the cause and what to do."""
 
 
 def unwritable(path: str | Path, error: OSError) -> FileError:
-    """The error to raise for a file that could not be written."""
-    return _told(f"cannot write {path}", error, _TO_WRITE)
+    """The error for a file that could not be written."""
+    return _file_error(f"cannot write {path}", error, _TO_WRITE)
 
 
-def _told(what: str, error: OSError, ways_out: dict[int, str]) -> FileError:
-    way_out = ways_out.get(error.errno or 0)
-    return FileError(f"{what}: {error.strerror or error}" + (f"; {way_out}" if way_out else ""))
+def _file_error(failure: str, error: OSError, remedies: dict[int, str]) -> FileError:
+    remedy = remedies.get(error.errno or 0)
+    return FileError(f"{failure}: {error.strerror or error}" + (f"; {remedy}" if remedy else ""))
 
 
 @contextlib.contextmanager
 def reading(path: str | Path) -> Iterator[None]:
-    """Turn the OSError of a block that does nothing but read or look at `path` into FileError."""
+    """Turn an OSError of the block into FileError; the block may only read `path`."""
     try:
         yield
     except OSError as error:
-        raise _told(f"cannot read {path}", error, _TO_READ) from error
+        raise _file_error(f"cannot read {path}", error, _TO_READ) from error
 
 
 def read_bytes(path: str | Path) -> bytes:
@@ -67,7 +67,7 @@ def read_bytes(path: str | Path) -> bytes:
 
 @contextlib.contextmanager
 def writing(path: str | Path) -> Iterator[None]:
-    """Turn the OSError of a block that does nothing but write `path`, or files on the way to it, into FileError."""
+    """Turn an OSError of the block into FileError; the block may only write `path` or files on the way to it."""
     try:
         yield
     except FileError as error:
@@ -80,12 +80,12 @@ def writing(path: str | Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A path beside `path` to write under: it takes that name once the block ends without an error.
+    """Yield a path beside `path` to write to; it replaces `path` if the block ends without an error.
 
-    Otherwise it is removed, and what was at `path` stays. A link is followed. Raises FileError.
+    After an error it is removed, and `path` stays as it was. A link is followed. Raises FileError.
     """
     target = Path(os.path.realpath(path))
-    partial = target.with_name(f"{target.name}.{secrets.token_hex(4)}{PARTIAL}")  # nobody else's
+    partial = target.with_name(f"{target.name}.{secrets.token_hex(4)}{PARTIAL}")  # no other process uses this name
     try:
         yield partial
         with writing(path):
@@ -93,24 +93,24 @@ def replacing(path: str | Path) -> Iterator[Path]:
                 os.fsync(file.fileno())
             os.replace(partial, target)
     finally:
-        with contextlib.suppress(OSError):  # whatever made the writing fail is what to tell
+        with contextlib.suppress(OSError):  # the error of the block is the one to report
             partial.unlink()
 
 
 def write_bytes(path: str | Path, content: bytes | memoryview) -> None:
-    """Put bytes at `path`, or leave what was there; a device or pipe is written to as it is. Raises FileError."""
+    """Write a file as a whole, or leave `path` as it was; a device or pipe is written directly. Raises FileError."""
     path = Path(path)
     with writing(path):
-        as_it_is = path.exists() and not path.is_file() and not path.is_dir()
-        if as_it_is:
+        is_special = path.exists() and not path.is_file() and not path.is_dir()
+        if is_special:
             path.write_bytes(content)
-    if not as_it_is:
+    if not is_special:
         with replacing(path) as partial, writing(path):
             partial.write_bytes(content)
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Put a UTF-8 text at `path`, or leave what was there; raises FileError."""
+    """Write a UTF-8 text as a whole, or leave `path` as it was; raises FileError."""
     write_bytes(path, text.encode())
 
 
@@ -121,7 +121,7 @@ def is_own_text(content: bytes) -> bool:
 
 
 def append_text(path: str | Path, text: str) -> None:
-    """Add a UTF-8 text to the end of `path`, or leave it as it was; raises FileError."""
+    """Append a UTF-8 text, or leave `path` as it was; raises FileError."""
     path = Path(path)
     with writing(path):
         new = not path.exists()
@@ -138,7 +138,7 @@ def append_text(path: str | Path, text: str) -> None:
 
 
 def write_new(path: str | Path, content: bytes | memoryview) -> None:
-    """Put bytes at a `path` where nothing is yet; raises FileError, also where something is."""
+    """Write a new file; raises FileError, also if `path` exists."""
     path = Path(path)
     with writing(path), path.open("xb") as file:
         try:
@@ -150,6 +150,6 @@ def write_new(path: str | Path, content: bytes | memoryview) -> None:
 
 
 def make_folder(path: str | Path) -> None:
-    """Make a folder, and those that it lies in, where it is not there yet; raises FileError."""
+    """Make a folder and its parents if they do not exist; raises FileError."""
     with writing(path):
         Path(path).mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
 """Imports by name: a package's own names on first use, and modules that a user brings.
 
-A module is imported where the user names it in this very call: behind --import, in a task or a reward transform that is
-typed, or in Python. A name that a file holds, such as config.json of a run, imports nothing by itself. Imports nothing
-of ours but the error.
+A user's module is imported only if the user names it in the present call: with --import, in a task or a reward
+transform, or in Python. A name in a file, such as config.json of a run, imports nothing by itself. Imports only
+`hgrpo_errors`.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ FLAG = "--import"
 
 
 class UserModuleError(HgrpoError):
-    """Raised for a module that cannot be imported; says why, and where it was looked for."""
+    """Raised for a module that cannot be imported; the line has the cause and the places that were searched."""
 
 
 class ImportRefusedError(HgrpoError):
-    """Raised where a file names a module that the user did not; says what to add."""
+    """Raised for a module that a file names and the user does not; the line has the option to add."""
 
 
 def lazy_names(package: str, names: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
@@ -46,7 +46,7 @@ def lazy_names(package: str, names: Mapping[str, str]) -> tuple[Callable[[str], 
 def load(name: str) -> ModuleType:
     """Import a module; the current directory is searched first, as by `python -m`.
 
-    Whoever calls this answers for the name: it comes from the user, in this call, and from no file. Raises
+    The caller guarantees that the name comes from the user in the present call, and from no file. Raises
     UserModuleError.
     """
     here = os.getcwd()
@@ -69,30 +69,33 @@ def load_all(names: Sequence[str]) -> None:
         try:
             load(name)
         except UserModuleError as error:
-            raise UserModuleError(f"{import_words((name,))} {error}") from error
+            raise UserModuleError(f"{import_options((name,))} {error}") from error
 
 
 def require(named: Mapping[str, str], given: Sequence[str], whose: str) -> None:
-    """Raise ImportRefusedError unless the user gave each of the modules that a file names; imports nothing.
+    """Check that the user gave every module that a file names; imports nothing.
 
     Args:
-        named: Modules, and what says so.
+        named: Each module, and the place in the file that names it.
         given: Modules that the user named in this call.
-        whose: What the file is and how it names them, such as `this run was trained with`.
+        whose: The file and how it uses them, such as `this run was trained with`.
+
+    Raises:
+        ImportRefusedError: A module of the file was not given.
     """
     missing = [name for name in named if name not in given]
     problem = imports_problem(missing)
-    if problem is not None:  # no words to be copied into a shell
+    if problem is not None:  # do not print such a name as a command to copy
         raise ImportRefusedError(f"{whose} {named[missing[0]]}: {problem}")
     if missing:
         causes = ", ".join(dict.fromkeys(named[name] for name in missing))
         raise ImportRefusedError(
-            f"{whose} {causes}, and code is imported only where you say so: add {import_words(missing)}"
+            f"{whose} {causes}, and code is imported only where you say so: add {import_options(missing)}"
         )
 
 
 def imports_problem(names: Sequence[str]) -> str | None:
-    """What is no name of a module among these, in one line; None if all are."""
+    """Error line for the first name that is no name of a module; None if all are."""
     for name in names:
         if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")):
             return f"{FLAG} takes the name of a module, such as my_robot or package.my_robot; given {name!r}"
@@ -101,28 +104,32 @@ def imports_problem(names: Sequence[str]) -> str | None:
     return None
 
 
-def take_imports(words: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
-    """Modules that the words of a command name with --import, each once, and the words that remain.
+def take_imports(args: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
+    """Split the arguments of a command into modules of --import and all others.
 
-    Raises UserModuleError for an --import without the name of a module behind it.
+    Returns:
+        The modules, each once, and the other arguments.
+
+    Raises:
+        UserModuleError: An --import without the name of a module.
     """
     names: list[str] = []
     rest: list[str] = []
-    remaining = list(words)
+    remaining = list(args)
     while remaining:
-        word = remaining.pop(0)
-        if word == FLAG:
+        arg = remaining.pop(0)
+        if arg == FLAG:
             names.append(remaining.pop(0) if remaining else "")
-        elif word.startswith(f"{FLAG}="):
-            names.append(word.removeprefix(f"{FLAG}="))
+        elif arg.startswith(f"{FLAG}="):
+            names.append(arg.removeprefix(f"{FLAG}="))
         else:
-            rest.append(word)
+            rest.append(arg)
     problem = imports_problem(names)
     if problem is not None:
         raise UserModuleError(problem)
     return tuple(dict.fromkeys(names)), rest
 
 
-def import_words(names: Sequence[str]) -> str:
-    """What names these modules on a command line: --import A --import B; empty for none."""
+def import_options(names: Sequence[str]) -> str:
+    """The options that name these modules, --import A --import B; empty for none."""
     return " ".join(f"{FLAG} {name}" for name in names)

@@ -1,4 +1,4 @@
-"""What `make demo` runs: train, judge, film, export and draw one policy; a run that is there already goes on."""
+"""`make demo`: train, evaluate, film, export and plot one policy; an existing run is continued."""
 
 from __future__ import annotations
 
@@ -14,16 +14,23 @@ from robots.drawing.offscreen import MissingGraphicsError, require_gl
 
 
 def demo(out: Path, command: Callable[[Sequence[str]], int] = hgrpo, training: Sequence[str] = ()) -> int:
-    """Run every command of the demo in turn and print each; returns the status of the first that fails, or 0.
+    """Run and print every command of the demo, until one fails.
 
-    Nothing in `out` is deleted: an unfinished run is resumed, a finished one is judged and exported again. `training`
-    are more words for `hgrpo train`.
+    Nothing in `out` is deleted: an unfinished run is resumed, and a finished one is evaluated and exported again.
+
+    Args:
+        out: Run folder.
+        command: Runs the arguments of `hgrpo` and returns the exit status.
+        training: More arguments of `hgrpo train`.
+
+    Returns:
+        Exit status of the command that failed, else 0.
     """
-    for words in _commands(out, training):
-        print(f"$ hgrpo {' '.join(words)}", flush=True)
-        if status := command(words):
+    for args in _commands(out, training):
+        print(f"$ hgrpo {' '.join(args)}", flush=True)
+        if status := command(args):
             return status
-    print(f"Everything lies in {out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
+    print(f"All files are in {out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
     return 0
 
 
@@ -33,9 +40,9 @@ def _commands(out: Path, training: Sequence[str]) -> Iterator[list[str]]:
     if not folder.checkpoint.exists():
         yield ["train", "hybrid-grpo", "quadrotor-hover", "--out", str(out), *training]
     elif is_finished(folder):
-        print(f"{out} is trained already and kept; make demo RUN=runs/another trains another")
+        print(f"{out} is a finished run and is kept; make demo RUN=runs/another trains a new one")
     else:
-        print(f"{out} was interrupted and goes on; make demo RUN=runs/another trains another")
+        print(f"{out} was interrupted and is continued; make demo RUN=runs/another trains a new one")
         yield ["resume", str(out)]
     yield ["evaluate", str(out), "--episodes", "200", "--seed", "1", *film]
     yield ["export", str(out)]
@@ -43,7 +50,7 @@ def _commands(out: Path, training: Sequence[str]) -> Iterator[list[str]]:
 
 
 def is_finished(folder: RunFolder) -> bool:
-    """Whether the checkpoint of a run is that of its last iteration."""
+    """Whether the checkpoint is that of the last iteration."""
     config = RunFolder.open(folder.path).peek_config()
     _, saved = checkpoint.restore(folder.checkpoint)
     return int(saved.get("iteration", 0)) >= config.num_iterations
@@ -53,7 +60,7 @@ def _film() -> list[str]:
     try:
         require_gl()
     except MissingGraphicsError as error:
-        print(f"no film will be made: {error}")
+        print(f"no film: {error}")
         return []
     return ["--video"]
 
@@ -62,5 +69,5 @@ if __name__ == "__main__":
     try:
         sys.exit(demo(Path(sys.argv[1])))
     except HgrpoError as error:
-        print(f"hgrpo: {error}; make demo RUN=runs/another leaves {sys.argv[1]} alone", file=sys.stderr)
+        print(f"hgrpo: {error}; make demo RUN=runs/another uses another folder", file=sys.stderr)
         sys.exit(2)

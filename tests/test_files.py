@@ -104,7 +104,7 @@ def test_what_is_in_the_way_is_told(tmp_path: Path) -> None:
         write_text(absent, "")
     with pytest.raises(FileError, match=f"^cannot write {tmp_path}: Is a directory; name a file in it$"):
         write_text(tmp_path, "")
-    with pytest.raises(FileError, match=f"^cannot write {file}/in: Not a directory; what it names as a folder is a"):
+    with pytest.raises(FileError, match=f"^cannot write {file}/in: Not a directory; a folder in its path is a"):
         make_folder(file / "in")
     make_folder(tmp_path / "a" / "b")
     make_folder(tmp_path / "a" / "b")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hgrpo_imports import ImportRefusedError, UserModuleError, import_words, load, load_all, require, take_imports
+from hgrpo_imports import ImportRefusedError, UserModuleError, import_options, load, load_all, require, take_imports
 
 
 @pytest.fixture(autouse=True)
@@ -78,5 +78,5 @@ def test_only_what_the_user_did_not_name_is_refused() -> None:
 
 
 def test_the_words_for_no_module_are_none() -> None:
-    assert import_words(()) == ""
-    assert import_words(("a", "b.c")) == "--import a --import b.c"
+    assert import_options(()) == ""
+    assert import_options(("a", "b.c")) == "--import a --import b.c"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from hgrpo_control.config.argument import Argument
-from hgrpo_control.config.named_values import write_words
+from hgrpo_control.config.named_values import write_named_values
 from hgrpo_fields import REQUIRED, Field, fields_of
 
 
@@ -84,5 +84,5 @@ def shown(value: Any) -> str:
     if value is REQUIRED:
         return ""
     if isinstance(value, dict):
-        return " ".join(write_words(value))
+        return " ".join(write_named_values(value))
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,4 +1,4 @@
-"""Standard output that nobody reads any more, or that takes nothing more."""
+"""Standard output whose reader is gone, or that cannot be written, as on a full disk."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from hgrpo_errors import HgrpoError
 
 
 class OutputError(HgrpoError):
-    """Raised where standard output takes nothing more, as a file on a full disk."""
+    """Raised if standard output cannot be written, as a file on a full disk."""
 
 
 class _Output(io.TextIOWrapper):
-    """Standard output whose errors tell that they are its own; one whose reader has gone breaks as ever."""
+    """Standard output that raises OutputError for its own errors; BrokenPipeError stays."""
 
     def write(self, text: str, /) -> int:
         try:
@@ -33,12 +33,12 @@ class _Output(io.TextIOWrapper):
 def _of_output(error: OSError) -> Exception:
     if isinstance(error, BrokenPipeError):
         return error
-    give_up()  # or what still waits would fail again at the end
+    give_up()  # or the rest of the buffer would fail again at the end
     return OutputError(f"the output cannot be written: {error.strerror}")
 
 
 def watch() -> None:
-    """Have standard output raise OutputError from here on."""
+    """Replace standard output by one that raises OutputError."""
     plain = sys.stdout
     if isinstance(plain, io.TextIOWrapper):
         encoding, errors, buffered = plain.encoding, plain.errors, plain.line_buffering
@@ -46,10 +46,10 @@ def watch() -> None:
 
 
 def is_of_output(error: OSError) -> bool:
-    """Whether an error came from writing standard output: what it could not write still waits, or its reader has gone.
+    """Whether an error came from writing standard output, and not from a file or a socket.
 
     Args:
-        error: What was raised while a command ran; it may come from a file or a socket just as well.
+        error: Error of a command.
     """
     try:
         if sys.stdout is not None:
@@ -60,7 +60,7 @@ def is_of_output(error: OSError) -> bool:
 
 
 def give_up() -> None:
-    """Point standard output at nothing, so that the interpreter does not fail at its end with what still waits."""
+    """Redirect standard output to the null device, so that the interpreter can end in spite of a full buffer."""
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 1)
     os.close(nothing)
@@ -68,7 +68,7 @@ def give_up() -> None:
 
 def _reader_has_gone() -> bool:
     if not hasattr(select, "poll"):
-        return True  # Windows cannot tell; a pipe is what breaks there as well
+        return True  # Windows has no poll; there a broken pipe is that of the output
     poll = select.poll()
     poll.register(1, select.POLLOUT)
     return any(events & select.POLLERR for _, events in poll.poll(0))

@@ -1,1 +1,1 @@
-"""The commands of `hgrpo`, one per file: each takes the words behind its name in `run`."""
+"""The commands of `hgrpo`, one per file; `run` takes the arguments behind the name of the command."""

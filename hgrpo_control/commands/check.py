@@ -1,4 +1,4 @@
-"""`hgrpo check`: is an environment exact when it is branched?"""
+"""`hgrpo check`: compare branches and replays of an environment."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class CheckOptions:
     """Module of yours to import first, such as the one that registers the task."""
 
 
-def run(words: list[str]) -> int:
+def run(args: list[str]) -> int:
     """`hgrpo check ENV [options]`; returns 0 if the environment is exact, 1 if not."""
-    options = parse(CheckOptions, words, "hgrpo check")
+    options = parse(CheckOptions, args, "hgrpo check")
     from rich.console import Console
 
     from hgrpo_control.reports.branch_check import difference_table, verdict

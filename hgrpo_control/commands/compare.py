@@ -20,9 +20,9 @@ class CompareOptions:
     """Folder for the plots and the table."""
 
 
-def run(words: list[str]) -> None:
+def run(args: list[str]) -> None:
     """`hgrpo compare DIR DIR ... [options]`."""
-    options = parse(CompareOptions, words, "hgrpo compare")
+    options = parse(CompareOptions, args, "hgrpo compare")
     from hgrpo_control.reports.compare import compare as side_by_side
 
     for path in side_by_side(options.folders, options.out):

@@ -1,4 +1,4 @@
-"""`hgrpo diagnose`: what every estimator's gradient is worth at a checkpoint."""
+"""`hgrpo diagnose`: variance and bias of every estimator's gradient at a checkpoint."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class DiagnoseOptions(JudgedSettings):
     """Module of yours to import first, such as the one that registers the task."""
 
 
-def run(words: list[str]) -> None:
+def run(args: list[str]) -> None:
     """`hgrpo diagnose DIR [options]`."""
-    options = parse(DiagnoseOptions, words, "hgrpo diagnose")
+    options = parse(DiagnoseOptions, args, "hgrpo diagnose")
     from rich.console import Console
 
     from hgrpo_control.command_line.interruption import listing_what_is_kept

@@ -1,4 +1,4 @@
-"""`hgrpo evaluate`: fly a trained policy in fresh episodes."""
+"""`hgrpo evaluate`: evaluate a trained policy in fresh episodes."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ class EvaluateOptions(JudgedSettings, FilmSettings):
     """Module of yours to import first, such as the one that registers the task."""
 
 
-def run(words: list[str]) -> None:
+def run(args: list[str]) -> None:
     """`hgrpo evaluate DIR [options]`."""
-    options = parse(EvaluateOptions, words, "hgrpo evaluate")
+    options = parse(EvaluateOptions, args, "hgrpo evaluate")
     film = options.film(options.video)
     if options.video:
         from robots.drawing.offscreen import require_gl

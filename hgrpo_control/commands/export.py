@@ -1,4 +1,4 @@
-"""`hgrpo export`: which files are asked for."""
+"""`hgrpo export`: write a trained policy for use without the training packages."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from hgrpo_control.command_line.parsing import parse
 from hgrpo_control.export.settings import ExportOptions
 
 
-def run(words: list[str]) -> None:
+def run(args: list[str]) -> None:
     """`hgrpo export DIR [options]`."""
-    options = parse(ExportOptions, words, "hgrpo export")
+    options = parse(ExportOptions, args, "hgrpo export")
     from hgrpo_control.command_line.interruption import listing_what_is_kept
     from hgrpo_control.export.files import export
     from hgrpo_control.export.report import lines

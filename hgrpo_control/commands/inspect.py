@@ -1,4 +1,4 @@
-"""`hgrpo inspect`: what an exported file says of itself."""
+"""`hgrpo inspect`: print the metadata of an exported file."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class InspectOptions:
     """ONNX file that `hgrpo export` wrote."""
 
 
-def run(words: list[str]) -> None:
+def run(args: list[str]) -> None:
     """`hgrpo inspect FILE`."""
-    options = parse(InspectOptions, words, "hgrpo inspect")
+    options = parse(InspectOptions, args, "hgrpo inspect")
     from sim2real.policy.inspection import inspect as describe
 
     print(describe(options.file))

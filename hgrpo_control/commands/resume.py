@@ -1,4 +1,4 @@
-"""`hgrpo resume`: go on with a run, or give it more steps."""
+"""`hgrpo resume`: continue a run, or give it more steps."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class ResumeOptions:
     """Module of yours to import first, such as the one that registers the task."""
 
 
-def run(words: list[str]) -> None:
+def run(args: list[str]) -> None:
     """`hgrpo resume DIR [--total-steps N]`."""
-    options = parse(ResumeOptions, words, "hgrpo resume")
+    options = parse(ResumeOptions, args, "hgrpo resume")
     from hgrpo_control.runs.run_folder import RunFolder
     from hgrpo_control.training.resuming import rate_note, restore_trainer
 

@@ -22,9 +22,9 @@ class ServeOptions:
     settings: ServerSettings = field(default_factory=ServerSettings)
 
 
-def run(words: list[str]) -> None:
+def run(args: list[str]) -> None:
     """`hgrpo serve POLICY.onnx ... [options]`."""
-    options = parse(ServeOptions, words, "hgrpo serve")
+    options = parse(ServeOptions, args, "hgrpo serve")
     for name in ("token_file", "certificate", "private_key"):
         if (path := getattr(options.settings, name)) is not None and path.is_dir():
             raise UsageError(f"{path} is a folder; --{name.replace('_', '-')} is a file")

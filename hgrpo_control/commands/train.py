@@ -1,4 +1,4 @@
-"""`hgrpo train`: a config whose defaults are the preset of algorithm and task, and the run that it describes."""
+"""`hgrpo train`: train a policy; the defaults of its options are the preset of algorithm and task."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hgrpo_control.config.film import Film, FilmSettings
 from hgrpo_control.config.run import Config
 from hgrpo_control.presets.quadrotor import preset
 from hgrpo_control.runs.imports import modules_of
-from hgrpo_imports import import_words, load_all, take_imports
+from hgrpo_imports import import_options, load_all, take_imports
 
 if TYPE_CHECKING:
     from hgrpo_control.runs.run_folder import RunFolder
@@ -36,18 +36,22 @@ class TrainOptions(FilmSettings):
     """Evaluate and film the policy after training."""
 
 
-def parse_train_options(words: list[str]) -> TrainOptions:
-    """Options from the words behind `hgrpo train`; imports what they name; raises UsageError or ConfigError."""
-    imports, words = take_imports(words)
-    if len(words) < 2 or words[0].startswith("-") or words[1].startswith("-"):
-        if words and words[0] in ALGORITHMS and "--help" not in words:
+def parse_train_options(args: list[str]) -> TrainOptions:
+    """Options from the arguments behind `hgrpo train`; imports the modules of --import.
+
+    Raises:
+        UsageError, ConfigError: Arguments that do not parse, or settings that contradict each other.
+    """
+    imports, args = take_imports(args)
+    if len(args) < 2 or args[0].startswith("-") or args[1].startswith("-"):
+        if args and args[0] in ALGORITHMS and "--help" not in args:
             raise UsageError(f"which task? usage: {USAGE}; `hgrpo tasks` lists them")
         raise UsageError(
             f"usage: {USAGE}; ALGORITHM is one of {', '.join(ALGORITHMS)}, "
             "`hgrpo tasks` lists the tasks, and `hgrpo train ALGORITHM TASK --help` the options"
         )
-    algorithm, task, *rest = words
-    load_all(imports)  # first, for they may register the task
+    algorithm, task, *rest = args
+    load_all(imports)  # first, because they may register the task
     config = dataclasses.replace(preset(algorithm, task), imports=imports)
     run = f"{algorithm}-{task}".translate(str.maketrans("/:", "--"))
     default = TrainOptions(config, Path("runs") / f"{run}-seed{config.seed}")
@@ -58,17 +62,17 @@ def parse_train_options(words: list[str]) -> TrainOptions:
     return options
 
 
-def run(words: list[str]) -> None:
+def run(args: list[str]) -> None:
     """`hgrpo train ALGORITHM TASK [options]`."""
     from hgrpo_control.runs.run_folder import RunFolder
     from hgrpo_control.training.trainer import Trainer
 
-    if words in (["-h"], ["--help"]):
+    if args in (["-h"], ["--help"]):
         print(f"usage: {USAGE}")
         return
-    if "--resume" in words:
+    if "--resume" in args:
         raise UsageError("unknown option --resume; to continue a run: hgrpo resume DIR")
-    options = parse_train_options(words)
+    options = parse_train_options(args)
     film = options.film(options.video)
     if options.video:
         from robots.drawing.offscreen import require_gl
@@ -85,17 +89,17 @@ def run(words: list[str]) -> None:
     if options.video:
         from hgrpo_control.commands import evaluate
 
-        named = modules_of(options.config, learning=False)  # by the user, in this very call
-        words = [str(folder.path), "--video", *options.words, *import_words(tuple(named)).split()]
+        named = modules_of(options.config, learning=False)  # named by the user in this call
+        args = [str(folder.path), "--video", *options.as_args, *import_options(tuple(named)).split()]
         try:
-            evaluate.run(words)
+            evaluate.run(args)
         except KeyboardInterrupt as stopped:
-            again = f"hgrpo evaluate {' '.join(words)}"
+            again = f"hgrpo evaluate {' '.join(args)}"
             raise KeyboardInterrupt(f"the trained policy is kept; film it with: {again}") from stopped
 
 
 def _require_drawable(config: Config, film: Film) -> None:
-    """Draw with a simulator of its own, so that training begins as it does without a film."""
+    """Draw with a separate simulator, so that training begins as it does without a film."""
     from hgrpo_control.evaluation.video import require_drawable
     from hgrpo_control.training.simulation import make_simulator
     from robots.simulator import closing as closing_simulator
@@ -105,7 +109,7 @@ def _require_drawable(config: Config, film: Film) -> None:
 
 
 def train_with_reports(trainer: Trainer, folder: RunFolder) -> None:
-    """Train under a progress bar; an interrupted run says how to go on."""
+    """Train under a progress bar; after Ctrl-C the message has the command that continues the run."""
     try:
         _train(trainer, folder)
     except KeyboardInterrupt as stopped:

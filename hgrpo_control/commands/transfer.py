@@ -1,4 +1,4 @@
-"""`hgrpo transfer`: fly an exported policy in another physics."""
+"""`hgrpo transfer`: evaluate an exported policy in another physics engine."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class TransferOptions(JudgedSettings, FilmSettings):
     """Module of yours to import first, such as the one that registers the task."""
 
 
-def run(words: list[str]) -> None:
+def run(args: list[str]) -> None:
     """`hgrpo transfer DIR --to PHYSICS [options]`."""
-    options = parse(TransferOptions, words, "hgrpo transfer")
+    options = parse(TransferOptions, args, "hgrpo transfer")
     film = options.film(options.video)
     if options.video:
         from robots.drawing.offscreen import require_gl

@@ -1,4 +1,4 @@
-"""Where a run computes: the words that name a device, and what to say where there is no such device."""
+"""Devices of a run: their names, and the error for a device that does not exist."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from hgrpo_errors import HgrpoError, unknown
 if TYPE_CHECKING:
     import torch
 
-_WORD = re.compile(r"cpu|cuda(:(0|[1-9]\d*))?")
+_NAME = re.compile(r"cpu|cuda(:(0|[1-9]\d*))?")
 
 
 class DeviceError(HgrpoError):
-    """Raised for a device that this machine does not have; the message says which there are."""
+    """Raised for a device that this machine does not have; the message lists those that exist."""
 
 
-def device_problem(word: str) -> str | None:
-    """What is wrong with a word that is to name a device; None for cpu, cuda and cuda:0, cuda:1, ..."""
-    if _WORD.fullmatch(word):
+def device_problem(name: str) -> str | None:
+    """Error line for a name that is no device; None for cpu, cuda, cuda:0, cuda:1 and so on."""
+    if _NAME.fullmatch(name):
         return None
-    return unknown("device", word, ("cpu", "cuda", "cuda:0"), "cpu, cuda, or cuda:N for the GPU with number N")
+    return unknown("device", name, ("cpu", "cuda", "cuda:0"), "cpu, cuda, or cuda:N for the GPU with number N")
 
 
-def find_device(word: str) -> torch.device:
-    """The device that a word names; raises DeviceError for a word that names none and for a GPU that is not there."""
+def find_device(name: str) -> torch.device:
+    """The device of a name; raises DeviceError for an unknown name and for a GPU that does not exist."""
     import torch
 
-    problem = device_problem(word)
+    problem = device_problem(name)
     if problem is not None:
         raise DeviceError(problem)
-    device = torch.device(word)
+    device = torch.device(name)
     if device.type == "cpu":
         return device
     number = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if not number:
-        raise DeviceError(f"there is no device {word!r}: torch {torch.__version__} finds no GPU here; allowed: cpu")
+        raise DeviceError(f"there is no device {name!r}: torch {torch.__version__} finds no GPU here; allowed: cpu")
     if device.index is not None and device.index >= number:
         there = ", ".join(("cpu", *(f"cuda:{index}" for index in range(number))))
-        raise DeviceError(f"there is no device {word!r}; allowed: {there}")
+        raise DeviceError(f"there is no device {name!r}; allowed: {there}")
     return device

@@ -1,4 +1,4 @@
-"""Divisors of a count, for messages that say what is allowed."""
+"""Divisors of a number, for error lines that list the allowed values."""
 
 from __future__ import annotations
 

@@ -38,17 +38,17 @@ class FilmSettings:
 
     def film(self, video: bool) -> Film:
         """The film of these options; raises ConfigError for values out of range, and for any without `video`."""
-        if self.words and not video:
-            raise ConfigError(f"{' '.join(self.words)} changes a film; give --video too")
+        if self.as_args and not video:
+            raise ConfigError(f"{' '.join(self.as_args)} changes a film; give --video too")
         film = USUAL
         if self.size is not None:
-            words = re.fullmatch(r"(\d{1,6})[xX](\d{1,6})", self.size)
-            if words is None or not all(int(word) in SIZES for word in words.groups()):
+            numbers = re.fullmatch(r"(\d{1,6})[xX](\d{1,6})", self.size)
+            if numbers is None or not all(int(number) in SIZES for number in numbers.groups()):
                 raise ConfigError(
                     f"--size is {self.size!r}; allowed: WIDTHxHEIGHT, both even and from {SIZES[0]} to {SIZES[-1]}, "
                     "such as 640x480"
                 )
-            film = film._replace(width=int(words[1]), height=int(words[2]))
+            film = film._replace(width=int(numbers[1]), height=int(numbers[2]))
         if self.fps is not None:
             if not (math.isfinite(self.fps) and SLOWEST <= self.fps <= FASTEST):
                 raise ConfigError(f"--fps is {self.fps:g}; allowed: {SLOWEST:g} to {FASTEST:g}")
@@ -56,7 +56,7 @@ class FilmSettings:
         return film
 
     @property
-    def words(self) -> list[str]:
-        """The given options as words of a command line."""
+    def as_args(self) -> list[str]:
+        """The given options as arguments of a command."""
         size = [] if self.size is None else ["--size", self.size]
         return size + ([] if self.fps is None else ["--fps", f"{self.fps:g}"])

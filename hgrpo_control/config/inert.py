@@ -9,7 +9,7 @@ from typing import Any
 def inert_problem(settings: Any, names: tuple[str, ...], reason: str) -> str | None:
     """The first field that was changed although it has no effect.
 
-    A field that repeats its default cannot be told from one left out.
+    A field with its default value counts as left out.
 
     Args:
         settings: A dataclass.

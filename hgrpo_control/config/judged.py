@@ -1,4 +1,4 @@
-"""At which difficulty and reward weights a command judges a run; importable without torch."""
+"""Difficulty and reward weights of an evaluation; importable without torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class JudgedSettings:
 
     @property
     def changed(self) -> dict[str, str]:
-        """What differs from the defaults, by name."""
+        """The settings that differ from the defaults, by name."""
         given = {"difficulty": self.difficulty, "weights": self.weights}
         usual = {"difficulty": JudgedSettings.difficulty, "weights": JudgedSettings.weights}
         return {name: value for name, value in given.items() if value != usual[name]}

@@ -1,4 +1,4 @@
-"""Schedules of a curriculum, written as words such as difficulty=0:1@steps:0:2e6; importable without torch."""
+"""Schedules of a curriculum, written as in difficulty=0:1@steps:0:2e6; importable without torch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class StepSchedule:
     end_step: float
 
     def problem(self) -> str | None:
-        """What contradicts itself, in words; None if nothing does."""
+        """Error line for numbers that are not allowed; None otherwise."""
         if not self.begin_step < self.end_step:
             return f"BEGIN must be below END; given {self.begin_step:g}:{self.end_step:g}"
         return field_problem(self)
@@ -31,8 +31,10 @@ class StepSchedule:
 
 @dataclass(frozen=True)
 class SuccessSchedule:
-    """A setting that moves by `share` of the way from `start` to `end` whenever at least `rate` of the episodes that
-    ended since it last moved, or was last judged, succeeded."""
+    """A setting that moves from `start` to `end` in steps, by `share` of the way each.
+
+    It moves when the success rate of the episodes since the last move, or the last check, is at least `rate`.
+    """
 
     start: float
     end: float
@@ -40,7 +42,7 @@ class SuccessSchedule:
     share: Annotated[float, Range(above=0, most=1)]
 
     def problem(self) -> str | None:
-        """What contradicts itself, in words; None if nothing does."""
+        """Error line for numbers that are not allowed; None otherwise."""
         return field_problem(self)
 
 
@@ -49,7 +51,7 @@ _KINDS: dict[str, type[Schedule]] = {"steps": StepSchedule, "success": SuccessSc
 
 
 def read_schedule(name: str, word: str) -> Schedule:
-    """The schedule of a setting; raises ValueError in one line for a word of another form or without meaning."""
+    """The schedule of a setting; raises HgrpoError for another form and for numbers that are not allowed."""
     way, at, pace = str(word).partition("@")
     kind, *numbers = pace.split(":")
     parts = [*way.split(":"), *numbers]
@@ -67,7 +69,7 @@ def read_schedule(name: str, word: str) -> Schedule:
 
 
 def curriculum_problem(curriculum: dict[str, str]) -> str | None:
-    """What is wrong with the words of a curriculum, in one line; None if nothing is."""
+    """Error line for the first schedule that cannot be read; None if all can."""
     try:
         for name, word in curriculum.items():
             read_schedule(name, word)
@@ -77,4 +79,4 @@ def curriculum_problem(curriculum: dict[str, str]) -> str | None:
 
 
 CURRICULUM = named_values("curriculum", FORMS, "NAME=FROM:TO@...")
-"""How the command line reads a curriculum."""
+"""Annotation of a curriculum."""

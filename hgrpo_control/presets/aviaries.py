@@ -1,9 +1,9 @@
-"""Settings for the hover tasks of gym-pybullet-drones, where a rollout is one episode of every environment.
+"""Presets of the hover tasks of gym-pybullet-drones; a rollout is one episode of every environment.
 
-Two things about the reward max(0, 2 - d^4), d the distance [m] to the target, decide them. Nearly all of a return is
-the constant 2, beside which a critic's error is larger than what a good start gains: Hybrid GRPO has lambda 1, with
-which that error shifts advantages and orders none. And nothing but full thrust until halfway reaches the documented
-return, so exploration starts as wide as the bounds and many gradient steps are taken on each costly simulator step.
+The reward is max(0, 2 - d^4), with d the distance to the target [m]. Nearly all of a return is the constant 2, and the
+error of a critic is larger than the gain of a good start. Hybrid GRPO therefore has lambda 1: the error then shifts all
+advantages and does not change their order. The documented return needs full thrust for the first half of the way, so
+exploration starts as wide as the action bounds. Simulator steps are slow, so each batch gets many gradient steps.
 """
 
 from __future__ import annotations
@@ -31,4 +31,4 @@ _HYBRID = dataclasses.replace(
 
 HOVER_TASKS = ("gpd/HoverAviary", "gpd/MultiHoverAviary")
 ON_HOVER_AVIARIES: dict[str, Config] = {"ppo": _PPO, "hybrid-grpo": _HYBRID}
-"""Per algorithm, with the task's name left to be filled in."""
+"""Settings per algorithm; the name of the task is empty."""

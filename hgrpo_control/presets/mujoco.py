@@ -1,9 +1,9 @@
-"""Settings for the MuJoCo robots: small batches of few environments, after the recipe that the field has settled on.
+"""Presets of the MuJoCo robots: small batches of few environments, as is usual for these tasks.
 
-Observations are normalised by the policy, rewards divided by the running deviation of their discounted sum, and the
-learning rate goes to zero. Two things differ from the usual: minibatches are four times as large, at twice the learning
-rate, which takes a quarter of the gradient steps; and advantages are computed once per update. Single runs of some
-points of benchmarks/experiments/mujoco_tuning.py chose PPO's settings; those of Hybrid GRPO and GRPO follow from them.
+The policy normalises observations, rewards are divided by the running deviation of their discounted sum, and the
+learning rate falls to zero. Two things differ from the usual settings. Minibatches are four times as large, at twice
+the learning rate, which takes a quarter of the gradient steps. Advantages are computed once per update. Single runs of
+benchmarks/experiments/mujoco_tuning.py chose the settings of PPO; those of Hybrid GRPO and GRPO follow from them.
 """
 
 from __future__ import annotations
@@ -28,17 +28,16 @@ _HYBRID = dataclasses.replace(
     algorithm=HybridGRPO(num_samples=2, gae_lambda=0.95, estimator="group_shrunk", reward_transform="scale"),
     num_envs=4,
 )
-# Without a critic a branch has to show by itself what an action was worth: whole episodes of Reacher, and for the rest
-# what follows within 64 steps, which is enough where falling is what matters and too little to learn to run.
+# Without a critic only the branch measures the value of an action: whole episodes of Reacher, and 64 steps elsewhere.
+# 64 steps are enough to learn not to fall, and too few to learn to run.
 _COMPARED = GRPO(num_samples=8, credit="reward_to_go", scale="none", reward_transform="scale")
 _GRPO = dataclasses.replace(_PPO, algorithm=_COMPARED, num_envs=4, rollout_steps=64)
 
 ON_MUJOCO: dict[str, Config] = {"ppo": _PPO, "hybrid-grpo": _HYBRID, "grpo": _GRPO}
-"""Per algorithm, with the task's name left to be filled in."""
+"""Settings per algorithm; the name of the task is empty."""
 
-# What exploration begins with decides what is found. On Hopper, from 0.6 PPO settled for one long leap and a fall
-# (return 467), from 1.0 it learned to hop (1499), one run each. On HalfCheetah 1.0 gave 1377; from 0.6 one seed in five
-# stayed at 1017, and from 0.2 that seed came to 4293.
+# The initial sigma decides the result. Hopper, one run each: 0.6 ends in one long leap and a fall (return 467), 1.0
+# learns to hop (1499). HalfCheetah: 1.0 gives 1377; with 0.6 one seed in five stays at 1017, with 0.2 it reaches 4293.
 _INIT_SIGMA = {"Hopper-v5": 1.0, "HalfCheetah-v5": 0.2}
 SPECIAL: dict[tuple[str, str], Config] = {
     **{
@@ -50,4 +49,4 @@ SPECIAL: dict[tuple[str, str], Config] = {
         _GRPO, algorithm=dataclasses.replace(_COMPARED, groups="initial_states"), num_envs=8, rollout_steps=50
     ),
 }
-"""Where one task needs other settings."""
+"""Settings of single tasks."""

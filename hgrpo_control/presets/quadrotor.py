@@ -1,4 +1,4 @@
-"""Settings that were found by measurement, per algorithm and task."""
+"""Presets of each algorithm and task, chosen by measurement."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from robots.registry import UnknownTaskError, require
 
 
 def preset(algorithm: str, task: str) -> Config:
-    """The settings that `hgrpo train ALGORITHM TASK` uses unless told otherwise; general ones for a task without its
-    own.
+    """Default settings of `hgrpo train ALGORITHM TASK`; a task without a preset takes general ones.
 
-    Raises ConfigError for an unknown algorithm or task.
+    Raises:
+        ConfigError: The algorithm or the task is unknown.
     """
     if algorithm not in ALGORITHMS:
         raise ConfigError(f"unknown algorithm {algorithm!r}; {nearest(algorithm, tuple(ALGORITHMS))}")
@@ -27,7 +27,7 @@ def preset(algorithm: str, task: str) -> Config:
         raise ConfigError(str(error)) from error
     if (algorithm, task) in _PRESETS:
         return _PRESETS[algorithm, task]
-    if task.startswith(("gymnasium/", "gpd/")):  # stepped one by one, so as few at a time as the MuJoCo robots
+    if task.startswith(("gymnasium/", "gpd/")):  # slow to step, so as few environments as for the MuJoCo robots
         return dataclasses.replace(mujoco.ON_MUJOCO[algorithm], task=task)
     return Config(task=task, algorithm=ALGORITHMS[algorithm]())
 
@@ -45,11 +45,11 @@ _HOVER = Config(
 _ON_HOVER: dict[str, Config] = {
     "hybrid-grpo": _HOVER,
     "ppo": dataclasses.replace(_HOVER, algorithm=PPO(gae_lambda=1.0), num_envs=1024),
-    # Long branches and large groups: nothing but the branch itself tells GRPO what an action was worth.
+    # Long branches and large groups: without a critic only the branch itself measures the value of an action.
     "grpo": dataclasses.replace(_HOVER, algorithm=GRPO(num_samples=8), num_envs=64, rollout_steps=128),
 }
 
-# Where luck is hidden, each algorithm has the settings that came first on one grid: docs/results/hidden-luck.md.
+# Hidden quantities: the best settings of each algorithm on one grid, docs/results/hidden-luck.md.
 _HIDDEN_LUCK = dataclasses.replace(
     _HOVER,
     total_steps=128 * 32_768,
@@ -67,14 +67,14 @@ _ON_HIDDEN_LUCK: dict[str, Config] = {
     "grpo": dataclasses.replace(_HIDDEN_LUCK, algorithm=GRPO(num_samples=8), num_envs=32, rollout_steps=128),
 }
 
-# Hover's settings for twice as long; they were not tuned for these tasks.
+# The settings of hover with twice as many steps; not tuned for these tasks.
 _ON_NAVIGATION: dict[str, Config] = {
     algorithm: dataclasses.replace(config, total_steps=128 * 65_536) for algorithm, config in _ON_HOVER.items()
 }
 
 
 def _wider(gae_lambda: float, total_steps: int) -> dict[str, Config]:
-    """Hover's settings with two layers of 128 units, and another lambda for Hybrid GRPO."""
+    """The settings of hover with two layers of 128 units, and another lambda for Hybrid GRPO."""
     wider = {
         algorithm: dataclasses.replace(config, total_steps=total_steps, network=Network(hidden_sizes=(128, 128)))
         for algorithm, config in _ON_HOVER.items()
@@ -83,7 +83,7 @@ def _wider(gae_lambda: float, total_steps: int) -> dict[str, Config]:
     return wider | {"hybrid-grpo": dataclasses.replace(wider["hybrid-grpo"], algorithm=hybrid)}
 
 
-# Gates and obstacles are more than two layers of 64 units take in: see docs/guides/tasks.md.
+# Two layers of 64 units are too small for gates and obstacles: docs/guides/tasks.md.
 _THROUGH_GATES = _wider(0.95, 128 * 65_536)
 _AMONG_OBSTACLES = _wider(0.98, 256 * 65_536)
 

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from hgrpo_control.config.run import Config
-from hgrpo_imports import import_words
+from hgrpo_imports import import_options
 from robots.registry import module_of, registered_by
 
 TRUST = "--trust-snapshots"
@@ -15,7 +15,7 @@ TRUST = "--trust-snapshots"
 
 def modules_of(config: Config, learning: bool = True) -> dict[str, str]:
     """Modules that a run imports, and what of its config says so; `learning` counts the reward transform in."""
-    named = {name: import_words((name,)) for name in config.imports}
+    named = {name: import_options((name,)) for name in config.imports}
     task = module_of(config.task)
     if task:
         named.setdefault(task, f"task {config.task!r}")
@@ -36,4 +36,4 @@ def with_registrar(config: Config) -> Config:
 
 def resume_command(folder: Path, config: Config) -> str:
     """What goes on with a run from the command line, its modules included."""
-    return f"hgrpo resume {folder} {import_words(tuple(modules_of(config)))}".rstrip()
+    return f"hgrpo resume {folder} {import_options(tuple(modules_of(config)))}".rstrip()

@@ -59,13 +59,13 @@ def test_an_interrupted_run_goes_on_and_a_finished_one_is_kept(
 
     given, status = commands()
     assert (given, status) == ([["resume", "demo"], *AFTER], 0)
-    assert "demo was interrupted and goes on" in capsys.readouterr().out
+    assert "demo was interrupted and is continued" in capsys.readouterr().out
     trained = Path("demo/checkpoint.pt").read_bytes()
 
     given, status = commands()
     assert (given, status) == (AFTER, 0)
     out = capsys.readouterr().out
-    assert "demo is trained already and kept; make demo RUN=runs/another trains another" in out
+    assert "demo is a finished run and is kept" in out
     assert Path("demo/checkpoint.pt").read_bytes() == trained
     assert note.read_text() == "of a person"
 

@@ -90,7 +90,7 @@ def test_what_is_no_exported_file_is_told(words: tuple[str, ...], complaint: Com
     ("words", "message"),
     [
         ((*HOVER, "--out", "file"), "file is a file; --out is the folder of a new run"),
-        ((*HOVER, "--out", "file/run"), "cannot write file/run: Not a directory; what it names as a folder is a file"),
+        ((*HOVER, "--out", "file/run"), "cannot write file/run: Not a directory; a folder in its path is a file"),
         ((*HOVER, "--out", "other"), "other exists already; choose another --out"),
         ((*HOVER, "--kl-coef", "1", "--reference", "other"), "no checkpoint at other/checkpoint.pt"),
         ((*HOVER, "--kl-coef", "1", "--reference", "nowhere"), "no checkpoint at nowhere"),

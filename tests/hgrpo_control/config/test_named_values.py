@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hgrpo_control.cli import main
 from hgrpo_control.config.algorithms import GRPO, PPO, HybridGRPO
 from hgrpo_control.config.learning import Network
-from hgrpo_control.config.named_values import read_words, write_words
+from hgrpo_control.config.named_values import read_named_values, write_named_values
 from hgrpo_control.config.run import Config, ConfigError
 from hgrpo_control.training.simulation import make_simulator, policy_spec, training_simulator
 
@@ -43,27 +43,27 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 def test_words_become_options_and_back() -> None:
     options = {"mass": "0.3", "quadrotor": "cf2x", "odd": "a=b", "empty": ""}
-    assert write_words(options) == ["mass=0.3", "quadrotor=cf2x", "odd=a=b", "empty="]
-    assert read_words(write_words(options)) == options
-    assert read_words([]) == {}
+    assert write_named_values(options) == ["mass=0.3", "quadrotor=cf2x", "odd=a=b", "empty="]
+    assert read_named_values(write_named_values(options)) == options
+    assert read_named_values([]) == {}
 
 
 @settings(max_examples=50)
 @given(options=st.dictionaries(st.text("ab-_ 1", min_size=1), st.text("x=-. 1")))
 def test_any_options_survive_as_words(options: dict[str, str]) -> None:
-    assert read_words(write_words(options)) == options
+    assert read_named_values(write_named_values(options)) == options
 
 
 @pytest.mark.parametrize("word", ["mass", "", "=0.3", "0.3"])
 def test_a_word_of_another_form_is_refused(word: str) -> None:
     with pytest.raises(ValueError, match=r".") as caught:
-        read_words(["wind=1", word])
+        read_named_values(["wind=1", word])
     assert str(caught.value) == f"a task option is written NAME=VALUE, such as mass=0.3; given {word!r}"
 
 
 def test_an_option_given_twice_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^task option mass is given twice: 0\.1 and 0\.2$"):
-        read_words(["mass=0.1", "wind=1", "mass=0.2"])
+        read_named_values(["mass=0.1", "wind=1", "mass=0.2"])
 
 
 # Mistakes

@@ -13,7 +13,7 @@ import robots
 from hgrpo_control.algorithms.rollout import FinishedEpisodes
 from hgrpo_control.config.algorithms import PPO
 from hgrpo_control.config.learning import Learning, Network
-from hgrpo_control.config.named_values import read_words, write_words
+from hgrpo_control.config.named_values import read_named_values, write_named_values
 from hgrpo_control.config.run import Config, ConfigError
 from hgrpo_control.config.schedules import (
     StepSchedule,
@@ -50,7 +50,7 @@ def test_schedules_are_read_from_words() -> None:
     assert read_schedule("difficulty", "0:1@steps:0:2e6") == StepSchedule(0.0, 1.0, 0.0, 2e6)
     assert read_schedule("difficulty", "0.2:1@success:0.8:0.1") == SuccessSchedule(0.2, 1.0, 0.8, 0.1)
     words = ["difficulty=0:1@steps:0:2e6", "crash=-1:-5@success:0.8:0.1"]
-    assert write_words(read_words(words)) == words
+    assert write_named_values(read_named_values(words)) == words
 
 
 @pytest.mark.parametrize(
