@@ -10,7 +10,7 @@ import pytest
 for needed in ("aiohttp", "msgpack", "prometheus_client", "websockets"):
     pytest.importorskip(needed, reason="the extra 'serve' is not installed")
 
-serving = pytest.importorskip("serving")
+from benchmarks.serving import __main__ as serving  # noqa: E402
 
 
 def rows(run: int, ours: list[float], plain: list[float]) -> list[serving.Row]:
