@@ -54,8 +54,8 @@ def run(args: list[str]) -> None:
     transform.load_state_dict(training.get("reward_transform", {}))
     if not transform.ready:
         raise ConfigError(
-            f"{folder.path} has rewards transformed by those before them ({config.algorithm.reward_transform}), and "
-            "has seen none yet; train it for an iteration first"
+            f"the reward transform {config.algorithm.reward_transform} of {folder.path} depends on past rewards, and "
+            "there are none yet; train the run for at least one iteration"
         )
     guide = guidance.make(policy, config.algorithm, config.learning, seed=0)
     if guide is not None:

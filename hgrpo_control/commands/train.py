@@ -45,7 +45,7 @@ def parse_train_options(args: list[str]) -> TrainOptions:
     imports, args = take_imports(args)
     if len(args) < 2 or args[0].startswith("-") or args[1].startswith("-"):
         if args and args[0] in ALGORITHMS and "--help" not in args:
-            raise UsageError(f"which task? usage: {USAGE}; `hgrpo tasks` lists them")
+            raise UsageError(f"TASK is missing; usage: {USAGE}; `hgrpo tasks` lists the tasks")
         raise UsageError(
             f"usage: {USAGE}; ALGORITHM is one of {', '.join(ALGORITHMS)}, "
             "`hgrpo tasks` lists the tasks, and `hgrpo train ALGORITHM TASK --help` the options"
@@ -68,7 +68,8 @@ def run(args: list[str]) -> None:
     from hgrpo_control.training.trainer import Trainer
 
     if args in (["-h"], ["--help"]):
-        print(f"usage: {USAGE}")
+        print(f"usage: {USAGE}\n\nALGORITHM is one of {', '.join(ALGORITHMS)}; `hgrpo tasks` lists the tasks.")
+        print("hgrpo train ALGORITHM TASK --help lists the options and the defaults of this algorithm and task.")
         return
     if "--resume" in args:
         raise UsageError("unknown option --resume; to continue a run: hgrpo resume DIR")

@@ -9,8 +9,8 @@ from hgrpo_control.config.inert import inert_problem
 from hgrpo_fields import Range
 
 LOWEST, HIGHEST = 1e-4, 1e2
-"""What an adapted alpha is kept between. Lower is as good as none; higher drowns any other term of the loss. Without a
-bound alpha would wander off while a target cannot be reached, and take as long to come back."""
+"""Bounds of an adapted alpha. A lower alpha has no effect, and a higher one outweighs every other term of the loss.
+Without bounds alpha would drift away while a target cannot be reached, and would need as long to return."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class EntropySettings:
     """Step of log alpha per minibatch and nat of missing entropy; follows lr_schedule."""
 
     def entropy_problem(self, min_sigma: float) -> str | None:
-        """What contradicts itself here or with a floor under sigma, in one line; None if nothing does."""
+        """Error line for settings that contradict each other or min_sigma; None otherwise."""
         if self.target_sigma is None:
             return inert_problem(self, ("ent_learning_rate",), "without target_sigma, towards which it moves alpha")
         if not min_sigma < self.target_sigma:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from hgrpo_control.config.run import ConfigError
+from hgrpo_fields import Range, check
 
 SIZES = range(192, 4097, 2)
 """Allowed widths and heights [pixels]; H.264 takes even ones only."""
 SLOWEST, FASTEST = 1.0, 240.0
+"""Allowed frame rates [frames per second]."""
 
 
 class Film(NamedTuple):
@@ -33,13 +34,14 @@ class FilmSettings:
 
     size: str | None = None
     """Size of the film, WIDTHxHEIGHT [pixels]; None is 640x480."""
-    fps: float | None = None
+    fps: Annotated[float | None, Range(least=SLOWEST, most=FASTEST)] = None
     """Frames per second of the film, which runs in real time; None is 25."""
 
     def film(self, video: bool) -> Film:
         """The film of these options; raises ConfigError for values out of range, and for any without `video`."""
         if self.as_args and not video:
             raise ConfigError(f"{' '.join(self.as_args)} changes a film; give --video too")
+        check(self, ConfigError)
         film = USUAL
         if self.size is not None:
             numbers = re.fullmatch(r"(\d{1,6})[xX](\d{1,6})", self.size)
@@ -50,8 +52,6 @@ class FilmSettings:
                 )
             film = film._replace(width=int(numbers[1]), height=int(numbers[2]))
         if self.fps is not None:
-            if not (math.isfinite(self.fps) and SLOWEST <= self.fps <= FASTEST):
-                raise ConfigError(f"--fps is {self.fps:g}; allowed: {SLOWEST:g} to {FASTEST:g}")
             film = film._replace(fps=self.fps)
         return film
 

@@ -21,7 +21,7 @@ class GuidanceSettings:
     """Largest importance weight of a resampled action."""
 
     def guidance_problem(self, num_samples: int) -> str | None:
-        """What contradicts itself here or with N samples per root, in one line; None if nothing does."""
+        """Error line for settings that contradict each other or num_samples; None otherwise."""
         candidates = self.guided_candidates
         if candidates == 1:
             return f"guided_candidates must be 0 (off) or at least 2; given {candidates}"

@@ -1,4 +1,4 @@
-"""Settings of the reward transform, which every algorithm has; importable without torch."""
+"""Settings of the reward transform of every algorithm; importable without torch."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class RewardSettings:
     """Number of past rewards in the moments of rolling and rolling-std."""
 
     def reward_problem(self) -> str | None:
-        """What contradicts itself here, in one line; None if nothing does."""
+        """Error line for settings that contradict each other; None otherwise."""
         name = self.reward_transform
         if ":" in name:
             if len([part for part in name.split(":") if part]) != 2 or name.count(":") != 1:
-                return f"reward_transform {name!r} is not of the form MODULE:FUNCTION"
+                return unknown("reward_transform", name, (), ", ".join((*TRANSFORMS, "MODULE:FUNCTION")))
         elif name not in TRANSFORMS:
             return unknown("reward_transform", name, TRANSFORMS, ", ".join((*TRANSFORMS, "MODULE:FUNCTION")))
         if not self.reward_low < self.reward_high:

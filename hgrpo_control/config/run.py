@@ -21,7 +21,7 @@ from hgrpo_imports import imports_problem
 
 
 class ConfigError(HgrpoError):
-    """Raised for settings that contradict each other; the message says what was given and what is allowed."""
+    """Raised for settings that are not allowed or contradict each other; the line has the given and allowed values."""
 
 
 @dataclass(frozen=True)

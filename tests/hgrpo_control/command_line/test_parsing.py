@@ -210,7 +210,7 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         (("train", "ppo", "quadrotor-hove"), "unknown task 'quadrotor-hove'; did you mean 'quadrotor-hover'?"),
         (
             ("train", "ppo"),
-            "which task? usage: hgrpo train ALGORITHM TASK [options]; `hgrpo tasks` lists them",
+            "TASK is missing; usage: hgrpo train ALGORITHM TASK [options]; `hgrpo tasks` lists the tasks",
         ),
         (
             (*HOVER, "--task-options", "quadrotor=cf3x"),

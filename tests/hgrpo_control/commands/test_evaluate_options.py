@@ -139,8 +139,8 @@ def test_a_film_that_fails_leaves_no_former_one_under_its_name(monkeypatch: pyte
         (("--size", "640"), "--size is '640'"),
         (("--size", "641x480"), "--size is '641x480'"),
         (("--size", "640x8192"), "from 192 to 4096"),
-        (("--fps", "0"), "--fps is 0; allowed: 1 to 240"),
-        (("--fps", "nan"), "--fps is nan"),
+        (("--fps", "0"), "fps must be from 1 to 240; given 0"),
+        (("--fps", "nan"), "fps must be from 1 to 240; given nan"),
     ],
 )
 @pytest.mark.parametrize("command", [("evaluate", "run"), ("transfer", "run", "--to", "mujoco")])
