@@ -34,13 +34,25 @@ class Transition(NamedTuple):
 
 
 def reset_episodes(simulator: Simulator, num: int, seed: int | torch.Generator) -> Episodes:
-    """Start `num` episodes; `seed` is as in Simulator.reset."""
+    """Start episodes.
+
+    Args:
+        simulator: The simulator.
+        num: Number of episodes B.
+        seed: Seed of a new generator, or a generator, which is advanced.
+    """
     state = simulator.reset(num, seed)
     return Episodes(state, torch.zeros(num, dtype=torch.int64, device=first_array(state).device))
 
 
 def step_episodes(simulator: Simulator, episodes: Episodes, action: Tensor) -> Transition:
-    """Take one control step with actions (B, A) and apply the time limit."""
+    """Take one control step and apply the time limit.
+
+    Args:
+        simulator: The simulator.
+        episodes: B rows.
+        action: (B, A) actions.
+    """
     step = simulator.step(episodes.state, action)
     elapsed = episodes.elapsed + 1
     truncated = (elapsed >= simulator.spec.max_episode_steps) & ~step.terminated

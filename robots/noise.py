@@ -55,7 +55,7 @@ def uniform(key: Tensor, counter: Tensor | int, size: int, dtype: torch.dtype = 
 
 
 def normal(key: Tensor, counter: Tensor | int, size: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Standard normal numbers (B, size): sqrt(2) erfinv(2 u - 1) of `uniform` u in double precision."""
+    """Standard normal numbers (B, size): sqrt(2) erfinv(2 u - 1); arguments and u are those of `uniform`."""
     u = uniform(key, counter, size, torch.float64)
     return (math.sqrt(2.0) * torch.erfinv(2.0 * u - 1.0)).to(dtype)
 

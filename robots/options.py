@@ -24,7 +24,9 @@ def parts_of(simulator: Any) -> tuple[Any, ...]:
 
 
 def read_options(defaults: Options, given: Mapping[str, Any]) -> Options:
-    """Copy of a task's options with the given ones replaced; words are converted to the type of the field.
+    """Copy of a task's options with the given ones replaced.
+
+    Words are converted to the type of the field.
 
     Raises:
         OptionError: A name is unknown, or a value is not a finite number (float) or not a whole number (int).

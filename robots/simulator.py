@@ -31,7 +31,7 @@ class Channel:
 
 @dataclass(frozen=True)
 class SimulatorSpec:
-    """Description of a simulator: what a policy, a recorder or an exporter needs without running it."""
+    """Description of a simulator for policies, recorders and exporters."""
 
     name: str
     """Name of the task."""
@@ -92,7 +92,7 @@ class Step(NamedTuple):
     reward: Tensor
     """(B,) reward of this step, before any reward transform."""
     terminated: Tensor
-    """(B,) bool, true where the episode has ended and no future reward exists; the time limit is not part of it."""
+    """(B,) bool, true where the episode has ended and there is no future reward; not for the time limit."""
 
 
 @runtime_checkable
@@ -203,7 +203,7 @@ def episode_metrics(simulator: Simulator, state: Any) -> dict[str, Tensor]:
 
 
 def give_up(simulator: Simulator, state: Any) -> None:
-    """Release what a simulator keeps for the rows of a state; they will not be stepped again."""
+    """Release resources of the rows of a state, which will not be stepped again."""
     end = getattr(simulator, "give_up", None)
     if end is not None:
         end(state)
@@ -259,7 +259,7 @@ def first_array(state: State) -> Tensor:
 
 
 def repeat(state: State, num_samples: int) -> State:
-    """Copy every row N = `num_samples` times: row b becomes rows b N to b N + N - 1."""
+    """Copy every row N = `num_samples` times; row b becomes rows b N to b N + N - 1."""
     return map_state(lambda x: x.repeat_interleave(num_samples, dim=0), state)
 
 
@@ -269,7 +269,13 @@ def select(state: State, rows: Tensor | slice) -> State:
 
 
 def where(mask: Tensor, if_true: State, if_false: State) -> State:
-    """Choose each row from one of two states by a mask (B,) bool."""
+    """Choose each row from one of two states.
+
+    Args:
+        mask: (B,) bool.
+        if_true: B rows to use where the mask is true.
+        if_false: B rows to use elsewhere.
+    """
 
     def choose(a: Tensor, b: Tensor) -> Tensor:
         return torch.where(mask.reshape(mask.shape + (1,) * (a.dim() - 1)), a, b)
@@ -278,5 +284,11 @@ def where(mask: Tensor, if_true: State, if_false: State) -> State:
 
 
 def replace(state: State, rows: Tensor, new: State) -> State:
-    """Copy of a state in which `rows` (k,) int64 are the k rows of `new`."""
+    """Copy of a state with some rows replaced.
+
+    Args:
+        state: B rows.
+        rows: (k,) int64 rows to replace.
+        new: The k new rows.
+    """
     return map_state(lambda x, y: x.index_copy(0, rows, y), state, new)

@@ -11,7 +11,7 @@ import torch
 from robots.simulator import Adjustable, Simulator, map_state, select
 
 BLOCK = 16
-"""Number of initial states drawn at once for one row; 1 if each state needs an environment of its own."""
+"""Number of initial states drawn at once for one row; 1 without snapshots."""
 
 
 class ResetBuffer:

@@ -50,14 +50,15 @@ class _EncoderError(Exception):
 
 
 class MissingGraphicsError(HgrpoError):
-    """No picture can be drawn; the message has what is missing and how to install it."""
+    """No picture can be drawn; the message has the missing part and how to install it."""
 
 
 @functools.cache
 def require_gl() -> None:
-    """Check that MuJoCo can draw with MUJOCO_GL, or with EGL if that is unset and there is no display.
+    """Check that MuJoCo can draw.
 
-    MUJOCO_GL is set only after its libraries are found, because without them `import mujoco` fails.
+    The backend is MUJOCO_GL, or EGL if that is unset and there is no display. MUJOCO_GL is set only after its libraries
+    are found, because without them `import mujoco` fails.
 
     Raises:
         MissingGraphicsError: MuJoCo cannot draw.

@@ -180,7 +180,7 @@ class Instance:
         return float(x), float(y), float(z)
 
     def _measure(self, room: int | None) -> None:
-        """Find what can be pickled, and the size K of a snapshot, in a short trial that is undone."""
+        """Find the attributes that can be pickled and the size K of a snapshot, in a short trial."""
         snapshots = self._require_snapshots()
         generator, longest = np.random.default_rng(0), 0
         physics = np.empty(snapshots.physics_size, dtype=np.uint8)

@@ -13,7 +13,7 @@ from hgrpo_fields import Range, check
 
 
 class EnvironmentRefusedError(HgrpoError):
-    """An environment that cannot be adapted; the message has what was found and what is allowed."""
+    """An environment that cannot be adapted."""
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ class Painter:
         return fitted(picture, width, height)
 
     def close(self) -> None:
-        """Close what was made to draw with."""
+        """Close the instances that were made for drawing."""
         if self._source.only is None:
             for instance in self._instances.values():
                 instance.close()
@@ -84,7 +84,16 @@ class Painter:
 
 
 def fitted(picture: np.ndarray, width: int, height: int) -> np.ndarray:
-    """(height, width, 3) uint8 of a picture (h, w, 3), scaled by the nearest pixel, centred on black."""
+    """Scale a picture by the nearest pixel and centre it on black.
+
+    Args:
+        picture: (h, w, 3) uint8.
+        width: New width in pixels.
+        height: New height in pixels.
+
+    Returns:
+        (height, width, 3) uint8.
+    """
     h, w = picture.shape[:2]
     scale = min(width / w, height / h)
     new_w, new_h = max(1, round(w * scale)), max(1, round(h * scale))

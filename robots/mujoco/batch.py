@@ -144,7 +144,7 @@ class _Batch:
             self.factors.write(factors)
 
     def begin(self, qpos: np.ndarray, qvel: np.ndarray, factors: np.ndarray | None) -> Rows:
-        """Reset the first B rows, write positions and velocities, and call mj_forward."""
+        """Reset the first B rows and call mj_forward; arguments are those of RowPool.initial."""
         num = len(qpos)
         if self.factors is not None and factors is not None:
             self.factors.write(factors)

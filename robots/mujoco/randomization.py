@@ -18,7 +18,7 @@ Share = Annotated[float, Range(least=0, below=1)]
 
 @dataclass(frozen=True)
 class Randomization:
-    """Half widths w of factors that are drawn in every episode, uniform in [1 - w, 1 + w).
+    """Half widths w of factors; each episode draws a factor uniformly in [1 - w, 1 + w).
 
     Raises:
         OptionError: A half width is outside [0, 1).

@@ -1,4 +1,4 @@
-"""One environment of gym-pybullet-drones that is set to a given state before each step; runs in a worker process.
+"""One environment of gym-pybullet-drones with explicit states; runs in a worker process.
 
 PyBullet keeps contacts between steps. To remove them, a saved state in which every drone is far from everything is
 restored first, and collision detection runs. Then poses and velocities are set. One thing cannot be set: PyBullet turns
@@ -152,7 +152,7 @@ class Aviary:
         return int(pybullet.saveState(physicsClientId=self.client))
 
     def _forces(self, rpm: np.ndarray, drone: int) -> None:
-        """Apply the rotor forces of rpm (4,); after a restore they are turned by the attitude in the state."""
+        """Apply the rotor forces of rpm (4,), after a restore turned by the attitude in the state."""
         turned_by = self._turned_by[drone]
         if turned_by is None:
             self._own_forces(rpm, drone)

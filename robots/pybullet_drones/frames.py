@@ -9,7 +9,16 @@ ROWS, FACTS, FAILED = b"R", b"F", b"X"
 
 
 def send(stream: BinaryIO, kind: bytes, content: bytes) -> None:
-    """Write one message; raises BrokenPipeError if the other side is closed."""
+    """Write one message.
+
+    Args:
+        stream: Output.
+        kind: One byte.
+        content: The content.
+
+    Raises:
+        BrokenPipeError: The other side is closed.
+    """
     stream.write(kind + struct.pack("<Q", len(content)) + content)
     stream.flush()
 

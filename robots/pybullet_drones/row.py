@@ -1,4 +1,4 @@
-"""Rows of numbers that are sent to a worker process and back; without torch, which workers do not need."""
+"""Rows of numbers that are sent to a worker process and back; without torch."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Aviaries of gym-pybullet-drones as simulators with explicit states, stepped by worker processes.
 
-docs/guides/gym-pybullet-drones.md has frames, units, what is exact and the differences from the environments.
+docs/guides/gym-pybullet-drones.md has frames, units, exactness and the differences from the environments.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class AviarySimulator:
         return Step(new, self.observe(new), reward, (outcome != GOES_ON) | self.diverged(new))
 
     def success(self, state: AviaryState) -> Tensor:
-        """(B,) bool, true where every drone is within 0.1 m of its target and the last step has not failed."""
+        """(B,) bool, true where every drone is within 0.1 m of its target without failure."""
         if not len(self.target):
             return torch.zeros(len(state.position), dtype=torch.bool)
         return ((state.position - self.target).norm(dim=2) <= SUCCESS_RADIUS).all(dim=1) & ~state.failed
@@ -152,7 +152,7 @@ class AviarySimulator:
 
 
 def _quaternion(angle: Tensor) -> Tensor:
-    """Quaternions (..., 4) xyzw of roll, pitch and yaw (..., 3) about x, then y, then z of the world [rad]."""
+    """Quaternions (..., 4) xyzw of roll, pitch and yaw (..., 3) [rad]: about x, then y, then z of the world."""
     (cr, cp, cy), (sr, sp, sy) = torch.cos(0.5 * angle).unbind(-1), torch.sin(0.5 * angle).unbind(-1)
     x, y = sr * cp * cy - cr * sp * sy, cr * sp * cy + sr * cp * sy
     return torch.stack((x, y, cr * cp * sy - sr * sp * cy, cr * cp * cy + sr * sp * sy), dim=-1)

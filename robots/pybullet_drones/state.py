@@ -10,7 +10,10 @@ from torch import Tensor
 
 
 class AviaryState(NamedTuple):
-    """State of B rows of n drones, float64 except for actions; quaternions are xyzw, vectors in the world frame."""
+    """State of B rows of n drones.
+
+    Fields are float64 except for actions. Quaternions are xyzw, vectors are in the world frame.
+    """
 
     position: Tensor
     """(B, n, 3) [m]."""
@@ -31,7 +34,7 @@ class AviaryState(NamedTuple):
     actions: Tensor
     """(B, K, n, A) float32 last K actions, oldest first; K = 0 if they are not observed."""
     failed: Tensor
-    """(B,) bool, true where the last step ended the episode because a drone was lost or tilted too far."""
+    """(B,) bool, true where a drone was lost or tilted too far in the last step."""
 
 
 def pack(state: AviaryState, action: Tensor) -> np.ndarray:

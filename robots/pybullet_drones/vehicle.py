@@ -16,8 +16,11 @@ from gym_pybullet_drones.utils.enums import DroneModel, Physics
 from robots.pybullet_drones.aviary import Aviary
 
 ROW = (3, 4, 3, 3, 4, 4, 4)
-"""Sizes of the parts of a row: position [m], quaternion xyzw, velocity [m/s] and angular velocity [rad/s] in the world,
-quaternion of the links one physics step before, rotor speeds before and commanded [1/min]."""
+"""Sizes of the parts of a row.
+
+The parts are position [m], quaternion xyzw, velocity [m/s] and angular velocity [rad/s] in the world, quaternion of the
+links one physics step before, and rotor speeds before and commanded [1/min].
+"""
 _DISTANCE = 8  # index of the distance in a contact of getContactPoints
 
 

@@ -16,7 +16,13 @@ class Draw(NamedTuple):
     dtype: torch.dtype
 
     def uniform(self, size: int, low: float | Tensor = 0.0, high: float | Tensor = 1.0) -> Tensor:
-        """Uniform numbers (num, size) in [low, high); bounds may be tensors that broadcast."""
+        """Uniform numbers (num, size).
+
+        Args:
+            size: Numbers per row.
+            low: Smallest value, or a tensor that broadcasts.
+            high: Upper bound, or a tensor that broadcasts.
+        """
         unit = torch.rand(self.num, size, generator=self.generator, dtype=self.dtype, device=self.generator.device)
         return low + (high - low) * unit
 
@@ -25,7 +31,13 @@ class Draw(NamedTuple):
         return torch.randn(self.num, size, generator=self.generator, dtype=self.dtype, device=self.generator.device)
 
     def integers(self, size: int, low: int, high: int) -> Tensor:
-        """Uniform integers (num, size) int64 from low to high, both included."""
+        """Uniform integers (num, size) int64.
+
+        Args:
+            size: Numbers per row.
+            low: Smallest value.
+            high: Largest value.
+        """
         return torch.randint(low, high + 1, (self.num, size), generator=self.generator, device=self.generator.device)
 
     def direction(self) -> Tensor:

@@ -86,7 +86,7 @@ def view_of(
 
 
 def new_array(raw_bytes: bytes, shape: tuple[int, ...], strides: tuple[int, ...], dtype: Any, writeable: bool) -> Any:
-    """New array with the given bytes and layout."""
+    """New array with the given bytes and the layout of `geometry`; arguments are those of view_of."""
     view: np.ndarray = np.ndarray(shape, dtype, bytearray(raw_bytes), 0, strides)
     if not writeable:
         view.flags.writeable = False

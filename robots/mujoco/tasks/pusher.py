@@ -60,7 +60,7 @@ class Pusher(Robot):
     def draw(
         self, num: int, qpos: np.ndarray, qvel: np.ndarray, generator: torch.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Draw states of an arm at rest and an object in a rectangle, at least 0.17 m from the goal."""
+        """As Robot.draw: arm at rest, object in a rectangle and at least 0.17 m from the goal."""
         positions = np.tile(qpos, (num, 1))
         low, high = np.array([-0.3, -0.2]), np.array([0.0, 0.2])
         positions[:, -4:-2] = rejection(generator, low, high, num, lambda p: length(p) > 0.17)

@@ -60,7 +60,7 @@ class Reacher(Robot):
     def draw(
         self, num: int, qpos: np.ndarray, qvel: np.ndarray, generator: torch.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Draw joints within 0.1 rad, velocities within 0.005 rad/s and a target in a disc of 0.2 m."""
+        """As Robot.draw: joints within 0.1 rad, velocities within 0.005 rad/s, target in a disc of 0.2 m."""
         positions = qpos + uniform(generator, 0.1, num, len(qpos))
         corner = np.full(2, 0.2)
         positions[:, -2:] = rejection(generator, -corner, corner, num, lambda p: length(p) < 0.2)

@@ -241,9 +241,9 @@ def _rotor_axis(qw: Tensor, qx: Tensor, qy: Tensor, qz: Tensor, out: Tensor) -> 
 
 
 def _rest_on_ground(body: Tensor, before: Tensor) -> None:
-    """Stop rows of `body` (13, B) that are below z = 0 on the floor, with place and attitude of `before`.
+    """Stop rows of `body` (13, B) below z = 0 on the floor.
 
-    They lift off again when their thrust moves them above the floor.
+    They keep place and attitude of `before` the step. They lift off again when their thrust moves them above the floor.
     """
     below = body[2] < 0.0
     if bool(below.any()):

@@ -30,7 +30,7 @@ SHARE = Range(least=0, below=1)
 
 @dataclass(frozen=True)
 class Randomization:
-    """Ranges of the hidden parameters; factors are uniform in [1 - w, 1 + w) for a half width w.
+    """Ranges of the hidden parameters; a factor is uniform in [1 - w, 1 + w).
 
     Raises:
         OptionError: A range is not allowed.
@@ -74,7 +74,7 @@ class Randomization:
 
 
 def require_effect(randomization: Randomization, parameters: QuadrotorParameters) -> None:
-    """Raise OptionError for a range of a value that is zero in the preset, because it has no effect."""
+    """Raise OptionError for a range without effect, because the value is zero in the preset."""
     can_be_zero = {
         "rotor_lag": (parameters.rotor_time_up, parameters.rotor_time_down),
         "drag": parameters.drag,

@@ -36,7 +36,7 @@ class StepContext(NamedTuple):
     grounded: Tensor
     """(B,) bool, true where the body was on the floor at the end of any substep."""
     noise_key: Tensor
-    """(B,) int64 key of the row; gusts use it, so a mission must use a split of it (`noise.split`)."""
+    """(B,) int64 key of the row; a mission must use a split of it (`noise.split`), as gusts use the key."""
     steps: Tensor
     """(B,) int64 control steps since the start of the episode with this one: the counter of noise."""
     duration: float

@@ -1,7 +1,7 @@
-"""Every task of the built-in quadrotor as a Simulator: the body, its commands and what varies, around a mission.
+"""Simulator of every quadrotor task: body, command interface, sensors and randomisation around a mission.
 
 Observation: the mission's own entries, then velocity, direction of world z and angular velocity in the body frame,
-then the last `action_history` actions. It is made of what the sensors say, the reward of what is true.
+then the last `action_history` actions. It uses the measured motion; the reward uses the true motion.
 
 Reward: the weighted sum of the mission's terms, minus `action_difference_penalty` times the mean square of the change
 of action, with every action scaled to [-1, 1] by its bounds.

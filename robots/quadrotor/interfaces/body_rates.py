@@ -41,5 +41,5 @@ class BodyRates(Interface):
     def motors(
         self, command: Tensor, body: QuadrotorState, memory: RateMemory, duration: float
     ) -> tuple[Tensor, RateMemory]:
-        """Motor commands of the rate loop for thrust and rates (4, B)."""
+        """As Interface.motors, for a command of thrust and rates (4, B)."""
         return self.loop.motors(command[0] * GRAVITY, command[1:], body, memory, duration)

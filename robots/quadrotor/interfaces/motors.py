@@ -26,7 +26,7 @@ class Motors(Interface):
         self.neutral = (hover_action(parameters),) * 4
 
     def motors(self, command: Tensor, body: QuadrotorState, memory: Any, duration: float) -> tuple[Tensor, Any]:
-        """The command itself."""
+        """As Interface.motors: the command itself."""
         return command, memory
 
     def signals(self, command: Tensor) -> dict[str, Tensor]:

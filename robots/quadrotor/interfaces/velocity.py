@@ -51,7 +51,7 @@ class Velocity(Interface):
     def motors(
         self, command: Tensor, body: QuadrotorState, memory: RateMemory, duration: float
     ) -> tuple[Tensor, RateMemory]:
-        """Motor commands for velocity and yaw rate (4, B)."""
+        """As Interface.motors, for a command of velocity and yaw rate (4, B)."""
         rows = rotation_rows(body.quaternion.t())
         force = self._force(_from_heading(rows, command[:3]) - body.velocity.t())
         wanted = to_body(rows, force)

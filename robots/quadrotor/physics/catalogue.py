@@ -36,9 +36,18 @@ def engines() -> tuple[str, ...]:
 
 
 def make_physics(name: str, parameters: QuadrotorParameters, duration: float) -> Physics | None:
-    """The engine of a name for an airframe and a period [s]; None for the built-in dynamics.
+    """Make a physics engine.
 
-    Raises OptionError that lists the names, and for an airframe that the engine does not have.
+    Args:
+        name: Name of the engine.
+        parameters: The airframe.
+        duration: Length of a period [s].
+
+    Returns:
+        The engine, or None for the built-in dynamics.
+
+    Raises:
+        OptionError: The name is unknown, or the engine does not have the airframe.
     """
     if name == BUILT_IN:
         return None

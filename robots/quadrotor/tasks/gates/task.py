@@ -142,10 +142,10 @@ class Gates(Mission):
         self.gates = len(self.course[0])
 
     def begin(self, draw: Draw, difficulty: Tensor) -> tuple[QuadrotorState, GateState]:
-        """Random initial states 1 to 2 m behind a gate and up to 0.3 m beside that line, with any heading.
+        """Random initial states behind a gate, with any heading.
 
-        Difficulty scales the ranges of tilt (60 degrees), speed (3 m/s towards the gate, 0.5 m/s per axis) and body
-        rates (1 rad/s).
+        Positions are 1 to 2 m behind the gate and up to 0.3 m from that line. Difficulty scales the ranges of tilt (60
+        degrees), speed (3 m/s towards the gate, 0.5 m/s per axis) and body rates (1 rad/s).
         """
         centres, headings, climbs = self.course
         shift = torch.stack([draw.in_ball(self.options.shift * difficulty) for _ in range(self.gates)], dim=1)
