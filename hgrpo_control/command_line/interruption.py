@@ -11,7 +11,7 @@ NOTHING_KEPT = "nothing was written"
 
 @contextmanager
 def listing_what_is_kept() -> Iterator[list[Path]]:
-    """Yield a list for the files that a command writes; Ctrl-C then raises KeyboardInterrupt with a message of it."""
+    """Yield a list for the written files; after Ctrl-C the last line has them."""
     kept: list[Path] = []
     try:
         yield kept

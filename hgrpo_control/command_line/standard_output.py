@@ -60,7 +60,7 @@ def is_of_output(error: OSError) -> bool:
 
 
 def give_up() -> None:
-    """Redirect standard output to the null device, so that the interpreter can end in spite of a full buffer."""
+    """Redirect standard output to the null device, so that the interpreter can end."""
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 1)
     os.close(nothing)

@@ -1,1 +1,1 @@
-"""The commands of `hgrpo`, one per file; `run` takes the arguments behind the name of the command."""
+"""The commands of `hgrpo`, one per file; `run` takes their arguments."""

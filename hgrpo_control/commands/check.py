@@ -14,7 +14,10 @@ from hgrpo_fields import Range
 
 @dataclass(frozen=True)
 class CheckOptions:
-    """Branch and replay an environment, and print every difference; the exit status is 1 if there is one."""
+    """Branch and replay an environment, and print every difference.
+
+    The exit status is 1 if there is a difference.
+    """
 
     environment: Annotated[str, Argument("ENV", positional=True)]
     """Task, gymnasium/ID, MODULE:ID or MODULE:FACTORY."""

@@ -15,7 +15,10 @@ from hgrpo_control.diagnose.settings import DiagnoseSettings
 
 @dataclass(frozen=True, kw_only=True)
 class DiagnoseOptions(JudgedSettings):
-    """Measure variance and bias of every estimator's policy gradient at a checkpoint; writes a table and a plot."""
+    """Measure variance and bias of every estimator's policy gradient at a checkpoint.
+
+    Writes a table and a plot into the run folder.
+    """
 
     folder: Annotated[Path, RUN_FOLDER]
     """Run folder."""

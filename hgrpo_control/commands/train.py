@@ -1,4 +1,4 @@
-"""`hgrpo train`: train a policy; the defaults of its options are the preset of algorithm and task."""
+"""`hgrpo train`: train a policy; the defaults are the preset of algorithm and task."""
 
 from __future__ import annotations
 

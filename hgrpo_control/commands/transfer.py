@@ -15,7 +15,9 @@ from hgrpo_fields import Range
 
 @dataclass(frozen=True)
 class TransferOptions(JudgedSettings, FilmSettings):
-    """Evaluate an exported quadrotor policy in another physics engine and in its own, from the same initial states.
+    """Evaluate an exported quadrotor policy in another physics engine and in its own.
+
+    Both start from the same initial states.
 
     Writes policy.onnx, transfer-NAME.json and transfer-NAME.png into the run folder.
     """

@@ -18,14 +18,14 @@ class DeviceError(HgrpoError):
 
 
 def device_problem(name: str) -> str | None:
-    """Error line for a name that is no device; None for cpu, cuda, cuda:0, cuda:1 and so on."""
+    """Error line for a name that is no device; None for cpu, cuda and cuda:N."""
     if _NAME.fullmatch(name):
         return None
     return unknown("device", name, ("cpu", "cuda", "cuda:0"), "cpu, cuda, or cuda:N for the GPU with number N")
 
 
 def find_device(name: str) -> torch.device:
-    """The device of a name; raises DeviceError for an unknown name and for a GPU that does not exist."""
+    """The device of a name; raises DeviceError if this machine does not have it."""
     import torch
 
     problem = device_problem(name)

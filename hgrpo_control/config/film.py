@@ -38,7 +38,7 @@ class FilmSettings:
     """Frames per second of the film, which runs in real time; None is 25."""
 
     def film(self, video: bool) -> Film:
-        """The film of these options; raises ConfigError for values out of range, and for any without `video`."""
+        """The film of these options; raises ConfigError for wrong values, and for any without `video`."""
         if self.as_args and not video:
             raise ConfigError(f"{' '.join(self.as_args)} changes a film; give --video too")
         check(self, ConfigError)

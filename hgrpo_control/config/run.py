@@ -21,7 +21,7 @@ from hgrpo_imports import imports_problem
 
 
 class ConfigError(HgrpoError):
-    """Raised for settings that are not allowed or contradict each other; the line has the given and allowed values."""
+    """Raised for settings that are not allowed or contradict each other."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class Config:
 
     @property
     def batch_rows(self) -> int:
-        """Rows of a batch: one per observation, which all N samples share when branches are one step long."""
+        """Rows of a batch, one per observation; branches of one step share their observation."""
         shared = self.branch_length == 1
         return self.rollout_steps * self.num_envs * (1 if shared else self.algorithm.num_samples)
 

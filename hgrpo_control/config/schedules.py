@@ -51,7 +51,7 @@ _KINDS: dict[str, type[Schedule]] = {"steps": StepSchedule, "success": SuccessSc
 
 
 def read_schedule(name: str, word: str) -> Schedule:
-    """The schedule of a setting; raises HgrpoError for another form and for numbers that are not allowed."""
+    """The schedule of a setting; raises HgrpoError if it cannot be read."""
     way, at, pace = str(word).partition("@")
     kind, *numbers = pace.split(":")
     parts = [*way.split(":"), *numbers]
