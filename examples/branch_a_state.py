@@ -1,9 +1,9 @@
-"""Branch a state by hand: eight futures of one and the same instant, and the best of them again, bit for bit.
+"""Branch a state by hand: eight futures of the same instant, then the best of them again, bit for bit.
 
     python examples/branch_a_state.py
 
-A simulator is a set of pure functions of an explicit state. Keeping the state is saving it, stepping it again is
-restoring it, and repeating its row is branching: what Hybrid GRPO and GRPO do in every iteration.
+A simulator is a set of pure functions of an explicit state. To save it, keep the state. To restore it, step that state
+again. To branch it, repeat its row. Hybrid GRPO and GRPO branch in every iteration.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def main() -> None:
     for _ in range(20):
         state = simulator.step(state, hover).state  # `step` changes nothing: it returns a new state
 
-    # Each branch gets motor commands of its own, the first one those that hover.
+    # Each branch gets its own motor commands; the first branch gets the commands of hovering.
     spread = 0.1 * torch.randn(given.branches, 4, generator=torch.Generator().manual_seed(0))
     spread[0] = 0.0
     branches, earned = robots.repeat(state, given.branches), torch.zeros(given.branches)
@@ -47,7 +47,7 @@ def main() -> None:
     same = torch.equal(simulator.observe(again)[0], simulator.observe(branches)[best])
     print(f"branch {best} earned most; flown again, alone: same bits {same and bool(sum_again == earned[best])}")
 
-    # Siblings meet the same gusts: the state holds the key to all randomness to come. `split_noise` changes it.
+    # Siblings have the same gusts, because the state holds the key of all later noise. `split_noise` changes the key.
     pair = robots.repeat(state, 2)
     for name, twins in (("shared", pair), ("split", simulator.split_noise(pair, torch.arange(2)))):
         for _ in range(given.steps):

@@ -1,10 +1,10 @@
 """Compare PPO, GRPO and Hybrid GRPO on one task at the same number of simulator steps.
 
     python examples/compare_algorithms.py
-    python examples/compare_algorithms.py --steps 4194304 --out runs/comparison     # and keep runs, curves and a table
+    python examples/compare_algorithms.py --steps 4194304 --out runs/comparison     # keep runs, curves and a table
 
-Each algorithm has its preset for the task. A branching algorithm spends its simulator steps on siblings too: only
-`executed` of them lie on a path that a real robot would have flown. One seed says little: docs/results has more.
+Each algorithm uses its preset for the task. A branching algorithm also spends simulator steps on siblings: only its
+`executed` steps are on a path that a real robot would have flown. One seed proves little; docs/results has more.
 """
 
 import argparse

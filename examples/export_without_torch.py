@@ -1,10 +1,10 @@
-"""Export a policy as ONNX, then run it in a process that has numpy and onnxruntime only: no torch, no simulator.
+"""Export a policy as ONNX, then run it in a process with numpy and onnxruntime only: no torch, no simulator.
 
     python examples/export_without_torch.py
-    python examples/export_without_torch.py --run policy.onnx     # what the second process does, on any exported file
+    python examples/export_without_torch.py --run policy.onnx     # only the second process, with any exported file
 
-The file holds the normaliser, the clip and the bounds: what goes in is in the units of the sensors, what comes out is
-what the motors get. The export is refused unless onnxruntime gives the policy's own actions.
+The file contains the normaliser, the clip and the bounds. Its input is in the units of the sensors, its output in the
+units of the motors. The export is refused unless onnxruntime computes the actions of the policy.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 
 def train_and_export(path: Path, steps: int) -> None:
-    """Train for a short while, and write the policy."""
+    """Train for a short time and write the policy."""
     import dataclasses
 
     import hgrpo_control
@@ -28,7 +28,7 @@ def train_and_export(path: Path, steps: int) -> None:
 
 
 def run(path: Path) -> None:
-    """Ask the exported policy, without torch."""
+    """Run the exported policy, without torch."""
     from sim2real import OnnxPolicy
 
     policy = OnnxPolicy(path)

@@ -1,10 +1,10 @@
-"""Fly an exported policy at its rate under the watchdog of `hgrpo fly`, in a simulator that does not wait for it.
+"""Fly an exported policy at its rate under the watchdog of `hgrpo fly`, in a simulator that runs in real time.
 
-    python examples/fly_simulated.py                              # trains a policy to hover first, a minute or two
+    python examples/fly_simulated.py                              # first trains a policy to hover, one or two minutes
     python examples/fly_simulated.py --policy runs/hover/policy.onnx --seconds 20
 
-The loop is the one that flies vehicles: at every slot of its schedule it reads, asks the policy and sends what the
-watchdog allows. A late answer is a miss, and misses that last end the flight. --fast flies as fast as it goes instead.
+The same loop flies vehicles. In every period it reads the target, calls the policy and sends the action that the
+watchdog allows. A late action is a miss, and too many misses end the flight. --fast does not wait for the clock.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from sim2real.targets.simulated import SimulatedTarget
 
 
 def trained(steps: int) -> OnnxPolicy:
-    """A policy that was trained to hover, exported and read again."""
+    """Train a policy to hover, export it and load the file."""
     config = dataclasses.replace(hgrpo_control.preset("hybrid-grpo", "quadrotor-hover"), total_steps=steps)
     with TemporaryDirectory() as folder:
         export_onnx(hgrpo_control.train(config), Path(folder) / "policy.onnx")

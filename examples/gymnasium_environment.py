@@ -1,9 +1,9 @@
-"""An own Gymnasium environment, branched exactly: two methods save and restore it, a check proves them, and it trains.
+"""A Gymnasium environment of your own, branched exactly: two methods save and restore it, a check proves them.
 
     python examples/gymnasium_environment.py
 
-Environments built on Gymnasium's MujocoEnv need no methods. Those without any way back train with PPO alone. On the
-command line: `hgrpo check my_module:Cart` and `hgrpo train hybrid-grpo gymnasium/my_module:Cart`.
+Environments built on Gymnasium's MujocoEnv need no methods. Environments that cannot be restored train with PPO only.
+On the command line: `hgrpo check my_module:Cart` and `hgrpo train hybrid-grpo gymnasium/my_module:Cart`.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from hgrpo_control import cli
 
 
 class Cart(gymnasium.Env):
-    """Push a cart to x = 0 and keep it there, against random shoves."""
+    """Push a cart to x = 0 and keep it there, against random forces."""
 
     metadata = {"render_fps": 20}
     observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float64)
@@ -35,7 +35,7 @@ class Cart(gymnasium.Env):
         reward, lost = 1.0 / (1.0 + (self.x / 0.1) ** 2), abs(self.x) > 3.0
         return np.array([self.x, self.v]), reward, lost, False, {"is_success": abs(self.x) < 0.1}
 
-    def get_snapshot(self):  # whatever a later step reads, the random generator included
+    def get_snapshot(self):  # everything that a later step reads, including the random generator
         return self.x, self.v, self.np_random.bit_generator.state
 
     def set_snapshot(self, snapshot):

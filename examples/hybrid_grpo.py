@@ -1,13 +1,13 @@
-"""Hybrid GRPO in one file: a quadrotor learns to hover, with nothing but torch and the simulators of `robots`.
+"""Hybrid GRPO in one file: a quadrotor learns to hover, with only torch and the simulators of `robots`.
 
     python examples/hybrid_grpo.py
 
-256 drones fly in one batch. In every iteration 4 copies of each branch off at exactly the same instant and fly on for
-64 steps, each with exploration noise of its own. What a copy earns is compared with its siblings (as in GRPO), and
-what lies beyond the 64 steps is estimated by a critic (as in PPO). The next iteration begins where copy 0 ended.
+256 drones fly in one batch. In every iteration 4 copies of each drone start at exactly the same instant and fly for 64
+steps, each with its own exploration noise. The return of a copy is compared with its siblings (as in GRPO), and a
+critic estimates the return after the 64 steps (as in PPO). The next iteration starts where copy 0 ended.
 
-The settings are those of `hgrpo_control.preset("hybrid-grpo", "quadrotor-hover")`, and so is every bit of the result:
-same seed, same parameters after every update. Equation numbers are those of the Hybrid GRPO paper (2025).
+The settings are those of `hgrpo_control.preset("hybrid-grpo", "quadrotor-hover")`, and the result is the same bit for
+bit: same seed, same parameters after every update. Equation numbers are those of the Hybrid GRPO paper (2025).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from robots.episodes import autoreset, reset_episodes, step_episodes
 
 
 class Settings(NamedTuple):
-    """What can be chosen; an iteration takes roots x samples x rollout_steps simulator steps."""
+    """The settings; an iteration takes roots x samples x rollout_steps simulator steps."""
 
     seed: int = 0
     total_steps: int = 4_194_304
@@ -44,14 +44,14 @@ class Rollout(NamedTuple):
     action: Tensor  # (T, E, N, A) as drawn, before it is clipped
     log_prob: Tensor  # (T, E, N) of `action`
     reward: Tensor  # (T, E, N)
-    terminated: Tensor  # (T, E, N) bool, the episode ended for good: nothing is earned afterwards
+    terminated: Tensor  # (T, E, N) bool, the episode ended for good: no reward follows
     done: Tensor  # (T, E, N) bool, terminated or cut by the time limit
     value: Tensor  # (T, E, N) V of `observation`
-    next_value: Tensor  # (T, E, N) V of what was seen after the step
+    next_value: Tensor  # (T, E, N) V of the observation after the step
 
 
 class Normalizer(nn.Module):
-    """Observations less their running mean, over their running standard deviation."""
+    """Subtract the running mean of observations and divide by their running standard deviation."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -59,12 +59,12 @@ class Normalizer(nn.Module):
             self.register_buffer(name, start.double())
 
     def forward(self, observation: Tensor) -> Tensor:
-        """(..., O), within 10 standard deviations; what has not varied so far is centred and not scaled."""
+        """(..., O), within 10 standard deviations; entries that have not varied are centred and not scaled."""
         scale = torch.where(self.variance > 1e-12, self.variance.rsqrt(), 1.0)
         return ((observation - self.mean.float()) * scale.float()).clamp(-10.0, 10.0)
 
     def update(self, observation: Tensor) -> None:
-        """Take in observations (..., O), by the formula of Chan, Golub and LeVeque (1979)."""
+        """Update the statistics with observations (..., O), by the formula of Chan, Golub and LeVeque (1979)."""
         x = observation.flatten(0, -2).double()
         total, delta = self.count + len(x), x.mean(0) - self.mean
         squares = x.var(0, correction=0) * len(x) + delta**2 * (self.count * len(x) / total)
@@ -82,13 +82,13 @@ class Policy(nn.Module):
         self.normalizer = Normalizer(spec.observation_size)
         self.actor = mlp(spec.observation_size, spec.action_size, 0.01, generator)
         self.critic = mlp(spec.observation_size, 1, 1.0, generator)
-        neutral = torch.tensor(spec.neutral_action)  # hovering thrust, where a fresh policy starts
+        neutral = torch.tensor(spec.neutral_action)  # a new policy starts at hovering thrust
         self.actor[-1].bias.data.copy_(2.0 * (neutral - self.low) / (self.high - self.low) - 1.0)
         self.raw_sigma = nn.Parameter(torch.full((spec.action_size,), math.log(0.49)))
 
     @property
     def sigma(self) -> Tensor:
-        """(A,) standard deviation, the same in every state: 0.5 to begin with, never below 0.01."""
+        """(A,) standard deviation, the same in every state: 0.5 at the start, at least 0.01."""
         return 0.01 + self.raw_sigma.exp()
 
     def value(self, observation: Tensor) -> Tensor:
@@ -101,7 +101,7 @@ class Policy(nn.Module):
 
 
 def mlp(inputs: int, outputs: int, output_gain: float, generator: torch.Generator) -> nn.Sequential:
-    """Two hidden layers of 64 tanh units, with orthogonal weights and zero biases to begin with."""
+    """Two hidden layers of 64 tanh units, with orthogonal initial weights and zero biases."""
     layers = [nn.Linear(inputs, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, outputs)]
     for layer, gain in zip(layers[::2], (math.sqrt(2.0), math.sqrt(2.0), output_gain), strict=True):
         nn.init.orthogonal_(layer.weight, gain, generator=generator)
@@ -115,14 +115,14 @@ def log_density(z: Tensor, sigma: Tensor) -> Tensor:
 
 
 class HybridGRPO:
-    """A run: simulator, policy, optimiser, and the episodes that go on from one iteration to the next."""
+    """A run: simulator, policy, optimiser, and the episodes that continue from one iteration to the next."""
 
     def __init__(self, chosen: Settings) -> None:
         self.chosen, self.simulator, self.iteration = chosen, robots.make("quadrotor-hover"), 0
         self.iterations = chosen.total_steps // (chosen.roots * chosen.samples * chosen.rollout_steps)
         seeds = torch.randint(2**31, (4,), generator=torch.Generator().manual_seed(chosen.seed)).tolist()
         streams = torch.randint(2**62, (4,), generator=torch.Generator().manual_seed(seeds[1])).tolist()
-        self.streams = [torch.Generator().manual_seed(seed) for seed in streams]  # those of siblings are their own
+        self.streams = [torch.Generator().manual_seed(seed) for seed in streams]  # siblings have their own streams
         self.shuffling = torch.Generator().manual_seed(seeds[2])
         self.policy = Policy(self.simulator.spec, torch.Generator().manual_seed(seeds[0]))
         self.optimizer = torch.optim.Adam(self.policy.parameters(), eps=1e-5, fused=True)
@@ -132,7 +132,7 @@ class HybridGRPO:
 
     @torch.no_grad()
     def collect(self) -> tuple[Rollout, list[bool]]:
-        """Branch N samples from every root (eq. 10) and fly them on (eq. 11); returns also who reached the goal."""
+        """Branch N samples from every root (eq. 10) and fly them (eq. 11); also return who reached the goal."""
         e, n, last = self.chosen.roots, self.chosen.samples, self.chosen.rollout_steps - 1
         branches = robots.repeat(self.roots, n)  # rows i n ... i n + n - 1 are copies of root i
         seen, steps, cut, successes = self.seen.repeat_interleave(n, dim=0), [], [], []
@@ -150,13 +150,13 @@ class HybridGRPO:
             successes += self.simulator.success(branches.state)[executed].tolist()
             if len(executed):
                 branches, seen = autoreset(self.simulator, branches, seen, executed, self.streams[2])
-            if len(siblings) and t < last:  # after the last step no sibling goes on
+            if len(siblings) and t < last:  # no sibling continues after the last step
                 branches, seen = autoreset(self.simulator, branches, seen, siblings, self.streams[3])
         self.roots, self.seen = robots.select(branches, slice(None, None, n)), seen[::n]
         columns = [torch.stack(column) for column in zip(*steps, strict=True)]
         value = self.policy.value(columns[0].flatten(0, 2)).view(-1, e, n)
         next_value = torch.cat((value[1:], self.policy.value(step.observation).view(1, e, n)))
-        if cut:  # what was seen next there belongs to another episode
+        if cut:  # the next observation there belongs to another episode
             final = self.policy.value(torch.cat([observation for _, _, observation in cut]))
             for (t, rows, _), values in zip(cut, final.split([int(rows.sum()) for _, rows, _ in cut]), strict=True):
                 next_value[t].view(-1)[rows] = values
@@ -166,7 +166,7 @@ class HybridGRPO:
         """Draw actions (E, N, A) for observations (E, N, O); returns them and their log densities (E, N)."""
         features, sigma = self.policy.normalizer(seen), self.policy.sigma
         means, noise = [], []
-        # The executed sample in a batch of its own: the bits of a matrix product depend on its number of rows.
+        # The executed sample has its own batch, because the bits of a matrix product depend on the number of rows.
         for part, stream in zip((features[:, :1], features[:, 1:]), self.streams[:2], strict=True):
             means.append(self.policy.actor(part.flatten(0, 1)).view(*part.shape[:2], -1))
             noise.append(torch.randn(means[-1].shape, generator=stream))
@@ -192,16 +192,16 @@ class HybridGRPO:
                 value_loss = 0.5 * (policy.critic(seen).squeeze(-1) - wanted).square().mean()
                 self.optimizer.zero_grad()
                 (policy_loss + 0.5 * value_loss).backward()
-                for parameters in (actor, critic):  # they share nothing, so each is shortened by itself
+                for parameters in (actor, critic):  # they share no parameters, so each is clipped by itself
                     nn.utils.clip_grad_norm_(parameters, 1.0)
                 self.optimizer.step()
-        policy.normalizer.update(rollout.observation[:, :, 0])  # not before: who acted is who learns
+        policy.normalizer.update(rollout.observation[:, :, 0])  # not earlier: learning needs the statistics of acting
         self.iteration += 1
         return successes
 
 
 def advantages(rollout: Rollout, gamma: float) -> tuple[Tensor, Tensor]:
-    """What each action was worth beyond what its siblings came to, and what V is to become, both (T, E, N).
+    """Advantages of the actions over their siblings, and targets of V, both (T, E, N).
 
     L at step t is the sum of gamma^(l-t) delta_l to the end of the episode or of the branch; the advantage is L less
     the siblings' baseline. At the root, which all N samples share, V is to become V + the mean of L (eq. 13).
@@ -230,13 +230,13 @@ def baseline(x: Tensor, done: Tensor) -> Tensor:
     rho = (product / pairs.clamp_min(1) / mean_square).clamp(0.0, 1.0).float()
     siblings = number - counts.long()
     weight = siblings * rho / (1.0 + (siblings - 1) * rho).clamp_min(1e-7)
-    shifted = torch.where(counts, x - x[..., :1], 0.0)  # so that the siblings of equals have exactly their value
+    shifted = torch.where(counts, x - x[..., :1], 0.0)  # so that the mean of equal siblings is exact
     mean = (shifted.sum(-1, keepdim=True) - shifted) / siblings.clamp_min(1) + x[..., :1]
     return torch.where(counts & (siblings > 0), weight * mean, 0.0)
 
 
 def main() -> None:
-    """Train, and say how many of the executed episodes reached the goal."""
+    """Train, and print how many executed episodes reached the goal."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=Settings.total_steps, help="simulator steps, at least 65,536")
     run = HybridGRPO(Settings(total_steps=parser.parse_args().steps))

@@ -1,4 +1,4 @@
-"""An own robot, from own_robot.xml: a crane whose trolley is to bring a hanging load to a mark and keep it still.
+"""A robot of your own, from own_robot.xml: a crane moves a hanging load to a mark and keeps it still.
 
 python examples/own_robot.py
 """
@@ -20,7 +20,7 @@ class Crane(Robot):
     """Reward: 1 / (1 + (distance of the load / 0.2 m)^2) - swing_weight * (rate of the swing)^2."""
 
     swing_weight: float = 0.05
-    reset_noise_scale: float = 0.5  # episodes begin within it of the model's own position and of rest
+    reset_noise_scale: float = 0.5  # largest initial distance from the model's position and from rest
     model_file = str(Path(__file__).with_name("own_robot.xml"))
     frame_skip, max_episode_steps = 5, 100  # a control step takes 5 x 0.01 s, an episode 5 s
     view = View(distance=5.0, lookat=(0.0, 0.0, 1.0), follow="")
@@ -53,5 +53,5 @@ if __name__ == "__main__":
     config = hgrpo_control.preset("hybrid-grpo", "quadrotor-hover")
     config = dataclasses.replace(config, task="crane", num_envs=64, total_steps=parser.parse_args().steps)
     policy = hgrpo_control.train(config)
-    for options in ({}, {"mass": 0.3}):  # as trained, and with other masses in every episode
+    for options in ({}, {"mass": 0.3}):  # as trained, and with random masses
         print(options, hgrpo_control.evaluate(policy, robots.make("crane", **options))[0].summary())

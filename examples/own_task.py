@@ -1,9 +1,9 @@
-"""An own task for the quadrotor: hold a height without moving sideways; it is registered, trained on and judged.
+"""A task of your own for the quadrotor: hold a height without moving sideways. It is registered, trained and judged.
 
     python examples/own_task.py
 
-A task is a mission: how episodes begin, what is observed of it, how a step is judged and what success is. Body, motors,
-sensors, delays, randomisation (--mass 0.3) and branching come with the flight around it.
+A task is a mission: how episodes start, what the policy observes, the reward of a step, and success. Body, motors,
+sensors, delays, randomisation (--mass 0.3) and branching come from the flight around it.
 """
 
 import argparse
@@ -19,7 +19,7 @@ HEIGHT = 2.0  # m
 
 
 class Height(Mission):
-    """Be at 2 m and at rest; nothing has to be remembered of an episode, so the mission's state is an empty tuple."""
+    """Be at 2 m and at rest. The mission has no memory, so its state is an empty tuple."""
 
     goal = "it ends within 20 cm of the height at less than 0.3 m/s"
     observation = (robots.Channel("height_error", "m", "world"),)

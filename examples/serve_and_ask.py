@@ -1,6 +1,6 @@
-"""Serve an exported policy as `hgrpo serve` does, and ask it over a WebSocket with a deadline on every answer.
+"""Serve an exported policy as `hgrpo serve` does, and request actions over a WebSocket with a deadline.
 
-python examples/serve_and_ask.py                              # trains a policy for some seconds first
+python examples/serve_and_ask.py                              # first trains a policy for some seconds
 python examples/serve_and_ask.py --policy runs/hover/policy.onnx
 """
 
@@ -18,7 +18,7 @@ from sim2real.protocol.request_error import RequestError
 
 
 def trained(path: Path, steps: int) -> Path:
-    """Where a policy lies that was trained for a short while."""
+    """Train a policy for a short time and export it; returns its path."""
     import hgrpo_control
     from sim2real.export.onnx import export_onnx
 
@@ -28,7 +28,7 @@ def trained(path: Path, steps: int) -> Path:
 
 
 def ask(url: str, number: int) -> None:
-    """Ask for actions as a control loop does, then for one that the server refuses."""
+    """Request actions as a control loop does, then one action that the server refuses."""
     with PolicyClient(url, timeout=10.0) as client:  # a control loop would wait for 0.01 s
         names = [entry["name"] for entry in client.metadata["observation"]]
         observation = [1.0 if name == "up_z" else 0.0 for name in names]  # level, at rest, at the target
@@ -50,7 +50,7 @@ if __name__ == "__main__":
     given = parser.parse_args()
     with TemporaryDirectory() as folder:
         policy = given.policy or trained(Path(folder) / "policy.onnx", given.steps)
-        command = "from hgrpo_control.cli import entry_point; entry_point()"  # what the script `hgrpo` holds
+        command = "from hgrpo_control.cli import entry_point; entry_point()"  # the content of the script `hgrpo`
         words = [sys.executable, "-u", "-c", command, "serve", str(policy), "--port", "0"]
         with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as server:
             said = next(line for line in server.stdout if "serving at" in line)

@@ -2,7 +2,7 @@
 
     python examples/stable_baselines3_ppo.py
 
-Its make_vec_env("robots:hgrpo/quadrotor-hover-v0", n_envs=8) needs no class like this one, and steps drone by drone.
+Its make_vec_env("robots:hgrpo/quadrotor-hover-v0", n_envs=8) needs no class like this one, but steps drone by drone.
 """
 
 import argparse
@@ -19,14 +19,14 @@ from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 
 
 class Batched(VecEnv):
-    """A Gymnasium vector environment, in which ended rows begin anew in the same step, for Stable-Baselines3."""
+    """A Gymnasium vector environment, for Stable-Baselines3; an ended row restarts in the same step."""
 
     def __init__(self, num):
         self.envs = gymnasium.make_vec("robots:hgrpo/quadrotor-hover-v0", num, autoreset_mode="SameStep")
         super().__init__(num, self.envs.single_observation_space, self.envs.single_action_space)
 
     def reset(self):
-        seed, self._seeds = self._seeds[0], [None] * self.num_envs  # later resets go on with the rows' streams
+        seed, self._seeds = self._seeds[0], [None] * self.num_envs  # later resets continue the rows' streams
         return self.envs.reset(seed=seed)[0]
 
     def step_async(self, actions):
@@ -34,7 +34,7 @@ class Batched(VecEnv):
 
     def step_wait(self):
         seen, reward, terminated, truncated, told = self.envs.step(self.actions)
-        last = told.get("final_obs", [None] * self.num_envs)  # what follows a cut is worth what the critic says there
+        last = told.get("final_obs", [None] * self.num_envs)  # the critic's value of it replaces what a limit cuts
         infos = [{"TimeLimit.truncated": c, "terminal_observation": o} for c, o in zip(truncated, last, strict=True)]
         return seen, reward.astype("float32"), terminated | truncated, infos
 
@@ -47,7 +47,7 @@ class Batched(VecEnv):
     def env_is_wrapped(self, wrapper, indices=None):
         return [False] * self.num_envs
 
-    set_attr = env_method = None  # of single environments, of which there are none
+    set_attr = env_method = None  # for single environments, which do not exist here
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Train a quadrotor to hover by Hybrid GRPO, then judge it on fresh episodes.
+"""Train a quadrotor to hover with Hybrid GRPO, then evaluate it on new episodes.
 
     python examples/train_and_evaluate.py
 
-The settings are the preset of algorithm and task, what `hgrpo train hybrid-grpo quadrotor-hover` uses: one to two
-minutes on two cores. With --out a run folder is left, which `hgrpo evaluate`, `export`, `fly` and `resume` take.
+The settings are the preset of algorithm and task, which `hgrpo train hybrid-grpo quadrotor-hover` also uses: one to two
+minutes on two cores. --out writes a run folder for `hgrpo evaluate`, `export`, `fly` and `resume`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import hgrpo_control
 import robots
 
 
-class Told:
-    """What is told of the training: one line every so many iterations."""
+class Printed:
+    """One line of progress every four iterations."""
 
     def report(self, metrics) -> None:
         """Print a line; called after every iteration with its row of metrics.csv."""
@@ -30,7 +30,7 @@ class Told:
 
 
 def main() -> None:
-    """Train and judge."""
+    """Train and evaluate."""
     config = hgrpo_control.preset("hybrid-grpo", "quadrotor-hover")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=config.total_steps, help="simulator steps, at least 65,536")
@@ -40,13 +40,13 @@ def main() -> None:
     given = parser.parse_args()
 
     config = dataclasses.replace(config, total_steps=given.steps, seed=given.seed)
-    policy = hgrpo_control.train(config, given.out, (Told(),))
+    policy = hgrpo_control.train(config, given.out, (Printed(),))
 
-    # Deterministic actions, starts that training never saw. What is called "return" is the sum of an episode's rewards.
+    # Deterministic actions from starts that training never saw. The return is the sum of an episode's rewards.
     evaluation, _ = hgrpo_control.evaluate(policy, robots.make("quadrotor-hover"), given.episodes, seed=1)
     print(evaluation.summary())
     for name, length in evaluation.final_second.items():
-        if not math.isnan(length):  # as it is where no episode lasted to its time limit
+        if not math.isnan(length):  # NaN if no episode reached its time limit
             print(f"over the last second: {name} {length:.3g}")
 
 
