@@ -203,6 +203,7 @@ def small_disk(tmp_path_factory: pytest.TempPathFactory) -> subprocess.Completed
     )
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_that_names_the_file_and_the_former_one_stays(
     small_disk: subprocess.CompletedProcess[str],
 ) -> None:

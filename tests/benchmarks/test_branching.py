@@ -13,6 +13,8 @@ import torch
 from benchmarks.speed import branching
 from benchmarks.speed.contestants import ROLLOUT_STEPS, CopiedData, RawBatch, RepeatAndStep, begin_branching
 
+pytestmark = pytest.mark.slow
+
 LOOP = branching.Entry("Hopper-v5", branching.LOOP)
 RAW = branching.Entry("Hopper-v5", branching.RAW, 16, 4)
 SAMPLER = branching.Entry("Hopper-v5", branching.SAMPLER, 16, 4)

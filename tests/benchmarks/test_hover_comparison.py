@@ -14,6 +14,8 @@ from hgrpo_control.cli import main
 from hgrpo_control.training.trainer import Trainer, train
 from policies import checkpoint
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = "--num-envs 4 --rollout-steps 4 --num-minibatches 1 --update-epochs 1 --hidden-sizes 8 --total-steps 32"
 
 

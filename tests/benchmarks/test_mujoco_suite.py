@@ -12,6 +12,8 @@ from benchmarks.suite.plan import planned_runs
 from benchmarks.suite.report import report
 from benchmarks.suite.stored import CurvePoint, Final, Results, write_results
 
+pytestmark = pytest.mark.slow
+
 needs_bench = pytest.mark.skipif(
     importlib.util.find_spec("rliable") is None or importlib.util.find_spec("stable_baselines3") is None,
     reason="reports and speeds need the extra `bench`: pip install -c constraints.txt -e '.[bench]'",

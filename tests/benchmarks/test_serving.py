@@ -12,6 +12,8 @@ for needed in ("aiohttp", "msgpack", "prometheus_client", "websockets"):
 
 from benchmarks.serving import __main__ as serving  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 
 def rows(run: int, ours: list[float], plain: list[float]) -> list[serving.Row]:
     return [

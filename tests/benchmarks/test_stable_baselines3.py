@@ -18,6 +18,8 @@ from hgrpo_control.command_line.parsing import UsageError
 from hgrpo_control.config.run import ConfigError
 from hgrpo_control.runs.run_folder import RunFolder
 
+pytestmark = pytest.mark.slow
+
 PENDULUM = "InvertedDoublePendulum-v5"
 SMALL = ("--total-steps", "300", "--n-epochs", "2")
 

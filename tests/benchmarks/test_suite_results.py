@@ -29,6 +29,8 @@ from benchmarks.suite.stored import CurvePoint, Final, Results, read_results, wr
 from hgrpo_control.runs.run_folder import Metrics
 from hgrpo_control.training.trainer import train
 
+pytestmark = pytest.mark.slow
+
 HOVER = "quadrotor-hover"
 OPTIONS = "--num-envs 4 --rollout-steps 4 --num-minibatches 1 --update-epochs 1 --hidden-sizes 8 --total-steps 32"
 

@@ -25,6 +25,8 @@ from hgrpo_control.runs.run_folder import RunFolder
 from hgrpo_control.training.trainer import Trainer, train
 from policies import checkpoint
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = "--num-envs 4 --rollout-steps 4 --num-minibatches 1 --update-epochs 1 --hidden-sizes 8 --total-steps"
 CLOCKS = {"wall_seconds", "simulator_steps_per_second", "sampling_seconds", "learning_seconds"}

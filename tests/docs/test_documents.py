@@ -77,6 +77,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             del sys.modules[name]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*render_modes:UserWarning")  # the cart of the page has no pictures
 @pytest.mark.parametrize("document", [document for document in documents() if shown(document)])
 def test_a_page_can_be_typed(document: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,6 +138,7 @@ def test_blocks_are_found_with_their_lines_and_marks() -> None:
     assert [block.text for block in found[1:]] == ["make demo", "x = 1"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "message"),
     [

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from support.documents import blocks
 
+pytestmark = pytest.mark.slow
+
 PAGE = "docs/guides/python.md"
 
 

@@ -16,6 +16,8 @@ from torch import Tensor
 import hgrpo_control
 from hgrpo_control.training.trainer import Trainer
 
+pytestmark = pytest.mark.slow
+
 FILE = Path(__file__).parents[2] / "examples" / "hybrid_grpo.py"
 
 

@@ -91,6 +91,7 @@ def test_goals_are_listed_where_there_is_room(
     assert "goal" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_train_evaluate_export_and_compare(algorithm: str, capsys: pytest.CaptureFixture[str]) -> None:
     steps = ("--total-steps", str(256 if algorithm == "ppo" else 1024))  # N = 4 for the others

@@ -12,6 +12,8 @@ from hgrpo_control.cli import main
 from hgrpo_control.demo import demo
 from hgrpo_control.training.trainer import Trainer
 
+pytestmark = pytest.mark.slow
+
 TINY = ("--num-envs", "16", "--rollout-steps", "8", "--hidden-sizes", "8", "--update-epochs", "1")
 TINY += ("--num-minibatches", "2", "--num-samples", "2", "--branch-steps", "1", "--total-steps", "512")
 AFTER = [

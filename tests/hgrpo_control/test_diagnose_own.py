@@ -22,6 +22,8 @@ from hgrpo_control.diagnose.measurement import diagnose, draw_gradients
 from hgrpo_control.diagnose.settings import DiagnoseSettings
 from hgrpo_control.sampling import guidance
 
+pytestmark = pytest.mark.slow
+
 SMALL = DiagnoseSettings(
     roots=4, steps=8, samples=(2,), branch_steps=(4,), lambdas=(0.7,), budget=512, reference_branches=32, horizon=4
 )  # fmt: skip

@@ -70,6 +70,7 @@ def test_what_is_no_run_folder_is_told(words: tuple[str, ...], complaint: Compla
         assert complaint(command, path, *options) == message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [("inspect",), ("fly", *FLY[2:]), ("serve",)], ids=lambda words: words[0])
 def test_what_is_no_exported_file_is_told(words: tuple[str, ...], complaint: Complaint) -> None:
     command, *options = words

@@ -17,10 +17,13 @@ from sim2real.export.onnx import export_onnx
 
 ROOT = Path(sim2real.__file__).parents[1]
 
-pytestmark = pytest.mark.skipif(
-    "HGRPO_TEST_INSTALL" not in os.environ,
-    reason="downloads packages; HGRPO_TEST_INSTALL=1 in the environment runs it",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        "HGRPO_TEST_INSTALL" not in os.environ,
+        reason="downloads packages; HGRPO_TEST_INSTALL=1 in the environment runs it",
+    ),
+]
 
 
 def run(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:

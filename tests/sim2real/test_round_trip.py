@@ -35,6 +35,8 @@ from sim2real.policy.metadata import disagreement
 from sim2real.policy.onnx_policy import OnnxPolicy
 from sim2real.protocol.msgpack import pack, unpack
 
+pytestmark = pytest.mark.slow
+
 KINDS = ("onnx", "c", "websocket", "http")
 EPISODES = 16
 OPTIONS = {"difficulty": 0.3}

@@ -40,17 +40,20 @@ def unread() -> Iterator[int]:
     os.close(writing)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["export", "--help"]])
 def test_a_reader_that_has_gone_ends_a_command_quietly(words: list[str], unread: int) -> None:
     assert ended(words, unread) == (141, "")
 
 
+@pytest.mark.slow
 def test_a_table_that_nobody_reads_to_its_end_is_no_traceback(unread: int) -> None:
     status, complaints = ended(["tasks"], unread)  # rich ends the process itself, with 1
     assert status in (1, 141)
     assert complaints == ""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 @pytest.mark.parametrize("words", [["--help"], ["tasks"]])
 def test_output_that_cannot_be_written_is_one_line(words: list[str]) -> None:

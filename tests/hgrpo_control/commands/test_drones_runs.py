@@ -13,10 +13,13 @@ from hgrpo_control.cli import main
 from hgrpo_control.runs.run_folder import RunFolder
 from hgrpo_control.training.trainer import Trainer
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("gym_pybullet_drones") is None or importlib.util.find_spec("pybullet") is None,
-    reason="needs gym-pybullet-drones: pip install '.[drones]'",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        importlib.util.find_spec("gym_pybullet_drones") is None or importlib.util.find_spec("pybullet") is None,
+        reason="needs gym-pybullet-drones: pip install '.[drones]'",
+    ),
+]
 HOVER = "gpd/HoverAviary"
 TINY = ("--num-envs", "4", "--rollout-steps", "8", "--hidden-sizes", "8", "--update-epochs", "1")
 TINY += ("--num-minibatches", "2", "--total-steps", "128", "--task-options", "action=one_d_rpm", "workers=2")

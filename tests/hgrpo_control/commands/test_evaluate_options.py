@@ -12,6 +12,8 @@ from hgrpo_control.cli import main
 from hgrpo_control.runs.run_folder import RunFolder
 from hgrpo_files import FileError
 
+pytestmark = pytest.mark.slow
+
 TINY = ("--num-envs", "16", "--rollout-steps", "8", "--hidden-sizes", "8", "--update-epochs", "1")
 TINY += ("--num-minibatches", "2", "--total-steps", "128")
 

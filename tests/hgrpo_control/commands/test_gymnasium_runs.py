@@ -20,6 +20,8 @@ from hgrpo_control.runs.run_folder import RunFolder
 from hgrpo_control.training.resuming import restore_trainer
 from hgrpo_control.training.trainer import Trainer, run
 
+pytestmark = pytest.mark.slow
+
 TINY = ("--num-envs", "4", "--rollout-steps", "8", "--hidden-sizes", "8", "--update-epochs", "1")
 TINY += ("--num-minibatches", "2")
 PENDULUM = "gymnasium/InvertedPendulum-v5"

@@ -16,6 +16,8 @@ from hgrpo_control.cli import main
 from hgrpo_control.runs import progress
 from hgrpo_control.runs.run_folder import Metrics, RunFolder
 
+pytestmark = pytest.mark.slow
+
 ITERATIONS = 3
 TINY = ("--num-envs", "16", "--rollout-steps", "32", "--hidden-sizes", "8", "--update-epochs", "2")
 TINY += ("--num-minibatches", "2", "--num-samples", "2", "--total-steps", str(ITERATIONS * 16 * 32 * 2))

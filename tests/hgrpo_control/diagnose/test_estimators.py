@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 import torch
 from support.lqr_policy import GAMMA, RUN, lqr
 
@@ -13,6 +14,8 @@ from hgrpo_control.diagnose.fixed_roots import own_states
 from hgrpo_control.diagnose.measurement import Diagnosis, diagnose, draw_reference
 from hgrpo_control.diagnose.settings import DiagnoseSettings
 from hgrpo_control.rewards.transforms import Elementwise
+
+pytestmark = pytest.mark.slow
 
 
 def diagnosed(settings: DiagnoseSettings) -> Diagnosis:

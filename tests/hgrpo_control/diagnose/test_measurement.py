@@ -35,6 +35,8 @@ from hgrpo_control.diagnose.measurement import (
 from hgrpo_control.diagnose.settings import DiagnoseSettings
 from policies.actor_critic import ActorCritic
 
+pytestmark = pytest.mark.slow
+
 
 def spoil(policy: ActorCritic) -> None:
     """V = 0."""

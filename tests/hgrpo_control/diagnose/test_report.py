@@ -28,6 +28,8 @@ from hgrpo_control.diagnose.settings import DiagnoseSettings
 from hgrpo_control.runs.run_folder import RunFolder
 from hgrpo_control.training.trainer import Trainer
 
+pytestmark = pytest.mark.slow
+
 TRAIN = ("--num-envs", "16", "--rollout-steps", "8", "--hidden-sizes", "8", "--update-epochs", "1")
 TRAIN += ("--num-minibatches", "2", "--total-steps", "256")
 TINY = ("--roots", "4", "--steps", "4", "--samples", "2", "--branch-steps", "4", "--lambdas", "0", "1")

@@ -24,6 +24,8 @@ from robots.drawing.offscreen import MissingGraphicsError, require_gl
 from robots.quadrotor.flight.state import FlightState
 from robots.quadrotor.tasks.hover import QuadrotorHover
 
+pytestmark = pytest.mark.slow
+
 STEPS = 30
 SMALL = Film(64, 48)
 

@@ -30,6 +30,8 @@ from policies.spec import PolicySpec
 from sim2real import CPolicy, OnnxPolicy
 from sim2real.policy.c_policy import compile_library
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = {"difficulty": 0.3}
 
 

@@ -32,6 +32,8 @@ from hgrpo_control.training.trainer import Trainer
 from policies.actor_critic import ActorCritic
 from policies.spec import Channel, PolicySpec
 
+pytestmark = pytest.mark.slow
+
 TINY = ("--num-envs", "8", "--rollout-steps", "16", "--hidden-sizes", "8", "--update-epochs", "1")
 TINY += ("--num-minibatches", "2", "--total-steps", str(3 * 128))
 ONE_STEP = {"update_epochs": 1, "num_minibatches": 1}

@@ -27,6 +27,8 @@ from policies import checkpoint
 from robots import registry
 from sim2real.export.onnx import export_onnx
 
+pytestmark = pytest.mark.slow
+
 DIAGNOSE = ("--roots", "2", "--steps", "2", "--samples", "2", "--branch-steps", "1", "--budget", "64")
 DIAGNOSE += ("--reference-branches", "32")
 TRAP = """from pathlib import Path

@@ -21,6 +21,8 @@ from hgrpo_control.runs.run_folder import RunFolder
 from hgrpo_control.training.resuming import resume
 from hgrpo_control.training.trainer import train
 
+pytestmark = pytest.mark.slow
+
 TINY = Config(
     task="quadrotor-hover",
     algorithm=PPO(),

@@ -22,6 +22,8 @@ from hgrpo_control.sampling import guidance
 from hgrpo_control.training.resuming import restore_trainer
 from hgrpo_control.training.trainer import Trainer
 
+pytestmark = pytest.mark.slow
+
 TINY = ("train", "hybrid-grpo", "quadrotor-hover", "--num-samples", "4", "--branch-steps", "4", "--num-envs", "8")
 TINY += ("--rollout-steps", "8", "--hidden-sizes", "8", "--update-epochs", "2", "--num-minibatches", "2")
 TINY += ("--total-steps", str(4 * 8 * 8 * 4))

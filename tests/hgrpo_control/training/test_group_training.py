@@ -21,6 +21,8 @@ from hgrpo_control.config.run import Config, ConfigError
 from hgrpo_control.runs.run_folder import RunFolder
 from hgrpo_control.training.trainer import Trainer
 
+pytestmark = pytest.mark.slow
+
 LEARNING = Learning(learning_rate=0.15, update_epochs=3, num_minibatches=1, normalize_advantage=False)
 SCALES, BASELINES, CREDITS = ("group", "batch", "none"), ("mean", "leave_one_out"), ("outcome", "reward_to_go")
 GROUPS = ("executed_path", "initial_states")

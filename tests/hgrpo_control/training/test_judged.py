@@ -117,6 +117,7 @@ def run(trained: Path, undrawn: None, tmp_path: Path, monkeypatch: pytest.Monkey
     return shutil.copytree(trained, Path("run"))
 
 
+@pytest.mark.slow
 def test_evaluations_pay_as_the_run_did_in_the_end(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def evaluate(*words: str, file: str = "evaluation.json") -> dict[str, Any]:
         assert main(["evaluate", "run", "--episodes", "3", *words]) == 0
@@ -137,6 +138,7 @@ def test_evaluations_pay_as_the_run_did_in_the_end(run: Path, capsys: pytest.Cap
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_exports_and_transfers_are_judged_as_evaluations(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = "judged at difficulty 1 (full), final reward weights of the run (near_target=50)"
     assert main(["export", "run", "--int8", "--episodes", "2"]) == 0
@@ -152,6 +154,7 @@ def test_exports_and_transfers_are_judged_as_evaluations(run: Path, capsys: pyte
     assert {flight["judged_at"]["difficulty"] for flight in flights} == {0.2}
 
 
+@pytest.mark.slow
 def test_diagnose_measures_where_the_run_stands(
     run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,6 +18,8 @@ from hgrpo_control.training.simulation import make_simulator, policy_spec
 from hgrpo_control.training.trainer import Trainer, run, train
 from policies.actor_critic import ActorCritic
 
+pytestmark = pytest.mark.slow
+
 ENVS, STEPS, ITERATIONS = 4, 16, 3
 
 

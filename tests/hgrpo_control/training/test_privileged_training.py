@@ -28,6 +28,8 @@ from robots.privileged import Privileged
 from robots.simulator import Channel, Step
 from sim2real.policy.onnx_policy import OnnxPolicy
 
+pytestmark = pytest.mark.slow
+
 TINY = ("--num-envs", "16", "--rollout-steps", "32", "--hidden-sizes", "8", "--update-epochs", "1")
 TINY += ("--num-minibatches", "2", "--privileged-critic", "--seed", "3")
 # Three iterations each, long enough for episodes to end and restart.

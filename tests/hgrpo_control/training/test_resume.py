@@ -18,6 +18,8 @@ from hgrpo_control.runs.run_folder import Metrics, RunFolder
 from hgrpo_control.training.resuming import resume
 from hgrpo_control.training.trainer import train
 
+pytestmark = pytest.mark.slow
+
 ITERATIONS, ENVS = 3, 16
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EVERY_BRANCHING = [

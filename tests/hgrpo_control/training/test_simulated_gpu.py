@@ -21,6 +21,8 @@ from hgrpo_control.training.trainer import Trainer, train
 from policies import checkpoint
 from robots.simulator import Simulator
 
+pytestmark = pytest.mark.slow
+
 CLOCKS = {"wall_seconds", "simulator_steps_per_second", "sampling_seconds", "learning_seconds"}
 
 

@@ -34,6 +34,8 @@ from policies.checkpoint import save
 from robots.pybullet_drones import worker_pool
 from robots.quadrotor.physics.catalogue import AIRFRAMES, FOREIGN
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ from sim2real.export.onnx import export_onnx
 from sim2real.policy.c_policy import CompilerError, CPolicy, compile_library
 from sim2real.policy.onnx_policy import OnnxPolicy
 
-pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc here to compile C with")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc here to compile C with")]
 
 STRICT = ("-Wconversion", "-Wshadow", "-Wdouble-promotion", "-Wstrict-prototypes", "-Wmissing-prototypes")
 RANGE = np.array([2.3, 7.6])

@@ -14,9 +14,12 @@ from sim2real.export.c import export_c
 from sim2real.export.c_footprint import CORTEX_M4F, footprint
 from sim2real.policy.c_policy import WARNINGS
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("arm-none-eabi-gcc") is None, reason="no arm-none-eabi-gcc (Debian: gcc-arm-none-eabi)"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        shutil.which("arm-none-eabi-gcc") is None, reason="no arm-none-eabi-gcc (Debian: gcc-arm-none-eabi)"
+    ),
+]
 BOARD = Path(__file__).parent / "cortex_m4"
 
 

@@ -25,7 +25,7 @@ from sim2real.export.crazyflie_commands import Airframe
 from sim2real.export.exportable import ExportError
 from sim2real.policy.c_policy import WARNINGS, run_compiler
 
-pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc here to compile C with")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc here to compile C with")]
 
 FIRMWARE = Path(__file__).parent / "crazyflie_firmware"
 FORCE, LEGACY = 2, 0  # control modes

@@ -117,6 +117,7 @@ def test_the_deepest_allowed_message_is_read() -> None:
     assert unpack(pack(nested(MAX_DEPTH)), LIMIT) == nested(MAX_DEPTH)
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_malformed_frames_are_refused_and_cost_no_memory() -> None:
     guard = ObservationGuard(SPEC, observation_range(SPEC, {}, 100.0))
     generator = random.Random(0)

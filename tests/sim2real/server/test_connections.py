@@ -18,6 +18,8 @@ from sim2real.client.policy_client import PolicyClient
 from sim2real.policy.onnx_policy import OnnxPolicy
 from sim2real.server.connections import SHORT_TIMEOUT, STRANGERS
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "a token of 26 characters.."
 MOST = 3
 ALLOWED = f"GET /v2 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKEN}\r\n\r\n".encode()

@@ -20,6 +20,8 @@ from sim2real.policy.onnx_policy import OnnxPolicy
 from sim2real.server.credentials import Credentials
 from sim2real.server.settings import ServerSettings
 
+pytestmark = pytest.mark.slow
+
 OLD, NEW = "the former token", "the later token!"
 
 

@@ -24,6 +24,8 @@ from support.server_process import OBSERVATIONS, PATIENCE, ROOT, Server, wait_un
 from sim2real.client.policy_client import PolicyClient
 from sim2real.policy.onnx_policy import OnnxPolicy
 
+pytestmark = pytest.mark.slow
+
 SHUTDOWN = 1.0
 MERCY = 3.0  # seconds after it until the process is ended by force
 SLACK = 3.0  # seconds for a busy machine

@@ -22,6 +22,8 @@ from sim2real.policy.onnx_policy import OnnxPolicy
 from sim2real.server.core.policies import KEPT_VERSIONS, ServedPolicy
 from sim2real.server.settings import ServerSettings
 
+pytestmark = pytest.mark.slow
+
 
 class Flight:
     """A server of one policy, whose file may be replaced."""

@@ -28,6 +28,8 @@ from sim2real.policy.onnx_policy import OnnxPolicy
 from sim2real.policy.trained_on import TrainedOn
 from sim2real.protocol.request_error import RequestError
 
+pytestmark = pytest.mark.slow
+
 SAFE = np.array(SPEC.safe_action)
 
 

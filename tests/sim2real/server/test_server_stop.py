@@ -16,6 +16,8 @@ from websockets.sync.client import connect
 
 from sim2real.policy.onnx_policy import OnnxPolicy
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("earlier", [0, 2])
 def test_a_request_in_flight_is_answered_before_the_server_stops(policy_files: tuple[Path, Path], earlier: int) -> None:

@@ -18,6 +18,8 @@ from sim2real.policy.onnx_policy import OnnxPolicy
 from sim2real.protocol.msgpack import pack, unpack
 from sim2real.server.connections import SHORT_TIMEOUT, STRANGERS
 
+pytestmark = pytest.mark.slow
+
 MOST = 3  # connections
 
 

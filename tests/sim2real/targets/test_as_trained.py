@@ -24,6 +24,8 @@ from sim2real.flight.target import TargetError
 from sim2real.policy.trained_on import TrainedOn, from_json
 from sim2real.targets.simulated import SimulatedTarget
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = {"quadrotor": "cf2x", "difficulty": "0.05"}
 FAST = ("simulated", "--fast", "--episodes", "1")
 

@@ -30,6 +30,8 @@ pytest.importorskip("pymavlink", reason="pymavlink is not here: pip install -c c
 from sim2real.targets.goals import GoalOptions
 from sim2real.targets.mavlink import MavlinkTarget
 
+pytestmark = pytest.mark.slow
+
 NEVER = WatchdogOptions(hold_seconds=20.0)  # of a busy machine the flights here must not depend
 USUAL = {"hover_thrust": 0.42, "arm": True, "stream_seconds": 0.3, "listen_seconds": 0.0, "max_age": 5.0}
 PATIENT = LoopOptions(seconds=5.0, max_age=5.0, watchdog=NEVER)

@@ -24,6 +24,8 @@ from sim2real.flight.record import FlightRecord
 from sim2real.flight.target import TargetError
 from sim2real.targets.simulated import SimulatedTarget
 
+pytestmark = pytest.mark.slow
+
 
 class Acting:
     """A network as the loop's policy."""

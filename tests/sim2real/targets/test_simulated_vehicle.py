@@ -15,6 +15,8 @@ pytest.importorskip("pymavlink", reason="pymavlink is not here: pip install -c c
 
 from pymavlink.dialects.v20 import common
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 
 

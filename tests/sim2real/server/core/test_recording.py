@@ -21,6 +21,8 @@ from sim2real.server.core.recording import (
 )
 from sim2real.server.metrics import Metrics
 
+pytestmark = pytest.mark.slow
+
 STEP = Step(1.5, "one", "1", 3, True, -1, False, OBSERVATIONS[:1], np.array([[0.1, 2.0]], np.float32))
 
 
