@@ -21,10 +21,10 @@ class Printed:
 
     def report(self, metrics) -> None:
         """Print a line; called after every iteration with its row of metrics.csv."""
-        if metrics.iteration % 4 == 1:
+        if metrics["iteration"] % 4 == 1:
             print(
-                f"{metrics.simulator_steps:>9,} steps in {metrics.wall_seconds:4.0f} s: "
-                f"return {metrics.episode_return:6.1f}, success rate {metrics.success_rate:.2f}",
+                f"{metrics['simulator_steps']:>9,} steps in {metrics['wall_seconds']:4.0f} s: "
+                f"return {metrics['episode_return']:6.1f}, success rate {metrics['success_rate']:.2f}",
                 flush=True,
             )
 

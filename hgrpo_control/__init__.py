@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hgrpo_control.evaluation.evaluate import evaluate
     from hgrpo_control.presets.quadrotor import preset
     from hgrpo_control.training.resuming import resume
-    from hgrpo_control.training.trainer import train
+    from hgrpo_control.training.train import train
 
 _LAZY = {
     "Config": "hgrpo_control.config.run",
@@ -30,7 +30,7 @@ _LAZY = {
     "evaluate": "hgrpo_control.evaluation.evaluate",
     "preset": "hgrpo_control.presets.quadrotor",
     "resume": "hgrpo_control.training.resuming",
-    "train": "hgrpo_control.training.trainer",
+    "train": "hgrpo_control.training.train",
 }
 __getattr__, __dir__ = lazy_names(__name__, _LAZY)
 

@@ -13,7 +13,7 @@ from hgrpo_control.command_line.parsing import UsageError
 from hgrpo_control.config.algorithms import PPO
 from hgrpo_control.config.learning import Learning, Network
 from hgrpo_control.config.run import Config
-from hgrpo_control.training.trainer import train
+from hgrpo_control.training.train import train
 from hgrpo_errors import HgrpoError, install, nearest, printable, unknown
 from hgrpo_files import FileError, read_bytes, reading
 

@@ -76,10 +76,10 @@ def alternate(contestants: Mapping[str, Callable[[], int]], seconds: float, roun
 
 def ours(config: Config) -> Callable[[], int]:
     """One iteration of this project's trainer per call, in simulator steps."""
-    trainer = Trainer(dataclasses.replace(config, total_steps=10**12))  # the learning rate must not run out
+    trainer = Trainer.from_config(dataclasses.replace(config, total_steps=10**12))  # the learning rate must not run out
 
     def iterate() -> int:
-        trainer.iterate()
+        trainer.step()
         return config.steps_per_iteration
 
     return iterate

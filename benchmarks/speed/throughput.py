@@ -59,7 +59,7 @@ def main() -> None:
 def measure(config: Config, rows: int, seconds: float) -> list[str]:
     """One line of the table: every stage on the same trainer."""
     samples = config.algorithm.num_samples
-    trainer = Trainer(dataclasses.replace(config, num_envs=rows // samples, total_steps=10**12))
+    trainer = Trainer.from_config(dataclasses.replace(config, num_envs=rows // samples, total_steps=10**12))
     simulator, epochs = trainer.sampler.simulator, config.learning.update_epochs
     device = trainer.policy.device
     state = simulator.reset(rows, 0)
@@ -72,7 +72,7 @@ def measure(config: Config, rows: int, seconds: float) -> list[str]:
         return rows * config.rollout_steps
 
     rollout, _ = trainer.sampler.collect()
-    batch = algorithms.batch(rollout, config.algorithm)
+    batch = algorithms.make_batch(rollout, config.algorithm)
 
     def sample() -> int:
         return trainer.sampler.collect()[0].simulator_steps
@@ -82,7 +82,7 @@ def measure(config: Config, rows: int, seconds: float) -> list[str]:
         return epochs * len(batch.observation)
 
     def train() -> int:
-        trainer.iterate()
+        trainer.step()
         return trainer.config.steps_per_iteration
 
     simulator_rate, sampler_rate, learner_rate, total = (

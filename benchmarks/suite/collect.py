@@ -55,8 +55,10 @@ def thin(variant: str, seed: int, rows: Sequence[Metrics], points: int = CURVE_P
 
 def _point(variant: str, seed: int, rows: Sequence[Metrics]) -> CurvePoint:
     last = rows[-1]
-    episode_return, success = (_mean([getattr(r, name) for r in rows]) for name in ("episode_return", "success_rate"))
-    counters = (last.executed_steps, last.simulator_steps, round(last.wall_seconds, 1))
+    episode_return, success = (
+        _mean([r.get(name, math.nan) for r in rows]) for name in ("episode_return", "success_rate")
+    )
+    counters = (int(last["executed_steps"]), int(last["simulator_steps"]), round(last["wall_seconds"], 1))
     return CurvePoint(variant, seed, *counters, episode_return, success)
 
 
@@ -69,7 +71,7 @@ def _final(run: Run) -> Final:
     last, figures = run.folder.read_metrics()[-1], read_evaluation(run)
     assert figures is not None
     measures = ("episodes", "success_rate", "return_mean", "return_std", "length_mean", "terminated_rate")
-    counters = (last.executed_steps, last.simulator_steps, last.wall_seconds)
+    counters = (int(last["executed_steps"]), int(last["simulator_steps"]), last["wall_seconds"])
     measured: list[Any] = [math.nan if figures[measure] is None else figures[measure] for measure in measures]
     return Final(run.task, run.variant.name, run.variant.algorithm, run.seed, *counters, *measured)
 

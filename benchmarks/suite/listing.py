@@ -34,7 +34,7 @@ def _remaining(done: Sequence[Run], rest: Sequence[Run], jobs: int) -> str:
         return "Nothing is missing."
     if not done:
         return "How long the rest takes cannot be said before one is done."
-    seconds = {run.label: run.folder.read_metrics()[-1].wall_seconds for run in done}
+    seconds = {run.label: run.folder.read_metrics()[-1]["wall_seconds"] for run in done}
     total = sum((1.0 - share_done(run)) * _expected(run, done, seconds) for run in rest) / min(jobs, len(rest))
     hours, minutes = divmod(math.ceil(total / 60.0), 60)
     return f"The rest takes roughly {hours} h {minutes:02d} min with {jobs} jobs, judged by the training time of those."

@@ -187,7 +187,7 @@ def _fits(task: str, variant: Variant, pattern: str) -> bool:
 
 def _iterations(run: Run) -> int:
     rows = run.folder.read_metrics()
-    return rows[-1].iteration if rows else 0
+    return int(rows[-1]["iteration"]) if rows else 0
 
 
 def _require_unstarted(run: Run) -> None:

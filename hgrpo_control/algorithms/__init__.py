@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from hgrpo_control.algorithms import grpo, hybrid_grpo, ppo
-from hgrpo_control.algorithms.dispatch import batch
+from hgrpo_control.algorithms import grpo, guided, hybrid_grpo, ppo
+from hgrpo_control.algorithms.batch import Batch
+from hgrpo_control.algorithms.rollout import Rollout
+from hgrpo_control.config.algorithms import GRPO, PPO, Algorithm
 
-__all__ = ["batch", "grpo", "hybrid_grpo", "ppo"]
+__all__ = ["grpo", "guided", "hybrid_grpo", "make_batch", "ppo"]
+
+
+def make_batch(rollout: Rollout, algorithm: Algorithm) -> Batch:
+    """Batch of a rollout, its reward already f(R), by the algorithm whose settings are given."""
+    if isinstance(algorithm, PPO):
+        return ppo.make_batch(rollout, algorithm)
+    if isinstance(algorithm, GRPO):
+        return grpo.make_batch(rollout, algorithm)
+    if rollout.weight is not None:
+        return guided.make_batch(rollout, rollout.weight, algorithm)
+    return hybrid_grpo.make_batch(rollout, algorithm)

@@ -1,4 +1,4 @@
-"""Advantage estimators of PPO and Hybrid GRPO as pure functions of a rollout's arrays; GRPO's: group_advantages.py.
+"""Advantage estimators of PPO and Hybrid GRPO as pure functions; those of GRPO: group_advantages.py.
 
 Shapes: T steps, E roots, N samples; a branch is n consecutive steps, K = T / n branches follow one another. delta is
 the temporal-difference error r + gamma (1 - terminated) V(s') - V(s), and L the lambda-weighted sum of delta inside a
@@ -14,28 +14,44 @@ from torch import Tensor
 
 
 class BranchAdvantages(NamedTuple):
-    """What an estimator makes of a rollout."""
+    """Advantages and regression targets of a rollout."""
 
     advantage: Tensor
     """(T, E, N)."""
     value_target: Tensor
     """(T, E, N) what V of each sample's observation is regressed on."""
     action_value_target: Tensor
-    """(T, E, N) what Q of each sample's observation and action is regressed on."""
+    """(T, E, N) what Q of each sample's observation and action may be regressed on."""
 
 
 def td_error(reward: Tensor, value: Tensor, next_value: Tensor, terminated: Tensor, gamma: float) -> Tensor:
-    """delta = r + gamma (1 - terminated) V(s') - V(s), the bracket of eq. 2 and 13; every argument (..., N), value
-    may be (..., 1).
+    """delta = r + gamma (1 - terminated) V(s') - V(s), the bracket of eq. 2 and 13.
 
     A step cut by the time limit is not terminated: it bootstraps V of its final observation.
+
+    Args:
+        reward: (..., N).
+        value: (..., N), or (..., 1) where samples share an observation.
+        next_value: (..., N).
+        terminated: (..., N) bool.
+        gamma: Discount per step.
+
+    Returns (..., N).
     """
     return reward + gamma * torch.where(terminated, 0.0, next_value) - value
 
 
 def discounted_sum(x: Tensor, done: Tensor, factor: float, carry: Tensor | float = 0.0) -> Tensor:
-    """y_j = x_j + factor (1 - done_j) y_{j+1} along the first dimension, y_n = carry; x and done (n, ...), carry
-    (...)."""
+    """y_j = x_j + factor (1 - done_j) y_{j+1} along the first dimension, y_n = carry.
+
+    Args:
+        x: (n, ...).
+        done: (n, ...) bool.
+        factor: Discount per step.
+        carry: (...) or a number.
+
+    Returns (n, ...).
+    """
     y = torch.empty_like(x)
     following = torch.as_tensor(carry, dtype=x.dtype, device=x.device)
     keep = factor * (~done).to(x.dtype)
@@ -46,22 +62,30 @@ def discounted_sum(x: Tensor, done: Tensor, factor: float, carry: Tensor | float
 
 
 def gae(delta: Tensor, done: Tensor, gamma: float, gae_lambda: float) -> Tensor:
-    """Generalised advantage estimate (T, ...) over a rollout, sum of (gamma lambda)^l delta cut at done; lambda = 0
-    is eq. 2."""
+    """Generalised advantage estimate: sum of (gamma lambda)^l delta, cut at done.
+
+    Args:
+        delta: (T, ...) temporal-difference errors.
+        done: (T, ...) bool.
+        gamma: Discount per step.
+        gae_lambda: 0 is eq. 2.
+
+    Returns (T, ...).
+    """
     return discounted_sum(delta, done, gamma * gae_lambda)
 
 
 def first_episode(done: Tensor) -> Tensor:
-    """(n, ...) bool, true for the steps of a branch up to and including the one that ends its first episode."""
+    """(n, ...) bool: steps of the first episode of a branch, its last one included."""
     ended_before = done.cumsum(dim=0) - done.to(torch.int64)
     return ended_before == 0
 
 
 def leave_one_out_baseline(x: Tensor, counts: Tensor) -> Tensor:
-    """(..., N) mean of the siblings of each sample that count, 0 where none does; x (..., N), counts (..., N) bool.
+    """(..., N) mean of the siblings of each sample that count; 0 where none does.
 
-    A sample that does not count itself gets 0. The sample's own value is never in its baseline, so the baseline is
-    independent of its action and adds no bias to the policy gradient.
+    `counts` (..., N) bool is true for the samples x (..., N) that count; the others get 0. A sample's own value is not
+    in its baseline, so the baseline is independent of its action and adds no bias to the policy gradient.
     """
     # Measured from the executed sample, equal values give exact equality after rounding.
     reference = x[..., :1]
@@ -72,19 +96,20 @@ def leave_one_out_baseline(x: Tensor, counts: Tensor) -> Tensor:
 
 
 def shrunk_baseline(x: Tensor, counts: Tensor) -> Tensor:
-    """Leave-one-out baseline shrunk by how much siblings really share; x and counts (n, ..., E, N), one weight per step
-    and root.
+    """Leave-one-out baseline, shrunk by the measured correlation of siblings.
+
+    x and counts are (n, ..., E, N); each step and root has one weight.
 
     With rho = E[x_i x_m] / E[x^2] over pairs of siblings at one step of a branch, the mean of M siblings predicts a
     sample with the least squared error when weighted by c = M rho / (1 + (M - 1) rho). Siblings that share nothing
-    (rho = 0) add Var / M to every sample at full weight and nothing here; those that share everything (rho = 1) are
-    taken at full weight.
+    (rho = 0) would add Var / M to every sample at full weight, and add nothing here; those that share everything
+    (rho = 1) have full weight.
 
     rho is estimated over the groups of all other roots, so that nothing in a baseline depends on its own sample. With
     the own group in it, the weight would rise with the sample, and E roots of 2 samples would lose (1 - rho^2) / E of
     the gradient. A single root takes its other branches, and a single group, of which nothing is known, rho = 0.
     """
-    counted = torch.where(counts, x, 0.0).double()  # what is left without one root must not be lost in rounding
+    counted = torch.where(counts, x, 0.0).double()  # sums without one root must keep their digits
     members = counts.sum(-1, keepdim=True)
     squares = counted.square().sum(-1, keepdim=True)
     products = counted.sum(-1, keepdim=True).square() - squares  # over ordered pairs of different siblings
@@ -98,7 +123,7 @@ def shrunk_baseline(x: Tensor, counts: Tensor) -> Tensor:
 
 
 def _over_others(m: Tensor) -> Tensor:
-    """Sums of m (n, ..., E, 1) over the groups of all other roots, or over the other groups of a single root."""
+    """Sums of m (n, ..., E, 1) over the other roots; of a single root over its other groups."""
     over = tuple(range(1, m.dim() - 1))
     own = m.sum(over[:-1], keepdim=True) if m.shape[-2] > 1 and over[:-1] else m
     return m.sum(over, keepdim=True) - own
@@ -114,7 +139,7 @@ def hybrid(
     estimator: str,
     root_weight: Tensor | None = None,
 ) -> BranchAdvantages:
-    """Hybrid GRPO advantages and value targets from TD errors; delta and done (T, E, N), value (T, E, N) or (T, E, 1).
+    """Hybrid GRPO advantages and value targets from TD errors.
 
     Inside branch k, L_{i,j} sums (gamma lambda)^{l-j} delta_{i,l} of sample i from step j. With A(k) = mean_i L_{i,0}
     (eq. 13; eq. 16 for n > 1 and lambda = 1), G_k = A(k) + (gamma lambda)^n alive G_{k+1} continues the executed sample
@@ -129,9 +154,19 @@ def hybrid(
     averaging over N samples. Value targets: V + G_k for a root, V + L_{i,j} + tail without the weight elsewhere; that
     of Q is the latter everywhere.
 
-    Where first actions were not drawn from pi, `root_weight` (K, E, N) makes A(k) = mean_i v_i L_{i,0} in G_k an
-    estimate for pi again. Advantages are not weighted: the loss weighs each sample once, and baselines need not be
-    those of pi.
+    Args:
+        delta: (T, E, N).
+        value: (T, E, N), or (T, E, 1) where samples share an observation.
+        done: (T, E, N) bool.
+        gamma: Discount per step.
+        gae_lambda: lambda.
+        branch_length: n, divides T.
+        estimator: `paper`, `per_sample`, `group` or `group_shrunk`.
+        root_weight: (K, E, N) weights v in A(k) = mean_i v_i L_{i,0}, for first actions that were not drawn from pi.
+            They make G_k an estimate for pi again. Advantages are not weighted: the loss weighs each sample once, and
+            baselines need not be those of pi.
+
+    Raises ValueError for an unknown estimator.
     """
     n = branch_length
     delta, done_k = (x.unflatten(0, (-1, n)) for x in (delta, done))
@@ -155,11 +190,14 @@ def hybrid(
 def _with_tails(
     inside: Tensor, delta: Tensor, done: Tensor, factor: float, weight: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """L with sample 0 continued: weighted by N (advantage), unweighted (value target), and G_k (K, E, 1) of the
-    roots, in whose mean the samples have weights (K, E, N)."""
+    """L with sample 0 continued beyond its branch.
+
+    `weight` (K, E, N) are the samples' weights in the mean of their root; None for equal ones. Returns L for advantages
+    (tail weighted by N) and for value targets (tail unweighted), both (K, n, E, N), and G_k of the roots (K, E, 1).
+    """
     advantage, target = inside.clone(), inside.clone()
     roots = torch.empty_like(inside[:, 0, :, :1])
-    following = torch.zeros_like(roots[0, :, 0])  # G_{k+1}; nothing is known beyond the rollout
+    following = torch.zeros_like(roots[0, :, 0])  # G_{k+1}; 0 beyond the rollout
     for k in range(inside.shape[0] - 1, -1, -1):
         executed = (delta[k, :, :, 0], done[k, :, :, 0], factor)
         advantage[k, :, :, 0] = discounted_sum(*executed, carry=inside.shape[-1] * following)

@@ -10,8 +10,10 @@ from hgrpo_control.algorithms.rollout import Rollout
 
 
 class Batch(NamedTuple):
-    """R rows of one observation with the M actions that were drawn there; M is 1 unless samples share an
-    observation."""
+    """R rows of one observation and the M actions that were drawn there.
+
+    M is N where samples share an observation, else 1.
+    """
 
     observation: Tensor
     """(R, O)."""
@@ -29,8 +31,6 @@ class Batch(NamedTuple):
     """(R,); None without critic."""
     reference_log_prob: Tensor | None = None
     """(R, M) log density of `action` under the reference policy; None without one."""
-    action_value_target: Tensor | None = None
-    """(R, M) what Q of each action is regressed on; None unless samples were guided by Q."""
 
 
 def rows_of(batch: Batch, rows: Tensor) -> Batch:
@@ -44,12 +44,17 @@ def rows_of(batch: Batch, rows: Tensor) -> Batch:
         None if batch.value is None else batch.value[rows],
         None if batch.value_target is None else batch.value_target[rows],
         None if batch.reference_log_prob is None else batch.reference_log_prob[rows],
-        None if batch.action_value_target is None else batch.action_value_target[rows],
     )
 
 
 def minibatches_of(batch: Batch, order: Tensor, number: int) -> list[Batch]:
-    """The rows of a batch in the given order (R,) int64, cut into `number` minibatches as `Tensor.chunk` cuts."""
+    """A batch in another order, cut into minibatches.
+
+    Args:
+        batch: R rows.
+        order: (R,) int64 permutation of the rows.
+        number: Of minibatches; sizes are those of `Tensor.chunk`.
+    """
     shuffled = rows_of(batch, order)
     columns = [None if column is None else column.chunk(number) for column in shuffled]
     return [
@@ -58,27 +63,27 @@ def minibatches_of(batch: Batch, order: Tensor, number: int) -> list[Batch]:
     ]
 
 
-def flatten(
-    rollout: Rollout,
-    advantage: Tensor,
-    weight: Tensor,
-    value_target: Tensor | None,
-    action_value_target: Tensor | None = None,
-) -> Batch:
-    """Batch of a rollout's samples with advantage, weight and targets (T, E, N); R = T E G, M = N / G.
+def flatten(rollout: Rollout, advantage: Tensor, weight: Tensor, value_target: Tensor | None) -> Batch:
+    """Batch of a rollout's samples.
 
-    Where siblings share an observation (G = 1) they must share the value target; the first one's is taken.
+    Args:
+        rollout: Its T E G observations become the R rows of the batch, with M = N / G actions each.
+        advantage: (T, E, N).
+        weight: (T, E, N).
+        value_target: (T, E, N). Siblings that share an observation (G = 1) must share it; the first one's is taken.
     """
     shared = rollout.observation.shape[2]
     return Batch(
         observation=rollout.observation.flatten(0, 2),
-        action=rollout.action.unflatten(2, (shared, -1)).flatten(0, 2),
-        old_log_prob=rollout.log_prob.unflatten(2, (shared, -1)).flatten(0, 2),
-        advantage=advantage.unflatten(2, (shared, -1)).flatten(0, 2),
-        weight=weight.unflatten(2, (shared, -1)).flatten(0, 2),
+        action=by_row(rollout, rollout.action),
+        old_log_prob=by_row(rollout, rollout.log_prob),
+        advantage=by_row(rollout, advantage),
+        weight=by_row(rollout, weight),
         value=None if rollout.value is None else rollout.value.flatten(),
         value_target=None if value_target is None else value_target[:, :, :shared].flatten(),
-        action_value_target=None
-        if action_value_target is None
-        else action_value_target.unflatten(2, (shared, -1)).flatten(0, 2),
     )
+
+
+def by_row(rollout: Rollout, values: Tensor) -> Tensor:
+    """(R, M, ...) of values (T, E, N, ...) of a rollout's samples."""
+    return values.unflatten(2, (rollout.observation.shape[2], -1)).flatten(0, 2)

@@ -12,27 +12,29 @@ from torch import Tensor
 
 from hgrpo_control.algorithms.advantages import discounted_sum, first_episode
 
-EPSILON = 1e-4  # beside a standard deviation
+EPSILON = 1e-4  # added to a standard deviation
 
 
 def outcome(reward: Tensor, done: Tensor, terminated: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
-    """Q_i = sum of gamma^j f(R)_{i,j} over the branch's first episode (eq. 6), and who is compared: all, both
-    (1, ..., N); reward, done and terminated (n, ..., N)."""
+    """Q_i = sum of gamma^j f(R)_{i,j} over a branch's first episode (eq. 6).
+
+    `reward`, `done` and `terminated` are (n, ..., N). Returns Q and which samples are compared (all), both (1, ..., N).
+    """
     value = discounted_sum(reward, done, gamma)[:1]
     return value, torch.ones_like(value, dtype=torch.bool)
 
 
 def reward_to_go(reward: Tensor, done: Tensor, terminated: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
-    """Q_{i,j} = sum over l >= j of gamma^{l-j} f(R)_{i,l} of the first episode, and who is compared at step j, both
+    """Q_{i,j} = sum over l >= j of gamma^{l-j} f(R)_{i,l} of a branch's first episode.
+
+    `reward`, `done` and `terminated` are (n, ..., N). Returns Q and which samples are compared at each step, both
     (n, ..., N).
 
-    An episode that ended for good earns nothing more, which is known and not guessed: its sample stays in the
+    A terminated episode earns nothing more, which is known and need not be estimated: its sample stays in the
     comparison with Q = 0 while a sibling still acts. All N samples are then compared at every step, and every step
     keeps the same share of its policy gradient: (N - 1) / N less the plain mean, all of it less the leave-one-out mean.
-    Comparing only the m that are alive would leave (m - 1) / m less the plain mean, and nothing to a last survivor
-    either way: where rewards are positive, having outlived the others would count for nothing. The price is more
-    variance where few are alive. What an episode cut by the time limit would have earned is unknown, so its sample is
-    not compared any more; siblings share their clock, so those that are alive are cut in the same step.
+    Episodes cut by the time limit are not compared any more; siblings share their clock, so those that are alive are
+    cut in the same step.
     """
     acts = first_episode(done)
     ended = (terminated & acts).cumsum(dim=0) > 0  # from the last step of the episode on
@@ -41,12 +43,16 @@ def reward_to_go(reward: Tensor, done: Tensor, terminated: Tensor, gamma: float)
 
 
 def compare(value: Tensor, counts: Tensor, scale: str = "group", baseline: str = "mean") -> Tensor:
-    """Advantages (..., N) of the samples of each group, 0 for those that do not count; value and counts (..., N).
+    """Advantages (..., N) of the samples of each group; 0 for those that do not count.
 
-    `baseline`: value less the mean of its group (`mean`), or less the mean of its siblings (`leave_one_out`,
-    Ahmadian et al., 2024), which is M / (M - 1) times as much in a group of M. Both are then divided, `scale`, by the
-    standard deviation of their group + 1e-4 (`group`, Shao et al., 2024), by that of the differences from the group
-    mean over all groups + 1e-4 (`batch`, Hu et al., 2025), or not at all (`none`, Liu et al., 2025).
+    Args:
+        value: (..., N).
+        counts: (..., N) bool.
+        scale: What differences are divided by: the standard deviation of their group + 1e-4 (`group`, Shao et al.,
+            2024), that of the differences from the group mean over all groups + 1e-4 (`batch`, Hu et al., 2025), or
+            nothing (`none`, Liu et al., 2025).
+        baseline: What is subtracted: the mean of the group (`mean`), or of the siblings (`leave_one_out`, Ahmadian et
+            al., 2024), which gives M / (M - 1) times the difference in a group of M.
 
     Raises ValueError for N = 1, where there is nothing to compare, and for an unknown choice.
     """
@@ -71,8 +77,13 @@ def compare(value: Tensor, counts: Tensor, scale: str = "group", baseline: str =
 
 
 def varies(value: Tensor, counts: Tensor, tolerance: Tensor | float = 0.0) -> Tensor:
-    """(..., 1) bool, whether values of a group that count differ by more than `tolerance` (..., 1); value and counts
-    (..., N)."""
+    """(..., 1) bool: whether values of a group that count differ.
+
+    Args:
+        value: (..., N).
+        counts: (..., N) bool.
+        tolerance: (..., 1) or a number; smaller differences do not count.
+    """
     high = torch.where(counts, value, -torch.inf).amax(-1, keepdim=True)
     low = torch.where(counts, value, torch.inf).amin(-1, keepdim=True)
     return high - low > tolerance
@@ -88,15 +99,25 @@ def grpo(
     credit: str = "outcome",
     drop_zero_variance: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Advantages of branches and the weights of their steps in the loss, both (n, ..., N); so are the arguments.
+    """Advantages of branches, and the weights of their steps in the loss.
 
-    `credit`: every step of a branch's first episode gets the comparison of the whole branch (`outcome`), or step j
-    that of what is still to come (`reward_to_go`); `scale` and `baseline` are those of `compare`. Steps after the
-    first episode have weight 0 and the others 1, and the loss is the mean over all of them, whatever their weight.
+    Steps after a branch's first episode have weight 0 and the others 1; the loss is the mean over all of them, whatever
+    their weight.
 
-    `drop_zero_variance` gives weight 0 to comparisons in which nobody is better, and raises the weights of the others
-    so that the mean is over what is left (Yu et al., 2025). With nothing left, all weights are 0. Values that differ
-    by no more than the rounding of a sum of n rewards count as equal.
+    Args:
+        reward: (n, ..., N).
+        done: (n, ..., N) bool.
+        terminated: (n, ..., N) bool.
+        gamma: Discount per step.
+        scale: See `compare`.
+        baseline: See `compare`.
+        credit: Every step of the first episode gets the comparison of the whole branch (`outcome`), or step j that of
+            the rewards from j on (`reward_to_go`).
+        drop_zero_variance: Give weight 0 to comparisons of equal values and raise the other weights, so that the mean
+            is over the rest (Yu et al., 2025). Values that differ by no more than the rounding of a sum of n rewards
+            are equal. Where all are dropped, all weights are 0.
+
+    Returns advantages and weights, both (n, ..., N).
 
     Raises ValueError for N = 1 and for an unknown choice.
     """
@@ -118,8 +139,10 @@ _CREDIT = {"outcome": outcome, "reward_to_go": reward_to_go}
 
 
 def _centred(value: Tensor, counts: Tensor) -> Tensor:
-    """value less the mean of its group's values that count, 0 where it does not count; exactly 0 in a constant
-    group."""
+    """value less the mean of its group's values that count; 0 where it does not count.
+
+    Exactly 0 in a group of equal values.
+    """
     # Measured from one of them, equal values give exact equality after rounding.
     reference = value.gather(-1, counts.to(torch.uint8).argmax(-1, keepdim=True))
     shifted = torch.where(counts, value - reference, 0.0)

@@ -1,7 +1,7 @@
-"""GRPO: no critic; the returns of N branches from one state are compared with each other (paper eq. 5-9).
+"""GRPO: returns of N branches from one state, compared without a critic (eq. 5-9).
 
-What it can do: prefer the better of several branches from the same state, over the horizon of a branch. What it cannot
-do, by its definition: see anything that a branch's n steps do not show, since no value function stands in for the rest.
+GRPO prefers the better of several branches from one state, over the horizon of a branch. It cannot see what happens
+after a branch's n steps, since no value function stands in for the rest.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from hgrpo_control.algorithms.rollout import Rollout
 from hgrpo_control.config.algorithms import GRPO
 
 
-def batch(rollout: Rollout, config: GRPO) -> Batch:
-    """Rollout to batch by the chosen comparison; unless told otherwise, every step of a branch's first episode gets the
-    z-score of the branch's discounted return.
+def make_batch(rollout: Rollout, config: GRPO) -> Batch:
+    """Rollout to batch by the chosen comparison.
 
-    Raises ValueError for N = 1.
+    By default every step of a branch's first episode gets the z-score of the branch's discounted return. Raises
+    ValueError for N = 1.
     """
     # (T, E, N) -> (n, K, E, N) and back: steps of a branch first, the K branches of a rollout side by side
     by_step, done, terminated = (

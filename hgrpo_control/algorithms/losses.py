@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class PolicyLoss(NamedTuple):
-    """Clipped surrogate and what it says about the step that the policy has taken so far."""
+    """Clipped surrogate, and how far the policy is from the old one."""
 
     loss: Tensor
     """() to be minimised."""
@@ -36,13 +36,20 @@ def clipped_surrogate(
     clip_coef: float,
     clip_high: float | None = None,
 ) -> PolicyLoss:
-    """-mean of w min(rho A, clip(rho, 1 - eps_low, 1 + eps_high) A), rho = exp(log pi - log pi_old).
+    """-mean of w min(rho A, clip(rho, 1 - eps_low, 1 + eps_high) A) (eq. 3).
 
-    Eq. 3, and the same for GRPO (eq. 9) and Hybrid GRPO (eq. 14); rho is eq. 4.
+    rho = exp(log pi - log pi_old) is eq. 4. GRPO (eq. 9) and Hybrid GRPO (eq. 14) have the same loss. The mean is over
+    all samples, whatever their weight.
 
-    eps_low is `clip_coef`, and so is eps_high unless `clip_high` is given (Yu et al., 2025). The mean is over all
-    samples, whatever their weight. Raises ValueError if the shapes differ: broadcasting (B,) against (B, 1) would train
-    on B^2 pairs.
+    Args:
+        log_prob: (R, M) log pi.
+        old_log_prob: (R, M) log pi_old.
+        advantage: (R, M) A.
+        weight: (R, M) w.
+        clip_coef: eps_low.
+        clip_high: eps_high (Yu et al., 2025); None is eps_low.
+
+    Raises ValueError if the shapes differ: broadcasting (B,) against (B, 1) would train on B^2 pairs.
     """
     clip_high = clip_coef if clip_high is None else clip_high
     _require_same_shape(log_prob=log_prob, old_log_prob=old_log_prob, advantage=advantage, weight=weight)
@@ -56,10 +63,17 @@ def clipped_surrogate(
 
 
 def reference_kl(log_prob: Tensor, reference_log_prob: Tensor, weight: Tensor) -> ReferenceKl:
-    """Mean of w (exp(x) - x - 1), x = log pi_ref - log pi, at samples of pi_old: KL(pi || pi_ref) by the k3 estimate as
-    long as pi is near pi_old (Shao et al., 2024).
+    """Mean of w (exp(x) - x - 1) with x = log pi_ref - log pi.
 
-    The mean is over all samples, whatever their weight. Raises ValueError if the shapes differ.
+    At samples of pi_old it is the k3 estimate of KL(pi || pi_ref) as long as pi is near pi_old (Shao et al., 2024). The
+    mean is over all samples, whatever their weight.
+
+    Args:
+        log_prob: (R, M) log pi.
+        reference_log_prob: (R, M) log pi_ref.
+        weight: (R, M) w.
+
+    Raises ValueError if the shapes differ.
     """
     _require_same_shape(log_prob=log_prob, reference_log_prob=reference_log_prob, weight=weight)
     k3 = k3_divergence(reference_log_prob - log_prob)
@@ -67,20 +81,27 @@ def reference_kl(log_prob: Tensor, reference_log_prob: Tensor, weight: Tensor) -
 
 
 def value_loss(value: Tensor, target: Tensor) -> Tensor:
-    """() half the mean squared error of V (B,) against its target (B,); raises ValueError if the shapes differ."""
+    """() half the mean squared error of V (B,) against its target (B,).
+
+    Raises ValueError if the shapes differ.
+    """
     _require_same_shape(value=value, target=target)
     return 0.5 * (value - target).square().mean()
 
 
 def k3_divergence(log_ratio: Tensor) -> Tensor:
-    """exp(x) - x - 1 for x = log q - log p at samples of p: an unbiased, never negative estimate of KL(p || q)
-    (Schulman, 2020)."""
+    """exp(x) - x - 1 for x = log q - log p at samples of p.
+
+    An unbiased estimate of KL(p || q) that is never negative (Schulman, 2020).
+    """
     return torch.expm1(log_ratio) - log_ratio
 
 
 def explained_variance(value: Tensor, target: Tensor) -> Tensor:
-    """() 1 - Var(target - V) / Var(target); 1 is a perfect critic, 0 a constant one; NaN if the target does not
-    vary."""
+    """() 1 - Var(target - V) / Var(target): 1 is a perfect critic, 0 a constant one.
+
+    NaN if the target does not vary.
+    """
     variance = target.var(correction=0)
     return torch.where(variance > 0.0, 1.0 - (target - value).var(correction=0) / variance, torch.nan)
 

@@ -10,8 +10,8 @@ from hgrpo_control.algorithms.rollout import Rollout
 from hgrpo_control.config.algorithms import PPO
 
 
-def batch(rollout: Rollout, config: PPO) -> Batch:
-    """Rollout with N = 1 to batch: A = GAE(gamma, lambda) over the rollout, value target V + A.
+def make_batch(rollout: Rollout, config: PPO) -> Batch:
+    """Rollout with N = 1 to batch: A = GAE(gamma, lambda), value target V + A.
 
     Raises ValueError if the rollout was branched or drawn without a critic.
     """

@@ -1,7 +1,8 @@
-"""What a sampler returns: a rollout of T steps x E roots x N samples, and the episodes that ended on the way."""
+"""What a sampler returns: a rollout, and the episodes that ended in it."""
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from robots.episodes import Transition
 
 
 class Rollout(NamedTuple):
-    """T executed steps of E roots with N samples each; a branch is n consecutive steps.
+    """T steps of E roots with N samples each; a branch is n consecutive steps.
 
     G is 1 when branches are one step long, since N samples then share their root's observation, and N otherwise.
     """
@@ -26,32 +27,36 @@ class Rollout(NamedTuple):
     log_prob: Tensor
     """(T, E, N) log pi of `action` when it was drawn."""
     reward: Tensor
-    """(T, E, N) as the simulator gave it, or f(R) once a reward transform has been applied."""
+    """(T, E, N) of the simulator, or f(R) after the reward transform."""
     value: Tensor | None
     """(T, E, G) V of `observation`; None for a policy without critic."""
     next_value: Tensor | None
     """(T, E, N) V of the observation after the step, of a finished episode's last one; to be ignored where
     terminated."""
     terminated: Tensor
-    """(T, E, N) bool, ended for good."""
+    """(T, E, N) bool, ended otherwise than by the time limit."""
     done: Tensor
     """(T, E, N) bool, terminated or cut by the time limit."""
     branch_length: int
     """n, divides T."""
-    importance: Tensor | None = None
-    """(T, E, N) importance weights of the actions, 1 where they come straight from pi; None where all do."""
     diverged: int = 0
-    """Steps in which the physics of a sample gave up."""
+    """Steps in which the physics of a sample failed."""
+    weight: Tensor | None = None
+    """(T, E, N) importance weights of actions that were not drawn from pi, 1 for the others; None where all were."""
 
     @property
     def executed_steps(self) -> int:
-        """Steps a real robot would have lived through, T x E."""
+        """Steps of the executed samples, T x E: those that a real robot would take."""
         return self.done.shape[0] * self.done.shape[1]
 
     @property
     def simulator_steps(self) -> int:
-        """Steps any branch took, T x E x N."""
+        """Steps of all branches, T x E x N."""
         return self.done.numel()
+
+    def metrics(self) -> dict[str, float]:
+        """`diverged`: steps in which the physics of a sample failed, which ended its episode."""
+        return {"diverged": self.diverged}
 
     @property
     def executed_observation(self) -> Tensor:
@@ -69,17 +74,30 @@ class FinishedEpisodes(NamedTuple):
     success: Tensor
     """(K,) bool, whether the task's goal was reached."""
 
+    def metrics(self, goal: bool) -> dict[str, float]:
+        """Means over the episodes, NaN where none ended.
+
+        `episode_return`: before any reward transform.
+        `episode_length`: in control steps.
+        `success_rate`: share that reached the task's goal; NaN for a task without `goal`.
+        """
+        return {
+            "episode_return": self.episode_return.mean().item(),
+            "episode_length": self.length.double().mean().item(),
+            "success_rate": self.success.double().mean().item() if goal else math.nan,
+        }
+
 
 class NotFiniteError(HgrpoError):
-    """Raised when a simulator or a loss produced NaN or infinity; the message says which."""
+    """Raised when a simulator or a loss produced NaN or infinity; names which."""
 
 
 class RolloutFailedError(HgrpoError):
-    """Raised when a simulator fails in a rollout, as an environment does that raises; the run can go on from before."""
+    """Raised when a simulator fails in a rollout; the run can continue from before it."""
 
 
 class RolloutRecorder:
-    """Collects a rollout step by step and evaluates the critic on all of it at once."""
+    """Records a rollout step by step; the critic is evaluated once, at the end."""
 
     def __init__(
         self,
@@ -103,7 +121,6 @@ class RolloutRecorder:
         self.reward = empty(t, e, n)
         self.terminated = torch.empty(t, e, n, dtype=torch.bool, device=device)
         self.truncated = torch.empty_like(self.terminated)
-        self.importance: Tensor | None = None
         self._diverged = torch.zeros((), dtype=torch.int64, device=device)
         self._truncated_rows: list[tuple[int, Tensor, Tensor]] = []
         self._finished: list[FinishedEpisodes] = []
@@ -117,9 +134,15 @@ class RolloutRecorder:
         transition: Transition,
         ended: Tensor,
     ) -> None:
-        """Record step t: what was seen (E G, O), drawn (E, N, A) with its log density (E, N), and what came of it.
+        """Record a step.
 
-        `ended` (k,) int64 are the rows in which an episode ended.
+        Args:
+            t: Number of the step.
+            observation: (E G, O) before the step.
+            action: (E, N, A).
+            log_prob: (E, N) log density of the action.
+            transition: What the simulator returned, E N rows.
+            ended: (k,) int64 rows in which an episode ended.
         """
         self.observation[t] = observation.reshape(self.observation.shape[1:])
         self.action[t], self.log_prob[t] = action, log_prob
@@ -134,14 +157,8 @@ class RolloutRecorder:
             if rows.numel():
                 self._truncated_rows.append((t, rows, transition.observation[rows]))
 
-    def weigh(self, t: int, weight: Tensor) -> None:
-        """Record importance weights (E, N) of the actions of step t; the others' are 1."""
-        if self.importance is None:
-            self.importance = torch.ones_like(self.reward)
-        self.importance[t] = weight
-
     def count_diverged(self, diverged: Tensor) -> None:
-        """Count rows (B,) bool whose physics gave up."""
+        """Count rows (B,) bool whose physics failed."""
         self._diverged += diverged.sum()
 
     def finish(self, episodes: FinishedEpisodes) -> None:
@@ -173,12 +190,14 @@ class RolloutRecorder:
             self.terminated,
             done,
             self._branch_length,
-            self.importance,
             int(self._diverged),
         )
 
     def _require_finite_ends(self) -> None:
-        """Raise NotFiniteError for an observation that is only bootstrapped from; one after termination is not."""
+        """Raise NotFiniteError for an observation after a step that V is taken of.
+
+        V of the observation after a termination is not used, so that one need not be finite.
+        """
         ended_for_good = self.terminated[self._branch_length - 1 :: self._branch_length].unsqueeze(-1)
         ends = [torch.where(ended_for_good, 0.0, self.end_observation).flatten()]
         ends += [observation.flatten() for _, _, observation in self._truncated_rows]
@@ -187,7 +206,7 @@ class RolloutRecorder:
             raise NotFiniteError(f"{bad} observation values are not finite, at the end of a branch or of an episode")
 
     def _values(self, policy: ActorCritic) -> tuple[Tensor, Tensor]:
-        """V of every observation (T, E, G) and of what followed every step (T, E, N)."""
+        """V of every observation (T, E, G) and of the observation after every step (T, E, N)."""
         n = self._branch_length
         value = policy.value(self.observation.flatten(0, 2)).reshape(self.observation.shape[:-1])
         next_value = torch.empty_like(self.reward)

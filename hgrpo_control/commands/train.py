@@ -79,7 +79,7 @@ def run(args: list[str]) -> None:
         from robots.drawing.offscreen import require_gl
 
         require_gl()  # before minutes of training, not after
-    with closing(Trainer(options.config)) as trainer:
+    with closing(Trainer.from_config(options.config)) as trainer:
         obstacle = trainer.sampler.simulator.spec.branching_obstacle
         if options.video and obstacle:
             raise UsageError(f"--video draws earlier states: {obstacle}")
@@ -122,7 +122,7 @@ def train_with_reports(trainer: Trainer, folder: RunFolder) -> None:
 
 def _train(trainer: Trainer, folder: RunFolder) -> None:
     from hgrpo_control.runs.progress import ProgressBar, TensorBoard
-    from hgrpo_control.training.trainer import run as train
+    from hgrpo_control.training.train import run as train
 
     for note in trainer.sampler.simulator.spec.notes:
         print(f"hgrpo: {note}", file=sys.stderr)

@@ -25,8 +25,8 @@ class AlgorithmSettings(RewardSettings):
         return False
 
     @property
-    def guidance(self) -> GuidanceSettings | None:
-        """Settings of guided sampling; None where it is off."""
+    def guided(self) -> HybridGRPO | None:
+        """The settings themselves where they ask for guided sampling, else None."""
         return None
 
 
@@ -124,8 +124,8 @@ class HybridGRPO(GuidanceSettings, AlgorithmSettings):
         return rollout_steps if self.branch_steps is None else self.branch_steps
 
     @property
-    def guidance(self) -> GuidanceSettings | None:
-        """Settings of guided sampling; None where it is off."""
+    def guided(self) -> HybridGRPO | None:
+        """The settings themselves where they ask for guided sampling, else None."""
         return self if self.guided_candidates else None
 
     @property

@@ -1,4 +1,4 @@
-"""The estimators that `hgrpo diagnose` compares, as readings of one rollout."""
+"""The estimators that `hgrpo diagnose` compares, each a function of one rollout."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _IN_COLUMNS = ("gamma", "gae_lambda", "num_samples", "branch_steps")  # gamma is
 
 
 class Estimator(NamedTuple):
-    """One way to read a rollout of N samples in branches of n steps."""
+    """An estimator of advantages from N samples in branches of n steps."""
 
     name: str
     num_samples: int
@@ -38,10 +38,14 @@ class Estimator(NamedTuple):
 
 
 def estimators(settings: DiagnoseSettings, run: Algorithm, critic: bool) -> list[list[Estimator]]:
-    """Every estimator of the settings under the run's gamma, for rollouts whose reward is f(R) already; those of one
-    list share rollouts.
+    """Every estimator of the settings, with the run's gamma; those of one list share rollouts.
 
-    Without a critic only GRPO's are left.
+    The reward of the rollouts must already be f(R).
+
+    Args:
+        settings: Which estimators.
+        run: Settings of the run's algorithm.
+        critic: Whether the policy has one; without it only GRPO's estimators are left.
     """
     own_lambda = getattr(run, "gae_lambda", 1.0) if settings.gae_lambda is None else settings.gae_lambda
     shared = []
@@ -57,7 +61,7 @@ def estimators(settings: DiagnoseSettings, run: Algorithm, critic: bool) -> list
 
 
 def own_estimator(settings: DiagnoseSettings, run: Config) -> Estimator:
-    """The run's algorithm with all of its options, for rollouts whose reward is f(R) already.
+    """The run's algorithm with all of its options, for rollouts of f(R).
 
     Its branches are as long as those rollouts where they are longer, and the next shorter length that divides them
     where their own does not.
@@ -72,15 +76,20 @@ def own_estimator(settings: DiagnoseSettings, run: Config) -> Estimator:
         measured = f"cut at {steps}" if wanted > steps else f"measured with {length}, which divides {steps}"
         note += f"; its branches have {wanted} steps and are {measured} (--steps)"
     own_lambda = getattr(algorithm, "gae_lambda", None)
-    read = partial(algorithms.batch, algorithm=algorithm)
+    read = partial(algorithms.make_batch, algorithm=algorithm)
     return Estimator(THIS_RUN, algorithm.num_samples, length, own_lambda, read, note)
 
 
 def monte_carlo(rollout: Rollout, run: Algorithm, steps: int) -> Batch:
-    """The unbiased reading of the first `steps` steps of a rollout of one long branch, lambda = 1.
+    """The unbiased estimate of a rollout's first steps, from one long branch.
 
     A = return to the end of the rollout - V - leave-one-out mean of the same over the siblings at that step. With a
     critic the end of the rollout is bootstrapped; without one V = 0 throughout.
+
+    Args:
+        rollout: Of f(R), in branches as long as itself.
+        run: Has gamma; lambda is 1.
+        steps: Number of first steps in the batch.
     """
     value, next_value = rollout.value, rollout.next_value
     if value is None or next_value is None:
@@ -94,15 +103,15 @@ def monte_carlo(rollout: Rollout, run: Algorithm, steps: int) -> Batch:
 
 def _ppo(run: Algorithm, gae_lambda: float, steps: int) -> Estimator:
     algorithm = PPO(gamma=run.gamma, gae_lambda=gae_lambda)
-    return Estimator("PPO", 1, steps, gae_lambda, partial(algorithms.batch, algorithm=algorithm))
+    return Estimator("PPO", 1, steps, gae_lambda, partial(algorithms.make_batch, algorithm=algorithm))
 
 
 def _grpo(run: Algorithm, samples: int, steps: int) -> list[Estimator]:
     scored = GRPO(gamma=run.gamma, num_samples=samples, branch_steps=steps)
     unscaled = replace(scored, scale="none")
     return [
-        Estimator("GRPO", samples, steps, None, partial(algorithms.batch, algorithm=scored)),
-        Estimator("GRPO unscaled", samples, steps, None, partial(algorithms.batch, algorithm=unscaled)),
+        Estimator("GRPO", samples, steps, None, partial(algorithms.make_batch, algorithm=scored)),
+        Estimator("GRPO unscaled", samples, steps, None, partial(algorithms.make_batch, algorithm=unscaled)),
     ]
 
 
@@ -115,4 +124,4 @@ def _hybrid(run: Algorithm, kind: str, samples: int, steps: int, gae_lambda: flo
         branch_steps=steps,
         estimator=kind,  # type: ignore[arg-type]
     )
-    return Estimator(f"Hybrid {kind}", samples, steps, own, partial(algorithms.batch, algorithm=algorithm))
+    return Estimator(f"Hybrid {kind}", samples, steps, own, partial(algorithms.make_batch, algorithm=algorithm))

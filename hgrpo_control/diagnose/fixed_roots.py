@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hgrpo_control.algorithms.rollout import Rollout
+from hgrpo_control.sampling.guided_sampler import sampler_class
 from hgrpo_control.sampling.proposals import GuidedProposals
 from hgrpo_control.sampling.sampler import Sampler
 from policies.actor_critic import ActorCritic
@@ -19,10 +20,17 @@ _ROWS_AT_ONCE = 4096  # wide enough for full speed
 _STEPS_AT_ONCE = 2**20  # in all rows, so that the critic's activations on a long rollout fit into memory
 
 
-def own_states(simulator: Simulator, policy: ActorCritic, num: int, seed: int) -> Episodes:
-    """`num` states as the exploring policy meets them while it trains, early ones of an episode included; clocks at 0.
+def on_policy_states(simulator: Simulator, policy: ActorCritic, num: int, seed: int) -> Episodes:
+    """States as the exploring policy meets them while it trains, with their clocks at 0.
 
-    State i was met i / num of a time limit after its environment began, restarts included.
+    State i was met i / num of a time limit after its environment began, restarts included, so early states of an
+    episode are among them.
+
+    Args:
+        simulator: Of the task.
+        policy: The one that explores.
+        num: Number of states.
+        seed: Of actions and initial states.
     """
     stride = max(1, simulator.spec.max_episode_steps // num)
     sampler = Sampler(simulator, policy, num, 1, stride, stride, seed)
@@ -47,9 +55,21 @@ def rollouts(
     split_noise: bool = False,
     proposals: GuidedProposals | None = None,
 ) -> Iterator[Rollout]:
-    """`number` independent rollouts of the product's sampler, each from the same E roots with randomness of its own.
+    """Independent rollouts from the same E roots, with the sampler of training.
 
-    What a root's state holds already, such as a mass drawn for its episode, is the same in all of them.
+    What a root's state already holds, such as a mass drawn for its episode, is the same in all of them.
+
+    Args:
+        simulator: Of the task.
+        policy: The one that acts.
+        roots: E states.
+        num_samples: N.
+        branch_length: n.
+        rollout_steps: T.
+        number: Of rollouts.
+        seed: Of all of them.
+        split_noise: Whether siblings have their own randomness, such as gusts.
+        proposals: Guide first actions; None draws all actions from the policy.
     """
     num_roots = num_rows(roots)
     rows = num_roots * num_samples
@@ -57,17 +77,8 @@ def rollouts(
     for start in range(0, number, at_once):
         copies = min(at_once, number - start)
         chunk_seed = _derived_seed(seed, num_samples, branch_length, rollout_steps, start)
-        sampler = Sampler(
-            simulator,
-            policy,
-            num_roots * copies,
-            num_samples,
-            branch_length,
-            rollout_steps,
-            chunk_seed,
-            split_noise,
-            proposals=proposals,
-        )
+        sizes = (num_roots * copies, num_samples, branch_length, rollout_steps)
+        sampler = sampler_class(proposals)(simulator, policy, *sizes, chunk_seed, split_noise=split_noise)
         sampler.roots = _copies(simulator, roots, copies, _derived_seed(chunk_seed, 1))
         sampler.root_observation = simulator.observe(sampler.roots.state)
         drawn, _ = sampler.collect()
@@ -76,7 +87,7 @@ def rollouts(
 
 
 def _copies(simulator: Simulator, roots: Episodes, copies: int, seed: int) -> Episodes:
-    """The E roots, `copies` times one after the other, each copy with randomness to come of its own."""
+    """The E roots, `copies` times one after the other, each copy with its own randomness."""
     tiled = map_state(lambda x: x.repeat(copies, *(1,) * (x.dim() - 1)), roots)
     index = torch.randint(1, 2**62, (copies,), generator=torch.Generator().manual_seed(seed)).to(roots.elapsed.device)
     return tiled._replace(state=simulator.split_noise(tiled.state, index.repeat_interleave(num_rows(roots))))

@@ -1,9 +1,9 @@
-"""Mean and variance of a random vector against a reference, from replicates of both, free of each other's noise.
+"""Mean and variance of gradients against a reference gradient, from replicates of both.
 
 With g the gradient of one replicate and g* = E r of a reference replicate r, everything here is a function of four
 numbers: |E g|^2, tr Cov g, E g . g* and |g*|^2. Squares of means are averaged over pairs of different replicates, so
-that noise does not pass for signal; errors are those of the jackknife over the replicates of both. Where there is no
-bias at all, that of its square is too large by a factor sqrt(2): the error on the safe side.
+that noise is not counted as signal; errors are those of the jackknife over the replicates of both. Where there is no
+bias at all, the error of its square is too large by a factor sqrt(2): the error on the safe side.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ class Estimate(NamedTuple):
 
     @property
     def above_zero(self) -> bool:
-        """Whether it is more than two standard errors above 0; false if it is not a number."""
+        """Whether it is more than two standard errors above 0; false for NaN."""
         return self.value > _ERRORS_APART * self.error
 
     @property
     def upper(self) -> float:
-        """Two standard errors above it."""
+        """The value plus two standard errors."""
         return self.value + _ERRORS_APART * self.error
 
 
@@ -47,7 +47,7 @@ class Moments(NamedTuple):
 
 
 class Measurement(NamedTuple):
-    """What an estimator's gradient is worth."""
+    """Bias and noise of an estimator's gradient."""
 
     replicates: int
     relative_bias_squared: Estimate
@@ -72,9 +72,12 @@ _Formula = Callable[[Moments], Tensor]
 
 
 def summarise(gradients: Tensor, reference: Tensor, passes: float) -> Measurement:
-    """Measurement from replicates (R, P) of an estimator and (S, P) of an unbiased reference, R and S at least 3.
+    """Bias and noise of an estimator from replicates.
 
-    `passes` is the number of replicates, not necessarily whole, that `error_left` averages over.
+    Args:
+        gradients: (R, P) replicates of the estimator, R at least 3.
+        reference: (S, P) replicates of an unbiased reference, S at least 3.
+        passes: Number of replicates, not necessarily whole, that `error_left` averages over.
     """
     full, *left_out = moments(gradients, reference)
 
@@ -97,7 +100,10 @@ def summarise(gradients: Tensor, reference: Tensor, passes: float) -> Measuremen
 
 
 def moments(gradients: Tensor, reference: Tensor) -> tuple[Moments, Moments, Moments]:
-    """Moments of all replicates (R, P) and (S, P), those with each of the R left out, those with each of the S."""
+    """Moments from replicates (R, P) and (S, P).
+
+    Returns those of all, those with each of the R left out, and those with each of the S left out.
+    """
     g, r = gradients.double(), reference.double()
     sum_g, sum_r = g.sum(0), r.sum(0)
     overlap = sum_g @ sum_r / (len(g) * len(r))
@@ -113,13 +119,18 @@ def moments(gradients: Tensor, reference: Tensor) -> tuple[Moments, Moments, Mom
 
 
 def jackknife_error(left_out: list[Tensor]) -> float:
-    """Standard error of a figure from its values with each replicate left out, one tensor (R,) per independent set:
-    the root of the sum over sets of (R - 1) / R sum (x_i - mean x)^2."""
+    """Standard error of a figure: root of the sum over sets of (R - 1) / R sum (x_i - mean x)^2.
+
+    `left_out` has one tensor (R,) per independent set of replicates: the figure with each replicate left out.
+    """
     return sum((len(x) - 1.0) * x.var(correction=0).item() for x in left_out) ** 0.5
 
 
 def _signal_and_noise(g: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """|E g|^2 and tr Cov g without bias from replicates (R, P), and both (R,) with each replicate left out."""
+    """Unbiased |E g|^2 and tr Cov g from replicates (R, P).
+
+    Returns both of all replicates, and both (R,) with each replicate left out.
+    """
     number, total = len(g), g.sum(0)
     squares = g.square().sum(1)
     whole, parts = total @ total, total @ total - 2.0 * (g @ total) + squares
@@ -130,7 +141,10 @@ def _signal_and_noise(g: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def _split(square_of_sum: Tensor, sum_of_squares: Tensor, number: int) -> tuple[Tensor, Tensor]:
-    """(|sum|^2 - sum |g|^2) / (R (R - 1)) is the mean product of two different replicates: |E g|^2."""
+    """|E g|^2 and tr Cov g from sums over replicates.
+
+    (|sum|^2 - sum |g|^2) / (R (R - 1)) is the mean product of two different replicates: |E g|^2.
+    """
     signal = (square_of_sum - sum_of_squares) / (number * (number - 1))
     noise = (sum_of_squares - square_of_sum / number) / (number - 1)
     return signal, noise

@@ -1,4 +1,4 @@
-"""How far each estimator's policy gradient scatters, and how far it is off: variance and bias at one checkpoint.
+"""Variance and bias of each estimator's policy gradient at one checkpoint.
 
 Every sample at step t of any branch is on-policy from the roots, so all of PPO, GRPO and Hybrid GRPO estimate the same
 vector on rollouts of T steps from the same E roots, g* = (1 / T) sum_t E[grad log pi(a_t|s_t) A^pi(s_t, a_t)].
@@ -20,7 +20,7 @@ from hgrpo_control.diagnose.estimators import (
     monte_carlo,
     own_estimator,
 )
-from hgrpo_control.diagnose.fixed_roots import own_states, rollouts
+from hgrpo_control.diagnose.fixed_roots import on_policy_states, rollouts
 from hgrpo_control.diagnose.gradient_statistics import (
     Estimate,
     Measurement,
@@ -49,14 +49,16 @@ class Row(NamedTuple):
 
     @property
     def equal_steps(self) -> Estimate:
-        """Noise-to-signal ratio for as many simulator steps as one replicate of PPO takes: N times that of a
-        replicate, since the variance of a mean of independent replicates falls as 1 / number."""
+        """Noise-to-signal ratio for as many simulator steps as one replicate of PPO takes.
+
+        It is N times that of a replicate, since the variance of a mean of independent replicates falls as 1 / number.
+        """
         ratio, cost = self.measurement.noise_to_signal, self.estimator.num_samples
         return Estimate(cost * ratio.value, cost * ratio.error)
 
 
 class Reference(NamedTuple):
-    """The gradient that estimators are held against."""
+    """The gradient that estimators are compared with."""
 
     gradients: Tensor
     """(S, P) independent estimates of g*."""
@@ -73,13 +75,13 @@ class Reference(NamedTuple):
 
     @property
     def relative_error(self) -> float:
-        """Root of the mean squared error of the mean over |g*|; NaN if |g*|^2 came out negative."""
+        """Root mean square error of the mean over |g*|; NaN for a negative |g*|^2."""
         full, *_ = moments(self.gradients, self.gradients)
         return (full.noise / len(self.gradients) / full.signal).sqrt().item()
 
 
 class Diagnosis(NamedTuple):
-    """Everything that one call of `diagnose` found."""
+    """All results of `diagnose`."""
 
     settings: DiagnoseSettings
     critic: bool
@@ -107,11 +109,18 @@ def diagnose(
     transform: RewardTransform | None = None,
     proposals: GuidedProposals | None = None,
 ) -> Diagnosis:
-    """Variance and bias of the run's own estimator and of every one of the settings; a policy without critic is judged
-    by GRPO's alone.
+    """Variance and bias of the run's own estimator and of every one of the settings.
 
-    `transform` is the run's f(R) with the statistics that it had; rewards are taken as they are without it. `proposals`
-    guide the first actions of the run's own samples, as they do in the run.
+    A policy without critic is measured with GRPO's estimators alone.
+
+    Args:
+        policy: Of a checkpoint.
+        simulator: Of the run's task.
+        run: Settings of the run.
+        settings: What is measured.
+        progress: Called with the simulator steps taken and their total.
+        transform: The run's f(R) with its statistics; None takes rewards as they are.
+        proposals: Guide the first actions of the run's own samples, as in the run.
 
     Raises ConfigError for settings that do not fit the run, PolicyMismatchError for a policy of another task and
     NotFiniteError if something that is simulated is not finite.
@@ -121,7 +130,7 @@ def diagnose(
     own = own_estimator(settings, run)
     horizon = settings.horizon_for(run.algorithm.gamma, simulator.spec.max_episode_steps)
     tally = _Tally(_total_steps(settings, horizon, [[own], *shared]), progress)
-    roots = own_states(simulator, policy, settings.roots, settings.seed)
+    roots = on_policy_states(simulator, policy, settings.roots, settings.seed)
     reference = draw_reference(policy, simulator, roots, run, settings, horizon, tally, transform)
     rows: list[Row] = []
     for members in ([own], *shared):
@@ -142,12 +151,23 @@ def draw_reference(
     tally: Callable[[int], None],
     transform: RewardTransform | None = None,
 ) -> Reference:
-    """Gradients of the first T steps of branches of T + H steps, as many rollouts of as many siblings as asked for."""
+    """Gradients of the first T steps of branches of T + H steps.
+
+    Args:
+        policy: Of a checkpoint.
+        simulator: Of the run's task.
+        roots: E states.
+        run: Has gamma.
+        settings: T and the number of branches.
+        horizon: H.
+        tally: Called with the simulator steps of every rollout.
+        transform: f(R); None takes rewards as they are.
+    """
     siblings = settings.reference_branches // REFERENCE_ROLLOUTS
     length = settings.steps + horizon
     found = []
     drawn = rollouts(simulator, policy, roots, siblings, length, length, REFERENCE_ROLLOUTS, settings.seed)
-    for rollout in _paid(drawn, transform):
+    for rollout in with_transformed_rewards(drawn, transform):
         found.append(gradient(policy, monte_carlo(rollout, run.algorithm, settings.steps)))
         tally(rollout.simulator_steps)
     return Reference(torch.stack(found), horizon, run.algorithm.gamma**horizon)
@@ -164,19 +184,33 @@ def draw_gradients(
     transform: RewardTransform | None = None,
     proposals: GuidedProposals | None = None,
 ) -> Tensor:
-    """(R, K, P) gradients of K estimators that read the same R rollouts; siblings share randomness as in the run."""
+    """(R, K, P) gradients of K estimators from the same R rollouts.
+
+    Siblings share randomness as in the run.
+
+    Args:
+        policy: Of a checkpoint.
+        simulator: Of the run's task.
+        roots: E states.
+        members: The K estimators, of one N and n.
+        run: Says whether siblings share noise.
+        settings: T and R.
+        tally: Called with the simulator steps of every rollout.
+        transform: f(R); None takes rewards as they are.
+        proposals: Guide first actions; None draws all from the policy.
+    """
     samples, steps = members[0].num_samples, members[0].branch_length
     found = []
     number, split = settings.replicates(samples), run.algorithm.sibling_noise == "split"
     drawn = rollouts(simulator, policy, roots, samples, steps, settings.steps, number, settings.seed, split, proposals)
-    for rollout in _paid(drawn, transform):
+    for rollout in with_transformed_rewards(drawn, transform):
         found.append(gradients(policy, [member.read(rollout) for member in members]))
         tally(rollout.simulator_steps)
     return torch.stack(found)
 
 
-def _paid(drawn: Iterator[Rollout], transform: RewardTransform | None) -> Iterator[Rollout]:
-    """The same rollouts with f(R) for R, its statistics as they are."""
+def with_transformed_rewards(drawn: Iterator[Rollout], transform: RewardTransform | None) -> Iterator[Rollout]:
+    """The same rollouts with f(R) for R; its statistics do not change."""
     for rollout in drawn:
         yield rollout if transform is None else rollout._replace(reward=transform.apply(rollout.reward))
 

@@ -1,4 +1,4 @@
-"""A diagnosis as a picture: bias, noise and what both leave, for every estimator."""
+"""A plot of a diagnosis: bias, noise and remaining error of every estimator."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from hgrpo_control.reports.learning_curves import save
 
 
 class _Style(NamedTuple):
-    color: str  # of Okabe and Ito's palette, which eyes of every kind tell apart
+    color: str  # of Okabe and Ito's palette, for colour-blind readers too
     marker: str
-    size: float = 5.0  # curves that often coincide differ in it
+    size: float = 5.0  # different for curves that often coincide
     line: str = "-"
     edge: str | None = None  # of the marker, its own color unless given
 
@@ -52,11 +52,20 @@ _PANELS = (
 
 
 def picture(diagnosis: Diagnosis, title: str, path: Path) -> None:
-    """PNG: one column for PPO over lambda and one per branch length over N, one row per figure.
+    """Write a PNG with one row of panels per figure.
 
-    Points whose signal cannot be told from 0 are left out where the figure divides by it.
+    The columns are PPO over lambda, and one per branch length over N. Points whose signal cannot be told from 0 are
+    left out where the figure divides by it.
+
+    Args:
+        diagnosis: The rows.
+        title: Above the panels.
+        path: Of the PNG.
     """
-    every_row = [*diagnosis.rows, *(() if diagnosis.own is None else (diagnosis.own,))]  # its star over the others
+    every_row = [
+        *diagnosis.rows,
+        *(() if diagnosis.own is None else (diagnosis.own,)),
+    ]  # its star is drawn last, above the others
     ppo = [row for row in every_row if row.estimator.num_samples == 1]  # so is Hybrid GRPO's of one sample
     grouped = [row for row in every_row if row.estimator.num_samples > 1]
     lengths = sorted({row.estimator.branch_length for row in grouped})
@@ -87,7 +96,7 @@ def picture(diagnosis: Diagnosis, title: str, path: Path) -> None:
 
 
 def _draw_ppo(axes: Axes, rows: Sequence[Row], panel: _Panel) -> None:
-    """Every lambda at a place of its own: equal distances read better than crowding towards 1."""
+    """Points over lambda at equal distances, which are easier to read than crowding towards 1."""
     values = sorted({row.estimator.gae_lambda or 0.0 for row in rows})
     for name in dict.fromkeys(row.estimator.name for row in rows):
         own = [row for row in rows if row.estimator.name == name]

@@ -20,12 +20,15 @@ def actor_parameters(policy: ActorCritic) -> list[nn.Parameter]:
 
 
 def gradient(policy: ActorCritic, batch: Batch) -> Tensor:
-    """(P,) gradient of mean(w A log pi(a|s)), uphill; advantages are taken as they are, not standardised."""
+    """(P,) gradient of mean(w A log pi(a|s)), uphill.
+
+    Advantages are not standardised.
+    """
     return gradients(policy, (batch,))[0]
 
 
 def gradients(policy: ActorCritic, batches: Sequence[Batch]) -> Tensor:
-    """(K, P) `gradient` of K batches that share observations and actions, with one forward pass for all.
+    """(K, P) `gradient` of K batches, with one forward pass for all.
 
     It is that of the unclipped surrogate (eq. 3) at the policy that acted, whose ratio is 1. Raises ValueError if the
     batches do not share observations and actions.

@@ -86,14 +86,14 @@ def cells(row: Row) -> list[str]:
 
 
 def with_error(estimate: Estimate) -> str:
-    """The figure with the standard error of its last digits in brackets: 0.724 with 0.051 is 0.72(5).
+    """A figure with the standard error of its last digits: 0.724 with 0.051 is 0.72(5).
 
-    It has four decimals at most, and an error smaller than those counts as one in the last.
+    It has four decimals at most, and a smaller error counts as one in the last.
     """
     value, error = estimate
     if not 0.0 < error < math.inf:
         return f"{value:.3g}"
-    rounded = float(f"{error:.0e}")  # 0.0098 stands in the second digit, as 0.01
+    rounded = float(f"{error:.0e}")  # 0.0098 becomes 0.01, an error of the second digit
     decimals = min(max(0, -math.floor(math.log10(rounded))), 4)
     return f"{value:.{decimals}f}({max(1, round(error * 10**decimals))})"
 
@@ -136,14 +136,25 @@ def terminal_table(diagnosis: Diagnosis) -> Table:
 
 
 def write_markdown(diagnosis: Diagnosis, title: str, headline: list[str], picture: str, path: Path) -> None:
-    """Headline, table and picture."""
+    """Write headline, table and picture.
+
+    Args:
+        diagnosis: Its rows are the table.
+        title: Heading.
+        headline: Lines below it.
+        picture: File name of the plot.
+        path: Of the Markdown file.
+    """
     text = markdown_table(COLUMNS, [cells(row) for row in _grouped(diagnosis)])
     lines = "\n".join(f"- {line}" for line in headline)
     write_text(path, f"# {title}\n\n{lines}\n\n{text}\n![{title}]({picture})\n")
 
 
 def write_csv(diagnosis: Diagnosis, path: Path) -> None:
-    """Every figure with its standard error, one row per estimator; empty where there is no number."""
+    """Write every figure with its standard error, one row per estimator.
+
+    A cell is empty where there is no number.
+    """
     header = ["estimator", "gae_lambda", "num_samples", "branch_steps", "replicates"]
     header += [f"{name}{suffix}" for name in (*_MEASURES, "noise_to_signal_equal_steps") for suffix in ("", "_error")]
     text = io.StringIO()
@@ -175,7 +186,10 @@ def _bias(squared: Estimate) -> str:
 
 
 def _ratio(ratio: Estimate, variance: Estimate, signal: Estimate, cost: int) -> str:
-    """The ratio; a lower bound where |E g|^2 cannot be told from 0, and nothing where it came out far below."""
+    """The ratio, or a lower bound where |E g|^2 cannot be told from 0.
+
+    "-" where |E g|^2 is so far below 0 that there is no bound.
+    """
     if signal.above_zero:
         return with_error(ratio)
     bound = cost * variance.value / signal.upper if signal.upper > 0.0 else math.nan

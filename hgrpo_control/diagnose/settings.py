@@ -60,11 +60,11 @@ class DiagnoseSettings:
             )
 
     def replicates(self, num_samples: int) -> int:
-        """R, rollouts of T x E x N simulator steps within the budget, at least 4: N may be a run's own."""
+        """R: rollouts of T x E x N simulator steps within the budget, at least 4."""
         return max(FEWEST_REPLICATES, self.budget // (self.steps * self.roots * num_samples))
 
     def horizon_for(self, gamma: float, max_episode_steps: int) -> int:
-        """H for a discount and a time limit; raises ConfigError if the rollout leaves no room for it."""
+        """H for a discount and a time limit; raises ConfigError if none is left."""
         room = max_episode_steps - self.steps
         if room < 1:
             raise ConfigError(f"steps must be below the time limit of {max_episode_steps}; given {self.steps}")

@@ -1,4 +1,4 @@
-"""The frozen policy that a run may be held near to: loaded once, then kept in the run's own checkpoints."""
+"""The frozen reference policy of a KL penalty; the run's checkpoints keep it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,16 @@ from policies.spec import Channel, PolicySpec
 
 
 def load(path: str, spec: PolicySpec, device: torch.device | None = None) -> ActorCritic:
-    """The policy of a run folder or checkpoint file, frozen, on a device, for a run whose own policy has `spec`.
+    """The frozen policy of a run folder or checkpoint file.
+
+    Its networks may have another shape than those of the run.
+
+    Args:
+        path: Run folder or checkpoint file.
+        spec: That of the run's own policy.
+        device: Where the policy is placed; None is the CPU.
 
     Raises CheckpointError if there is none, ConfigError if it was made for another task, observation, action or bounds.
-    Its networks may have another shape.
     """
     policy = checkpoint.load(path)
     _require_same_interface(path, policy.spec, spec)
@@ -24,7 +30,7 @@ def load(path: str, spec: PolicySpec, device: torch.device | None = None) -> Act
 
 
 def to_state(policy: ActorCritic) -> dict[str, Any]:
-    """What a checkpoint has to hold, so that a resumed run does not need the reference's own folder."""
+    """State for a checkpoint: a resumed run does not need the reference's own folder."""
     return {"spec": policy.spec.to_json(), "policy": policy.state_dict()}
 
 

@@ -163,18 +163,18 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _row(run: RunFolder, label: str, history: list[Metrics]) -> list[str]:
+def _row(run: RunFolder, label: str, history: Sequence[Metrics]) -> list[str]:
     last = history[-1]
-    tail = [m.episode_return for m in history[-max(1, len(history) // 10) :] if not math.isnan(m.episode_return)]
+    tail = [m["episode_return"] for m in history[-max(1, len(history) // 10) :] if not math.isnan(m["episode_return"])]
     evaluation = _evaluation(run)
     return [
         run.path.name,
         label,
         str(run.peek_config().seed),
-        f"{last.simulator_steps:,}",
-        f"{last.executed_steps:,}",
-        f"{last.wall_seconds:.0f}",
-        f"{last.simulator_steps / last.wall_seconds:,.0f}",
+        f"{last['simulator_steps']:,}",
+        f"{last['executed_steps']:,}",
+        f"{last['wall_seconds']:.0f}",
+        f"{last['simulator_steps'] / last['wall_seconds']:,.0f}",
         f"{sum(tail) / len(tail):.1f}" if tail else "-",
         _figure(evaluation.get("success_rate"), 3),
         _figure(evaluation.get("return_mean"), 1),

@@ -57,7 +57,7 @@ def learning_curves(curves: Mapping[str, Sequence[Sequence[Metrics]]], path: Pat
 def _measures(runs: Sequence[Sequence[Metrics]]) -> dict[str, str]:
     """Labels by names of metrics.csv: those that some run has measured, or all of them if none has measured any."""
     measures = {"episode_return": "episode return", "success_rate": "success rate"}
-    measured = {name for name in measures for run in runs for row in run if not math.isnan(getattr(row, name))}
+    measured = {name for name in measures for run in runs for row in run if not math.isnan(row.get(name, math.nan))}
     return {name: label for name, label in measures.items() if name in measured or not measured}
 
 
@@ -90,7 +90,7 @@ def bootstrap_interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _line(run: Sequence[Metrics], axis: str, measure: str) -> tuple[np.ndarray, np.ndarray]:
     """x and y of the rows of a run that have the measure."""
-    points = [(getattr(m, axis), getattr(m, measure)) for m in run if not math.isnan(getattr(m, measure))]
+    points = [(m[axis], m[measure]) for m in run if not math.isnan(m.get(measure, math.nan))]
     x, y = zip(*points, strict=True) if points else ((), ())
     return np.array(x, dtype=float), np.array(y, dtype=float)
 

@@ -15,16 +15,17 @@ from hgrpo_imports import UserModuleError, load
 
 
 class RewardTransformError(HgrpoError):
-    """Raised for a MODULE:FUNCTION that cannot be used; the message names it and says what it did."""
+    """Raised for a MODULE:FUNCTION that cannot be used."""
 
 
 class CustomTransform(RewardTransform):
-    """f(R) by a function of a tensor (T, E, N) that returns one of the same shape and dtype.
+    """f(R) by a user's function of a tensor (T, E, N).
 
-    Named may be a function, an object that can be called, or a class that is made without arguments. With a method
-    `update(reward, done)` it is given the executed steps (T, E) after every rollout, the first included, and then needs
-    `state_dict()` and `load_state_dict(saved)` too, so that a resumed run goes on as if it had never stopped. Tensors
-    that it is given, what it remembered included, lie on the run's device.
+    The function returns a tensor of the same shape and dtype. MODULE:FUNCTION names a function, a callable object, or a
+    class that is made without arguments. If it has a method `update(reward, done)`, it gets the executed steps (T, E)
+    after every rollout, the first included, and then needs `state_dict()` and `load_state_dict(saved)` too, so that a
+    resumed run continues as if it had never stopped. All tensors given to it, those of its state included, are on the
+    run's device.
     """
 
     def __init__(self, name: str, device: torch.device | None = None) -> None:
@@ -45,8 +46,8 @@ class CustomTransform(RewardTransform):
         wanted = f"wanted {_kind(reward)}"
         try:
             with torch.no_grad():
-                returned = self.function(reward.clone())  # a function that works in place must not spoil the rollout
-        except Exception as error:  # whatever the user's code raises
+                returned = self.function(reward.clone())  # the function may work in place
+        except Exception as error:  # of any kind: it is the user's code
             raise RewardTransformError(f"{given} and raised {_one_line(error)}") from error
         if not isinstance(returned, Tensor):
             raise RewardTransformError(f"{given} and returned a {type(returned).__name__}; {wanted}")
@@ -58,17 +59,17 @@ class CustomTransform(RewardTransform):
         return returned
 
     def update(self, reward: Tensor, done: Tensor) -> None:
-        """Hand the executed steps on, if they are wanted; raises RewardTransformError."""
+        """Pass the executed steps on to an object with `update`; raises RewardTransformError."""
         if self._learns:
             try:
                 self.function.update(reward.clone(), done.clone())
-            except Exception as error:  # the same
+            except Exception as error:  # of any kind: it is the user's code
                 raise RewardTransformError(
                     f"update of reward transform {self.name!r} raised {_one_line(error)}"
                 ) from error
 
     def state_dict(self) -> dict[str, Any]:
-        """What the user's object wants to remember; raises RewardTransformError for what a checkpoint cannot hold."""
+        """State of the user's object; raises RewardTransformError for what a checkpoint cannot hold."""
         if not self._remembers:
             return {}
         state = self.function.state_dict()
@@ -76,7 +77,7 @@ class CustomTransform(RewardTransform):
         return {"custom": copy.deepcopy(state)}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Give the user's object back what it remembered."""
+        """Restore the state of the user's object."""
         if self._remembers:
             self.function.load_state_dict(_moved(copy.deepcopy(saved["custom"]), self._device))
 
@@ -98,10 +99,10 @@ def _imported(name: str) -> Any:
 
 
 def _instantiate(name: str, found: Any) -> Any:
-    """Something to call: a class is made, and an object copied, so that no two runs share its state."""
+    """A callable of this run's own: a class is made, an object copied."""
     try:
         ours = found() if isinstance(found, type) else copy.deepcopy(found)
-    except Exception as error:  # the same
+    except Exception as error:  # of any kind: it is the user's code
         raise RewardTransformError(f"reward transform {name!r} cannot be made: {_one_line(error)}") from error
     if not callable(ours):
         kind = type(ours).__name__
@@ -110,7 +111,7 @@ def _instantiate(name: str, found: Any) -> Any:
 
 
 def _require_storable(name: str, state: Any, path: str = "state_dict()") -> None:
-    """Raise RewardTransformError unless `state` is made of what a checkpoint can hold and give back."""
+    """Raise RewardTransformError unless a checkpoint can hold `state`."""
     if isinstance(state, dict):
         for key, value in state.items():
             _require_storable(name, key, f"a key of {path}")

@@ -1,5 +1,4 @@
-"""What a reward transform is: a function f(R) that is frozen while it is applied, and then learns from what was
-executed."""
+"""The base class of reward transforms: f(R), fixed within a rollout, adapted between rollouts."""
 
 from __future__ import annotations
 
@@ -13,19 +12,21 @@ class RewardTransform(ABC):
     """f(R) of eq. 12 with the statistics it may depend on.
 
     Calling it transforms a rollout. Every sample of the rollout is transformed by the same function, which does not
-    depend on the rollout's actions; only then do the statistics take in the executed sample. The siblings never count:
-    they would give one instant N votes. The first rollout, before which nothing was seen, is the exception: it is
-    transformed by the statistics of its own executed steps.
+    depend on the rollout's actions; after that, the executed sample updates the statistics. The siblings never count:
+    they would give one instant N votes. The first rollout, before which there are no statistics, is the exception: it
+    is transformed by the statistics of its own executed steps.
     """
 
     @property
     def ready(self) -> bool:
-        """Whether there is something to transform by; false only before the first update of one with statistics."""
+        """Whether f is defined; false before the first update of a transform with statistics."""
         return True
 
     def __call__(self, reward: Tensor, done: Tensor) -> Tensor:
-        """f(R) (T, E, N) of a rollout's raw rewards and ends of episodes, both (T, E, N); sample 0 is the executed
-        one."""
+        """f(R) (T, E, N) of a rollout's raw rewards and ends of episodes, both (T, E, N).
+
+        Sample 0 is the executed one.
+        """
         executed = reward[..., 0], done[..., 0]
         if not self.ready:
             self.update(*executed)
@@ -36,14 +37,14 @@ class RewardTransform(ABC):
 
     @abstractmethod
     def apply(self, reward: Tensor) -> Tensor:
-        """f(R) of raw rewards, element by element and of the same shape, by the statistics as they are."""
+        """f(R) element by element, by the statistics as they are."""
 
     def update(self, reward: Tensor, done: Tensor) -> None:  # noqa: B027  (most transforms have nothing to learn)
-        """Take in the executed steps that follow those taken in before: raw rewards and ends of episodes, (T, E)."""
+        """Update the statistics by the next executed steps: raw rewards and ends of episodes (T, E)."""
 
     def state_dict(self) -> dict[str, Any]:
         """The statistics, as containers of tensors and numbers."""
         return {}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:  # noqa: B027  (the same)
-        """Go on exactly where the transform that gave this `state_dict` stood."""
+        """Continue exactly from a `state_dict`."""

@@ -1,4 +1,4 @@
-"""Reward transforms f(R), eq. 12 and 17 of the paper: what the learner is paid; reported returns stay raw."""
+"""Reward transforms f(R), eq. 12 and 17: what is learned from; reported returns stay raw."""
 
 from __future__ import annotations
 
@@ -21,7 +21,12 @@ SCALED_LIMIT = 10.0
 
 
 def make(algorithm: Algorithm, num_envs: int, device: torch.device = CPU) -> RewardTransform:
-    """The transform that an algorithm's settings name, for E = num_envs executed environments with rewards on a device.
+    """The transform that an algorithm's settings name.
+
+    Args:
+        algorithm: Names the transform and has its numbers.
+        num_envs: E, executed environments.
+        device: Of the rewards.
 
     Raises RewardTransformError if a MODULE:FUNCTION cannot be imported or called.
     """
@@ -40,19 +45,25 @@ def make(algorithm: Algorithm, num_envs: int, device: torch.device = CPU) -> Rew
 
 
 def apply(transform: RewardTransform, rollout: Rollout, algorithm: Algorithm) -> Rollout:
-    """The rollout with f(R) in place of its reward; the transform's statistics take in the executed steps."""
+    """The rollout with f(R) in place of its reward.
+
+    Args:
+        transform: Its statistics are updated by the executed steps.
+        rollout: With raw rewards.
+        algorithm: Says whether every branch is the end of an episode.
+    """
     ended = rollout.done
     if algorithm.restarts_branches:
         last = torch.arange(len(ended), device=ended.device) % rollout.branch_length == rollout.branch_length - 1
-        ended = ended | last.view(-1, 1, 1)  # what comes next is another episode, though this one was only given up
+        ended = ended | last.view(-1, 1, 1)  # the next branch is another episode, though this one has not ended
     return rollout._replace(reward=transform(rollout.reward, ended))
 
 
 class Elementwise(RewardTransform):
     """A fixed function of one reward (eq. 12).
 
-    tanh, the paper's default, is blind to differences between large rewards: beyond |R| = 3 it moves by less than
-    0.005, so tasks that pay more than about 1 per step lose their ordering.
+    tanh, the paper's default, hardly distinguishes large rewards: beyond |R| = 3 it changes by less than 0.005, so
+    tasks that pay more than about 1 per step lose their ordering.
     """
 
     def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
@@ -64,9 +75,10 @@ class Elementwise(RewardTransform):
 
 
 class ReturnScaling(RewardTransform):
-    """R / std(G), clipped to +-10, with G_t = R_t + gamma (1 - done_{t-1}) G_{t-1} over all executed steps so far.
+    """R / std(G), clipped to +-10.
 
-    G runs on from one rollout to the next. While it has not varied, rewards are clipped but not scaled.
+    G_t = R_t + gamma (1 - done_{t-1}) G_{t-1} runs over all executed steps so far, from one rollout to the next. While
+    it has not varied, rewards are clipped but not scaled.
     """
 
     def __init__(self, gamma: float, num_envs: int, device: torch.device = CPU) -> None:
@@ -78,7 +90,7 @@ class ReturnScaling(RewardTransform):
 
     @property
     def ready(self) -> bool:
-        """Whether any step was taken in."""
+        """Whether there are statistics."""
         return bool(self.count > 0.0)
 
     def apply(self, reward: Tensor) -> Tensor:
@@ -88,7 +100,7 @@ class ReturnScaling(RewardTransform):
         return (reward / divisor).clamp(-SCALED_LIMIT, SCALED_LIMIT)
 
     def update(self, reward: Tensor, done: Tensor) -> None:
-        """Take in G of every step, by the parallel-variance formula of Chan, Golub and LeVeque (1979)."""
+        """Add G of every step, by the parallel formula of Chan, Golub and LeVeque (1979)."""
         ended_before = torch.cat((torch.zeros_like(done[:1]), done[:-1]))
         # the recursion of G runs forwards in time, that of discounted_sum backwards
         flipped = discounted_sum(reward.double().flip(0), ended_before.flip(0), self.gamma, self.carry)
@@ -101,18 +113,18 @@ class ReturnScaling(RewardTransform):
         self.count = total
 
     def state_dict(self) -> dict[str, Any]:
-        """The running G (E,), and count, mean and sum of squared deviations of all G so far."""
+        """Running G (E,); count, mean and sum of squared deviations of all G."""
         return {"carry": self.carry, "count": self.count, "mean": self.mean, "squares": self.squares}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Go on exactly where the transform that gave this `state_dict` stood."""
+        """Continue exactly from a `state_dict`."""
         device = self.carry.device
         self.carry, self.count = saved["carry"].to(device), saved["count"].to(device)
         self.mean, self.squares = saved["mean"].to(device), saved["squares"].to(device)
 
 
 class RollingNormalization(RewardTransform):
-    """(R - mu) / (sigma + eps), eq. 17, with mean and standard deviation of the last `window` executed rewards.
+    """(R - mu) / (sigma + eps), eq. 17, over the last `window` executed rewards.
 
     Without centring it is R / (sigma + eps). Subtracting a mean pays -mu / sigma for every step that an episode lasts,
     which changes what is optimal wherever an episode can end. Rewards that have not varied are not divided: eps alone
@@ -127,7 +139,7 @@ class RollingNormalization(RewardTransform):
 
     @property
     def ready(self) -> bool:
-        """Whether any reward was taken in."""
+        """Whether there are statistics."""
         return len(self.recent) > 0
 
     def apply(self, reward: Tensor) -> Tensor:
@@ -139,7 +151,7 @@ class RollingNormalization(RewardTransform):
         return ((reward.double() - shift) / divisor).to(reward.dtype)
 
     def update(self, reward: Tensor, done: Tensor) -> None:
-        """Append rewards (T, E) in the order of time; the oldest leave."""
+        """Append rewards (T, E) in the order of time; the oldest are dropped."""
         self.recent = torch.cat((self.recent, reward.flatten()))[-self.window :].clone()
 
     def state_dict(self) -> dict[str, Any]:
@@ -147,7 +159,7 @@ class RollingNormalization(RewardTransform):
         return {"recent": self.recent}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Go on exactly where the transform that gave this `state_dict` stood."""
+        """Continue exactly from a `state_dict`."""
         self.recent = saved["recent"].to(self.recent.device)
 
     def _statistics(self) -> tuple[float, float]:

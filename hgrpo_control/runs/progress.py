@@ -45,12 +45,12 @@ class ProgressBar:
 
     def report(self, metrics: Metrics) -> None:
         """Show one more iteration; return and success stay as they were while no episode ends."""
-        if not math.isnan(metrics.episode_return):
-            self._return, self._success = metrics.episode_return, metrics.success_rate
+        if not math.isnan(metrics["episode_return"]):
+            self._return, self._success = metrics["episode_return"], metrics["success_rate"]
         self._progress.update(
             self._task,
-            completed=metrics.iteration,
-            speed=f"{metrics.simulator_steps_per_second / 1000:.1f}k steps/s",
+            completed=metrics["iteration"],
+            speed=f"{metrics['simulator_steps_per_second'] / 1000:.1f}k steps/s",
             quality=self._quality(),
         )
 
@@ -74,9 +74,9 @@ class TensorBoard:
             if self._writer is None:  # not before the run has made its folder
                 purge = self._executed_steps + 1 if self._executed_steps else None
                 self._writer = SummaryWriter(str(self._folder.tensorboard), purge_step=purge)
-            for name, value in metrics._asdict().items():
+            for name, value in metrics.items():
                 if not math.isnan(value):
-                    self._writer.add_scalar(name, value, metrics.executed_steps)
+                    self._writer.add_scalar(name, value, int(metrics["executed_steps"]))
 
     def close(self) -> None:
         """Write out what is buffered; raises FileError."""

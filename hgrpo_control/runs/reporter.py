@@ -11,5 +11,5 @@ class Reporter(Protocol):
     """Whoever wants to see metrics as they are made."""
 
     def report(self, metrics: Metrics) -> None:
-        """Take in one iteration's metrics."""
+        """Take the metrics of one iteration."""
         ...

@@ -29,55 +29,12 @@ class RunFolderError(HgrpoError):
     """Raised for a run folder that exists where it should not, or does not where it should."""
 
 
-class Metrics(NamedTuple):
-    """One row of metrics.csv. Steps are counted from the beginning of the run; NaN means that there was nothing to
-    measure."""
+Metrics = Mapping[str, float]
+"""One row of metrics.csv by column: the figures of one iteration.
 
-    iteration: int
-    executed_steps: int
-    """Steps a real robot would have lived through."""
-    simulator_steps: int
-    """Steps any branch took."""
-    wall_seconds: float
-    episode_return: float
-    """Mean of the executed episodes that ended in this iteration, before any reward transform."""
-    episode_length: float
-    success_rate: float
-    """Share of them that reached the task's goal; NaN if it has none but its reward."""
-    policy_loss: float
-    value_loss: float
-    entropy: float
-    approx_kl: float
-    clip_fraction: float
-    explained_variance: float
-    grad_norm: float
-    learning_rate: float
-    sigma: float
-    """Mean standard deviation of the policy, normalised action units."""
-    reference_kl: float
-    """Mean KL(policy || reference policy); NaN without one."""
-    temperature: float
-    """Weight alpha of the entropy bonus after the update."""
-    group_spread: float
-    """This and the next four: see instruments.py."""
-    zero_variance_groups: float
-    advantage_variance_before: float
-    advantage_variance: float
-    gradient_noise_scale: float
-    simulator_steps_per_second: float
-    sampling_seconds: float
-    learning_seconds: float
-    effective_sample_size: float
-    """(sum w)^2 / sum w^2 over the guided samples' importance weights, divided by their number: 1 is as good as samples
-    straight from the policy."""
-    guidance_loss: float
-    """Half the mean squared error of Q."""
-    guidance_explained_variance: float
-    """Share of the variance of Q's targets beyond V that Q explains."""
-    diverged: int
-    """Steps of this iteration in which the physics of a sample gave up, which ended its episode."""
-    difficulty: float
-    """At which the episodes of this iteration began; NaN for a task without one."""
+Each part of a run names and documents its own figures. NaN means that there was nothing to measure.
+"""
+_COUNTERS = ("iteration", "executed_steps", "simulator_steps", "wall_seconds")  # every row has them
 
 
 class EvaluationFiles(NamedTuple):
@@ -198,7 +155,7 @@ class RunFolder:
         """Put down the run's settings, in the place of any that were there."""
         write_text(self.config, config.to_json())
 
-    def read_metrics(self) -> list[Metrics]:
+    def read_metrics(self) -> list[dict[str, float]]:
         """Every row written so far; raises RunFolderError for a file that holds something else."""
         if not self.metrics.exists():
             return []
@@ -211,15 +168,28 @@ class RunFolder:
             raise RunFolderError(f"{self.metrics} does not hold the metrics of a run: {error!r}") from error
 
     def append_metrics(self, row: Metrics) -> None:
-        """Add one row; the header comes with the first."""
-        append_text(self.metrics, _csv([row] if self.metrics.exists() else [Metrics._fields, row]))
+        """Add one row. A column that the file lacks is added to it, with NaN in earlier rows."""
+        columns = self._columns()
+        missing = [name for name in row if name not in columns]
+        if missing:
+            self._write_metrics([*columns, *missing], [*self.read_metrics(), row])
+        else:
+            append_text(self.metrics, _csv([_cells(row, columns)]))
 
     def drop_metrics_after(self, iteration: int) -> None:
-        """Forget rows of later iterations, which a resumed run will write again."""
+        """Remove rows of later iterations, which a resumed run writes again."""
+        if self.metrics.exists():
+            kept = [row for row in self.read_metrics() if row["iteration"] <= iteration]
+            self._write_metrics(self._columns(), kept)
+
+    def _columns(self) -> list[str]:
         if not self.metrics.exists():
-            return
-        kept = [row for row in self.read_metrics() if row.iteration <= iteration]
-        write_text(self.metrics, _csv([Metrics._fields, *kept]))
+            return []
+        with reading(self.metrics), self.metrics.open(encoding="utf-8", newline="") as file:
+            return next(csv.reader(file), [])
+
+    def _write_metrics(self, columns: Sequence[str], rows: Sequence[Metrics]) -> None:
+        write_text(self.metrics, _csv([columns, *(_cells(row, columns) for row in rows)]))
 
 
 def _csv(rows: Iterable[Iterable[object]]) -> str:
@@ -240,9 +210,19 @@ def _instead_of_a_run(folder: RunFolder) -> str:
     return f"no run at {path}: {config} is missing{named}"
 
 
-def _parse(row: dict[str, str]) -> Metrics:
-    counted = {"iteration", "executed_steps", "simulator_steps"}
-    values = [int(row[name]) if name in counted else float(row.get(name) or math.nan) for name in Metrics._fields]
-    metrics = Metrics(*values)  # type: ignore[arg-type]
-    # The column may be newer than the file, and learners of other libraries do not count what diverged.
-    return metrics._replace(diverged=int(metrics.diverged)) if math.isfinite(metrics.diverged) else metrics
+def _cells(row: Metrics, columns: Sequence[str]) -> list[float]:
+    return [row.get(name, math.nan) for name in columns]
+
+
+def _parse(row: Mapping[str, str]) -> dict[str, float]:
+    for name in _COUNTERS:
+        float(row[name])
+    return {name: _number(text) for name, text in row.items()}
+
+
+def _number(text: str) -> float:
+    """The number in a cell; NaN for an empty one."""
+    try:
+        return int(text)
+    except ValueError:
+        return float(text or math.nan)

@@ -1,9 +1,9 @@
-"""Q_phi, the action value that guides where siblings start; a tool of training that no exported policy holds."""
+"""Q_phi, the action value that guides siblings; no exported policy contains it."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,11 +17,11 @@ from policies.spec import PolicySpec
 
 
 class ActionValue(nn.Module):
-    """Q_phi(s, a) - V(s): an MLP of the critic's shape on the normalised observation and the action.
+    """Q_phi(s, a) - V(s): an MLP of the critic's shape on observation and action.
 
-    V is left to the critic. It is the same for all actions of a state, so a softmax over them does not see it, and it
-    varies far more than what the network is here to learn. The output layer starts at zero: before the first update Q
-    is V, and every action is as good as another.
+    V is left to the critic. It is the same for all actions of a state, so a softmax over them does not depend on it,
+    and it varies far more than what the network has to learn. The output layer starts at zero: before the first update
+    Q is V, and all actions are equal.
     """
 
     def __init__(self, spec: PolicySpec, generator: torch.Generator | None = None) -> None:
@@ -30,20 +30,11 @@ class ActionValue(nn.Module):
         self.network = mlp(spec, inputs, 1, output_gain=0.0, generator=generator)
 
     def forward(self, features: Tensor, action: Tensor) -> Tensor:
-        """Q - V (...) of what the critic sees, (..., O) or (..., O + P), and normalised actions (..., A).
+        """Q - V (...) of critic features (..., O) or (..., O + P) and normalised actions (..., A).
 
         Actions are clipped to [-1, 1] first, as the environment does it: beyond the bounds nothing can change.
         """
         return self.network(torch.cat((features, action.clamp(-1.0, 1.0)), dim=-1)).squeeze(-1)
-
-
-class ActionValueStats(NamedTuple):
-    """What one update of Q_phi says."""
-
-    loss: float
-    """Half the mean squared error, mean over the minibatches."""
-    explained_variance: float
-    """Share of the variance of target - V that Q - V explains, every sample judged before it is first learned from."""
 
 
 class ActionValueLearner:
@@ -56,19 +47,29 @@ class ActionValueLearner:
         parameters = self.action_value.parameters()
         self.optimizer = torch.optim.Adam(parameters, lr=config.learning_rate, eps=1e-5, fused=True)
 
-    def update(self, batch: Batch, learning_rate: float) -> ActionValueStats:
-        """Regress Q on the batch's action-value targets, for every sample of every row.
+    def update(self, batch: Batch, target: Tensor, learning_rate: float) -> dict[str, float]:
+        """Regress Q on a target for every sample of every row.
+
+        Args:
+            batch: Must hold values.
+            target: (R, M) of Q.
+            learning_rate: Of this update.
+
+        Returns
+            `guidance_loss`: half the mean squared error of Q, mean over the minibatches.
+            `guidance_explained_variance`: share of the variance of target - V that Q - V explains, each sample
+            predicted before it is first learned from.
 
         Raises NotFiniteError before any parameter is touched by a loss that is not finite, ValueError for a batch
-        without values or targets of Q.
+        without values.
         """
-        if batch.value is None or batch.action_value_target is None:
-            raise ValueError("Q needs a batch with values and with targets of Q")
+        if batch.value is None:
+            raise ValueError("Q needs a batch with values")
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         with torch.no_grad():
             features = self.policy.critic_features(batch.observation)
-        advantage = batch.action_value_target - batch.value.unsqueeze(-1)
+        advantage = target - batch.value.unsqueeze(-1)
         total, minibatches = 0.0, 0
         judged: list[tuple[Tensor, Tensor]] = []
         for epoch in range(self.config.update_epochs):
@@ -80,7 +81,7 @@ class ActionValueLearner:
                 if epoch == 0:
                     judged.append((predicted.flatten(), advantage[rows].flatten()))
         explained = losses.explained_variance(*(torch.cat(parts) for parts in zip(*judged, strict=True)))
-        return ActionValueStats(total / minibatches, explained.item())
+        return {"guidance_loss": total / minibatches, "guidance_explained_variance": explained.item()}
 
     def state_dict(self) -> dict[str, Any]:
         """Network, optimiser moments and the shuffling generator."""
@@ -91,13 +92,16 @@ class ActionValueLearner:
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Go on exactly where the learner that gave this `state_dict` stood."""
+        """Continue exactly from a `state_dict`."""
         self.action_value.load_state_dict(saved["network"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.generator.set_state(saved["generator"])
 
     def _step(self, features: Tensor, action: Tensor, advantage: Tensor) -> tuple[float, Tensor]:
-        """One gradient step on R rows of M samples; returns the loss and what was predicted before it (R, M)."""
+        """One gradient step on R rows of M samples.
+
+        Returns the loss and the prediction (R, M) before the step.
+        """
         predicted = self.action_value(features.unsqueeze(1).expand(-1, action.shape[1], -1), action)
         loss = losses.value_loss(predicted.flatten(), advantage.flatten())
         shown = loss.item()

@@ -1,4 +1,4 @@
-"""Guided sampling: half of a root's siblings start with actions that Q favours, weighted back to the policy (eq. 18).
+"""Guided sampling: proposals that Q favours, weighted back to the policy (eq. 18).
 
 Eq. 18 asks for a^(t) ~ arg max_a [Q_phi(s_T, a) + beta log pi(a|s_T)]. Taken literally the arg max is one action, and N
 samples of it are N equal actions. The trade-off between Q and pi has a distribution as its answer:
@@ -22,7 +22,7 @@ from policies.actor_critic import ActorCritic
 
 
 class Resampled(NamedTuple):
-    """What was chosen from the candidates of each root."""
+    """Which candidates of each root were chosen."""
 
     candidate: Tensor
     """(E, K) int64 which candidate."""
@@ -31,7 +31,7 @@ class Resampled(NamedTuple):
 
 
 class Proposal(NamedTuple):
-    """Where the last K of a root's N samples start."""
+    """First actions of the last K of a root's N samples."""
 
     noise: Tensor
     """(E, K, A) (a - mean) / sigma of the chosen candidates."""
@@ -40,22 +40,24 @@ class Proposal(NamedTuple):
 
 
 def importance_weights(score: Tensor) -> Tensor:
-    """w = (1 / M) / p, p = softmax(score), for M candidates with `score` = Q / beta (..., M): exactly 1 where all
-    scores are equal.
+    """w = (1 / M) / p with p = softmax(score), for M candidates.
 
-    Under p the mean of w f is the mean of f over the candidates, so an expectation under pi of any f(s, a) is estimated
-    without bias, whatever Q is.
+    `score` is Q / beta (..., M). The weights are exactly 1 where all scores are equal. Under p the mean of w f is the
+    mean of f over the candidates, so an expectation under pi of any f(s, a) is estimated without bias, whatever Q is.
     """
     share = (score - score.amax(-1, keepdim=True)).exp()
     return share.mean(-1, keepdim=True) / share
 
 
 def resample(score: Tensor, count: int, max_weight: float, generator: torch.Generator) -> Resampled:
-    """Choose `count` of M candidates with replacement, with probability softmax(score); score (E, M).
+    """Choose from M candidates with replacement, with probability softmax(score).
 
-    The weights of `importance_weights` are cut at `max_weight`. That bounds their variance and biases what is averaged
-    with them: a candidate with p below 1 / (max_weight M), the kind that Q advises against, counts for less than its
-    share.
+    Args:
+        score: (E, M) Q / beta.
+        count: K candidates chosen per root.
+        max_weight: Bound on the weights of `importance_weights`. It bounds their variance and biases what is averaged
+            with them: a candidate with p below 1 / (max_weight M), which Q disfavours, counts for less than its share.
+        generator: Of the random numbers.
     """
     share = (score - score.amax(-1, keepdim=True)).exp()
     candidate = torch.multinomial(share, count, replacement=True, generator=generator)
@@ -73,7 +75,13 @@ class GuidedProposals:
 
     @torch.no_grad()
     def draw(self, observation: Tensor, mean: Tensor, count: int, generator: torch.Generator) -> Proposal:
-        """`count` first actions for each root, from its observation (E, O) or (E, O + P) and mean action (E, A).
+        """Guided first actions of each root.
+
+        Args:
+            observation: (E, O), or (E, O + P) with what only the critic sees.
+            mean: (E, A) of the policy there.
+            count: K actions per root.
+            generator: Of the random numbers.
 
         Raises NotFiniteError if Q is not finite.
         """

@@ -1,9 +1,9 @@
-"""The one sampler behind PPO, GRPO and Hybrid GRPO: E roots x N samples x n steps.
+"""The sampler of PPO, GRPO and Hybrid GRPO: E roots x N samples x n steps.
 
-From each of E executed environments, N branches start in exactly the same simulator state (eq. 5, eq. 10), and each is
-paid what it earns there (eq. 6, eq. 11), for n steps. Sample 0 is the executed one: its index is fixed before any
-reward is seen, and the next branches start where it ended. The others are dropped at the end of their branch. Any
-sample whose episode ends restarts within its branch.
+From each of E executed environments, N branches start in exactly the same simulator state (eq. 5, eq. 10) and collect
+their own rewards (eq. 6, eq. 11) for n steps. Sample 0 is the executed one: its index is fixed before any reward is
+seen, and the next branches start where it ended. The others are dropped at the end of their branch. Any sample whose
+episode ends restarts within its branch.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hgrpo_control.algorithms.importance import guided_count
 from hgrpo_control.algorithms.rollout import (
     FinishedEpisodes,
     NotFiniteError,
@@ -21,7 +20,6 @@ from hgrpo_control.algorithms.rollout import (
     RolloutFailedError,
     RolloutRecorder,
 )
-from hgrpo_control.sampling.proposals import GuidedProposals
 from hgrpo_errors import HgrpoError
 from policies.actor_critic import ActorCritic
 from policies.gaussian import standard_log_density
@@ -30,16 +28,23 @@ from robots.simulator import Simulator, repeat, select
 
 
 class Sampler:
-    """Draws rollouts of T steps from E roots that go on from one rollout to the next.
+    """Draws rollouts of T steps; each continues from the roots of the last one.
 
     Randomness comes from separate generators for the executed sample and for its siblings, so branching changes no bit
-    of the executed trajectory, with as many threads on the same machine. With `split_noise` each sibling meets
-    randomness of its own, gusts for example; without, all samples of a root meet the same. With `proposals` the last
-    floor(N / 2) siblings start with guided actions (eq. 18). `state_dict` holds everything that
-    the next rollout depends on besides the policy and the proposals.
+    of the executed trajectory, with as many threads on the same machine. `state_dict` holds everything that the next
+    rollout depends on besides the policy.
 
-    With `initial_states` every branch starts in a freshly drawn initial state instead of going on from the executed
-    sample's end. An episode that has not ended with its branch is given up: it is not among the finished ones.
+    Args:
+        simulator: Of the task.
+        policy: The one that acts.
+        num_envs: E.
+        num_samples: N.
+        branch_length: n, divides T.
+        rollout_steps: T.
+        seed: Of actions and episodes.
+        split_noise: Give each sibling its own randomness, gusts for example; else all samples of a root share it.
+        initial_states: Start every branch in a new initial state instead of where the executed sample ended. An episode
+            that has not ended with its branch is dropped and is not among the finished ones.
     """
 
     def __init__(
@@ -53,7 +58,6 @@ class Sampler:
         seed: int,
         split_noise: bool = False,
         initial_states: bool = False,
-        proposals: GuidedProposals | None = None,
     ) -> None:
         if rollout_steps % branch_length:
             raise HgrpoError(f"branch_length {branch_length} does not divide rollout_steps {rollout_steps}")
@@ -61,7 +65,7 @@ class Sampler:
         self.num_envs, self.num_samples = num_envs, num_samples
         self.branch_length, self.rollout_steps, self.split_noise = branch_length, rollout_steps, split_noise
         self.initial_states = initial_states
-        self.proposals = proposals
+        self.cuts_episodes = initial_states and branch_length < simulator.spec.max_episode_steps
         streams = ("executed", "siblings", "executed_restarts", "sibling_restarts")
         seeds = torch.randint(2**62, (len(streams),), generator=torch.Generator().manual_seed(seed))
         self.generators = {
@@ -73,9 +77,10 @@ class Sampler:
 
     @torch.no_grad()
     def collect(self) -> tuple[Rollout, FinishedEpisodes]:
-        """Run T steps; raises NotFiniteError if an observation, an action or a reward is not finite.
+        """Run T steps.
 
-        Raises RolloutFailedError where the simulator fails; the sampler then stands where the rollout began.
+        Raises NotFiniteError if an observation, an action or a reward is not finite, and RolloutFailedError where the
+        simulator fails; the sampler is then where the rollout began.
         """
         roots, observation, saved = self.roots, self.root_observation, self.state_dict()
         try:
@@ -113,12 +118,14 @@ class Sampler:
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Go on exactly where the sampler that gave this `state_dict` stood; where the simulator cannot restore states,
-        every root is at the beginning of a new episode instead."""
+        """Continue exactly from a `state_dict`.
+
+        Where the simulator cannot restore states, every root begins a new episode instead.
+        """
         for name, generator in self.generators.items():
             generator.set_state(saved["generators"][name])
         if self.simulator.spec.branching_obstacle:
-            if self.roots.elapsed.any():  # else they have only just begun, and each new one takes an environment more
+            if self.roots.elapsed.any():  # otherwise they are new already, and each new one takes one more environment
                 self._begin_anew()
             return
         self.roots = _from_lists(self.roots, saved["roots"])
@@ -126,13 +133,16 @@ class Sampler:
         self.running_return.copy_(saved["running_return"])
 
     def _begin_anew(self) -> None:
-        """Give up every root's episode and draw a fresh initial state for it."""
+        """Drop every root's episode and draw a new initial state for it."""
         self.roots = reset_episodes(self.simulator, self.num_envs, self.generators["executed_restarts"])
         self.root_observation = self.simulator.observe(self.roots.state)
         self.running_return.zero_()
 
     def _run_branches(self, start: int, recorder: RolloutRecorder) -> None:
-        """One macro-step: branch N samples from every root, n steps each; the roots move to where sample 0 ended."""
+        """One macro-step: n steps of N samples from every root.
+
+        The roots move to where sample 0 ended.
+        """
         if self.initial_states:
             self._begin_anew()
         n = self.num_samples
@@ -145,13 +155,11 @@ class Sampler:
             if self.branch_length > 1:
                 observation = observation.repeat_interleave(n, dim=0)
         for t in range(start, start + self.branch_length):
-            action, log_prob, weight = self._act(observation, self.proposals if t == start else None)
+            action, log_prob = self._act(observation, first=t == start)
             transition = step_episodes(self.simulator, branches, self.policy.to_environment(action).flatten(0, 1))
-            # The one look at what ended: on a GPU each further one would wait for it to catch up.
+            # The only read of what ended: each read waits until the GPU has finished.
             ended = (transition.terminated | transition.truncated).nonzero().squeeze(1)
             recorder.write(t, observation, action, log_prob, transition, ended)
-            if weight is not None:
-                recorder.weigh(t, weight)
             self.running_return += transition.reward[::n].double()
             branches, observation = transition.episodes, transition.observation
             if ended.numel():
@@ -162,35 +170,41 @@ class Sampler:
         self.roots = select(branches, slice(None, None, n))
         self.root_observation = observation[::n]
 
-    def _act(self, observation: Tensor, proposals: GuidedProposals | None) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Draw actions (E, N, A) with their log densities (E, N) under pi, from observations (E, O) that siblings share
-        or (E N, O), and importance weights (E, N) if `proposals` guide the last floor(N / 2) samples.
+    def _act(self, observation: Tensor, first: bool) -> tuple[Tensor, Tensor]:
+        """Draw actions (E, N, A) and their log densities (E, N).
 
-        The executed sample's mean is computed in a batch of its own: a matrix product's bits depend on its number of
-        rows.
+        Args:
+            observation: (E, O) where the siblings of a root share it, else (E N, O).
+            first: Whether these are the first actions of a branch.
         """
         e, n, size = self.num_envs, self.num_samples, self.simulator.spec.action_size
         grouped = observation.reshape(e, -1, observation.shape[-1])
+        # The executed sample has a batch of its own: the bits of a matrix product depend on its number of rows.
         mean = self.policy.mean(grouped[:, 0].contiguous()).unsqueeze(1)
         if grouped.shape[1] > 1:
             siblings = self.policy.mean(grouped[:, 1:].flatten(0, 1)).reshape(e, n - 1, size)
             mean = torch.cat((mean, siblings), dim=1)
-        guided = 0 if proposals is None else guided_count(n)
-        stream = self.generators["siblings"]
-        noise = torch.randn(e, 1, size, generator=self.generators["executed"], dtype=mean.dtype, device=mean.device)
-        if n > 1:
-            others = torch.randn(e, n - 1 - guided, size, generator=stream, dtype=mean.dtype, device=mean.device)
-            noise = torch.cat((noise, others), dim=1)
-        weight = None
-        if proposals is not None:
-            chosen = proposals.draw(grouped[:, 0], mean[:, 0], guided, stream)
-            noise = torch.cat((noise, chosen.noise), dim=1)
-            weight = torch.cat((chosen.weight.new_ones(e, n - guided), chosen.weight), dim=1)
+        noise = self._noise(grouped[:, 0], mean.expand(e, n, size), first)
         sigma = self.policy.sigma
-        return mean + sigma * noise, standard_log_density(noise) - sigma.log().sum(), weight
+        return mean + sigma * noise, standard_log_density(noise) - sigma.log().sum()
+
+    def _noise(self, observation: Tensor, mean: Tensor, first: bool) -> Tensor:
+        """(action - mean) / sigma of every sample (E, N, A), standard normal here.
+
+        Args:
+            observation: (E, O) of the roots' executed samples.
+            mean: (E, N, A) of the policy.
+            first: Whether these are the first actions of a branch.
+        """
+        executed = self._normal(mean[:, :1], "executed")
+        return torch.cat((executed, self._normal(mean[:, 1:], "siblings")), dim=1) if mean.shape[1] > 1 else executed
+
+    def _normal(self, like: Tensor, stream: str) -> Tensor:
+        """Standard normal numbers of the shape of `like`, from one of the generators."""
+        return torch.randn(like.shape, generator=self.generators[stream], dtype=like.dtype, device=like.device)
 
     def _account(self, transition: Transition, executed: Tensor, recorder: RolloutRecorder) -> None:
-        """Hand on what diverged, and the executed samples' episodes that ended in the rows `executed` (k,) int64."""
+        """Record what diverged, and the episodes that ended in executed rows (k,) int64."""
         recorder.count_diverged(self.simulator.diverged(transition.episodes.state) & transition.terminated)
         if executed.numel():
             ended, roots = select(transition.episodes, executed), executed // self.num_samples
@@ -199,8 +213,10 @@ class Sampler:
             self.running_return[roots] = 0.0
 
     def _restart(self, transition: Transition, executed: Tensor, siblings: Tensor | None) -> tuple[Episodes, Tensor]:
-        """Begin new episodes in rows of executed samples and of siblings, both (k,) int64; at the end of a branch no
-        sibling goes on, and `siblings` is None."""
+        """Begin new episodes in rows of executed samples and of siblings, both (k,) int64.
+
+        `siblings` is None at the end of a branch, where no sibling continues.
+        """
         branches, observation = transition.episodes, transition.observation
         for rows, stream in ((executed, "executed_restarts"), (siblings, "sibling_restarts")):
             if rows is not None and rows.numel():
@@ -209,7 +225,7 @@ class Sampler:
 
 
 def _to_lists(state: Any) -> Any:
-    """A state as nested lists of tensors, which a checkpoint can hold without naming our classes."""
+    """A state as nested lists of tensors: a checkpoint need not name our classes."""
     return [_to_lists(part) for part in state] if isinstance(state, tuple) else state
 
 

@@ -1,4 +1,4 @@
-"""Setting a simulator to the difficulty and reward weights that a run is judged at."""
+"""Sets a simulator to the difficulty and reward weights that a run is judged at."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WORDS = {
 
 
 class Judged(NamedTuple):
-    """What a simulator was set to, and who said so."""
+    """The settings of a simulator, and the choice behind them."""
 
     choice: JudgedSettings
     difficulty: float | None
@@ -54,8 +54,14 @@ class Judged(NamedTuple):
 def judge_at(simulator: Simulator, config: Config, training: Mapping[str, Any], choice: JudgedSettings) -> Judged:
     """Set a simulator of a run's task to the chosen difficulty and weights.
 
-    `training` is the training state in the run's checkpoint. Raises ConfigError for an unknown word, for a difficulty
-    that the task does not have or take, and where the checkpoint does not say how far the curriculum has come.
+    Args:
+        simulator: Is changed.
+        config: Of the run.
+        training: Training state in the run's checkpoint.
+        choice: Difficulty and weights.
+
+    Raises ConfigError for an unknown word, for a difficulty that the task does not have or take, and where the
+    checkpoint does not hold the progress of the curriculum.
     """
     own = dict(simulator.settings) if isinstance(simulator, Adjustable) else {}
     settings = dict(own)
@@ -79,7 +85,7 @@ def _progress(training: Mapping[str, Any], name: str) -> float:
     progress = training.get("curriculum", {}).get("progress", {})
     if name not in progress:
         raise ConfigError(
-            f"the checkpoint does not say how far the curriculum of {name} has come; choose another than run: "
+            f"the checkpoint does not hold the progress of the curriculum of {name}; instead of run: "
             "--difficulty full or a number, --weights final or default"
         )
     return float(progress[name])

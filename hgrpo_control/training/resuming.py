@@ -1,6 +1,6 @@
-"""Going on with a run from its last checkpoint as if it had never stopped, or with more steps.
+"""Continues a run from its last checkpoint, to its total of steps or another.
 
-It is bit for bit the same with the same number of threads, kind of machine and build of torch.
+It is bit for bit the same run with the same number of threads, kind of machine and build of torch.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from hgrpo_control.config.run import Config
 from hgrpo_control.runs.imports import TRUST
 from hgrpo_control.runs.reporter import Reporter
 from hgrpo_control.runs.run_folder import RunFolder, RunFolderError
+from hgrpo_control.training.build import build
 from hgrpo_control.training.saved_state import fits
-from hgrpo_control.training.trainer import Trainer, run
+from hgrpo_control.training.train import run
+from hgrpo_control.training.trainer import Trainer
 from hgrpo_errors import HgrpoError
 from policies import checkpoint
 from policies.actor_critic import ActorCritic
@@ -24,10 +26,10 @@ from robots.simulator import closed_on_error
 
 
 class UntrustedError(HgrpoError):
-    """Raised where a checkpoint holds pickles that nobody said to trust; says what to add."""
+    """Raised where a checkpoint holds pickles that the user did not trust; names the option."""
 
 
-_UNFIT = "{} does not hold the training state that config.json asks for"
+_UNFIT = "{} does not hold the training state that config.json needs"
 
 
 def resume(
@@ -37,14 +39,21 @@ def resume(
     imports: Sequence[str] = (),
     trust_snapshots: bool = False,
 ) -> ActorCritic:
-    """Continue a run from its last checkpoint as if it had never stopped; warns where a task does not allow that.
+    """Continue a run from its last checkpoint as if it had never stopped.
 
-    It goes on bit for bit with the same number of threads, kind of machine and build of torch.
-    With `total_steps` the run is given that total instead of its own, also where it is finished; `rate_note` says what
-    the learning rate does then. Of the modules that the run names, only those in `imports` are imported, and pickles in
-    its checkpoint are read only with `trust_snapshots`. Raises ImportRefusedError and UntrustedError for more,
-    RunFolderError if there is no run, or nothing left to do, RunInUseError if another process is on it, CheckpointError
-    if its checkpoint cannot be used.
+    It continues bit for bit with the same number of threads, kind of machine and build of torch; a warning tells where
+    the task does not allow that.
+
+    Args:
+        out: Run folder.
+        reporters: Called with the metrics of every iteration.
+        total_steps: Another total than the run's own, also for a finished run; `rate_note` has the effect on the
+            learning rate.
+        imports: Modules to import; of those that the run names, no other is imported.
+        trust_snapshots: Whether pickles in the checkpoint are read.
+
+    Raises ImportRefusedError and UntrustedError for what is not allowed, RunFolderError if there is no run or nothing
+    left to do, RunInUseError if another process is on it, CheckpointError if its checkpoint cannot be used.
     """
     with (
         RunFolder.open(out).locked() as folder,
@@ -60,15 +69,21 @@ def resume(
 def restore_trainer(
     folder: RunFolder, total_steps: int | None = None, imports: Sequence[str] = (), trust_snapshots: bool = False
 ) -> Trainer:
-    """The trainer of an unfinished run as its last checkpoint left it, with another total if one is given.
+    """The trainer of an unfinished run from its last checkpoint; config.json stays as it is.
 
-    Raises ImportRefusedError, UntrustedError, RunFolderError or CheckpointError. config.json stays as it is.
+    Args:
+        folder: Of the run.
+        total_steps: Another total than the run's own.
+        imports: Modules to import; of those that the run names, no other is imported.
+        trust_snapshots: Whether pickles in the checkpoint are read.
+
+    Raises ImportRefusedError, UntrustedError, RunFolderError or CheckpointError.
     """
     config = folder.read_config(imports)
     policy, saved = checkpoint.restore(folder.checkpoint)
     if "sampler" not in saved or (saved.get("reference") is None) != (config.learning.reference is None):
         raise checkpoint.CheckpointError(_UNFIT.format(folder.checkpoint))
-    trainer = Trainer(config, saved.get("reference"))
+    trainer = Trainer(config, build(config, saved.get("reference")))
     with closed_on_error(trainer.sampler.simulator):
         if not fits(trainer, saved):
             raise checkpoint.CheckpointError(_UNFIT.format(folder.checkpoint))
@@ -86,37 +101,37 @@ def restore_trainer(
 
 
 def _require_trust(folder: RunFolder, trainer: Trainer, trusted: bool) -> None:
-    """Raise UntrustedError for a checkpoint with pickles that the user did not say to trust."""
+    """Raise UntrustedError for a checkpoint with pickles that the user did not trust."""
     if trainer.holds_pickles and not trusted:
         raise UntrustedError(
-            f"{folder.checkpoint} holds snapshots of {trainer.config.task}, which are pickles, and whoever wrote them "
-            f"may have them run code: where that was you, or one you trust, add {TRUST}"
+            f"{folder.checkpoint} holds snapshots of {trainer.config.task}, which are pickles: reading "
+            f"them can run any code; if you trust the author of the file, add {TRUST}"
         )
     if trusted and not trainer.holds_pickles:
         raise UntrustedError(f"{TRUST} does nothing for {folder.checkpoint}, which holds no snapshots; leave it out")
 
 
 def rate_note(trainer: Trainer, former: Config) -> str:
-    """What the learning rate does in a run that was given another total; empty where the total is the former one."""
+    """The learning rate after another total of steps; empty for the same total."""
     total = trainer.config.total_steps
     if total == former.total_steps:
         return ""
     rate = f"the learning rate stays {former.learning.learning_rate:g}"
     if former.learning.lr_schedule == "linear":
         now = _learning_rate(trainer.config, trainer.iteration)
-        rate = f"the learning rate goes on linearly along the new total, from {now:g} to 0"
+        rate = f"the learning rate falls linearly over the new total, from {now:g} to 0"
         if trainer.iteration:
             rate += f"; it was {_learning_rate(former, trainer.iteration - 1):g} in the last iteration"
     return f"total_steps is {total:,} now, before {former.total_steps:,}: {rate}"
 
 
 def _learning_rate(config: Config, iteration: int) -> float:
-    """Learning rate of a run on its linear schedule, once so many iterations are done."""
+    """Learning rate on the linear schedule after a number of iterations."""
     return config.learning.learning_rate * (1.0 - iteration / config.num_iterations)
 
 
 def _require_steps_left(folder: RunFolder, trainer: Trainer, total_steps: int | None) -> None:
-    """Raise RunFolderError where a total, the config's or another, leaves no whole iteration."""
+    """Raise RunFolderError where the total of steps leaves no whole iteration."""
     taken = f"{trainer.simulator_steps:,} simulator steps taken"
     if total_steps is None and trainer.finished:
         raise RunFolderError(

@@ -1,4 +1,4 @@
-"""Whether the training state in a checkpoint is that of a trainer with these settings."""
+"""Checks that a checkpoint's training state fits a trainer."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ if TYPE_CHECKING:
 
 
 def fits(trainer: Trainer, saved: dict[str, Any]) -> bool:
-    """Whether a saved state has the parts and the sizes that the trainer's settings ask for; those of a generator
-    differ between a CPU and a GPU."""
+    """Whether a saved state has the parts and sizes that the trainer's settings need.
+
+    Sizes of generators differ between a CPU and a GPU.
+    """
     ours, theirs = trainer.sampler.state_dict(), saved["sampler"]
     if _layout(theirs["roots"]) != _layout(ours["roots"]):
         return False

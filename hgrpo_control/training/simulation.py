@@ -44,11 +44,12 @@ def make_simulator(config: Config, device: torch.device | None = None) -> Simula
 
 
 def training_simulator(config: Config) -> Simulator:
-    """The simulator that a run is trained on, on its device: it shows what is hidden if the critic is privileged.
+    """The simulator that a run is trained on, on its device.
+
+    It shows what is hidden if the critic is privileged.
 
     Raises ConfigError as `make_simulator`, where nothing is hidden that a privileged critic could see, and where an
-    algorithm branches that the task does not allow to or splits noise that there is none of; DeviceError for a device
-    that is not there.
+    algorithm branches or splits noise in a task that does not allow that; DeviceError for a device that is not there.
     """
     simulator = make_simulator(config, find_device(config.device))
     with closed_on_error(simulator):
@@ -60,7 +61,7 @@ def training_simulator(config: Config) -> Simulator:
 
 
 def _require_fit(config: Config, spec: SimulatorSpec) -> None:
-    """Raise ConfigError where an algorithm branches or splits noise in a task that does not allow or have it."""
+    """Raise ConfigError where a task cannot branch, or has no noise to split."""
     if config.algorithm.num_samples > 1 and spec.branching_obstacle:
         raise ConfigError(
             f"{config.algorithm_name} branches {config.algorithm.num_samples} samples from every state, but "
@@ -74,7 +75,13 @@ def _require_fit(config: Config, spec: SimulatorSpec) -> None:
 
 
 def policy_spec(spec: SimulatorSpec, network: Network, critic: bool) -> PolicySpec:
-    """Interface of a policy for a simulator, as it acts: what only the critic sees is no part of its observation."""
+    """Interface of a policy for a simulator.
+
+    Args:
+        spec: Of the simulator.
+        network: Shape of the networks. What only a privileged critic sees is no part of the policy's observation.
+        critic: Whether there is one.
+    """
     privileged = spec.privileged if network.privileged_critic else ()
     hidden = {entry.name for entry in privileged}
     return PolicySpec(

@@ -11,7 +11,8 @@ from benchmarks.suite import hover
 from benchmarks.suite.definition import Suite, SuiteError, Variant
 from benchmarks.suite.plan import Run, next_step, planned_runs
 from hgrpo_control.cli import main
-from hgrpo_control.training.trainer import Trainer, train
+from hgrpo_control.training.train import train
+from hgrpo_control.training.trainer import Trainer
 from policies import checkpoint
 
 pytestmark = pytest.mark.slow
@@ -56,8 +57,8 @@ def test_a_new_run_is_trained_and_evaluated_once(run: Run, commands: list[str]) 
 
 def test_a_run_with_all_rows_and_an_older_policy_is_resumed_first(run: Run, commands: list[str]) -> None:
     train(run.config, run.path)  # type: ignore[arg-type]
-    trainer = Trainer(run.config)  # type: ignore[arg-type]
-    trainer.iterate()
+    trainer = Trainer.from_config(run.config)  # type: ignore[arg-type]
+    trainer.step()
     checkpoint.save(run.checkpoint, trainer.policy, trainer.state_dict())
     hover.finish(run)
     assert commands == ["resume", "evaluate"]

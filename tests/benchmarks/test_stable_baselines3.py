@@ -91,14 +91,17 @@ def test_a_run_killed_before_its_end_begins_again(tmp_path: Path) -> None:
 @needs_stable_baselines3
 def test_a_run_leaves_metrics_of_every_iteration(trained: Run) -> None:
     rows = trained.folder.read_metrics()
-    assert [(row.iteration, row.simulator_steps, row.executed_steps) for row in rows] == [(1, 128, 128), (2, 256, 256)]
-    assert 0.0 < rows[0].wall_seconds < rows[1].wall_seconds
+    assert [(row["iteration"], row["simulator_steps"], row["executed_steps"]) for row in rows] == [
+        (1, 128, 128),
+        (2, 256, 256),
+    ]
+    assert 0.0 < rows[0]["wall_seconds"] < rows[1]["wall_seconds"]
     for row in rows:
-        assert math.isnan(row.success_rate)
+        assert math.isnan(row["success_rate"])
         # An upright pendulum earns at most 10 a step; normalised rewards would be of another size.
-        assert 5.0 * row.episode_length < row.episode_return < 10.0 * row.episode_length
-        assert math.isfinite(row.policy_loss + row.value_loss + row.entropy + row.approx_kl + row.sigma)
-        assert row.learning_rate == pytest.approx(ZOO[PENDULUM].learning_rate)
+        assert 5.0 * row["episode_length"] < row["episode_return"] < 10.0 * row["episode_length"]
+        assert math.isfinite(row["policy_loss"] + row["value_loss"] + row["entropy"] + row["approx_kl"] + row["sigma"])
+        assert row["learning_rate"] == pytest.approx(ZOO[PENDULUM].learning_rate)
     assert next_step(trained) == "evaluate"
 
 
@@ -108,7 +111,9 @@ def test_the_same_seed_trains_the_same(trained: Run, tmp_path: Path) -> None:
 
     with pytest.warns(UserWarning, match="mini-batch size"):
         train(trained.config, tmp_path / "again")  # type: ignore[arg-type]
-    returns = [[row.episode_return for row in RunFolder(p).read_metrics()] for p in (trained.path, tmp_path / "again")]
+    returns = [
+        [row["episode_return"] for row in RunFolder(p).read_metrics()] for p in (trained.path, tmp_path / "again")
+    ]
     assert returns[0] == returns[1]
 
 

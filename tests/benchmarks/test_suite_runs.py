@@ -22,7 +22,8 @@ from benchmarks.suite.definition import Suite, SuiteError, Variant
 from benchmarks.suite.listing import listing
 from benchmarks.suite.plan import Run, clear_unstarted, next_step, planned_runs, require_agreement
 from hgrpo_control.runs.run_folder import RunFolder
-from hgrpo_control.training.trainer import Trainer, train
+from hgrpo_control.training.train import train
+from hgrpo_control.training.trainer import Trainer
 from policies import checkpoint
 
 pytestmark = pytest.mark.slow
@@ -204,8 +205,8 @@ def test_a_run_that_lacks_iterations_is_resumed(run: Run, trained: Path) -> None
 
 def test_a_run_killed_between_its_last_row_and_its_last_checkpoint_is_resumed(run: Run, trained: Path) -> None:
     shutil.copytree(trained / "seed0", run.path)
-    trainer = Trainer(run.config)
-    trainer.iterate()
+    trainer = Trainer.from_config(run.config)
+    trainer.step()
     checkpoint.save(run.folder.checkpoint, trainer.policy, trainer.state_dict())
     assert len(run.folder.read_metrics()) == run.config.num_iterations
     assert next_step(run) == "resume"
@@ -250,7 +251,7 @@ def test_the_listing_says_what_is_left_and_how_long_it_takes(tmp_path: Path, tra
         rows = each.folder.read_metrics()[:iterations]
         each.folder.drop_metrics_after(0)
         for row in rows:
-            each.folder.append_metrics(row._replace(wall_seconds=seconds))
+            each.folder.append_metrics(row | {"wall_seconds": seconds})
     told = listing(runs, jobs=2)
     assert "1 of 4 runs are done." in told
     # Half a run and two whole ones of 480 s each, two at a time: 2.5 * 480 / 2 = 600 s.
@@ -261,7 +262,7 @@ def test_the_listing_says_what_is_left_and_how_long_it_takes(tmp_path: Path, tra
 
 def figures(folder: RunFolder) -> list[str]:
     """Every row of metrics without its clocks; as text, in which NaN equals NaN."""
-    return [repr([v for k, v in row._asdict().items() if k not in CLOCKS]) for row in folder.read_metrics()]
+    return [repr([v for k, v in row.items() if k not in CLOCKS]) for row in folder.read_metrics()]
 
 
 SCRIPT = f"""

@@ -44,7 +44,7 @@ def test_the_first_update_has_the_bits_of_the_package(example: ModuleType) -> No
     run = example.HybridGRPO(example.Settings(seed=5, total_steps=config.total_steps))
     assert run.iterations == 1
     fresh = {name: tensor.clone() for name, tensor in run.policy.state_dict().items()}
-    assert_same(fresh, Trainer(config).policy.state_dict())
+    assert_same(fresh, Trainer.from_config(config).policy.state_dict())
     run.iterate()
     trained = run.policy.state_dict()
     assert not any(torch.equal(trained[name], fresh[name]) for name in fresh)

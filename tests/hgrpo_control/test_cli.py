@@ -140,5 +140,5 @@ def test_a_task_without_a_goal_has_no_success_in_any_output(capsys: pytest.Captu
     assert "success" not in capsys.readouterr().out
     assert json.loads(Path("none/evaluation.json").read_text())["success_rate"] is None
     rows = RunFolder.open("none").read_metrics()
-    assert not math.isnan(rows[-1].episode_return)
-    assert all(math.isnan(row.success_rate) for row in rows)
+    assert not math.isnan(rows[-1]["episode_return"])
+    assert all(math.isnan(row["success_rate"]) for row in rows)

@@ -52,7 +52,7 @@ MOMENTS = [
     ),
     Moment(
         ("resume", "run", "--total-steps", "512"),
-        "hgrpo_control.training.trainer.Trainer.iterate",
+        "hgrpo_control.training.trainer.Trainer.step",
         "continue with: hgrpo resume run",
     ),
     Moment(("evaluate", "run"), "hgrpo_control.evaluation.evaluate.evaluate", NOTHING),

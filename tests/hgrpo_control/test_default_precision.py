@@ -16,7 +16,7 @@ from hgrpo_control.cli import main
 from hgrpo_control.config.algorithms import GRPO, PPO, Algorithm, HybridGRPO
 from hgrpo_control.config.learning import Learning, Network
 from hgrpo_control.config.run import Config
-from hgrpo_control.training.trainer import train
+from hgrpo_control.training.train import train
 from policies.actor_critic import ActorCritic
 
 pytestmark = pytest.mark.slow

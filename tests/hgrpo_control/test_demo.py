@@ -44,7 +44,7 @@ def commands(status: int = 0) -> tuple[list[list[str]], int]:
 def test_an_interrupted_run_goes_on_and_a_finished_one_is_kept(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    iterate = Trainer.iterate
+    iterate = Trainer.step
 
     def interrupted(trainer: Trainer) -> object:
         if trainer.iteration == 1:
@@ -52,7 +52,7 @@ def test_an_interrupted_run_goes_on_and_a_finished_one_is_kept(
         return iterate(trainer)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "iterate", interrupted)
+        patch.setattr(Trainer, "step", interrupted)
         given, status = commands()
         assert status == 130
         assert given == [["train", "hybrid-grpo", "quadrotor-hover", "--out", "demo", *TINY]]

@@ -17,7 +17,7 @@ from hgrpo_control.cli import main
 from hgrpo_control.config.algorithms import GRPO, PPO, Algorithm, HybridGRPO
 from hgrpo_control.config.run import Config
 from hgrpo_control.diagnose.estimators import own_estimator
-from hgrpo_control.diagnose.fixed_roots import own_states, rollouts
+from hgrpo_control.diagnose.fixed_roots import on_policy_states, rollouts
 from hgrpo_control.diagnose.measurement import diagnose, draw_gradients
 from hgrpo_control.diagnose.settings import DiagnoseSettings
 from hgrpo_control.sampling import guidance
@@ -70,9 +70,9 @@ def test_every_algorithm_has_a_row_that_says_what_it_is(
     assert (own.num_samples, own.branch_length, own.gae_lambda) == numbers
     simulator = ScalarLQR(0.9, 20.0, max_episode_steps=5)  # episodes end inside branches
     policy = fresh_policy(simulator, critic=algorithm.needs_critic)
-    roots = own_states(simulator, policy, 4, 0)
+    roots = on_policy_states(simulator, policy, 4, 0)
     (rollout,) = rollouts(simulator, policy, roots, own.num_samples, own.branch_length, 8, 1, 0)
-    ours, expected = own.read(rollout), algorithms.batch(rollout, algorithm)
+    ours, expected = own.read(rollout), algorithms.make_batch(rollout, algorithm)
     assert torch.equal(ours.advantage, expected.advantage)
     assert torch.equal(ours.weight, expected.weight)
     diagnosis = diagnose(policy, ScalarLQR(0.9, 20.0, 100), config(algorithm), SMALL, lambda done, total: None)
@@ -117,11 +117,11 @@ def test_guided_samples_are_guided_and_weighted_here_too() -> None:
     with torch.no_grad():  # a Q that prefers some actions
         for parameter in guide.learner.action_value.parameters():
             parameter.copy_(torch.linspace(-2.0, 2.0, parameter.numel()).view_as(parameter))
-    roots, own = own_states(simulator, policy, 4, 0), own_estimator(SMALL, run)
+    roots, own = on_policy_states(simulator, policy, 4, 0), own_estimator(SMALL, run)
     assert own.note == "hybrid-grpo, guided_candidates 8, estimator group"
     (rollout,) = rollouts(simulator, policy, roots, 4, 2, 8, 1, 0, proposals=guide.proposals)
-    assert rollout.importance is not None
-    weight = rollout.importance.unflatten(0, (-1, 2))
+    assert rollout.weight is not None
+    weight = rollout.weight.unflatten(0, (-1, 2))
     assert bool((weight[:, 0, :, 2:] != 1.0).any())  # the first actions of the last two of four samples
     assert bool((weight[:, 1] == 1.0).all() and (weight[..., :2] == 1.0).all())
     drawn = (draw_gradients(policy, simulator, roots, [own], run, SMALL, lambda steps: None, None, g)

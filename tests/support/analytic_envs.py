@@ -14,7 +14,7 @@ from hgrpo_control.config.learning import Learning, Network
 from hgrpo_control.learning.learner import Learner
 from hgrpo_control.rewards import transforms
 from hgrpo_control.sampling import guidance
-from hgrpo_control.sampling.sampler import Sampler
+from hgrpo_control.sampling.guided_sampler import sampler_class
 from hgrpo_control.training.simulation import policy_spec
 from policies.actor_critic import ActorCritic
 from robots.simulator import Channel, SimulatorSpec, Step, num_rows
@@ -260,7 +260,7 @@ def train(
     policy = fresh_policy(simulator, (), critic, init_sigma, min_sigma, seed)
     branch_length = algorithm.branch_length(rollout_steps)
     guided = guidance.make(policy, algorithm, learning, seed)
-    sampler = Sampler(
+    sampler = sampler_class(None if guided is None else guided.proposals)(
         simulator,
         policy,
         num_envs,
@@ -268,18 +268,17 @@ def train(
         branch_length,
         rollout_steps,
         seed,
-        initial_states=getattr(algorithm, "groups", "") == "initial_states",
-        proposals=None if guided is None else guided.proposals,
+        initial_states=algorithm.restarts_branches,
     )
     transform, learner = transforms.make(algorithm, num_envs), Learner(policy, learning, seed)
     policy.normalizer.update(sampler.root_observation)
     for iteration in range(iterations):
         rollout, _ = sampler.collect()
         rollout = transforms.apply(transform, rollout, algorithm)
-        batch = algorithms.batch(rollout, algorithm)
+        batch = algorithms.make_batch(rollout, algorithm)
         stats = learner.update(batch, progress=iteration / iterations)
         if guided is not None:
-            guided.update(rollout, batch, stats.learning_rate)
+            guided.update(rollout, batch, stats["learning_rate"])
         policy.normalizer.update(rollout.executed_observation)
     return policy
 

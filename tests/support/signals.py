@@ -24,7 +24,7 @@ class StopAt:
         self.iteration, self.number = iteration, number
 
     def report(self, metrics: Metrics) -> None:
-        if metrics.iteration == self.iteration:
+        if metrics["iteration"] == self.iteration:
             signal.raise_signal(self.number)
 
 
@@ -45,7 +45,7 @@ def left_behind(folder: Path) -> tuple[dict[str, Any], list[tuple[str, ...]]]:
     saved = dict(_leaves({"policy": dict(policy.state_dict()), "training": training}))
     del saved["/training/wall_seconds"]
     rows = RunFolder(folder).read_metrics()
-    return saved, [tuple(repr(v) for k, v in row._asdict().items() if k not in CLOCKS) for row in rows]
+    return saved, [tuple(repr(v) for k, v in row.items() if k not in CLOCKS) for row in rows]
 
 
 def assert_same(folder: Path, other: Path) -> None:

@@ -152,8 +152,7 @@ class MetricsWriter(BaseCallback):
 
     def _metrics(self, now: float) -> Metrics:
         told = self.model.logger.name_to_value  # of this iteration's update
-        figures: dict[str, Any] = dict.fromkeys(Metrics._fields, math.nan)
-        figures |= {
+        figures = {
             "iteration": self.iteration,
             "executed_steps": self.num_timesteps,
             "simulator_steps": self.num_timesteps,
@@ -172,7 +171,7 @@ class MetricsWriter(BaseCallback):
             "sampling_seconds": self.sampled - self.began,
             "learning_seconds": now - self.sampled,
         }
-        return Metrics(**{name: _number(value) for name, value in figures.items()})  # type: ignore[arg-type]
+        return {name: _number(value) for name, value in figures.items()}
 
 
 def _episode(model: PPO, env: VecEnv) -> tuple[float, int, bool]:

@@ -56,9 +56,9 @@ def equal(one: Any, other: Any) -> bool:
 def test_hybrid_with_one_sample_is_ppo(estimator: Any, branch_steps: int, seed: int, gae_lambda: float) -> None:
     rollout = random_rollout(seed, 1, branch_steps)
     hybrid = HybridGRPO(0.97, gae_lambda, num_samples=1, branch_steps=branch_steps, estimator=estimator)
-    ppo = algorithms.batch(rollout, PPO(0.97, gae_lambda))
+    ppo = algorithms.make_batch(rollout, PPO(0.97, gae_lambda))
     assert ppo.advantage.any()
-    assert equal(algorithms.batch(rollout, hybrid), ppo)
+    assert equal(algorithms.make_batch(rollout, hybrid), ppo)
 
 
 @ESTIMATORS
@@ -70,7 +70,7 @@ def test_a_whole_update_of_hybrid_with_one_sample_is_ppos(estimator: Any) -> Non
         learner = Learner(policy, Learning(update_epochs=2, num_minibatches=4), seed=2)
         for _ in range(3):
             rollout, _ = sampler.collect()
-            learner.update(algorithms.batch(rollout, algorithm))
+            learner.update(algorithms.make_batch(rollout, algorithm))
             policy.normalizer.update(rollout.executed_observation)
         return [*policy.state_dict().values()]
 
@@ -83,7 +83,7 @@ def test_a_whole_update_of_hybrid_with_one_sample_is_ppos(estimator: Any) -> Non
 @pytest.mark.parametrize("branch_steps", [1, 4, 8])
 def test_grpo_gives_steps_after_the_first_episode_of_a_branch_no_weight(branch_steps: int) -> None:
     rollout = random_rollout(0, 4, branch_steps, critic=False)
-    batch = algorithms.batch(rollout, GRPO(num_samples=4, branch_steps=branch_steps))
+    batch = algorithms.make_batch(rollout, GRPO(num_samples=4, branch_steps=branch_steps))
     weight, advantage = (x.reshape(rollout.done.shape) for x in (batch.weight, batch.advantage))
     for start in range(0, 8, branch_steps):
         for env in range(5):
@@ -99,13 +99,13 @@ def test_grpo_gives_steps_after_the_first_episode_of_a_branch_no_weight(branch_s
 
 def test_algorithms_refuse_rollouts_they_cannot_read() -> None:
     with pytest.raises(ValueError, match="PPO needs one sample per root and a critic; given 4 samples"):
-        algorithms.batch(random_rollout(0, 4, 8), PPO())
+        algorithms.make_batch(random_rollout(0, 4, 8), PPO())
     with pytest.raises(ValueError, match=r"PPO needs .* a critic"):
-        algorithms.batch(random_rollout(0, 1, 8, critic=False), PPO())
+        algorithms.make_batch(random_rollout(0, 1, 8, critic=False), PPO())
     with pytest.raises(ValueError, match="Hybrid GRPO needs a policy with a critic"):
-        algorithms.batch(random_rollout(0, 4, 8, critic=False), HybridGRPO())
+        algorithms.make_batch(random_rollout(0, 4, 8, critic=False), HybridGRPO())
     with pytest.raises(ValueError, match="at least 2 samples"):
-        algorithms.batch(random_rollout(0, 1, 8, critic=False), GRPO())
+        algorithms.make_batch(random_rollout(0, 1, 8, critic=False), GRPO())
 
 
 DRAWN = pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def gradient_error(rollout: Rollout, algorithm: Algorithm, lqr: ScalarLQR, times
     mu = -GAIN * x
     p, _ = lqr.value_coefficients(GAIN, SIGMA)
     exact = -2.0 * lqr.r * mu - 2.0 * GAMMA * lqr.b * p * (lqr.a * x + lqr.b * mu)
-    advantage = algorithms.batch(rollout, algorithm).advantage.reshape(rollout.done.shape).double()
+    advantage = algorithms.make_batch(rollout, algorithm).advantage.reshape(rollout.done.shape).double()
     error = (times * advantage * (u - mu) / SIGMA**2 - exact) * -x
     by_root = error.mean(dim=(0, 2))
     return by_root.mean().item(), by_root.std().item() / math.sqrt(len(by_root))

@@ -53,10 +53,9 @@ def test_samples_with_observations_of_their_own_become_rows_of_their_own() -> No
 
 def test_samples_that_share_an_observation_share_a_row() -> None:
     advantage, weight, target = labels(T, E, N) + 1000.0, labels(T, E, N) + 2000.0, labels(T, E, 1).expand(T, E, N)
-    batch = flatten(rollout(shared=True), advantage, weight, target, labels(T, E, N) + 4000.0)
+    batch = flatten(rollout(shared=True), advantage, weight, target)
     assert batch.value is not None
     assert batch.value_target is not None
-    assert batch.action_value_target is not None
     assert batch.action.shape == (T * E, N, ACT)
     for row in range(T * E):
         samples = [float(row * N + i) for i in range(N)]
@@ -66,13 +65,12 @@ def test_samples_that_share_an_observation_share_a_row() -> None:
         assert batch.advantage[row].tolist() == [number + 1000.0 for number in samples]
         assert batch.weight[row].tolist() == [number + 2000.0 for number in samples]
         assert batch.value[row].item() == batch.value_target[row].item() == float(row)
-        assert batch.action_value_target[row].tolist() == [number + 4000.0 for number in samples]
 
 
 @pytest.mark.parametrize("critic", [True, False])
 def test_chosen_rows_stay_together(critic: bool) -> None:
     target = labels(T, E, N) + 3000.0 if critic else None
-    batch = flatten(rollout(False, critic), labels(T, E, N) + 1000.0, labels(T, E, N) + 2000.0, target, target)
+    batch = flatten(rollout(False, critic), labels(T, E, N) + 1000.0, labels(T, E, N) + 2000.0, target)
     batch = batch._replace(reference_log_prob=labels(T * E * N, 1) + 4000.0)
     rows = torch.tensor([5, 0, 17, 5])
     chosen = rows_of(batch, rows)
@@ -86,7 +84,7 @@ def test_chosen_rows_stay_together(critic: bool) -> None:
 @pytest.mark.parametrize("number", [1, 4, 5])
 def test_minibatches_are_the_chunks_of_the_order(critic: bool, number: int) -> None:
     target = labels(T, E, N) + 3000.0 if critic else None
-    batch = flatten(rollout(False, critic), labels(T, E, N) + 1000.0, labels(T, E, N) + 2000.0, target, target)
+    batch = flatten(rollout(False, critic), labels(T, E, N) + 1000.0, labels(T, E, N) + 2000.0, target)
     order = torch.randperm(T * E * N, generator=torch.Generator().manual_seed(0))
     minibatches = minibatches_of(batch, order, number)
     for minibatch, rows in zip(minibatches, order.chunk(number), strict=True):

@@ -34,8 +34,8 @@ def test_hybrid_grpo_trains_resumes_and_evaluates(
     assert f"trained: {folder}" in capsys.readouterr().out
     config = RunFolder.open(folder).read_config()
     assert config.task_options == {"action": "one_d_rpm", "workers": "2"}
-    trainer, half = Trainer(config), RunFolder.create("half", config)
-    trainer.iterate()
+    trainer, half = Trainer.from_config(config), RunFolder.create("half", config)
+    trainer.step()
     policies.save(half.checkpoint, trainer.policy, trainer.state_dict())
     del half  # and with it its lock
     assert main(["resume", "half"]) == 0

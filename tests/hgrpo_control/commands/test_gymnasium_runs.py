@@ -18,7 +18,8 @@ from hgrpo_control.config.run import Config
 from hgrpo_control.runs.imports import TRUST
 from hgrpo_control.runs.run_folder import RunFolder
 from hgrpo_control.training.resuming import restore_trainer
-from hgrpo_control.training.trainer import Trainer, run
+from hgrpo_control.training.train import run
+from hgrpo_control.training.trainer import Trainer
 
 pytestmark = pytest.mark.slow
 
@@ -50,10 +51,10 @@ def test_hybrid_grpo_trains_evaluates_and_exports(capsys: pytest.CaptureFixture[
 
 def test_a_run_with_snapshots_is_resumed_bit_for_bit() -> None:
     assert main(["train", "hybrid-grpo", SAVED[0], *TINY, "--total-steps", "512", "--out", "whole"]) == 0
-    trainer = Trainer(config("whole"))
+    trainer = Trainer.from_config(config("whole"))
     folder = RunFolder.create("halves", config("whole"))
     policies.save(folder.checkpoint, trainer.policy, trainer.state_dict())
-    trainer.iterate()
+    trainer.step()
     policies.save(folder.checkpoint, trainer.policy, trainer.state_dict())
     assert restore_trainer(folder, imports=["support.buggy_envs"], trust_snapshots=True).resume_note == ""
     del folder  # and with it its lock
@@ -83,7 +84,7 @@ def test_snapshots_in_a_checkpoint_are_unpickled_only_where_that_is_said(capsys:
     more = ["--import", "support.buggy_envs", "--total-steps", "256"]
     capsys.readouterr()
     assert main(["resume", "run", *more]) == 2
-    assert capsys.readouterr().err.endswith("where that was you, or one you trust, add --trust-snapshots\n")
+    assert capsys.readouterr().err.endswith("if you trust the author of the file, add --trust-snapshots\n")
     assert main(["evaluate", "run", "--import", "support.buggy_envs", "--episodes", "2"]) == 0
     assert main(["export", "run", "--import", "support.buggy_envs"]) == 0
     assert not Path("sprung").exists()
@@ -101,13 +102,13 @@ def test_ppo_trains_without_snapshots_and_says_what_resuming_cannot(capsys: pyte
     assert main(["train", "ppo", SAVED[1], *TINY, "--total-steps", "128", "--out", "run"]) == 0
     with Path("run/metrics.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 4
-    trainer = Trainer(config("run"))
+    trainer = Trainer.from_config(config("run"))
     pool = trainer.sampler.simulator._pool  # type: ignore[attr-defined]
     run(trainer, None)
     assert len(pool.instances) <= 8  # four rows
     folder = RunFolder.create("half", config("run"))
-    trainer = Trainer(config("run"))
-    trainer.iterate()
+    trainer = Trainer.from_config(config("run"))
+    trainer.step()
     policies.save(folder.checkpoint, trainer.policy, trainer.state_dict())
     del folder  # and with it its lock
     capsys.readouterr()
@@ -118,18 +119,18 @@ def test_ppo_trains_without_snapshots_and_says_what_resuming_cannot(capsys: pyte
 
 def test_a_resumed_run_without_snapshots_has_one_environment_per_row() -> None:
     assert main(["train", "ppo", SAVED[1], *TINY, "--total-steps", "128", "--out", "run"]) == 0
-    trainer, folder = Trainer(config("run")), RunFolder.create("half", config("run"))
-    trainer.iterate()
+    trainer, folder = Trainer.from_config(config("run")), RunFolder.create("half", config("run"))
+    trainer.step()
     policies.save(folder.checkpoint, trainer.policy, trainer.state_dict())
     trainer = restore_trainer(folder, imports=["support.buggy_envs"])
     sampler = trainer.sampler
     pool = sampler.simulator._pool  # type: ignore[attr-defined]
     assert len(pool.instances) == 4
-    trainer.iterate()
+    trainer.step()
     assert sampler.roots.elapsed.any()
     sampler.load_state_dict(sampler.state_dict())  # of rows that have moved, what is left cannot come back
     assert not sampler.roots.elapsed.any()
-    trainer.iterate()
+    trainer.step()
 
 
 def test_a_fault_in_mid_training_is_one_line_and_the_run_goes_on_from_before_it(

@@ -57,7 +57,7 @@ def saved(folder: Path) -> dict[str, Any]:
 def rows(folder: Path) -> list[list[str]]:
     """Metrics as text, so that NaN equals NaN and every digit counts."""
     metrics = RunFolder(folder).read_metrics()
-    return [[repr(v) for name, v in row._asdict().items() if name not in CLOCKS] for row in metrics]
+    return [[repr(v) for name, v in row.items() if name not in CLOCKS] for row in metrics]
 
 
 def assert_same_run(one: Path, other: Path) -> None:
@@ -90,7 +90,7 @@ def test_a_stopped_and_resumed_run_is_the_run_that_never_stopped(
     assert main([*command, "--out", "whole"]) == 0
 
     def report(self: progress.TensorBoard, metrics: Metrics) -> None:
-        if metrics.iteration == 2:
+        if metrics["iteration"] == 2:
             signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as stopping:
@@ -113,11 +113,11 @@ def test_a_transform_that_does_not_fit_the_checkpoint_is_told(
     capsys.readouterr()
     assert main(["resume", "run"]) == 2
     assert capsys.readouterr().err == (
-        "hgrpo: run/checkpoint.pt does not hold the training state that config.json asks for\n"
+        "hgrpo: run/checkpoint.pt does not hold the training state that config.json needs\n"
     )
 
 
-def test_reported_returns_are_raw_and_the_instruments_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reported_returns_are_raw_and_the_diagnostics_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("thousandth.py").write_text("def f(reward):\n    return 0.001 * reward\n")
     monkeypatch.setattr(sys, "path", [*sys.path])
@@ -126,9 +126,9 @@ def test_reported_returns_are_raw_and_the_instruments_are_not(tmp_path: Path, mo
     for name in ("identity", "thousandth:f"):
         command = ["train", "grpo", "quadrotor-hover", *long, "--reward-transform", name]
         assert main([*command, "--out", name[:8]]) == 0
-        read.append(next(row for row in RunFolder(name[:8]).read_metrics() if not math.isnan(row.episode_return)))
+        read.append(next(row for row in RunFolder(name[:8]).read_metrics() if not math.isnan(row["episode_return"])))
     # the first iteration acts alike, whatever it is paid
     raw, scaled = read
-    assert raw.iteration == scaled.iteration == 1
-    assert raw.episode_return == scaled.episode_return
-    assert scaled.group_spread == pytest.approx(0.001 * raw.group_spread, rel=1e-4)
+    assert raw["iteration"] == scaled["iteration"] == 1
+    assert raw["episode_return"] == scaled["episode_return"]
+    assert scaled["group_spread"] == pytest.approx(0.001 * raw["group_spread"], rel=1e-4)

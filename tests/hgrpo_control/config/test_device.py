@@ -21,7 +21,8 @@ from hgrpo_control.config.run import Config, ConfigError
 from hgrpo_control.runs.run_folder import Metrics, RunFolder
 from hgrpo_control.training.resuming import restore_trainer
 from hgrpo_control.training.simulation import make_simulator, training_simulator
-from hgrpo_control.training.trainer import Trainer, run, train
+from hgrpo_control.training.train import run, train
+from hgrpo_control.training.trainer import Trainer
 from policies import checkpoint
 from robots.simulator import map_state, repeat, select
 
@@ -103,7 +104,7 @@ def test_a_config_names_its_device_and_an_older_one_means_the_cpu() -> None:
 
 
 def without_clocks(rows: list[Metrics]) -> list[tuple[str, ...]]:
-    return [tuple(repr(v) for name, v in row._asdict().items() if name not in CLOCKS) for row in rows]
+    return [tuple(repr(v) for name, v in row.items() if name not in CLOCKS) for row in rows]
 
 
 def longer(config: Config) -> Config:
@@ -115,11 +116,11 @@ def longer(config: Config) -> Config:
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_run_on_a_gpu_resumes_as_if_never_stopped_and_its_policy_flies_on_the_cpu(name: str, tmp_path: Path) -> None:
     config = longer(VARIANTS[name])
-    whole, stopped = Trainer(config), Trainer(config)
+    whole, stopped = Trainer.from_config(config), Trainer.from_config(config)
     assert {p.device.type for p in whole.policy.parameters()} == {"cuda"}
-    rows = [whole.iterate() for _ in range(ITERATIONS)]
+    rows = [whole.step() for _ in range(ITERATIONS)]
     folder = RunFolder.create(tmp_path / "run", config)
-    folder.append_metrics(stopped.iterate())
+    folder.append_metrics(stopped.step())
     checkpoint.save(folder.checkpoint, stopped.policy, stopped.state_dict())
     run(restore_trainer(folder), folder)
     assert without_clocks(folder.read_metrics()) == without_clocks(rows)
@@ -178,7 +179,7 @@ def test_a_state_on_a_gpu_is_kept_repeated_and_stepped_again_to_the_bit(task: st
 @needs_cuda
 def test_the_cpu_is_asked_for_in_spite_of_a_gpu() -> None:
     config = tiny("quadrotor-hover", HybridGRPO(num_samples=2))
-    assert Trainer(config).policy.device.type == "cpu"
+    assert Trainer.from_config(config).policy.device.type == "cpu"
     state = make_simulator(replace(config, device="cuda")).reset(2, 0)
     assert state.steps.device.type == "cpu"
 

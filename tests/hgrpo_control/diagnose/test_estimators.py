@@ -10,7 +10,7 @@ from support.lqr_policy import GAMMA, RUN, lqr
 
 from hgrpo_control.config.algorithms import GRPO, PPO
 from hgrpo_control.diagnose.estimators import estimators
-from hgrpo_control.diagnose.fixed_roots import own_states
+from hgrpo_control.diagnose.fixed_roots import on_policy_states
 from hgrpo_control.diagnose.measurement import Diagnosis, diagnose, draw_reference
 from hgrpo_control.diagnose.settings import DiagnoseSettings
 from hgrpo_control.rewards.transforms import Elementwise
@@ -87,7 +87,7 @@ def test_estimators_follow_the_run() -> None:
 def test_gradients_are_those_of_transformed_rewards() -> None:
     simulator, policy = lqr(critic=False)  # without V, twice the reward is twice the gradient
     small = DiagnoseSettings(roots=4, steps=4, samples=(2,), branch_steps=(2,), budget=256, reference_branches=32)
-    run, roots = replace(RUN, algorithm=GRPO(GAMMA)), own_states(simulator, policy, 4, 0)
+    run, roots = replace(RUN, algorithm=GRPO(GAMMA)), on_policy_states(simulator, policy, 4, 0)
     drawn = (
         draw_reference(policy, simulator, roots, run, small, 6, lambda steps: None, transform).gradients
         for transform in (None, Elementwise(lambda reward: 2.0 * reward))

@@ -8,7 +8,7 @@ from support.analytic_envs import ConstantReward, ScalarLQR, fresh_policy
 from torch import Tensor
 
 from hgrpo_control.algorithms.rollout import Rollout
-from hgrpo_control.diagnose.fixed_roots import first_steps, own_states, rollouts
+from hgrpo_control.diagnose.fixed_roots import first_steps, on_policy_states, rollouts
 from robots.quadrotor.body.randomization import HiddenParameters
 from robots.quadrotor.flight.state import FlightState
 from robots.quadrotor.tasks.hover import HoverOptions, QuadrotorHover
@@ -18,21 +18,21 @@ from robots.simulator import Step
 def drawn(number: int, num_samples: int = 3, branch_length: int = 4, seed: int = 0, roots: int = 5) -> list[Rollout]:
     lqr = ScalarLQR(0.9, 20.0, 100)
     policy = fresh_policy(lqr)
-    states = own_states(lqr, policy, roots, seed=7)
+    states = on_policy_states(lqr, policy, roots, seed=7)
     return list(rollouts(lqr, policy, states, num_samples, branch_length, 8, number, seed))
 
 
-def test_own_states_come_from_all_ages_of_an_episode() -> None:
+def test_on_policy_states_come_from_all_ages_of_an_episode() -> None:
     # A clock shows its age: ten states of a time limit of 50 are met 5 steps apart, the first at the very beginning.
     clock = ConstantReward(period=1000, ends=False, max_episode_steps=50)
-    states = own_states(clock, fresh_policy(clock), 10, seed=0)
+    states = on_policy_states(clock, fresh_policy(clock), 10, seed=0)
     assert states.state.phase.tolist() == list(range(0, 50, 5))
     assert not states.elapsed.any()
 
 
-def test_own_states_may_outnumber_the_steps_of_an_episode() -> None:
+def test_on_policy_states_may_outnumber_the_steps_of_an_episode() -> None:
     clock = ConstantReward(period=1000, ends=False, max_episode_steps=4)
-    states = own_states(clock, fresh_policy(clock), 6, seed=0)
+    states = on_policy_states(clock, fresh_policy(clock), 6, seed=0)
     assert states.state.phase.tolist() == [0, 1, 2, 3, 0, 1]
 
 
@@ -86,7 +86,7 @@ def test_gusts_to_come_differ_between_rollouts_and_what_a_root_holds_does_not() 
     # The gust of the first step and the mass are there already when a rollout starts; later gusts are to come.
     hover = Watched()
     policy = fresh_policy(hover)
-    roots = own_states(hover, policy, 3, seed=0)
+    roots = on_policy_states(hover, policy, 3, seed=0)
     hover.met.clear()
     assert len(list(rollouts(hover, policy, roots, 2, 4, 4, number=5, seed=0))) == 5
     gust = torch.stack([hidden.gust for hidden in hover.met]).view(4, 5, 3, 2, 3)
@@ -101,7 +101,7 @@ def test_gusts_to_come_differ_between_rollouts_and_what_a_root_holds_does_not() 
 def test_siblings_may_meet_gusts_of_their_own() -> None:
     hover = Watched()
     policy = fresh_policy(hover)
-    roots = own_states(hover, policy, 3, seed=0)
+    roots = on_policy_states(hover, policy, 3, seed=0)
     hover.met.clear()
     list(rollouts(hover, policy, roots, 2, 4, 4, number=1, seed=0, split_noise=True))
     gust = torch.stack([hidden.gust for hidden in hover.met]).view(4, 3, 2, 3)

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from hgrpo_control.config.run import Config
 from hgrpo_control.diagnose.estimators import estimators
-from hgrpo_control.diagnose.fixed_roots import own_states
+from hgrpo_control.diagnose.fixed_roots import on_policy_states
 from hgrpo_control.diagnose.gradient_statistics import summarise
 from hgrpo_control.diagnose.measurement import (
     Diagnosis,
@@ -101,7 +101,7 @@ Drawn = tuple[Tensor, dict[str, Tensor]]
 
 
 def one_step_reference(policy: ActorCritic, simulator: ScalarLQR, horizon: int) -> tuple[Tensor, Reference]:
-    roots = own_states(simulator, policy, ONE_STEP.roots, 3)
+    roots = on_policy_states(simulator, policy, ONE_STEP.roots, 3)
     reference = draw_reference(policy, simulator, roots, RUN, ONE_STEP, horizon, lambda steps: None)
     return roots.state.x.double(), reference
 
@@ -126,7 +126,7 @@ def test_the_reference_is_the_exact_gradient(critic: str, horizon: int) -> None:
 def one_step() -> Drawn:
     """Roots x and gradients (R, 4) by estimator."""
     simulator, policy = lqr()
-    roots = own_states(simulator, policy, ONE_STEP.roots, 3)
+    roots = on_policy_states(simulator, policy, ONE_STEP.roots, 3)
     found = {}
     for members in estimators(ONE_STEP, RUN.algorithm, critic=True):
         drawn = draw_gradients(policy, simulator, roots, members, RUN, ONE_STEP, lambda steps: None)
@@ -184,7 +184,7 @@ def test_with_the_exact_critic_nothing_but_grpo_and_the_paper_is_biased(several:
 
 def test_the_paper_is_unbiased_after_multiplying_by_the_number_of_samples() -> None:
     simulator, policy = lqr()
-    roots = own_states(simulator, policy, SEVERAL.roots, 0)
+    roots = on_policy_states(simulator, policy, SEVERAL.roots, 0)
     reference = draw_reference(policy, simulator, roots, RUN, SEVERAL, 10, lambda steps: None)
     members = [e for group in estimators(SEVERAL, RUN.algorithm, True) for e in group if e.name == "Hybrid paper"]
     (paper,) = (e for e in members if (e.num_samples, e.branch_length) == (4, 1))

@@ -192,14 +192,14 @@ def test_a_run_whose_rewards_have_no_statistics_yet_is_one_line(
 ) -> None:
     """The checkpoint before the first iteration, that of a run that was stopped at once."""
     words = ["ppo", "quadrotor-hover", *TRAIN, "--reward-transform", transform]
-    trainer = Trainer(parse_train_options(words).config)
+    trainer = Trainer.from_config(parse_train_options(words).config)
     folder = RunFolder.create(tmp_path / "run", trainer.config)
     policies.save(folder.checkpoint, trainer.policy, trainer.state_dict())
     assert main(["diagnose", str(folder.path), *TINY]) == 2
     err = capsys.readouterr().err
     assert f"reward transform {transform} of {folder.path}" in err
     assert err.count("\n") == 1
-    trainer.iterate()
+    trainer.step()
     policies.save(folder.checkpoint, trainer.policy, trainer.state_dict())
     assert main(["diagnose", str(folder.path), *TINY]) == 0
 

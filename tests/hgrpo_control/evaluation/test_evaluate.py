@@ -198,13 +198,13 @@ def test_evaluating_in_between_changes_no_bit_of_training() -> None:
         network=Network((8,)),
         learning=Learning(update_epochs=1, num_minibatches=2),
     )
-    interrupted, plain = Trainer(config), Trainer(config)
+    interrupted, plain = Trainer.from_config(config), Trainer.from_config(config)
     for trainer in (interrupted, plain):
-        trainer.iterate()
+        trainer.step()
     before, _ = evaluate(interrupted.policy, interrupted.sampler.simulator, episodes=3)
     assert repr(evaluate(plain.policy, robots.make("quadrotor-hover"), episodes=3)[0]) == repr(before)
     for trainer in (interrupted, plain):
-        trainer.iterate()
+        trainer.step()
     pairs = zip(interrupted.policy.state_dict().values(), plain.policy.state_dict().values(), strict=True)
     assert all(torch.equal(ours, theirs) for ours, theirs in pairs)
 

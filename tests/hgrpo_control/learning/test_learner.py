@@ -18,7 +18,7 @@ from hgrpo_control.algorithms.batch import Batch
 from hgrpo_control.algorithms.rollout import NotFiniteError
 from hgrpo_control.config.algorithms import GRPO, PPO, Algorithm, HybridGRPO
 from hgrpo_control.config.learning import Learning
-from hgrpo_control.learning.learner import Learner, shorten, standardize
+from hgrpo_control.learning.learner import Learner, clip_grad_norm, standardize
 from hgrpo_control.sampling.sampler import Sampler
 from policies.actor_critic import ActorCritic
 
@@ -31,7 +31,7 @@ def drawn(algorithm: Algorithm | None = None, hidden_sizes: tuple[int, ...] = (8
     ledger = Ledger()
     policy = fresh_policy(ledger, hidden_sizes, critic=algorithm.needs_critic)
     sampler = Sampler(ledger, policy, 8 // algorithm.num_samples, algorithm.num_samples, 8, 8, seed=1)
-    return policy, algorithms.batch(sampler.collect()[0], algorithm)
+    return policy, algorithms.make_batch(sampler.collect()[0], algorithm)
 
 
 def learner(policy: ActorCritic, seed: int = 0, **settings: Any) -> Learner:
@@ -46,19 +46,19 @@ def parameters(policy: ActorCritic) -> Tensor:
 def test_the_first_minibatch_has_ratio_1(algorithm: Algorithm) -> None:
     policy, batch = drawn(algorithm)
     stats = learner(policy, **ONE_STEP).update(batch)
-    assert stats.approx_kl == pytest.approx(0.0, abs=1e-10)
-    assert stats.clip_fraction == 0.0
+    assert stats["approx_kl"] == pytest.approx(0.0, abs=1e-10)
+    assert stats["clip_fraction"] == 0.0
     # ratio 1: the loss is minus the mean of w A, and standardised advantages of weight 1 have mean 0
     if algorithm.needs_critic:
-        assert stats.policy_loss == pytest.approx(0.0, abs=1e-5)
+        assert stats["policy_loss"] == pytest.approx(0.0, abs=1e-5)
     assert parameters(policy).isfinite().all()
 
 
 def test_later_minibatches_move_away_from_the_policy_that_acted() -> None:
     policy, batch = drawn()
     stats = learner(policy, learning_rate=0.05, update_epochs=4, num_minibatches=4).update(batch)
-    assert stats.approx_kl > 1e-3
-    assert stats.clip_fraction > 0.0
+    assert stats["approx_kl"] > 1e-3
+    assert stats["clip_fraction"] > 0.0
 
 
 def test_an_update_raises_the_density_of_good_actions_and_lowers_that_of_bad_ones() -> None:
@@ -74,12 +74,14 @@ def test_losses_before_the_first_step_are_the_batchs_own() -> None:
     assert batch.value is not None
     assert batch.value_target is not None
     stats = learner(policy, normalize_advantage=False, **ONE_STEP).update(batch)
-    assert stats.policy_loss == pytest.approx(-batch.advantage.mean().item(), abs=1e-6)
-    assert stats.value_loss == pytest.approx(0.5 * (batch.value - batch.value_target).square().mean().item(), rel=1e-5)
+    assert stats["policy_loss"] == pytest.approx(-batch.advantage.mean().item(), abs=1e-6)
+    assert stats["value_loss"] == pytest.approx(
+        0.5 * (batch.value - batch.value_target).square().mean().item(), rel=1e-5
+    )
     # sigma 0.5: 1.418939 + ln 0.5 = 0.725791
-    assert stats.entropy == pytest.approx(0.725791, abs=1e-5)
+    assert stats["entropy"] == pytest.approx(0.725791, abs=1e-5)
     unexplained = (batch.value_target - batch.value).var(correction=0) / batch.value_target.var(correction=0)
-    assert stats.explained_variance == pytest.approx(1.0 - unexplained.item(), abs=1e-5)
+    assert stats["explained_variance"] == pytest.approx(1.0 - unexplained.item(), abs=1e-5)
 
 
 def test_samples_without_weight_teach_nothing() -> None:
@@ -124,9 +126,9 @@ def test_a_batch_in_which_no_sample_counts_changes_nothing(settings: dict[str, f
     assert torch.equal(parameters(policy), before)
     after = [m for s in learning.optimizer.state.values() for m in s.values()]
     assert all(torch.equal(x, y) for x, y in zip(after, moments, strict=True))
-    assert (stats.policy_loss, stats.grad_norm, stats.approx_kl, stats.epochs) == (0.0, 0.0, 0.0, 0)
-    assert stats.entropy == pytest.approx(policy.entropy().item())
-    assert learning.update(batch).epochs > 0
+    assert (stats["policy_loss"], stats["grad_norm"], stats["approx_kl"], stats["epochs"]) == (0.0, 0.0, 0.0, 0)
+    assert stats["entropy"] == pytest.approx(policy.entropy().item())
+    assert learning.update(batch)["epochs"] > 0
 
 
 def test_the_upper_clip_bound_lets_good_actions_get_likelier() -> None:
@@ -143,9 +145,9 @@ def test_the_upper_clip_bound_lets_good_actions_get_likelier() -> None:
 def test_without_critic_there_is_no_value_loss() -> None:
     policy, batch = drawn(GRPO(num_samples=4))
     stats = learner(policy).update(batch)
-    assert math.isnan(stats.value_loss)
-    assert math.isnan(stats.explained_variance)
-    assert math.isfinite(stats.policy_loss)
+    assert math.isnan(stats["value_loss"])
+    assert math.isnan(stats["explained_variance"])
+    assert math.isfinite(stats["policy_loss"])
 
 
 @pytest.mark.parametrize(("schedule", "expected"), [("linear", [0.01, 0.0075, 0.0]), ("constant", [0.01] * 3)])
@@ -155,7 +157,7 @@ def test_learning_rate_schedule(schedule: str, expected: list[float]) -> None:
     rates = []
     for progress in (0.0, 0.25, 1.0):
         before = parameters(policy)
-        rates.append(learning.update(batch, progress).learning_rate)
+        rates.append(learning.update(batch, progress)["learning_rate"])
         assert torch.equal(before, parameters(policy)) == (rates[-1] == 0.0)
     assert rates == pytest.approx(expected)
 
@@ -176,8 +178,8 @@ def test_gradients_of_actor_and_critic_are_shortened_apart(limit: float) -> None
     whole = torch.cat([p.grad.flatten() for p in policy.critic.parameters() if p.grad is not None]).norm().item()
     learning = learner(policy, update_epochs=1, num_minibatches=1, max_grad_norm=limit)
     stats = learning.update(batch)
-    assert min(stats.grad_norm, whole) > 0.1  # grad_norm is the actor's, before it is shortened
-    assert arrived(learning, policy.actor, policy.raw_sigma) == pytest.approx(min(stats.grad_norm, limit), rel=1e-3)
+    assert min(stats["grad_norm"], whole) > 0.1  # grad_norm is the actor's, before it is shortened
+    assert arrived(learning, policy.actor, policy.raw_sigma) == pytest.approx(min(stats["grad_norm"], limit), rel=1e-3)
     assert arrived(learning, policy.critic) == pytest.approx(min(whole, limit), rel=1e-3)
 
 
@@ -206,9 +208,9 @@ def test_the_kl_stop_ends_an_update_early() -> None:
         learner(copy.deepcopy(policy), learning_rate=0.05, update_epochs=10, target_kl=target).update(batch)
         for target in (None, 1e-4)
     )
-    assert free.epochs == 10
-    assert stopped.epochs < 10
-    assert stopped.approx_kl > 1e-4
+    assert free["epochs"] == 10
+    assert stopped["epochs"] < 10
+    assert stopped["approx_kl"] > 1e-4
 
 
 def broken(batch: Batch, how: str) -> Batch:
@@ -286,11 +288,11 @@ def test_shortening_is_torchs_bit_for_bit(limit: float) -> None:
     reference = [nn.Parameter(torch.zeros_like(gradient)) for gradient in gradients]
     for parameter, gradient in zip(reference, gradients, strict=True):
         parameter.grad = gradient.clone()
-    assert torch.equal(shorten(gradients, limit), nn.utils.clip_grad_norm_(reference, limit))
+    assert torch.equal(clip_grad_norm(gradients, limit), nn.utils.clip_grad_norm_(reference, limit))
     assert all(torch.equal(p.grad, g) for p, g in zip(reference, gradients, strict=True))  # type: ignore[arg-type]
 
 
 def test_a_gradient_that_is_not_finite_is_told_and_left() -> None:
     gradient = torch.tensor([1.0, math.nan])
-    assert shorten([gradient], 0.5).isnan()
+    assert clip_grad_norm([gradient], 0.5).isnan()
     assert gradient[0] == 1.0

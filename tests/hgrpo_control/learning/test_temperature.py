@@ -123,7 +123,7 @@ def drawn(**settings: Any) -> tuple[Learner, Any]:
     probe = ActionReward(2.0)
     policy = fresh_policy(probe)
     rollout, _ = Sampler(probe, policy, 8, 1, 8, 8, seed=1).collect()
-    return Learner(policy, Learning(update_epochs=2, num_minibatches=4, **settings), seed=0), algorithms.batch(
+    return Learner(policy, Learning(update_epochs=2, num_minibatches=4, **settings), seed=0), algorithms.make_batch(
         rollout, PPO()
     )
 
@@ -134,18 +134,18 @@ def test_the_learner_takes_one_step_per_minibatch_at_the_pace_of_its_own_learnin
     entropy = learner.policy.entropy().item()
     stats = learner.update(batch, progress=1.0)  # linear schedule: nothing moves, so neither does the level
     by_hand.update(entropy, share=0.0)
-    assert stats.temperature == pytest.approx(by_hand.value)
+    assert stats["temperature"] == pytest.approx(by_hand.value)
     before = copy.deepcopy(learner.temperature)
     stats = learner.update(batch, progress=0.5)
     # 8 minibatches at half the rate; sigma moves by 0.05 % in each at most
     for _ in range(8):
         before.update(entropy, share=0.5)
-    assert stats.temperature == pytest.approx(before.value, rel=0.02)
+    assert stats["temperature"] == pytest.approx(before.value, rel=0.02)
 
 
 def test_a_fixed_temperature_is_reported_as_it_is() -> None:
     learner, batch = drawn(ent_coef=0.125)
-    assert learner.update(batch).temperature == 0.125
+    assert learner.update(batch)["temperature"] == 0.125
     assert "temperature" not in learner.state_dict()
 
 

@@ -23,18 +23,17 @@ BLUE, ORANGE = (31, 119, 180), (255, 127, 14)  # the first two colours of matplo
 
 def history(values: list[float], seconds: float = 1.0) -> list[Metrics]:
     """One row per value of the return; the success rate is a hundredth of it."""
-    rows = []
+    rows: list[Metrics] = []
     for index, value in enumerate(values, 1):
-        numbers = dict.fromkeys(Metrics._fields, 0.0)
         rows.append(
-            Metrics(**numbers)._replace(
-                iteration=index,
-                executed_steps=100 * index,
-                simulator_steps=400 * index,
-                wall_seconds=seconds * index,
-                episode_return=value,
-                success_rate=value / 100.0,
-            )
+            {
+                "iteration": index,
+                "executed_steps": 100 * index,
+                "simulator_steps": 400 * index,
+                "wall_seconds": seconds * index,
+                "episode_return": value,
+                "success_rate": value / 100.0,
+            }
         )
     return rows
 
@@ -115,7 +114,7 @@ def test_the_three_axes_are_the_two_kinds_of_steps_and_the_time(
 
 
 def test_a_task_without_a_goal_has_no_plot_of_its_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    without = [row._replace(success_rate=math.nan) for row in history([1, 5, 9])]
+    without = [{**row, "success_rate": math.nan} for row in history([1, 5, 9])]
     figures = []
     save = learning_curves.save
     monkeypatch.setattr(learning_curves, "save", lambda figure, path: (figures.append(figure), save(figure, path)))

@@ -92,8 +92,8 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
         network=hgrpo_control.config.run.Network(hidden_sizes=(8,)),
         learning=hgrpo_control.config.run.Learning(update_epochs=1, num_minibatches=2),
     )
-    trainer, folder = Trainer(config), RunFolder.create(home / "run", config)
-    folder.append_metrics(trainer.iterate())
+    trainer, folder = Trainer.from_config(config), RunFolder.create(home / "run", config)
+    folder.append_metrics(trainer.step())
     policies.save(folder.checkpoint, trainer.policy, trainer.state_dict())
     trainer.policy.spec = dataclasses.replace(trainer.policy.spec, task="gymnasium/trap:hover")
     export_onnx(trainer.policy, home / "trap.onnx", checks=20)

@@ -19,7 +19,7 @@ from hgrpo_control.config.run import Config
 from hgrpo_control.runs.lock import LOCK_NAME, RunInUseError, RunLock
 from hgrpo_control.runs.run_folder import RunFolder
 from hgrpo_control.training.resuming import resume
-from hgrpo_control.training.trainer import train
+from hgrpo_control.training.train import train
 
 pytestmark = pytest.mark.slow
 
@@ -112,7 +112,7 @@ def test_the_lock_of_a_killed_process_is_taken_over(run: Path, other: subprocess
     assert (run / LOCK_NAME).exists()
     resume(run)
     assert not (run / LOCK_NAME).exists()
-    assert [row.iteration for row in RunFolder.open(run).read_metrics()] == [1, 2]
+    assert [row["iteration"] for row in RunFolder.open(run).read_metrics()] == [1, 2]
 
 
 def test_a_new_run_in_a_folder_that_another_process_makes_just_now_is_refused(

@@ -23,15 +23,14 @@ CONFIG = Config(task="quadrotor-hover", algorithm=PPO(), total_steps=4 * 512 * 6
 def row(
     iteration: int, episode_return: float = math.nan, success: float = math.nan, speed: float = 12_345.0
 ) -> Metrics:
-    numbers = dict.fromkeys(Metrics._fields, 0.25)
-    return Metrics(**numbers)._replace(
-        iteration=iteration,
-        executed_steps=100 * iteration,
-        simulator_steps=400 * iteration,
-        episode_return=episode_return,
-        success_rate=success,
-        simulator_steps_per_second=speed,
-    )
+    return {
+        "iteration": iteration,
+        "executed_steps": 100 * iteration,
+        "simulator_steps": 400 * iteration,
+        "episode_return": episode_return,
+        "success_rate": success,
+        "simulator_steps_per_second": speed,
+    }
 
 
 @pytest.fixture

@@ -30,14 +30,20 @@ CONFIG = Config(
 )
 
 
+COLUMNS = (
+    "iteration", "executed_steps", "simulator_steps", "wall_seconds", "episode_return", "policy_loss", "diverged"
+)  # fmt: skip
+
+
 def row(iteration: int, value: float = 0.5) -> Metrics:
     """Steps that grow with the iteration, as many failures of physics as iterations, everything else `value`."""
-    figures = Metrics(iteration, 16 * iteration, 48 * iteration, *[value] * (len(Metrics._fields) - 3))  # type: ignore[arg-type]
-    return figures._replace(diverged=iteration)
+    counters = {"iteration": iteration, "executed_steps": 16 * iteration, "simulator_steps": 48 * iteration}
+    return {**counters, **dict.fromkeys(COLUMNS[3:-1], value), "diverged": iteration}
 
 
 def same(a: Metrics, b: Metrics) -> bool:
-    return all(type(x) is type(y) and (x == y or (x != x and y != y)) for x, y in zip(a, b, strict=True))
+    values = zip(a.values(), b.values(), strict=True)
+    return list(a) == list(b) and all(type(x) is type(y) and (x == y or (x != x and y != y)) for x, y in values)
 
 
 @pytest.fixture
@@ -139,7 +145,7 @@ def test_the_file_has_one_header_and_one_line_per_row(folder: RunFolder) -> None
         folder.append_metrics(row(iteration))
     with folder.metrics.open(newline="") as file:
         lines = list(csv.reader(file))
-    assert lines[0] == list(Metrics._fields)
+    assert lines[0] == list(COLUMNS)
     assert [line[:3] for line in lines[1:]] == [["1", "16", "48"], ["2", "32", "96"], ["3", "48", "144"]]
 
 
@@ -152,7 +158,7 @@ def test_rows_after_an_iteration_are_dropped_and_the_others_stay(folder: RunFold
     assert all(same(a, b) for a, b in zip(folder.read_metrics(), expected, strict=True))
     assert {path.name for path in folder.path.iterdir()} == {"config.json", "metrics.csv"}
     folder.append_metrics(row(last + 1))
-    assert [metrics.iteration for metrics in folder.read_metrics()] == [*kept, last + 1]
+    assert [metrics["iteration"] for metrics in folder.read_metrics()] == [*kept, last + 1]
 
 
 @pytest.mark.parametrize("torn", ["3,48", "3", "3,48,144,0.5,0.", "3,"])
@@ -166,8 +172,31 @@ def test_a_last_line_torn_by_a_crash_is_dropped(folder: RunFolder, torn: str) ->
     assert all(same(a, b) for a, b in zip(folder.read_metrics(), [row(1), row(2), row(3)], strict=True))
 
 
-def test_columns_that_an_older_file_lacks_read_as_nan(folder: RunFolder) -> None:
-    folder.metrics.write_text("iteration,executed_steps,simulator_steps,wall_seconds\n7,112,336,1.5\n")
-    (metrics,) = folder.read_metrics()
-    assert metrics[:4] == (7, 112, 336, 1.5)
-    assert all(math.isnan(value) for value in metrics[4:])
+OLDER = "iteration,executed_steps,simulator_steps,wall_seconds,forgotten\n7,112,336,1.5,0.25\n8,128,384,2.0,\n"
+
+
+def test_columns_of_an_older_file_are_read_as_they_are(folder: RunFolder) -> None:
+    folder.metrics.write_text(OLDER)
+    first, second = folder.read_metrics()
+    assert first == {
+        "iteration": 7, "executed_steps": 112, "simulator_steps": 336, "wall_seconds": 1.5, "forgotten": 0.25
+    }  # fmt: skip
+    assert math.isnan(second["forgotten"])
+
+
+@pytest.mark.parametrize("resumed_after", [7, 6])
+def test_an_older_file_gets_the_columns_that_it_lacks(folder: RunFolder, resumed_after: int) -> None:
+    folder.metrics.write_text(OLDER)
+    folder.drop_metrics_after(resumed_after)
+    for iteration in (resumed_after + 1, resumed_after + 2):
+        folder.append_metrics(row(iteration))
+    with folder.metrics.open(newline="") as file:
+        lines = list(csv.reader(file))
+    assert lines[0] == [*COLUMNS[:4], "forgotten", *COLUMNS[4:]]
+    assert {len(line) for line in lines} == {len(lines[0])}
+    *old, last, newest = folder.read_metrics()
+    assert [(r["iteration"], r["forgotten"]) for r in old] == [(7, 0.25)][: resumed_after - 6]
+    assert all(math.isnan(r[name]) for r in old for name in COLUMNS[4:])
+    for r, iteration in ((last, resumed_after + 1), (newest, resumed_after + 2)):
+        assert math.isnan(r.pop("forgotten"))
+        assert same(r, row(iteration))

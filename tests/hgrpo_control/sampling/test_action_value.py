@@ -26,14 +26,14 @@ def learner(seed: int = 0, hidden_sizes: tuple[int, ...] = (), **learning: Any) 
     return ActionValueLearner(fresh_policy(Ledger(), hidden_sizes), Learning(**learning), seed)
 
 
-def batch(rows: int = 256) -> Batch:
-    """Two actions per row; Q = V + action / 2, V being noise."""
+def batch(rows: int = 256) -> tuple[Batch, Tensor]:
+    """Two actions per row and the target of Q = V + action / 2, V being noise."""
     generator = torch.Generator().manual_seed(0)
     observation, value = torch.randn(rows, 3, generator=generator), 10.0 * torch.randn(rows, generator=generator)
     action = 0.3 * torch.randn(rows, 2, 1, generator=generator)
     zero = torch.zeros(rows, 2)
     target = value.unsqueeze(-1) + 0.5 * action.squeeze(-1)
-    return Batch(observation, action, zero, zero, zero, value, value, action_value_target=target)
+    return Batch(observation, action, zero, zero, zero, value, value), target
 
 
 def parameters(learning: ActionValueLearner) -> Tensor:
@@ -48,25 +48,25 @@ def test_before_the_first_update_every_action_is_as_good_as_another(hidden_sizes
 
 def test_the_first_update_judges_q_as_it_was() -> None:
     # Q - V = 0 explains nothing of action / 2, and its loss is half the mean of action^2 / 4
-    given = batch()
-    stats = learner(**ONE_STEP).update(given, 0.01)
-    assert stats.explained_variance == pytest.approx(0.0, abs=1e-6)
-    assert stats.loss == pytest.approx(0.125 * given.action.square().mean().item(), rel=1e-4)
+    given, target = batch()
+    stats = learner(**ONE_STEP).update(given, target, 0.01)
+    assert stats["guidance_explained_variance"] == pytest.approx(0.0, abs=1e-6)
+    assert stats["guidance_loss"] == pytest.approx(0.125 * given.action.square().mean().item(), rel=1e-4)
 
 
 def test_it_finds_how_the_target_depends_on_the_action() -> None:
     learning = learner(update_epochs=20, num_minibatches=4)
-    learning.update(batch(), 0.03)
-    stats = learning.update(batch(), 0.003)
+    learning.update(*batch(), 0.03)
+    stats = learning.update(*batch(), 0.003)
     (weight, bias) = learning.action_value.parameters()
     assert weight.flatten().tolist() == pytest.approx([0.0, 0.0, 0.0, 0.5], abs=0.01)
     assert bias.item() == pytest.approx(0.0, abs=0.01)
-    assert stats.explained_variance > 0.99
+    assert stats["guidance_explained_variance"] > 0.99
 
 
 def test_actions_beyond_the_bounds_are_worth_what_the_environment_makes_of_them() -> None:
     learning = learner(hidden_sizes=(8,), update_epochs=4)
-    learning.update(batch(), 0.03)
+    learning.update(*batch(), 0.03)
     features = torch.randn(1, 3).expand(4, -1)
     low, inside, high, far = learning.action_value(features, torch.tensor([[-1.0], [0.9], [1.0], [3.0]])).tolist()
     assert high == far
@@ -84,9 +84,9 @@ def test_it_sees_what_the_critic_sees(privileged: bool) -> None:
         network=Network(hidden_sizes=(8,), privileged_critic=privileged),
         learning=Learning(num_minibatches=2),
     )
-    trainer = Trainer(config)
+    trainer = Trainer.from_config(config)
     for _ in range(2):
-        trainer.iterate()
+        trainer.step()
     assert trainer.guidance is not None
     network, spec = trainer.guidance.learner.action_value.network, trainer.policy.spec
     seen = trainer.sampler.root_observation.shape[1]
@@ -102,24 +102,24 @@ def test_it_sees_what_the_critic_sees(privileged: bool) -> None:
 
 def test_what_is_not_finite_never_reaches_the_parameters() -> None:
     learning = learner(hidden_sizes=(8,), **ONE_STEP)
-    learning.update(batch(), 0.01)
+    learning.update(*batch(), 0.01)
     before = parameters(learning)
-    given = batch()
-    assert given.action_value_target is not None
-    given.action_value_target[3, 1] = torch.nan
+    given, target = batch()
+    target[3, 1] = torch.nan
     with pytest.raises(NotFiniteError, match="the loss of Q is not finite: nan"):
-        learning.update(given, 0.01)
+        learning.update(given, target, 0.01)
     assert torch.equal(parameters(learning), before)
 
 
-def test_a_batch_without_targets_of_q_is_refused() -> None:
-    with pytest.raises(ValueError, match="with targets of Q"):
-        learner().update(batch()._replace(action_value_target=None), 0.01)
+def test_a_batch_without_values_is_refused() -> None:
+    given, target = batch()
+    with pytest.raises(ValueError, match="values"):
+        learner().update(given._replace(value=None), target, 0.01)
 
 
 def test_a_learner_goes_on_bit_for_bit_from_its_saved_state() -> None:
     first, second = learner(hidden_sizes=(8,), update_epochs=2), learner(seed=9, hidden_sizes=(8,), update_epochs=2)
-    first.update(batch(), 0.01)
+    first.update(*batch(), 0.01)
     second.load_state_dict(copy.deepcopy(first.state_dict()))
-    assert first.update(batch(), 0.005) == second.update(batch(), 0.005)
+    assert first.update(*batch(), 0.005) == second.update(*batch(), 0.005)
     assert torch.equal(parameters(first), parameters(second))

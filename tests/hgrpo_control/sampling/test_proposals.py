@@ -16,12 +16,12 @@ from torch import Tensor
 
 from hgrpo_control import algorithms
 from hgrpo_control.algorithms.batch import Batch
-from hgrpo_control.algorithms.importance import averaging_weights, effective_sample_size, guided_count
+from hgrpo_control.algorithms.guided import action_value_target, averaging_weights, effective_sample_size, guided_count
 from hgrpo_control.algorithms.rollout import NotFiniteError, Rollout
 from hgrpo_control.config.algorithms import HybridGRPO
 from hgrpo_control.sampling.action_value import ActionValue
+from hgrpo_control.sampling.guided_sampler import GuidedSampler, sampler_class
 from hgrpo_control.sampling.proposals import GuidedProposals, importance_weights, resample
-from hgrpo_control.sampling.sampler import Sampler
 from policies.actor_critic import ActorCritic
 
 many = settings(max_examples=60)
@@ -171,13 +171,13 @@ def test_only_the_first_action_of_the_last_siblings_is_guided_and_weighted(num_s
     ledger = Ledger()
     policy = fresh_policy(ledger)
     guide = proposals(policy, slope=6.0, max_weight=3.0)
-    rollout, _ = Sampler(ledger, policy, 40, num_samples, branch_steps, 8, 3, proposals=guide).collect()
-    assert rollout.importance is not None
+    rollout, _ = GuidedSampler(ledger, policy, 40, num_samples, branch_steps, 8, 3, proposals=guide).collect()
+    assert rollout.weight is not None
     first = torch.arange(8).view(-1, 1, 1) % branch_steps == 0
     guided = (first & (torch.arange(num_samples) >= num_samples - num_samples // 2)).expand(rollout.done.shape)
-    assert (rollout.importance[~guided] == 1.0).all()
-    assert (rollout.importance[guided] != 1.0).all()
-    assert rollout.importance[guided].max() <= 3.0
+    assert (rollout.weight[~guided] == 1.0).all()
+    assert (rollout.weight[guided] != 1.0).all()
+    assert rollout.weight[guided].max() <= 3.0
     # Q rises with the action; sigma 0.5 x slope 6 = 3 is how many sigmas of pi that is worth
     mean = policy.mean(rollout.observation).expand(*rollout.done.shape, 1)
     z = ((rollout.action - mean) / policy.sigma).squeeze(-1)
@@ -195,11 +195,11 @@ def test_guidance_changes_no_bit_of_the_executed_trajectory(num_samples: int, br
         ledger = Ledger()
         policy = spelled_out_critic(ledger)
         guide = proposals(policy, slope=3.0) if guided else None
-        sampler = Sampler(ledger, policy, 6, num_samples, branch_steps, 8, 3, proposals=guide)
+        sampler = sampler_class(guide)(ledger, policy, 6, num_samples, branch_steps, 8, 3)
         return [sampler.collect()[0] for _ in range(4)]
 
     for plain, guided in zip(collect(False), collect(True), strict=True):
-        assert plain.importance is None
+        assert plain.weight is None
         for name in ("action", "log_prob", "reward", "terminated", "done"):
             assert torch.equal(getattr(plain, name)[:, :, 0], getattr(guided, name)[:, :, 0]), name
         assert torch.equal(plain.executed_observation, guided.executed_observation)
@@ -224,9 +224,9 @@ def bandit_batch(estimator: Any, slope: float, candidates: int, roots: int = 40_
     assert policy.critic is not None
     torch.nn.init.zeros_(policy.critic[0].weight)
     guide = proposals(policy, slope, candidates)
-    rollout, _ = Sampler(bandit, policy, roots, 4, 1, 1, seed=0, proposals=guide).collect()
+    rollout, _ = GuidedSampler(bandit, policy, roots, 4, 1, 1, seed=0, proposals=guide).collect()
     algorithm = HybridGRPO(num_samples=4, branch_steps=1, estimator=estimator, guided_candidates=candidates)
-    return algorithms.batch(rollout, algorithm), rollout
+    return algorithms.make_batch(rollout, algorithm), rollout
 
 
 def gradients(batch: Batch, weight: Tensor | None = None) -> Tensor:
@@ -262,7 +262,8 @@ def test_values_are_regressed_on_the_policys_returns_and_q_on_each_samples_own()
     # E[L] under pi = -(4 + 1) = -5; under N(1, 1) it is -(1 + 1) = -2, so plain averages would give -3.5
     batch, rollout = bandit_batch("group", 4.0, candidates=128)
     assert batch.value_target is not None
-    assert batch.action_value_target is not None
     assert within(batch.value_target.double(), -5.0)
     assert rollout.reward.mean().item() == pytest.approx(-3.5, abs=0.05)
-    assert torch.equal(batch.action_value_target, rollout.reward.flatten(0, 1))
+    assert rollout.weight is not None
+    target = action_value_target(rollout, rollout.weight, HybridGRPO(num_samples=4, branch_steps=1))
+    assert torch.equal(target, rollout.reward.flatten(0, 1))

@@ -128,7 +128,7 @@ def test_splitting_changes_nothing_where_no_step_draws() -> None:
 )
 def test_a_run_samples_as_its_algorithm_says(algorithm: Algorithm, split: bool) -> None:
     config = Config("quadrotor-hover-gusty", algorithm, num_envs=2, rollout_steps=4)
-    assert Trainer(config).sampler.split_noise == split
+    assert Trainer.from_config(config).sampler.split_noise == split
 
 
 def test_another_word_for_it_is_refused() -> None:
@@ -141,7 +141,9 @@ def test_another_word_for_it_is_refused() -> None:
 )
 def test_noise_is_not_split_where_no_step_draws(task: str, options: dict[str, str]) -> None:
     with pytest.raises(ConfigError) as raised:
-        Trainer(Config(task, HybridGRPO(sibling_noise="split"), num_envs=2, rollout_steps=4, task_options=options))
+        Trainer.from_config(
+            Config(task, HybridGRPO(sibling_noise="split"), num_envs=2, rollout_steps=4, task_options=options)
+        )
     assert str(raised.value) == (
         f"sibling_noise split does nothing in {task}, whose steps draw nothing; allowed: shared, or a task with noise, "
         "such as a quadrotor's with --task-options gust=1"
@@ -154,7 +156,7 @@ def test_a_simulator_without_noise_to_split_is_closed(monkeypatch: pytest.Monkey
     monkeypatch.setattr(simulator, "close", lambda: closed.append("once"), raising=False)
     monkeypatch.setattr("robots.make", lambda task, **options: simulator)
     with pytest.raises(ConfigError, match="does nothing in quadrotor-hover"):
-        Trainer(Config("quadrotor-hover", HybridGRPO(sibling_noise="split"), num_envs=2, rollout_steps=4))
+        Trainer.from_config(Config("quadrotor-hover", HybridGRPO(sibling_noise="split"), num_envs=2, rollout_steps=4))
     assert closed == ["once"]
 
 

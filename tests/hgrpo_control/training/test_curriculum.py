@@ -114,29 +114,29 @@ def test_a_task_without_settings_is_refused() -> None:
 
 def test_training_moves_its_settings_and_says_so() -> None:
     """Each iteration takes 128 steps; difficulty goes from 0.2 at 128 to 1 at 384. A row tells what its rollout had."""
-    trainer = Trainer(config())
+    trainer = Trainer.from_config(config())
     flight = trainer.sampler.simulator
     assert isinstance(flight, QuadrotorFlight)
     assert flight.difficulty == 0.2
     reach = (trainer.sampler.roots.state.body.position - torch.tensor([[0.0, 0.0, 2.0]])).norm(dim=1)
     assert reach.max() <= 0.2 + 1e-6  # the first episodes began at it
-    assert [trainer.iterate().difficulty for _ in range(4)] == pytest.approx([0.2, 0.2, 0.6, 1.0])
+    assert [trainer.step()["difficulty"] for _ in range(4)] == pytest.approx([0.2, 0.2, 0.6, 1.0])
     assert robots.make("quadrotor-hover").difficulty == 1.0  # type: ignore[attr-defined]
 
 
 def test_a_resumed_run_goes_on_bit_for_bit(tmp_path: Path) -> None:
-    whole, first, second = (Trainer(config()) for _ in range(3))
+    whole, first, second = (Trainer.from_config(config()) for _ in range(3))
     for _ in range(2):
-        whole.iterate()
-        first.iterate()
+        whole.step()
+        first.step()
     first.curriculum.episodes["near_target"] = whole.curriculum.episodes["near_target"] = 99
     checkpoint.save(tmp_path / "checkpoint.pt", first.policy, first.state_dict())
     second.load(*checkpoint.restore(tmp_path / "checkpoint.pt"))
     assert second.curriculum.state_dict() == whole.curriculum.state_dict()
     assert second.sampler.simulator.settings == whole.sampler.simulator.settings  # type: ignore[attr-defined]
     for _ in range(2):
-        whole.iterate()
-        second.iterate()
+        whole.step()
+        second.step()
     pairs = zip(whole.policy.state_dict().values(), second.policy.state_dict().values(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
     assert second.curriculum.state_dict() == whole.curriculum.state_dict()
@@ -147,4 +147,4 @@ def test_a_config_with_a_curriculum_survives_json() -> None:
 
 
 def test_without_a_curriculum_a_checkpoint_says_nothing_of_one() -> None:
-    assert "curriculum" not in Trainer(config(curriculum={})).state_dict()
+    assert "curriculum" not in Trainer.from_config(config(curriculum={})).state_dict()

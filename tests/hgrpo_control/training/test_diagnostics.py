@@ -1,4 +1,4 @@
-"""Instruments against numbers worked out by hand, and the noise scale against noise that is known."""
+"""Diagnostics against numbers worked out by hand, and the noise scale against noise that is known."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from hgrpo_control.learning.gradient_noise import GradientMoments, gradient_vari
 from hgrpo_control.learning.learner import Learner, standardize
 from hgrpo_control.sampling.sampler import Sampler
 from hgrpo_control.training import diagnostics
-from hgrpo_control.training.diagnostics import Instruments
 from policies import gaussian
 from policies.actor_critic import ActorCritic
 
@@ -46,8 +45,8 @@ def rollout_of(reward: Tensor, done: Tensor | None = None, branch_steps: int = 1
     )
 
 
-def read(rollout: Rollout, algorithm: Algorithm) -> Instruments:
-    return diagnostics.measure(rollout, algorithms.batch(rollout, algorithm), algorithm)
+def read(rollout: Rollout, algorithm: Algorithm) -> dict[str, float]:
+    return diagnostics.compute_diagnostics(rollout, algorithms.make_batch(rollout, algorithm), algorithm)
 
 
 def hybrid(estimator: Any, num_samples: int = 2, branch_steps: int = 1, gamma: float = 1.0) -> HybridGRPO:
@@ -109,9 +108,9 @@ def test_what_siblings_share_leaves_the_variance() -> None:
     # L = 10 11 and -10 -9: mean 1/2, variance 2 (9.5^2 + 10.5^2) / 4 = 100.25; differences +-1 have variance 1
     rollout = rollout_of(torch.tensor([[[10.0, 11.0], [-10.0, -9.0]]]))
     reading = read(rollout, hybrid("group"))
-    assert reading.advantage_variance_before == pytest.approx(100.25)
-    assert reading.advantage_variance == pytest.approx(1.0)
-    assert reading.group_spread == pytest.approx(0.5)
+    assert reading["advantage_variance_before"] == pytest.approx(100.25)
+    assert reading["advantage_variance"] == pytest.approx(1.0)
+    assert reading["group_spread"] == pytest.approx(0.5)
 
 
 def test_before_the_comparison_the_executed_sample_has_its_tail_too() -> None:
@@ -120,22 +119,22 @@ def test_before_the_comparison_the_executed_sample_has_its_tail_too() -> None:
     # After: 9 - 3, 3 - 1, 2 - 6, 6 - 2 = 6 2 -4 4, mean 2, variance (16 + 0 + 36 + 4) / 4 = 14.
     rollout = rollout_of(torch.tensor([[[1.0, 3.0]], [[2.0, 6.0]]]))
     reading = read(rollout, hybrid("group"))
-    assert reading.advantage_variance_before == pytest.approx(7.5)
-    assert reading.advantage_variance == pytest.approx(14.0)
+    assert reading["advantage_variance_before"] == pytest.approx(7.5)
+    assert reading["advantage_variance"] == pytest.approx(14.0)
     alone = read(rollout, hybrid("per_sample"))
-    assert (alone.advantage_variance_before, alone.advantage_variance) == pytest.approx((7.5, 7.5))
+    assert (alone["advantage_variance_before"], alone["advantage_variance"]) == pytest.approx((7.5, 7.5))
     # the paper's estimator gives both samples of a group the mean: 6 and 4 as lambda = 1 has it without tails, 2 and 4
     paper = read(rollout, hybrid("paper"))
-    assert (paper.advantage_variance_before, paper.advantage_variance) == pytest.approx((7.5, 1.0))
+    assert (paper["advantage_variance_before"], paper["advantage_variance"]) == pytest.approx((7.5, 1.0))
 
 
 def test_ppo_has_no_groups_and_nothing_to_subtract() -> None:
     # 1 + 1/2 (2 + 1/2 x 6), 2 + 1/2 x 6, 6 = 3.5 5 6: mean 29/6, variance (12.25 + 25 + 36) / 3 - (29/6)^2 = 1.055556
     rollout = rollout_of(torch.tensor([1.0, 2.0, 6.0]).view(3, 1, 1), branch_steps=3)
     reading = read(rollout, PPO(0.5, 1.0))
-    assert math.isnan(reading.group_spread)
-    assert math.isnan(reading.zero_variance_groups)
-    assert reading.advantage_variance_before == reading.advantage_variance == pytest.approx(1.055556, abs=1e-6)
+    assert math.isnan(reading["group_spread"])
+    assert math.isnan(reading["zero_variance_groups"])
+    assert reading["advantage_variance_before"] == reading["advantage_variance"] == pytest.approx(1.055556, abs=1e-6)
 
 
 def test_grpo_counts_the_steps_that_speak_and_has_nothing_before() -> None:
@@ -144,9 +143,9 @@ def test_grpo_counts_the_steps_that_speak_and_has_nothing_before() -> None:
     reward = torch.tensor([[[1.0, 1.0]], [[50.0, 2.0]]])
     done = torch.tensor([[[True, False]], [[False, False]]])
     reading = read(rollout_of(reward, done, branch_steps=2, critic=False), GRPO(1.0, 2))
-    assert math.isnan(reading.advantage_variance_before)
-    assert reading.advantage_variance == pytest.approx(8.0 / 9.0, rel=1e-3)
-    assert reading.group_spread == pytest.approx(1.0)
+    assert math.isnan(reading["advantage_variance_before"])
+    assert reading["advantage_variance"] == pytest.approx(8.0 / 9.0, rel=1e-3)
+    assert reading["group_spread"] == pytest.approx(1.0)
 
 
 def test_no_sample_that_counts_has_no_variance() -> None:
@@ -161,9 +160,9 @@ def test_luck_that_siblings_share_is_seen_before_the_comparison_and_not_after(se
     # no tails: the executed sample goes on into the next branch unless its episode ends with this one
     done = (torch.arange(4) % n == n - 1).view(4, 1, 1).expand(4, 6, 3)
     lucky, plain = (read(rollout_of(own + luck * size, done, n), hybrid("group", 3, n)) for size in (100.0, 0.0))
-    assert lucky.advantage_variance == pytest.approx(plain.advantage_variance, rel=1e-2)
-    assert lucky.advantage_variance_before > 10.0 * plain.advantage_variance_before
-    assert lucky.group_spread == pytest.approx(plain.group_spread, rel=1e-3)
+    assert lucky["advantage_variance"] == pytest.approx(plain["advantage_variance"], rel=1e-2)
+    assert lucky["advantage_variance_before"] > 10.0 * plain["advantage_variance_before"]
+    assert lucky["group_spread"] == pytest.approx(plain["group_spread"], rel=1e-3)
 
 
 # Gradient noise
@@ -250,8 +249,8 @@ def test_the_learner_leaves_samples_without_weight_out_of_the_noise_scale() -> N
     beside = {name: getattr(batch, name) for name in ("action", "old_log_prob", "advantage", "weight")}
     padded = {name: torch.cat((x, torch.zeros_like(x) if name == "weight" else x), dim=1) for name, x in beside.items()}
     both = Learner(policy, settings, seed=5).update(batch._replace(**padded), progress=1.0)
-    assert math.isfinite(alone.gradient_noise_scale)
-    assert both.gradient_noise_scale == pytest.approx(alone.gradient_noise_scale, rel=1e-4)
+    assert math.isfinite(alone["gradient_noise_scale"])
+    assert both["gradient_noise_scale"] == pytest.approx(alone["gradient_noise_scale"], rel=1e-4)
 
 
 def drawn(algorithm: Algorithm) -> tuple[ActorCritic, Batch]:
@@ -260,7 +259,7 @@ def drawn(algorithm: Algorithm) -> tuple[ActorCritic, Batch]:
     policy = fresh_policy(ledger, (8,), critic=algorithm.needs_critic)
     n = algorithm.branch_length(8)
     sampler = Sampler(ledger, policy, 8 // algorithm.num_samples, algorithm.num_samples, n, 8, seed=1)
-    return policy, algorithms.batch(sampler.collect()[0], algorithm)
+    return policy, algorithms.make_batch(sampler.collect()[0], algorithm)
 
 
 @pytest.mark.parametrize("algorithm", [PPO(), GRPO(num_samples=4), HybridGRPO(num_samples=4, branch_steps=1)])
@@ -281,10 +280,10 @@ def test_the_learner_reads_the_actors_gradients_of_the_first_pass_before_they_ar
         gradients.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, actor)]))
     expected = moments_of(torch.stack(gradients)).noise_scale(int((batch.weight > 0.0).sum()) / 2)
     stats = Learner(policy, settings, seed=5).update(batch, progress=1.0)  # learning rate 0: the policy stays
-    assert stats.gradient_noise_scale == pytest.approx(expected, rel=1e-3, nan_ok=True)
+    assert stats["gradient_noise_scale"] == pytest.approx(expected, rel=1e-3, nan_ok=True)
 
 
 def test_one_minibatch_has_no_noise_scale() -> None:
     policy, batch = drawn(PPO())
     stats = Learner(policy, Learning(num_minibatches=1, update_epochs=3), seed=0).update(batch)
-    assert math.isnan(stats.gradient_noise_scale)
+    assert math.isnan(stats["gradient_noise_scale"])

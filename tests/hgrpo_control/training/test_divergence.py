@@ -19,7 +19,7 @@ from hgrpo_control.config.learning import Learning, Network
 from hgrpo_control.config.run import Config
 from hgrpo_control.runs.run_folder import RunFolder
 from hgrpo_control.training.resuming import restore_trainer, resume
-from hgrpo_control.training.trainer import TrainingDivergedError, train
+from hgrpo_control.training.train import TrainingDivergedError, train
 from robots import registry
 from robots.quadrotor.flight.state import FlightState
 from robots.quadrotor.tasks.hover import QuadrotorHover
@@ -96,7 +96,7 @@ def test_a_reward_that_is_not_finite_ends_the_run(
         train(tiny(algorithm), folder.path)
     assert_whole(folder, iteration=2)
     assert_good_for_flying(folder)
-    assert [row.iteration for row in folder.read_metrics()] == [1, 2]
+    assert [row["iteration"] for row in folder.read_metrics()] == [1, 2]
 
 
 def test_an_observation_that_is_not_finite_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +112,7 @@ def test_an_observation_that_is_not_finite_ends_the_run(tmp_path: Path, monkeypa
 
 def test_a_run_without_a_folder_says_that_nothing_was_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     break_task(monkeypatch)
-    with pytest.raises(TrainingDivergedError, match=r"^stopped in iteration 1: .*; no checkpoint was asked for$"):
+    with pytest.raises(TrainingDivergedError, match=r"^stopped in iteration 1: .*; .*no checkpoint$"):
         train(tiny(PPO()))
 
 
@@ -144,9 +144,9 @@ def test_a_run_goes_on_once_the_cause_is_gone(tmp_path: Path, monkeypatch: pytes
         break_value_loss(broken, after=13)
         with pytest.raises(TrainingDivergedError):
             train(tiny(PPO(), task="quadrotor-hover"), folder.path)
-    assert [row.iteration for row in folder.read_metrics()] == [1, 2, 3]
+    assert [row["iteration"] for row in folder.read_metrics()] == [1, 2, 3]
     policy = resume(folder.path)
-    assert [row.iteration for row in folder.read_metrics()] == [1, 2, 3, 4]
+    assert [row["iteration"] for row in folder.read_metrics()] == [1, 2, 3, 4]
     undisturbed = train(tiny(PPO(), task="quadrotor-hover"))
     for ours, theirs in zip(policy.state_dict().values(), undisturbed.state_dict().values(), strict=True):
         assert torch.equal(ours, theirs)

@@ -128,12 +128,12 @@ def cut_config(curriculum: dict[str, str], groups: Any = "initial_states") -> Co
 
 
 def test_crashes_in_cut_episodes_are_not_reported_as_all_episodes() -> None:
-    crashed, cut = (Trainer(cut_config({}, groups)).iterate() for groups in GROUPS)
-    assert math.isfinite(crashed.episode_return)
-    assert all(map(math.isnan, (cut.episode_return, cut.episode_length, cut.success_rate)))
+    crashed, cut = (Trainer.from_config(cut_config({}, groups)).step() for groups in GROUPS)
+    assert math.isfinite(crashed["episode_return"])
+    assert all(map(math.isnan, (cut["episode_return"], cut["episode_length"], cut["success_rate"])))
 
 
 def test_a_curriculum_cannot_wait_for_the_success_of_cut_episodes() -> None:
     with pytest.raises(ConfigError, match=r"branch_steps 100 cuts episodes of 500 steps.*allowed"):
-        Trainer(cut_config({"difficulty": "0.8:1@success:0.5:0.5"}))
-    assert Trainer(cut_config({"difficulty": "0.8:1@steps:0:500"})).cuts_episodes
+        Trainer.from_config(cut_config({"difficulty": "0.8:1@success:0.5:0.5"}))
+    assert Trainer.from_config(cut_config({"difficulty": "0.8:1@steps:0:500"})).sampler.cuts_episodes

@@ -15,7 +15,8 @@ from hgrpo_control.runs.run_folder import RunFolder
 from hgrpo_control.sampling.sampler import Sampler
 from hgrpo_control.training.resuming import restore_trainer
 from hgrpo_control.training.simulation import make_simulator, policy_spec
-from hgrpo_control.training.trainer import Trainer, run, train
+from hgrpo_control.training.train import run, train
+from hgrpo_control.training.trainer import Trainer
 from policies.actor_critic import ActorCritic
 
 pytestmark = pytest.mark.slow
@@ -49,7 +50,7 @@ class CutAfter:
         self.iteration = iteration
 
     def report(self, metrics: object) -> None:
-        if getattr(metrics, "iteration", 0) == self.iteration:
+        if metrics.get("iteration") == self.iteration:
             raise PowerCut
 
 
@@ -62,7 +63,7 @@ def test_a_resumed_run_is_the_run_that_never_stopped(task: str, options: dict[st
     train(config, tmp_path / "whole")
     folder = RunFolder.create(tmp_path / "cut", config)
     with pytest.raises(PowerCut):
-        run(Trainer(config), folder, (CutAfter(2),))
+        run(Trainer.from_config(config), folder, (CutAfter(2),))
     trainer = restore_trainer(folder)
     assert trainer.iteration == 1  # the second was not saved yet
     run(trainer, folder)

@@ -22,7 +22,7 @@ from hgrpo_control.learning.learner import Learner
 from hgrpo_control.runs.run_folder import RunFolder
 from hgrpo_control.sampling.sampler import Sampler
 from hgrpo_control.training.simulation import policy_spec
-from hgrpo_control.training.trainer import train
+from hgrpo_control.training.train import train
 from policies.actor_critic import ActorCritic
 from robots.privileged import Privileged
 from robots.simulator import Channel, Step
@@ -97,7 +97,7 @@ def test_an_interrupted_and_resumed_run_equals_one_that_never_stopped(
         sum(path.startswith("/training/sampler/roots/") for path in paths) == 5 + 4 + 7 + 1
     )  # body, task, hidden, age
     rows = RunFolder(folder).read_metrics()
-    assert any(row.episode_length == row.episode_length for row in rows), "restarts have to be part of this"
+    assert any(row["episode_length"] == row["episode_length"] for row in rows), "restarts have to be part of this"
 
 
 class LuckState(NamedTuple):
@@ -143,14 +143,14 @@ def test_only_a_privileged_critic_learns_what_is_hidden(privileged: bool) -> Non
     policy.update_normalizers(sampler.root_observation)
     for _ in range(15):
         rollout, _ = sampler.collect()
-        stats = learner.update(algorithms.batch(rollout, PPO()))
+        stats = learner.update(algorithms.make_batch(rollout, PPO()))
         policy.update_normalizers(rollout.executed_observation)
     seen = torch.tensor([[0.0, -1.0], [0.0, 1.0]])[:, : simulator.spec.observation_size]
     value = policy.value(seen).detach()
     if privileged:
-        assert stats.explained_variance > 0.99
+        assert stats["explained_variance"] > 0.99
         torch.testing.assert_close(value, torch.tensor([-1.0, 1.0]), rtol=0, atol=0.05)
     else:
-        assert stats.explained_variance < 0.05
+        assert stats["explained_variance"] < 0.05
         assert value.abs().max() < 0.3
     assert policy(torch.zeros(3, 1)).shape == (3, 1)

@@ -16,7 +16,7 @@ from hgrpo_control.config.learning import Learning, Network
 from hgrpo_control.config.run import Config
 from hgrpo_control.runs.run_folder import Metrics, RunFolder
 from hgrpo_control.training.resuming import resume
-from hgrpo_control.training.trainer import train
+from hgrpo_control.training.train import train
 
 pytestmark = pytest.mark.slow
 
@@ -55,7 +55,7 @@ class PowerCutAt:
         self.iteration = iteration
 
     def report(self, metrics: Metrics) -> None:
-        if metrics.iteration == self.iteration:
+        if metrics["iteration"] == self.iteration:
             raise PowerCutAt.PowerCut
 
 
@@ -64,7 +64,7 @@ def test_an_interrupted_and_resumed_run_equals_one_that_never_stopped(tmp_path: 
     config = tiny(algorithm, steps=32)
     train(config, tmp_path / "whole")
     rows = RunFolder(tmp_path / "whole").read_metrics()
-    assert any(row.episode_length == row.episode_length for row in rows), "restarts have to be part of this"
+    assert any(row["episode_length"] == row["episode_length"] for row in rows), "restarts have to be part of this"
     with pytest.raises(KeyboardInterrupt):
         train(config, tmp_path / "run", (StopAt(2),))
     assert policies.restore(tmp_path / "run")[1]["iteration"] == 2, "Ctrl-C ends the run after the iteration, and saves"
@@ -92,7 +92,7 @@ def test_rows_written_after_the_checkpoint_of_a_crashed_run_are_written_anew(tmp
     with pytest.raises(PowerCutAt.PowerCut):
         train(config, tmp_path / "run", (PowerCutAt(3),))
     folder = RunFolder(tmp_path / "run")
-    assert [row.iteration for row in folder.read_metrics()] == [1, 2, 3]
+    assert [row["iteration"] for row in folder.read_metrics()] == [1, 2, 3]
     assert policies.restore(folder.path)[1]["iteration"] == 2
     resume(folder.path)
     assert_same(folder.path, tmp_path / "whole")
@@ -115,7 +115,7 @@ def test_a_run_may_be_stopped_in_every_iteration(tmp_path: Path) -> None:
         resume(tmp_path / "run", (StopAt(2),))
     resume(tmp_path / "run")
     assert_same(tmp_path / "run", tmp_path / "whole")
-    seconds = [row.wall_seconds for row in RunFolder(tmp_path / "run").read_metrics()]
+    seconds = [row["wall_seconds"] for row in RunFolder(tmp_path / "run").read_metrics()]
     assert len(seconds) == ITERATIONS
     assert all(a < b for a, b in pairwise(seconds)), "the clock goes on from where it stopped"
 

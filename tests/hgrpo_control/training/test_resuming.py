@@ -15,7 +15,7 @@ from hgrpo_control.config.learning import Learning, Network
 from hgrpo_control.config.run import Config
 from hgrpo_control.runs.run_folder import RunFolder, RunFolderError
 from hgrpo_control.training.resuming import resume
-from hgrpo_control.training.trainer import train
+from hgrpo_control.training.train import train
 
 SIZE = 16 * 8  # steps of an iteration
 LINEAR = Learning(learning_rate=0.008, update_epochs=1, num_minibatches=2)
@@ -51,7 +51,7 @@ def test_at_a_constant_rate_a_prolonged_run_is_one_of_that_total_from_the_beginn
     ours, theirs = (policies.load(folder.path).state_dict() for folder in (prolonged, whole))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     names = ("iteration", "simulator_steps", "difficulty", "temperature", "learning_rate", "approx_kl")
-    columns = [[[getattr(row, name) for name in names] for row in f.read_metrics()] for f in (prolonged, whole)]
+    columns = [[[row[name] for name in names] for row in f.read_metrics()] for f in (prolonged, whole)]
     assert columns[0] == columns[1]
     assert [row[0] for row in columns[0]] == [1, 2, 3, 4]
     assert prolonged.config.read_text() == whole.config.read_text()
@@ -61,13 +61,13 @@ def test_a_linear_rate_goes_on_along_the_new_total_and_says_so(
     run: RunFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["resume", "run", "--total-steps", str(4 * SIZE)]) == 0
-    assert [row.learning_rate for row in run.read_metrics()] == pytest.approx([0.008, 0.004, 0.004, 0.002])
-    assert [row.difficulty for row in run.read_metrics()] == pytest.approx([0.2, 0.2 + 0.8 / 3, 0.2 + 1.6 / 3, 1.0])
+    assert [row["learning_rate"] for row in run.read_metrics()] == pytest.approx([0.008, 0.004, 0.004, 0.002])
+    assert [row["difficulty"] for row in run.read_metrics()] == pytest.approx([0.2, 0.2 + 0.8 / 3, 0.2 + 1.6 / 3, 1.0])
     assert run.read_config() == config(4)
     out, err = capsys.readouterr()
     assert err == ""
     assert (
-        "total_steps is 512 now, before 256: the learning rate goes on linearly along the new total, from 0.004 to 0; "
+        "total_steps is 512 now, before 256: the learning rate falls linearly over the new total, from 0.004 to 0; "
         "it was 0.004 in the last iteration\n"
     ) in out
 

@@ -16,8 +16,10 @@ from hgrpo_control.config.learning import Learning
 from hgrpo_control.config.run import Config
 from hgrpo_control.evaluation.evaluate import evaluate
 from hgrpo_control.runs.run_folder import Metrics
+from hgrpo_control.training.build import build
 from hgrpo_control.training.simulation import make_simulator, training_simulator
-from hgrpo_control.training.trainer import Trainer, train
+from hgrpo_control.training.train import train
+from hgrpo_control.training.trainer import Trainer
 from policies import checkpoint
 from robots.simulator import Simulator
 
@@ -33,13 +35,13 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedGpu]:
 
 
 def without_clocks(rows: list[Metrics]) -> list[tuple[str, ...]]:
-    return [tuple(repr(v) for name, v in row._asdict().items() if name not in CLOCKS) for row in rows]
+    return [tuple(repr(v) for name, v in row.items() if name not in CLOCKS) for row in rows]
 
 
 def rows_of(config: Config) -> list[tuple[str, ...]]:
-    trainer = Trainer(config)
+    trainer = Trainer.from_config(config)
     cut_episodes(trainer.sampler.simulator, 3)
-    return without_clocks([trainer.iterate()])
+    return without_clocks([trainer.step()])
 
 
 def cut_episodes(simulator: Simulator, steps: int) -> None:
@@ -79,19 +81,19 @@ def test_a_checkpoint_goes_to_the_cpu_and_back(gpu: SimulatedGpu, tmp_path: Path
     learning = Learning(update_epochs=2, num_minibatches=2, kl_coef=0.1, reference=str(tmp_path / "reference"))
     guided = HybridGRPO(num_samples=2, branch_steps=2, guided_candidates=4, reward_transform="scale")
     config = tiny("quadrotor-hover", guided, device="cuda", learning=learning)
-    whole, stopped = Trainer(config), Trainer(config)
-    rows = [whole.iterate() for _ in range(ITERATIONS)]
-    stopped.iterate()
+    whole, stopped = Trainer.from_config(config), Trainer.from_config(config)
+    rows = [whole.step() for _ in range(ITERATIONS)]
+    stopped.step()
     checkpoint.save(tmp_path / "checkpoint.pt", stopped.policy, stopped.state_dict())
     policy, saved = checkpoint.restore(tmp_path)
-    resumed = Trainer(config, saved["reference"])
+    resumed = Trainer(config, build(config, saved["reference"]))
     resumed.load(policy, saved)
-    assert without_clocks([resumed.iterate()]) == without_clocks(rows[1:])
+    assert without_clocks([resumed.step()]) == without_clocks(rows[1:])
 
 
 def test_an_evaluation_stays_on_the_device_of_its_simulator(gpu: SimulatedGpu) -> None:
     config = tiny("quadrotor-hover", HybridGRPO(num_samples=2), device="cuda")
-    trainer, there = Trainer(config), training_simulator(config)
+    trainer, there = Trainer.from_config(config), training_simulator(config)
     here = make_simulator(config)
     for simulator in (there, here):
         cut_episodes(simulator, 12)
@@ -102,10 +104,10 @@ def test_an_evaluation_stays_on_the_device_of_its_simulator(gpu: SimulatedGpu) -
 
 def test_an_iteration_waits_once_per_step_and_once_per_minibatch(gpu: SimulatedGpu) -> None:
     config = tiny("quadrotor-hover", HybridGRPO(num_samples=2), device="cuda")
-    trainer = Trainer(config)
+    trainer = Trainer.from_config(config)
     gpu.waits.clear()
-    row = trainer.iterate()
-    assert row.episode_length != row.episode_length  # no executed episode ended, each of which may be waited for
+    row = trainer.step()
+    assert row["episode_length"] != row["episode_length"]  # no executed episode ended, each of which may be waited for
     assert gpu.waits["nonzero"] == STEPS
     minibatches = config.learning.update_epochs * config.learning.num_minibatches
     assert gpu.waits["tolist"] == minibatches + 1  # and the means of all of them

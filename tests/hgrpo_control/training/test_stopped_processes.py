@@ -82,9 +82,12 @@ def test_a_stopped_process_saves_its_last_whole_iteration(stopped: dict[str, Sto
     assert end.err == f"interrupted; continue with: hgrpo resume {end.folder.path}\n"
     done = policies.restore(end.folder.path)[1]["iteration"]
     assert len(end.folder.read_metrics()) == done >= 1
-    trainer, copy = Trainer(end.folder.read_config()), RunFolder.create(tmp_path / "run", end.folder.read_config())
+    trainer, copy = (
+        Trainer.from_config(end.folder.read_config()),
+        RunFolder.create(tmp_path / "run", end.folder.read_config()),
+    )
     for _ in range(done):
-        copy.append_metrics(trainer.iterate())
+        copy.append_metrics(trainer.step())
     policies.save(copy.checkpoint, trainer.policy, trainer.state_dict())
     assert_same(end.folder.path, copy.path)
 
@@ -96,6 +99,6 @@ def test_a_second_ctrl_c_ends_the_process_at_once_and_leaves_the_last_checkpoint
     assert end.err.splitlines()[-1] == f"interrupted; continue with: hgrpo resume {end.folder.path}"
     trainer = restore_trainer(end.folder)
     assert trainer.iteration == 0, "the iteration of the first Ctrl-C was not waited for"
-    fresh = Trainer(end.folder.read_config())
+    fresh = Trainer.from_config(end.folder.read_config())
     ours, theirs = trainer.policy.state_dict(), fresh.policy.state_dict()
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)

@@ -18,7 +18,8 @@ from hgrpo_control.config.learning import Learning, Network
 from hgrpo_control.config.run import Config, ConfigError
 from hgrpo_control.runs.run_folder import Metrics, RunFolder, RunFolderError
 from hgrpo_control.training.resuming import resume
-from hgrpo_control.training.trainer import Trainer, train
+from hgrpo_control.training.train import train
+from hgrpo_control.training.trainer import Trainer
 
 ITERATIONS, ENVS, STEPS = 3, 16, 16
 CLOCKS = ("wall_seconds", "simulator_steps_per_second", "sampling_seconds", "learning_seconds")
@@ -60,70 +61,72 @@ def parameters(policy: torch.nn.Module) -> torch.Tensor:
 
 def without_clocks(rows: list[Metrics]) -> list[tuple[object, ...]]:
     """Rows as text, so that NaN equals NaN and every digit counts."""
-    return [tuple(repr(v) for name, v in row._asdict().items() if name not in CLOCKS) for row in rows]
+    return [tuple(repr(v) for name, v in row.items() if name not in CLOCKS) for row in rows]
 
 
 @pytest.mark.parametrize("algorithm", [PPO(), GRPO(num_samples=3), HybridGRPO(num_samples=3, branch_steps=1)])
 def test_steps_and_learning_rate_are_counted_from_the_beginning_of_the_run(algorithm: Algorithm) -> None:
-    trainer = Trainer(tiny(algorithm))
-    rows = [trainer.iterate() for _ in range(ITERATIONS)]
+    trainer = Trainer.from_config(tiny(algorithm))
+    rows = [trainer.step() for _ in range(ITERATIONS)]
     assert trainer.finished
-    assert [row.iteration for row in rows] == [1, 2, 3]
+    assert [row["iteration"] for row in rows] == [1, 2, 3]
     # 16 roots x 16 steps = 256 executed steps per iteration; the simulator takes N times as many.
-    assert [row.executed_steps for row in rows] == [256, 512, 768]
-    assert [row.simulator_steps for row in rows] == [256 * k * algorithm.num_samples for k in (1, 2, 3)]
+    assert [row["executed_steps"] for row in rows] == [256, 512, 768]
+    assert [row["simulator_steps"] for row in rows] == [256 * k * algorithm.num_samples for k in (1, 2, 3)]
     # Linear from 1e-3 to zero at the end of the run: 1e-3 x (1, 2/3, 1/3).
-    assert [row.learning_rate for row in rows] == pytest.approx([1e-3, 2e-3 / 3, 1e-3 / 3], rel=1e-12)
-    assert all(math.isnan(row.value_loss) != algorithm.needs_critic for row in rows)
+    assert [row["learning_rate"] for row in rows] == pytest.approx([1e-3, 2e-3 / 3, 1e-3 / 3], rel=1e-12)
+    assert all(math.isnan(row["value_loss"]) != algorithm.needs_critic for row in rows)
     for row in rows:
-        assert row.sampling_seconds > 0.0
-        assert row.learning_seconds > 0.0
-        per_second = 256 * algorithm.num_samples / (row.sampling_seconds + row.learning_seconds)
-        assert row.simulator_steps_per_second == pytest.approx(per_second, rel=1e-9)
-    assert rows[-1].wall_seconds >= sum(row.sampling_seconds + row.learning_seconds for row in rows) * (1 - 1e-9)
+        assert row["sampling_seconds"] > 0.0
+        assert row["learning_seconds"] > 0.0
+        per_second = 256 * algorithm.num_samples / (row["sampling_seconds"] + row["learning_seconds"])
+        assert row["simulator_steps_per_second"] == pytest.approx(per_second, rel=1e-9)
+    assert rows[-1]["wall_seconds"] >= sum(row["sampling_seconds"] + row["learning_seconds"] for row in rows) * (
+        1 - 1e-9
+    )
 
 
 @pytest.mark.parametrize("algorithm", [PPO(), GRPO(num_samples=2), HybridGRPO(num_samples=2, branch_steps=4)])
 def test_what_is_learned_from_is_the_transformed_reward(algorithm: Algorithm) -> None:
     # eq. 12: an iteration with tanh is one by hand on tanh of the rewards
-    trainer, by_hand = (Trainer(tiny(replace(algorithm, reward_transform="tanh"))) for _ in range(2))
-    trainer.iterate()
+    trainer, by_hand = (Trainer.from_config(tiny(replace(algorithm, reward_transform="tanh"))) for _ in range(2))
+    trainer.step()
     rollout, _ = by_hand.sampler.collect()
     before = parameters(by_hand.policy)
-    by_hand.learner.update(algorithms.batch(rollout._replace(reward=rollout.reward.tanh()), algorithm))
+    by_hand.learner.update(algorithms.make_batch(rollout._replace(reward=rollout.reward.tanh()), algorithm))
     by_hand.policy.normalizer.update(rollout.executed_observation)
     assert not torch.equal(parameters(by_hand.policy), before)
     assert torch.equal(parameters(trainer.policy), parameters(by_hand.policy))
 
 
-def test_instruments_are_read_in_every_iteration() -> None:
-    alone, branched = (Trainer(tiny(algorithm)).iterate() for algorithm in (PPO(), HybridGRPO(num_samples=2)))
-    assert math.isnan(alone.group_spread)
-    assert math.isnan(alone.zero_variance_groups)
-    assert alone.advantage_variance_before == alone.advantage_variance > 0.0
-    assert branched.group_spread > 0.0
-    assert branched.zero_variance_groups == 0.0
-    assert branched.advantage_variance_before != branched.advantage_variance
-    assert alone.temperature == branched.temperature == 0.0
+def test_diagnostics_are_part_of_every_iteration() -> None:
+    alone, branched = (Trainer.from_config(tiny(algorithm)).step() for algorithm in (PPO(), HybridGRPO(num_samples=2)))
+    assert math.isnan(alone["group_spread"])
+    assert math.isnan(alone["zero_variance_groups"])
+    assert alone["advantage_variance_before"] == alone["advantage_variance"] > 0.0
+    assert branched["group_spread"] > 0.0
+    assert branched["zero_variance_groups"] == 0.0
+    assert branched["advantage_variance_before"] != branched["advantage_variance"]
+    assert alone["temperature"] == branched["temperature"] == 0.0
 
 
 def test_the_normaliser_takes_in_the_first_observations_and_then_every_executed_one() -> None:
-    trainer = Trainer(tiny(HybridGRPO(num_samples=3)))
+    trainer = Trainer.from_config(tiny(HybridGRPO(num_samples=3)))
     counts = [trainer.policy.normalizer.count.item()]
     for _ in range(2):
-        trainer.iterate()
+        trainer.step()
         counts.append(trainer.policy.normalizer.count.item())
     assert counts == [16.0, 16.0 + 256.0, 16.0 + 512.0]
 
 
 def test_only_grpo_goes_without_a_critic() -> None:
-    critics = [Trainer(tiny(a)).policy.critic is not None for a in (PPO(), GRPO(), HybridGRPO())]
+    critics = [Trainer.from_config(tiny(a)).policy.critic is not None for a in (PPO(), GRPO(), HybridGRPO())]
     assert critics == [True, False, True]
 
 
 def test_a_run_without_a_folder_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    fresh = parameters(Trainer(tiny()).policy)
+    fresh = parameters(Trainer.from_config(tiny()).policy)
     policy = train(tiny())
     assert not torch.equal(parameters(policy), fresh), "training changes the policy"
     assert list(tmp_path.iterdir()) == []

@@ -20,7 +20,7 @@ from hgrpo_control.config.algorithms import PPO, HybridGRPO
 from hgrpo_control.config.learning import Learning, Network
 from hgrpo_control.config.run import Config
 from hgrpo_control.runs.run_folder import RunFolder
-from hgrpo_control.training.trainer import train
+from hgrpo_control.training.train import train
 from robots.mujoco.simulator import MujocoSimulator, MujocoState
 from robots.simulator import replace, select
 
@@ -164,7 +164,7 @@ def test_a_run_counts_what_diverged_and_goes_on(
     train(config, "run")
     rows = RunFolder.open("run").read_metrics()
     per_iteration = np.array(counted).reshape(len(rows), -1).sum(axis=1)
-    assert [row.diverged for row in rows] == per_iteration.tolist()
+    assert [row["diverged"] for row in rows] == per_iteration.tolist()
     assert sum(per_iteration) > 0
     assert "diverged" in Path("run/metrics.csv").read_text().splitlines()[0]
     assert {path.name for path in tmp_path.iterdir()} == {"run"}  # no MUJOCO_LOG.TXT

@@ -21,7 +21,8 @@ from hgrpo_control.config.learning import Learning, Network
 from hgrpo_control.config.run import Config
 from hgrpo_control.evaluation.evaluate import evaluate
 from hgrpo_control.runs.run_folder import RunFolder
-from hgrpo_control.training.trainer import Trainer, train
+from hgrpo_control.training.train import train
+from hgrpo_control.training.trainer import Trainer
 from policies import checkpoint
 from robots import registry
 from robots.catalogue import MUJOCO_TASKS
@@ -138,8 +139,8 @@ def test_an_interrupted_run_of_the_robot_goes_on_where_its_module_is_named(capsy
     tiny = ["--num-envs", "8", "--rollout-steps", "16", "--num-minibatches", "2", "--total-steps", "256"]
     assert main(["train", "ppo", "slider", "--import", "slider", *tiny, "--out", "run"]) == 0
     folder = RunFolder.open("run")
-    trainer = Trainer(folder.peek_config())
-    trainer.iterate()
+    trainer = Trainer.from_config(folder.peek_config())
+    trainer.step()
     checkpoint.save(folder.checkpoint, trainer.policy, trainer.state_dict())
     sys.modules.pop("slider")
     del registry._FACTORIES["slider"]

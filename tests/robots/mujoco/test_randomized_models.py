@@ -181,9 +181,9 @@ def test_a_privileged_critic_trains_on_it() -> None:
         learning=Learning(update_epochs=1, num_minibatches=2),
         task_options=dict(EVERYTHING),
     )
-    trainer = Trainer(config)
+    trainer = Trainer.from_config(config)
     while not trainer.finished:
-        trainer.iterate()
+        trainer.step()
     assert len(trainer.policy.spec.observation) == 17
     assert len(trainer.policy.spec.privileged) == robots.make("HalfCheetah-v5", **EVERYTHING).spec.privileged_size
 

@@ -1,0 +1,100 @@
+"""Training to the end: iterate, report and save."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+from hgrpo_control.algorithms.rollout import NotFiniteError, RolloutFailedError
+from hgrpo_control.config.run import Config
+from hgrpo_control.runs.imports import with_registrar
+from hgrpo_control.runs.reporter import Reporter
+from hgrpo_control.runs.run_folder import RunFolder
+from hgrpo_control.training.trainer import Trainer
+from hgrpo_errors import HgrpoError
+from hgrpo_files import FileError
+from hgrpo_imports import load_all
+from hgrpo_signals import StopSignals
+from policies import checkpoint
+from policies.actor_critic import ActorCritic
+
+
+class TrainingDivergedError(HgrpoError):
+    """Raised when a number is not finite; names it, the iteration and the last checkpoint."""
+
+
+def train(config: Config, out: str | Path | None = None, reporters: tuple[Reporter, ...] = ()) -> ActorCritic:
+    """Import `config.imports` and train a policy.
+
+    Args:
+        config: Every setting of the run.
+        out: Run folder to write, which `resuming.resume` can continue; None writes nothing.
+        reporters: Called with the metrics of every iteration.
+
+    Raises ConfigError for contradictory settings, RunFolderError if `out` exists, TrainingDivergedError for NaN.
+    """
+    load_all(config.imports)
+    config = with_registrar(config)
+    with closing(Trainer.from_config(config)) as trainer:
+        folder = None if out is None else RunFolder.create(out, config)
+        return run(trainer, folder, reporters)
+
+
+def run(trainer: Trainer, folder: RunFolder | None, reporters: tuple[Reporter, ...] = ()) -> ActorCritic:
+    """Iterate to the end; save regularly, at the end, and on a stop signal.
+
+    The first Ctrl-C, SIGTERM or SIGHUP finishes the iteration, saves and raises KeyboardInterrupt.
+
+    Args:
+        trainer: The run; its next iteration comes first.
+        folder: Where it is saved; None saves nothing.
+        reporters: Called with the metrics of every iteration.
+
+    Raises TrainingDivergedError, and RolloutFailedError where the simulator fails; what was learned before is saved.
+    Raises FileError where a file cannot be written, such as on a full disk; the last checkpoint stays.
+    """
+    if folder is None:
+        return _run(trainer, None, reporters)
+    with folder.locked():
+        try:
+            return _run(trainer, folder, reporters)
+        except FileError as error:
+            if not folder.checkpoint.exists():
+                raise
+            raise FileError(f"{error}; then go on with: {trainer.resume_command(folder.path)}") from error
+
+
+def _run(trainer: Trainer, folder: RunFolder | None, reporters: tuple[Reporter, ...]) -> ActorCritic:
+    if folder is not None:
+        folder.drop_metrics_after(trainer.iteration)
+
+    def save() -> None:
+        if folder is not None:
+            checkpoint.save(folder.checkpoint, trainer.policy, trainer.state_dict())
+
+    save()
+    with StopSignals() as signals:
+        while not trainer.finished:
+            try:
+                metrics = trainer.step()
+            except NotFiniteError as error:
+                raise TrainingDivergedError(_diverged(trainer, folder, error)) from error
+            except RolloutFailedError as error:
+                save()
+                hint = "" if folder is None else f"; saved, to go on: {trainer.resume_command(folder.path)}"
+                raise RolloutFailedError(f"stopped in iteration {trainer.iteration + 1}: {error}{hint}") from error
+            if folder is not None:
+                folder.append_metrics(metrics)
+            for reporter in reporters:
+                reporter.report(metrics)
+            stopping = signals.requested
+            if trainer.finished or stopping or trainer.iteration % trainer.config.checkpoint_every == 0:
+                save()
+            if stopping and not trainer.finished:
+                raise KeyboardInterrupt
+    return trainer.policy
+
+
+def _diverged(trainer: Trainer, folder: RunFolder | None, error: NotFiniteError) -> str:
+    kept = "the run has no folder, so no checkpoint" if folder is None else f"last good checkpoint: {folder.checkpoint}"
+    return f"stopped in iteration {trainer.iteration + 1}: {error}; {kept}"
