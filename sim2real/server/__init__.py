@@ -1,4 +1,4 @@
-"""Policies over the network: openpi's WebSocket protocol and the Open Inference Protocol, without torch.
+"""The policy server: openpi's WebSocket protocol and the Open Inference Protocol, without torch.
 
-`sim2real.server.app` serves; it needs the extra `serve`. Importing this package needs nothing.
+`sim2real.server.app` needs the extra `serve`. This package imports nothing.
 """

@@ -1,4 +1,4 @@
-"""Who may ask: a token where there is one, and no web page of another site."""
+"""Access control: the token, and protection against web pages of other sites."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from sim2real.server.credentials import Credentials
 from sim2real.server.http_reply import refusal
 from sim2real.server.metrics import Metrics
 
-OPEN_PATH = "/healthz"  # says nothing but that the server answers
-OWNER = "owner"  # of a request: the Token that it has brought, or its connection where none is asked for
+OPEN_PATH = "/healthz"  # contains nothing but OK, so it is open to everybody
+OWNER = "owner"  # key of a request's owner: its Token, or its connection if the server has no token
 
-# HOST or HOST:PORT as a browser writes it: in lower case, with no user, path or white space
+# HOST or HOST:PORT as browsers write it: in lower case, without user, path or white space
 _HOST = re.compile(r"([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?", re.ASCII)
 
 
 class Access:
-    """Answers 401 without the token, and 403 to what a browser sends on behalf of another site.
+    """Replies 401 without the token, and 403 to requests of a browser for another site.
 
-    The token comes as `Authorization: Bearer TOKEN`, as openpi's `Api-Key TOKEN` or as the password of HTTP Basic.
-    Without a token the Host must be a loopback name, so that no other site's name can be made to point here.
+    The token is `Authorization: Bearer TOKEN`, openpi's `Api-Key TOKEN`, or the password of HTTP Basic. A server
+    without a token accepts only a loopback name as Host, so that no name of another site can point to it (DNS
+    rebinding).
     """
 
     def __init__(self, credentials: Credentials, metrics: Metrics) -> None:
@@ -36,14 +37,14 @@ class Access:
 
     @web.middleware
     async def check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Middleware."""
+        """Middleware: pass an allowed request on, and store its owner."""
         if request.path == OPEN_PATH:
             return await handler(request)
         if self._is_foreign(request):
             self._metrics.turned_away["origin"] += 1
-            return _closing(refusal(403, "requests on behalf of another site are refused"))
+            return _closing(refusal(403, "requests for another site are refused"))
         token = self._credentials.token
-        if token is not None and not _brings(request.headers.get("Authorization", ""), token.value):
+        if token is not None and not _has_token(request.headers.get("Authorization", ""), token.value):
             self._metrics.turned_away["token"] += 1
             response = refusal(401, "a token is needed")
             response.headers["WWW-Authenticate"] = 'Basic realm="hgrpo", charset="UTF-8"'
@@ -62,13 +63,13 @@ class Access:
 
 
 def _closing(response: web.Response) -> web.Response:
-    """The response, after which the connection ends."""
+    """The response; the connection is closed after it."""
     response.force_close()
     return response
 
 
-def _brings(authorization: str, token: bytes) -> bool:
-    """Whether a header brings the token; the comparison takes as long whatever is wrong."""
+def _has_token(authorization: str, token: bytes) -> bool:
+    """Whether a header contains the token; compares in constant time."""
     scheme, _, given = authorization.partition(" ")
     offered = given.strip().encode("utf-8", "surrogateescape")
     if scheme.lower() == "basic":
@@ -81,9 +82,9 @@ def _brings(authorization: str, token: bytes) -> bool:
     return hmac.compare_digest(offered, token)
 
 
-@lru_cache(maxsize=64)  # clients ask again and again under the same few names
+@lru_cache(maxsize=64)  # clients use the same few names in every request
 def _is_loopback(host: str) -> bool:
-    """Whether HOST or HOST:PORT is this machine's own, as a browser would write it."""
+    """Whether HOST or HOST:PORT is a loopback name of this machine."""
     match = _HOST.fullmatch(host)
     if match is None:
         return False

@@ -1,4 +1,4 @@
-"""The server as a whole: routes, start, signals, and an end that loses nothing."""
+"""The server: routes, start, signals, and an orderly end."""
 
 from __future__ import annotations
 
@@ -32,20 +32,22 @@ from sim2real.server.settings import ServerSettings
 from sim2real.server.signals import Signals
 from sim2real.server.status_page import status_page
 
-_MERCY = 3.0  # seconds after the shutdown's timeout, for a recording to be closed
-_MOMENT = 0.05  # seconds; to aiohttp 0 means for ever
+_CLOSE_SECONDS = 3.0  # after the timeout of the shutdown, to close a recording
+_SHORTEST_TIMEOUT = 0.05  # [s]; aiohttp takes 0 for no limit
 _log = logging.getLogger("hgrpo.server")
 
 
 def serve(args: tuple[str, ...], settings: ServerSettings) -> None:
-    """Serve the policies `PATH` or `NAME=PATH` until SIGTERM or SIGINT.
+    """Serve policies until SIGTERM or SIGINT; SIGHUP reads their files, the token and the certificate again.
 
-    SIGHUP reads their files, the token and the certificate again.
+    Args:
+        args: `PATH` or `NAME=PATH` of each policy.
+        settings: Settings of the server.
 
-    Raises HgrpoError for what cannot be served, and for an address, file or folder that cannot be used.
+    Raises HgrpoError for a policy that cannot be served, and for an unusable address, file or folder.
     """
     log_to_standard_error()
-    with Signals(settings.shutdown_timeout + _MERCY) as signals:
+    with Signals(settings.shutdown_timeout + _CLOSE_SECONDS) as signals:
         asyncio.run(_serve(args, settings, signals))
 
 
@@ -72,19 +74,19 @@ async def _serve(args: tuple[str, ...], settings: ServerSettings, signals: Signa
             print(f"recording: {recorder.path}" + (f" ({recorder.failure})" if recorder.failure else ""))
 
 
-def _no_address(settings: ServerSettings, error: OSError) -> HgrpoError:
-    """What to say of an address that cannot be listened on."""
+def _listen_error(settings: ServerSettings, error: OSError) -> HgrpoError:
+    """The error for an address on which the server cannot listen."""
     number = error.errno or 0
-    reason = os.strerror(number) if number > 0 else error.strerror  # names that mean nothing have numbers of their own
-    way_out = {errno.EADDRINUSE: "--port 0 takes a free one", errno.EACCES: "choose a --port from 1024 on"}
+    reason = os.strerror(number) if number > 0 else error.strerror  # errors of name resolution have negative numbers
+    hints = {errno.EADDRINUSE: "--port 0 takes a free one", errno.EACCES: "choose a --port from 1024 on"}
     return HgrpoError(
         f"cannot listen on {settings.host}:{settings.port}: {reason or error}; "
-        f"{way_out.get(number, 'choose a --host of this machine')}"
+        f"{hints.get(number, 'choose a --host of this machine')}"
     )
 
 
 class _Server:
-    """Everything that lives as long as the event loop."""
+    """The parts of the server that exist as long as the event loop."""
 
     def __init__(
         self,
@@ -104,12 +106,12 @@ class _Server:
             metrics.versions[name] = (served.active.number, served.active.policy.metadata["checkpoint_sha256"])
 
     async def run(self, stop: asyncio.Event, again: asyncio.Event) -> None:
-        """Listen until told to stop, then let requests in flight finish; read the files whenever told to, `again`."""
+        """Listen until `stop` is set, then let requests in flight finish; read the files when `again` is set."""
         settings, context, loop = self._settings, self._credentials.context, asyncio.get_running_loop()
         app = web.Application(client_max_size=settings.max_message_bytes)
         runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=settings.shutdown_timeout)
         connections = Connections(runner, settings.max_connections, settings.request_timeout, self._metrics)
-        app.middlewares.extend([_last_resort, self._access.check, connections.admit])
+        app.middlewares.extend([_catch_bugs, self._access.check, connections.admit])
         app.on_response_prepare.append(_name_server)
         app.add_routes(self._routes(connections))
         app.on_shutdown.append(lambda _: self._websocket.close())
@@ -119,9 +121,9 @@ class _Server:
             try:
                 listening = await loop.create_server(connections.accept, settings.host, settings.port, ssl=context)
             except OSError as error:
-                raise _no_address(settings, error) from error
+                raise _listen_error(settings, error) from error
             gc.collect()
-            gc.freeze()  # what lives as long as the server is not looked at again in the middle of a request
+            gc.freeze()  # the garbage collector skips all objects that exist now, so it is fast during requests
             self._announce(listening.sockets[0].getsockname()[1], context is not None)
             await stop.wait()
             listening.close()
@@ -129,9 +131,9 @@ class _Server:
             end = loop.time() + settings.shutdown_timeout
             await asyncio.gather(self._websocket.close(), connections.wait_for_requests(settings.shutdown_timeout))
             if runner.server is not None:
-                # one timeout for all of this, of which aiohttp gives a handler half to end and half to be cancelled
+                # the rest of the timeout: aiohttp gives handlers half of it to end and half to be cancelled
                 runner.server.pre_shutdown()
-                await runner.server.shutdown(max(_MOMENT, 0.5 * (end - loop.time())))
+                await runner.server.shutdown(max(_SHORTEST_TIMEOUT, 0.5 * (end - loop.time())))
         finally:
             for task in meanwhile:
                 task.cancel()
@@ -149,17 +151,17 @@ class _Server:
         ]
 
     async def _root(self, request: web.Request) -> web.StreamResponse:
-        """A conversation for who asks for one, the status page for who does not."""
-        return await self._converse(request) if _asks_for_conversation(request) else status_page()
+        """A WebSocket connection, or the status page for other requests."""
+        return await self._serve_websocket(request) if _is_upgrade(request) else status_page()
 
     async def _policy(self, request: web.Request) -> web.StreamResponse:
-        """A conversation about one policy, and nothing else."""
-        if _asks_for_conversation(request) or request.match_info["policy"] not in self._policies:
-            return await self._converse(request)
-        error = {"error": "this address speaks WebSocket; what the server does is shown at /"}
+        """A WebSocket connection to one policy; other requests are refused."""
+        if _is_upgrade(request) or request.match_info["policy"] not in self._policies:
+            return await self._serve_websocket(request)
+        error = {"error": "this address is for WebSocket; the status page is at /"}
         return web.json_response(error, status=426, headers={"Upgrade": "websocket", "Connection": "Upgrade"})
 
-    async def _converse(self, request: web.Request) -> web.StreamResponse:
+    async def _serve_websocket(self, request: web.Request) -> web.StreamResponse:
         try:
             return await self._websocket.serve(request)
         except RequestError as refusal:
@@ -177,7 +179,7 @@ class _Server:
         return web.json_response({"policies": policies, "metrics": self._metrics.summary()})
 
     async def _reload(self, again: asyncio.Event) -> None:
-        """Read every file whenever told to, until cancelled."""
+        """Read every file whenever `again` is set, until cancelled."""
         while True:
             await again.wait()
             again.clear()
@@ -189,7 +191,7 @@ class _Server:
         settings = self._settings
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         if settings.token_file is not None:
-            print(f"every request but {OPEN_PATH} needs the token in {settings.token_file}")
+            print(f"every request except {OPEN_PATH} needs the token in {settings.token_file}")
         if not settings.loopback:
             print(
                 f"other machines can reach {host}" + ("" if encrypted else "; nothing is encrypted: see --certificate")
@@ -205,8 +207,8 @@ async def _name_server(request: web.Request, response: web.StreamResponse) -> No
 
 
 @web.middleware
-async def _last_resort(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Tell what nobody foresaw here in full, and the client without a word of it."""
+async def _catch_bugs(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Log an unexpected exception with its traceback; the client gets status 500 without details."""
     try:
         return await handler(request)
     except web.HTTPException as refused:
@@ -217,11 +219,11 @@ async def _last_resort(request: web.Request, handler: Handler) -> web.StreamResp
             response.headers["Allow"] = refused.headers["Allow"]
         return response
     except ConnectionError:
-        return web.Response(status=400)  # to a client that has gone
+        return web.Response(status=400)  # the client has disconnected
     except Exception:
         _log.exception("%s %s failed", printable(request.method), printable(request.path))
         return web.json_response({"error": "internal error"}, status=500)
 
 
-def _asks_for_conversation(request: web.Request) -> bool:
+def _is_upgrade(request: web.Request) -> bool:
     return request.headers.get("Upgrade", "").lower() == "websocket"

@@ -1,4 +1,4 @@
-"""Limits that hold for every connection, whatever is spoken over it."""
+"""Limits of connections, for every protocol."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from sim2real.server.access import OPEN_PATH
 from sim2real.server.http_reply import SERVER, refusal
 from sim2real.server.metrics import Metrics
 
-STRANGERS = 256  # connections that have not yet asked for anything that they may ask for
-SHORT_TIMEOUT = 3.0  # seconds that a stranger has at most, handshake included or not
+MOST_UNADMITTED = 256  # connections without an allowed request yet
+UNADMITTED_TIMEOUT = 3.0  # longest time of such a connection [s], with or without a TLS handshake
 
-_KEEP_ALIVE = 30.0  # seconds between two requests over one HTTP connection
-_PERIOD = 0.25  # seconds between two looks at the connections
-_MOMENT = 0.005  # seconds between two looks at what is arriving
+_KEEP_ALIVE = 30.0  # longest time between two requests over one HTTP connection [s]
+_PERIOD = 0.25  # time between two checks of the connections [s]
+_ARRIVAL_PERIOD = 0.005  # time between two checks of arriving requests [s]
 
 
 class HttpConnection(web.RequestHandler):
-    """aiohttp's handler of one connection, which refuses in JSON too what never reaches a route."""
+    """aiohttp's handler of one connection; it also refuses in JSON if no route is reached."""
 
-    admitted = False  # has asked for something that it may ask for
+    admitted = False  # whether an allowed request has come
 
     def __init__(self, server: web.Server, **options: Any) -> None:
         super().__init__(server, **options)
         self.since = time.monotonic()
-        self.opening: asyncio.Task[Any] | None = asyncio.current_task()  # asyncio's, which does the handshake of TLS
+        self.opening: asyncio.Task[Any] | None = asyncio.current_task()  # the task of asyncio for the TLS handshake
 
     def handle_error(
         self,
@@ -42,43 +42,48 @@ class HttpConnection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """A refusal of what is no HTTP, or encoded in a way that is not read here; the connection ends."""
-        told = super().handle_error(request, status, exc, message)
+        """Refuse invalid HTTP or an unsupported encoding; the connection is closed."""
+        default = super().handle_error(request, status, exc, message)
         text = " ".join((message or "internal error").split())[:200]
-        response = refusal(415 if isinstance(exc, ContentEncodingError) else told.status, text)
+        response = refusal(415 if isinstance(exc, ContentEncodingError) else default.status, text)
         response.headers["Server"] = SERVER
         response.force_close()
         return response
 
 
 class Connections:
-    """Makes protocols for accepted connections and cuts those that are too slow.
+    """Creates the protocols of accepted connections and cuts slow ones.
 
-    `most` places are for who has asked for something that needs a token, and has brought it where there is one. All
-    others are strangers: they end after SHORT_TIMEOUT, and beyond STRANGERS of them the oldest makes way for the next
-    one. A request must arrive, and a reply be taken, within `timeout` seconds.
+    A connection is admitted after its first allowed request, with the token if the server has one. Other connections
+    end after UNADMITTED_TIMEOUT. There are at most MOST_UNADMITTED of them; a new one replaces the oldest.
+
+    Args:
+        runner: Runner of the application.
+        most: Most admitted connections.
+        timeout: Time in which a request has to arrive, and in which a reply has to be read [s].
+        metrics: Counters of the server.
     """
 
     def __init__(self, runner: web.AppRunner, most: int, timeout: float, metrics: Metrics) -> None:
         self._runner = runner
         self._most = most
         self._timeout = timeout
-        self._short_timeout = min(timeout, SHORT_TIMEOUT)
+        self._short_timeout = min(timeout, UNADMITTED_TIMEOUT)
         self._metrics = metrics
-        self._opening: set[HttpConnection] = set()  # in the handshake of TLS
-        self._arriving: dict[asyncio.BaseTransport, float] = {}  # in the middle of a request's body: since when
-        self._full: dict[asyncio.Transport, float] = {}  # a reply has not been taken: since when
-        # what handlers do not foresee is logged elsewhere; what is no HTTP is answered and not worth a line
+        self._opening: set[HttpConnection] = set()  # during the TLS handshake
+        self._arriving: dict[asyncio.BaseTransport, float] = {}  # receiving the body of a request, with the start
+        self._full: dict[asyncio.Transport, float] = {}  # with an unread reply, and since when
+        # exceptions of handlers are logged elsewhere; invalid HTTP gets a reply and no log line
         self._quiet = logging.getLogger("hgrpo.server.http")
         self._quiet.setLevel(logging.CRITICAL)
 
     def accept(self) -> asyncio.Protocol:
-        """The protocol of a new connection; where there is no room for one more stranger the oldest is cut."""
+        """The protocol of a new connection; cuts the oldest one that is not admitted if there are too many."""
         server = self._runner.server
         assert server is not None
-        strangers = self._strangers()
-        if len(strangers) >= STRANGERS:
-            self._cut_stranger(min(strangers, key=lambda handler: handler.since), "connections")
+        unadmitted = self._unadmitted()
+        if len(unadmitted) >= MOST_UNADMITTED:
+            self._cut_unadmitted(min(unadmitted, key=lambda handler: handler.since), "connections")
         handler = HttpConnection(
             server,
             loop=asyncio.get_running_loop(),
@@ -93,11 +98,11 @@ class Connections:
 
     @web.middleware
     async def admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Middleware, behind that of access: gives a connection a place, or answers 503 where there is none."""
+        """Middleware after the access control: admit a connection, or reply 503 if there are too many."""
         connection = request.protocol
         assert isinstance(connection, HttpConnection)
         if not connection.admitted:
-            if request.path == OPEN_PATH:  # which says nothing about who asks
+            if request.path == OPEN_PATH:  # it is open to everybody, so it admits nobody
                 response = await handler(request)
                 response.force_close()
                 return response
@@ -111,10 +116,10 @@ class Connections:
 
     @contextmanager
     def receiving(self, request: web.Request) -> Iterator[None]:
-        """While a request's body is being read."""
+        """Context of reading the body of a request."""
         transport = request.transport
         if transport is None:
-            raise ConnectionResetError("the client has gone")
+            raise ConnectionResetError("the client has disconnected")
         self._arriving[transport] = time.monotonic()
         try:
             yield
@@ -122,25 +127,25 @@ class Connections:
             self._arriving.pop(transport, None)
 
     async def wait_for_requests(self, seconds: float) -> None:
-        """Wait, at most for so long, until the requests that are arriving now are there in full; cut the others."""
+        """Wait until the requests that are arriving now are complete; after `seconds`, cut the others."""
         awaited, end = dict(self._arriving), time.monotonic() + seconds
         while late := awaited.items() & self._arriving.items():
             if time.monotonic() >= end:
                 for transport, _ in late:
                     self._cut(transport, "timeout")
                 return
-            await asyncio.sleep(_MOMENT)
+            await asyncio.sleep(_ARRIVAL_PERIOD)
 
     async def watch(self) -> None:
-        """Cut what is too slow, until cancelled."""
+        """Cut slow connections, until cancelled."""
         while True:
             await asyncio.sleep(_PERIOD)
-            self._look(time.monotonic())
+            self._cut_slow(time.monotonic())
 
-    def _look(self, now: float) -> None:
-        for stranger in self._strangers():
-            if stranger.since <= now - self._short_timeout:
-                self._cut_stranger(stranger, "timeout")
+    def _cut_slow(self, now: float) -> None:
+        for connection in self._unadmitted():
+            if connection.since <= now - self._short_timeout:
+                self._cut_unadmitted(connection, "timeout")
         transports = [one.transport for one in self._handlers() if isinstance(one.transport, asyncio.Transport)]
         full = (transport for transport in transports if transport.get_write_buffer_size() > 0)
         self._full = {transport: self._full.get(transport, now) for transport in full}
@@ -156,16 +161,16 @@ class Connections:
         server = self._runner.server
         return [] if server is None else [one for one in server.connections if isinstance(one, HttpConnection)]
 
-    def _strangers(self) -> set[HttpConnection]:
+    def _unadmitted(self) -> set[HttpConnection]:
         return self._opening | {one for one in self._handlers() if not one.admitted}
 
-    def _cut_stranger(self, stranger: HttpConnection, why: str) -> None:
-        if stranger.transport is not None:
-            self._cut(stranger.transport, why)
-        elif stranger in self._opening and stranger.opening is not None:
-            self._opening.discard(stranger)
+    def _cut_unadmitted(self, connection: HttpConnection, why: str) -> None:
+        if connection.transport is not None:
+            self._cut(connection.transport, why)
+        elif connection in self._opening and connection.opening is not None:
+            self._opening.discard(connection)
             self._metrics.turned_away[why] += 1
-            stranger.opening.cancel()  # asyncio then closes the connection
+            connection.opening.cancel()  # asyncio then closes the connection
 
     def _cut(self, transport: asyncio.BaseTransport | None, why: str) -> None:
         if isinstance(transport, asyncio.Transport) and (not transport.is_closing() or why == "slow_reader"):

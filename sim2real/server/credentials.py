@@ -1,4 +1,4 @@
-"""The token and the TLS certificate, as their files are at the start and whenever they are renewed."""
+"""The token and the TLS certificate, read from their files at the start and on renewal."""
 
 from __future__ import annotations
 
@@ -17,20 +17,22 @@ _log = logging.getLogger("hgrpo.server")
 
 @dataclass(frozen=True, eq=False)
 class Token:
-    """What a client must bring; another object after a change, so that what belonged to the former is not found."""
+    """The token of the clients; a new object after a change, so streams of the former token are not found."""
 
     value: bytes
 
 
 class Credentials:
-    """What the server asks for, `token`, and how it proves who it is, `context`; None where it does neither.
+    """Token and TLS context of the server.
 
-    Raises HgrpoError for a token that is too short and for no certificate with its key, FileError for an unreadable
+    Raises HgrpoError for a token that is too short and for an invalid certificate or key, FileError for an unreadable
     file.
     """
 
     token: Token | None = None
+    """None if the server needs no token."""
     context: ssl.SSLContext | None = None
+    """None without TLS."""
     _newest: ssl.SSLContext | None = None
 
     def __init__(self, settings: ServerSettings) -> None:
@@ -44,15 +46,15 @@ class Credentials:
             read()
         self.context = self._newest
         if self.context is not None:
-            self.context.sni_callback = self._present  # called in every handshake, whether it names a host or not
+            self.context.sni_callback = self._present  # called in every handshake, with or without a host name
 
     def renew(self) -> None:
-        """Read the files again, for later requests and handshakes; what cannot be used is told in the log and stays."""
+        """Read the files again, for later requests and handshakes; an unusable file is logged and has no effect."""
         for name, read in self._sources.items():
             try:
                 read()
             except HgrpoError as error:
-                _log.warning("the former %s stays: %s", name, error)
+                _log.warning("the former %s is kept: %s", name, error)
             else:
                 _log.warning("%s: read again", name)
 
@@ -72,9 +74,9 @@ class Credentials:
 
 
 def _context(certificate: Path, private_key: Path) -> ssl.SSLContext:
-    """A context of a server with the certificate, made aside: half of a new pair never meets half of the former."""
+    """A new TLS context of a certificate and its key, so that they always belong together."""
 
-    def refuse() -> str:  # asked for a passphrase; OpenSSL would ask a terminal, which a server may not have
+    def refuse() -> str:  # called for a passphrase; OpenSSL would prompt on a terminal
         raise HgrpoError(
             f"{private_key} is encrypted; give a key without a passphrase: openssl pkey -in KEY -out PLAIN"
         )
@@ -82,11 +84,11 @@ def _context(certificate: Path, private_key: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     for path in (certificate, private_key):
-        with reading(path):  # whose error names the file, as that of ssl does not
+        with reading(path):  # the error of ssl does not name the file
             path.open("rb").close()
     try:
         context.load_cert_chain(certificate, private_key, refuse)
     except ssl.SSLError as error:
-        why = f": {error.reason.replace('_', ' ').lower()}" if error.reason else ""  # OpenSSL has no words for no PEM
+        why = f": {error.reason.replace('_', ' ').lower()}" if error.reason else ""  # empty for a file without PEM
         raise HgrpoError(f"{certificate} and {private_key} are no PEM certificate and its key{why}") from error
     return context

@@ -1,12 +1,12 @@
-"""What every reply over HTTP has in common."""
+"""Common parts of replies over HTTP."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
-SERVER = "hgrpo"  # the header of that name, which says no versions
+SERVER = "hgrpo"  # header Server, without versions
 
 
 def refusal(status: int, text: str) -> web.Response:
-    """`{"error": text}`, as the Open Inference Protocol has it."""
+    """`{"error": text}`, the form of the Open Inference Protocol."""
     return web.json_response({"error": text}, status=status)

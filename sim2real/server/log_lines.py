@@ -1,4 +1,4 @@
-"""What the server logs, as lines that can do nothing to the terminal that shows them."""
+"""Log lines without control characters."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from hgrpo_errors import printable
 
 
 class PrintableLines(logging.Formatter):
-    """A line for every message, and printable tracebacks: requests and files are quoted in both."""
+    """Makes messages and tracebacks printable, because they quote requests and files."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        """The line of a record."""
+        """The message of a record."""
         return printable(super().formatMessage(record))
 
     def formatException(self, ei: Any) -> str:
-        """Lines of a traceback."""
+        """The traceback of an exception."""
         return "\n".join(map(printable, super().formatException(ei).split("\n")))
 
 
 def log_to_standard_error() -> None:
-    """Send the log there, unless whoever embeds the server has chosen another place."""
+    """Log to standard error, unless logging is configured already."""
     handler = logging.StreamHandler()
     handler.setFormatter(PrintableLines("%(asctime)s %(name)s %(levelname)s %(message)s"))
     logging.basicConfig(handlers=[handler])

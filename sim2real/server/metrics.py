@@ -1,4 +1,4 @@
-"""What the server counts: one Python list increment per event, and Prometheus' text format on demand."""
+"""Counters of the server, and their export in Prometheus' text format."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from prometheus_client.core import (
 )
 
 PROTOCOLS = ("websocket", "http")
-# upper bounds in seconds: 10 us to 1 s, each about 2 to 2.5 times the one before
+# upper bounds [s], from 10 us to 1 s, by factors of 2 to 2.5
 BOUNDS = (1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.2, 0.5, 1.0)
 
 
 class LatencyHistogram:
-    """Counts of seconds up to each of BOUNDS, and beyond; their sum in seconds."""
+    """Counts of durations up to each of BOUNDS and above the last; their sum [s]."""
 
     def __init__(self) -> None:
         self.counts = [0] * (len(BOUNDS) + 1)
         self.sum = 0.0
 
     def observe(self, seconds: float) -> None:
-        """Count one duration."""
+        """Count a duration [s]."""
         self.counts[bisect_left(BOUNDS, seconds)] += 1
         self.sum += seconds
 
 
 class Metrics:
-    """Counters of one server; `policies` are the names that exist, so that no client can add labels."""
+    """Counters of one server; `policies` are the names of the policies, so clients cannot add labels."""
 
     def __init__(self, policies: tuple[str, ...]) -> None:
         self.started = time.time()
         self.latency = {(policy, protocol): LatencyHistogram() for policy in policies for protocol in PROTOCOLS}
-        self.rejected: Counter[tuple[str, str, str]] = Counter()  # policy ("" before one is known), protocol, reason
+        self.rejected: Counter[tuple[str, str, str]] = Counter()  # policy ("" for an unknown one), protocol, reason
         self.limited: Counter[str] = Counter()
         self.swaps: Counter[tuple[str, str]] = Counter()  # policy, "loaded", "refused" or "rolled back"
         self.conversations = 0  # open WebSocket connections
@@ -53,11 +53,11 @@ class Metrics:
         self._registry.register(_Collector(self))
 
     def prometheus(self) -> bytes:
-        """Everything in Prometheus' text format."""
+        """All counters in Prometheus' text format."""
         return generate_latest(self._registry)
 
     def summary(self) -> dict[str, Any]:
-        """Everything in plain lists, texts and numbers, for the status page."""
+        """All counters as lists, texts and numbers, for the status page."""
         return {
             "seconds": time.time() - self.started,
             "bounds": list(BOUNDS),
@@ -78,13 +78,13 @@ class Metrics:
 
 
 class _Collector:
-    """Hands the counts to the Prometheus client when it asks."""
+    """Collector of the Prometheus client."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
 
     def collect(self) -> Iterator[Metric]:
-        """One family per counter."""
+        """One metric family per counter."""
         metrics = self._metrics
         latency = HistogramMetricFamily(
             "hgrpo_request_seconds", "From a request's arrival to its reply", labels=["policy", "protocol"]

@@ -1,4 +1,4 @@
-"""How a policy server is run; imports nothing but the standard library."""
+"""Settings of the policy server; importable without the extra `serve`."""
 
 from __future__ import annotations
 
@@ -67,14 +67,19 @@ class ServerSettings:
             return True
         try:
             return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:  # another name may mean any address
+        except ValueError:  # another host name may have any address
             return False
 
     def read_token(self) -> bytes | None:
-        """The token without white space around it; raises HgrpoError if it is too short, FileError if there is none."""
+        """The token without surrounding white space; None without --token-file.
+
+        Raises HgrpoError if it is too short, FileError if the file cannot be read.
+        """
         if self.token_file is None:
             return None
         token = read_bytes(self.token_file).strip()
         if len(token) < SHORTEST_TOKEN:
-            raise HgrpoError(f"{self.token_file} holds a token of {len(token)} bytes; at least {SHORTEST_TOKEN}")
+            raise HgrpoError(
+                f"{self.token_file} contains a token of {len(token)} bytes; allowed: at least {SHORTEST_TOKEN}"
+            )
         return token

@@ -1,4 +1,4 @@
-"""SIGTERM, SIGINT and SIGHUP, heard whatever else the process is doing, and an end that comes for certain."""
+"""Signals of the server, handled also while the event loop is blocked."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from types import FrameType, TracebackType
 
 from hgrpo_signals import ALL, HANGUP, STOP, handled, release
 
-_OVER = b"\0"  # no signal has this number
+_OVER = b"\0"  # no signal number
 _log = logging.getLogger("hgrpo.server")
 
 
 class Signals:
-    """While active, SIGTERM, SIGINT and SIGHUP do nothing but what `listen` says, which they may come before.
+    """While active, SIGTERM, SIGINT and SIGHUP call the functions of `listen`; earlier signals are kept for them.
 
-    A thread hears of them by the pipe that Python's own handler writes to, even while a policy that never answers has
-    the main thread. A process that is still there so many `seconds` after it was told to stop is ended with status 1.
+    A thread reads the signals from Python's wakeup pipe, so it receives them even if a policy blocks the main thread.
+    If the process still runs `seconds` after a signal to stop, the thread ends it with status 1.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -51,7 +51,7 @@ class Signals:
         self._receiver.close()
 
     def listen(self, stop: Callable[[], None], reload: Callable[[], None]) -> None:
-        """Have the running event loop call `stop` for SIGTERM and SIGINT, and `reload` for SIGHUP."""
+        """Call `stop` for SIGTERM and SIGINT, and `reload` for SIGHUP, in the running event loop."""
         args = asyncio.get_running_loop(), stop, reload
         self._thread = threading.Thread(target=self._listen, args=args, name="signals", daemon=True)
         self._thread.start()
@@ -63,9 +63,9 @@ class Signals:
                 with contextlib.suppress(RuntimeError):  # the loop has been closed
                     loop.call_soon_threadsafe(stop if stopping else reload)
             if stopping and not self._over.wait(self._seconds):
-                _log.error("ended by force: still busy %g s after it was told to stop", self._seconds)
+                _log.error("ended by force: still busy %g s after the signal to stop", self._seconds)
                 os._exit(1)
 
 
 def _ignore(number: int, frame: FrameType | None) -> None:
-    """Stands where a handler must be for Python to write to the pipe."""
+    """Empty handler; Python writes to the wakeup pipe only for signals with a handler."""

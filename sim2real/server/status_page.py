@@ -1,4 +1,4 @@
-"""A page that shows what the server does; one text, no asset from anywhere."""
+"""The status page: one HTML text without other files."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _PAGE = """<!doctype html>
   svg { max-width: 100%; }
 </style>
 <h1>hgrpo serve</h1>
-<p><b id="rate">0</b> requests/s, <b id="total">0</b> answered, <b id="rejects">0</b> rejected,
+<p><b id="rate">0</b> requests/s, <b id="total">0</b> answered, <b id="rejects">0</b> refused,
   <b id="connections">0</b> WebSocket connections <span class="state" id="state">connecting</span></p>
 <h2>Latency in the server</h2>
 <svg id="latency" viewBox="0 0 760 180" role="img" aria-label="latency histogram"></svg>
-<h2>Rejects</h2>
+<h2>Refusals</h2>
 <table id="reasons"></table>
 <h2>Policies</h2>
 <div id="policies"></div>
@@ -92,7 +92,7 @@ const refresh = async () => {
     at("policies").replaceChildren(...status.policies.flatMap(describe));
     at("state").textContent = "live";
   } catch (error) {
-    at("state").textContent = "no answer: " + error.message;
+    at("state").textContent = "no reply: " + error.message;
   }
   setTimeout(refresh, 1000);
 };
@@ -103,7 +103,7 @@ refresh();
 
 
 def status_page() -> web.Response:
-    """The page; its policy lets it run its own script and ask its own server, and nothing else."""
+    """The page; its content security policy allows only its own script and requests to this server."""
     nonce = secrets.token_urlsafe(16)
     policy = (
         f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; "

@@ -1,1 +1,1 @@
-"""Policies being served, guards and history, whatever the protocol."""
+"""Served policies, guards, histories and recording, for every protocol."""

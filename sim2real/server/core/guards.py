@@ -1,4 +1,4 @@
-"""What an observation must be before a policy sees it, and what an action must be before it leaves."""
+"""Checks of observations before a policy gets them, and limits of actions before they are sent."""
 
 from __future__ import annotations
 
@@ -14,18 +14,23 @@ from policies.spec import PolicySpec
 from sim2real.policy.metadata import bounds_within
 from sim2real.protocol.request_error import RequestError
 
-RANGE_KEY = "observation_range"  # optional metadata of a file: JSON [[lowest, highest], ...] in the entries' units
+RANGE_KEY = "observation_range"  # optional metadata key: JSON [[lowest, highest], ...] in the units of the entries
 
 Single = NDArray[np.float32]
-_FEW = 32  # numbers, up to which Python's floats are quicker than arrays
+_FEW = 32  # up to this size, Python floats are faster than arrays
 
 
 def observation_range(
     spec: PolicySpec, metadata: dict[str, str], largest: float | None
 ) -> tuple[Single, Single] | None:
-    """Lowest and highest allowed observation (O,), (O,): the file's own range, within +-`largest`; None without either.
+    """Lowest and highest allowed observation (O,), (O,); None without a limit.
 
-    Raises ValueError for metadata that are no range of this observation.
+    Args:
+        spec: Interface of the policy.
+        metadata: Metadata of its file, which may contain a range.
+        largest: Largest magnitude of every entry; None for no limit.
+
+    Raises HgrpoError for a range in the metadata that does not fit the observation.
     """
     bound = math.inf if largest is None else largest
     low, high = (np.full(spec.observation_size, sign * bound) for sign in (-1.0, 1.0))
@@ -33,7 +38,7 @@ def observation_range(
         try:
             stated = np.array(json.loads(metadata[RANGE_KEY]), dtype=np.float64)
         except (ValueError, TypeError) as error:
-            raise HgrpoError(f"{RANGE_KEY} is no list of numbers") from error
+            raise HgrpoError(f"{RANGE_KEY} is not a list of numbers") from error
         if stated.shape != (spec.observation_size, 2) or not np.all(stated[:, 0] < stated[:, 1]):
             raise HgrpoError(f"{RANGE_KEY} is not [lowest, highest] for each of {spec.observation_size} entries")
         low, high = np.maximum(low, stated[:, 0]), np.minimum(high, stated[:, 1])
@@ -43,7 +48,7 @@ def observation_range(
 
 
 class ObservationGuard:
-    """Refuses, never clips: dtype float32 or float64, the policy's shape, finite in single precision, within range."""
+    """Refuses observations of another dtype or shape, that are not finite, or out of range; clips nothing."""
 
     def __init__(self, spec: PolicySpec, allowed: tuple[Single, Single] | None) -> None:
         self._spec = spec
@@ -53,15 +58,15 @@ class ObservationGuard:
         self._shapes = ((self._size,), (1, self._size))  # of a single observation
 
     def one(self, given: Any) -> Single:
-        """(1, O) float32 of one observation (O,); raises RequestError with the offending entry's name."""
+        """One observation (O,) as float32 (1, O); raises RequestError with the name of the wrong entry."""
         if type(given) is np.ndarray and given.shape != (self._size,):
             raise RequestError("shape", f"observation has shape {given.shape}; expected ({self._size},)")
         return self.batch(given)
 
     def batch(self, given: Any) -> Single:
-        """(B, O) float32 of observations (B, O) or one (O,); raises RequestError with the offending entry's name.
+        """Observations (B, O) or (O,) as float32 (B, O); raises RequestError with the name of the wrong entry.
 
-        A sum in double precision of few single-precision numbers is finite if and only if each of them is.
+        The double-precision sum of a few single-precision numbers is finite if and only if all of them are.
         """
         if (
             self._is_plain
@@ -76,7 +81,7 @@ class ObservationGuard:
         if given.dtype == np.float32:
             array = given
         elif given.dtype == np.float64:
-            with np.errstate(over="ignore"):  # what overflows is refused as not finite
+            with np.errstate(over="ignore"):  # overflow is refused below as not finite
                 array = given.astype(np.float32)
         else:
             raise RequestError("dtype", f"observation has dtype {given.dtype}; expected float32 or float64")
@@ -106,7 +111,7 @@ class ObservationGuard:
 
 
 class ActionGuard:
-    """Clamps to the bounds of the policy's spec and limits the change since the previous action.
+    """Clamps actions to the bounds of the spec, and limits their change.
 
     a = clip(clip(a_policy, low, high), previous - s, previous + s), s = slew (high - low) / control_hz per request.
     """
@@ -120,20 +125,24 @@ class ActionGuard:
 
     @property
     def needs_previous(self) -> bool:
-        """Whether a previous action changes what is allowed."""
+        """Whether the limits depend on the previous action."""
         return self._step is not None
 
     def limit(self, action: Single, previous: Single | None) -> tuple[Single, bool]:
-        """Allowed actions of the policy's (B, A), and whether any differs; `previous` (A,) is None after a reset.
+        """The limited actions (B, A), and whether any of them differs from the given ones.
 
-        Raises RequestError where the policy's action is not finite.
+        Args:
+            action: Actions (B, A) of the policy.
+            previous: Previous action (A,); None after a reset.
+
+        Raises RequestError for an action that is not finite.
         """
         if self._step is None and len(action) == 1 and self._within(action[0].tolist()):
             return action, False
         allowed = np.minimum(np.maximum(action, self._low), self._high)
         if self._step is not None and previous is not None:
             allowed = np.minimum(np.maximum(allowed, previous - self._step), previous + self._step)
-        if np.count_nonzero(allowed == action) == action.size:  # finite, then: bounds are, and NaN equals nothing
+        if np.count_nonzero(allowed == action) == action.size:  # then finite: NaN equals nothing
             return allowed, False
         if np.count_nonzero(np.isfinite(action)) != action.size:
             raise RequestError(
@@ -142,7 +151,7 @@ class ActionGuard:
         return allowed, True
 
     def _within(self, action: list[float]) -> bool:
-        """Whether an action (A,) is finite and within the bounds; quicker than with arrays for so few numbers."""
+        """Whether an action (A,) is finite and within the bounds; faster than arrays for few numbers."""
         for (low, high), value in zip(self._bounds, action, strict=True):  # noqa: SIM110, all() costs a generator
             if not low <= value <= high:  # true for NaN
                 return False

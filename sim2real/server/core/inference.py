@@ -1,4 +1,4 @@
-"""The one way from an observation to an action, whichever protocol asks."""
+"""From an observation to an action, for every protocol."""
 
 from __future__ import annotations
 
@@ -18,16 +18,20 @@ from sim2real.server.settings import ServerSettings
 
 
 class Answer(NamedTuple):
-    """Actions (B, A), the version that gave them, whether a guard changed them, seconds in the policy."""
+    """Actions of a policy."""
 
     action: NDArray[np.float32]
+    """(B, A) in the units of the policy's spec."""
     version: str
+    """Number of the policy's version."""
     limited: bool
+    """Whether a guard has changed an action."""
     seconds: float
+    """Time in the policy [s]."""
 
 
 class Inference:
-    """Guards, policy, guards, record: runs in the event loop's thread, so that each request sees one version."""
+    """Guards, policy, guards and recording; runs in the thread of the event loop, so a request has one version."""
 
     def __init__(
         self,
@@ -42,7 +46,16 @@ class Inference:
         self._recorder = recorder
 
     def one(self, served: ServedPolicy, observation: Any, history: History, number: str | None = None) -> Answer:
-        """Action (1, A) of one observation (O,), which becomes the history's previous action; raises RequestError."""
+        """Action (1, A) of one observation, as the next step of a stream.
+
+        Args:
+            served: The policy.
+            observation: (O,) as the client sent it.
+            history: Stream; the action becomes its previous action.
+            number: Number of the version; None for the active one.
+
+        Raises RequestError.
+        """
         version = served.version(number)
         batch = version.observations.one(observation)
         before = time.perf_counter()
@@ -56,7 +69,15 @@ class Inference:
         return answer
 
     def many(self, served: ServedPolicy, observation: Any, number: str | None = None) -> Answer:
-        """Actions (B, A) of observations (B, O) or one (O,), without a history; raises RequestError."""
+        """Actions (B, A) of observations without a stream.
+
+        Args:
+            served: The policy.
+            observation: (B, O) or (O,) as the client sent it.
+            number: Number of the version; None for the active one.
+
+        Raises RequestError.
+        """
         version = served.version(number)
         if version.actions.needs_previous:
             raise RequestError(

@@ -1,4 +1,4 @@
-"""Policies being served: named, numbered versions of an ONNX file, swapped as one and rolled back."""
+"""Served policies: numbered versions of an ONNX file, with swap and rollback."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from sim2real.policy import metadata
 from sim2real.policy.onnx_policy import OnnxPolicy, OnnxPolicyError
 from sim2real.protocol.request_error import RequestError
 from sim2real.server.core.guards import ActionGuard, ObservationGuard, observation_range
-from sim2real.server.proof import proved
+from sim2real.server.file_check import read_checked
 from sim2real.server.settings import ServerSettings
 
-KEPT_VERSIONS = 4  # besides these, older ones are forgotten
-MOST_PROOFS = 4  # at the same time, of the files that the server starts with
+KEPT_VERSIONS = 4  # older versions are deleted
+MOST_CHECKS = 4  # files that are checked at the same time when the server starts
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 class Version(NamedTuple):
-    """One loaded file that has passed its golden pairs, with its guards."""
+    """A loaded file that reproduces its golden pairs, with its guards."""
 
     number: str
     policy: OnnxPolicy
@@ -34,9 +34,15 @@ class Version(NamedTuple):
 
 
 class ServedPolicy:
-    """A name, the file behind it and its loaded versions; `active` answers requests that ask for none.
+    """A policy with its file and its loaded versions; `active` is the version for requests without a number.
 
-    `model` is the file's content where it was read already. Raises OnnxPolicyError for a file that is no policy.
+    Args:
+        name: Name of the policy.
+        path: Its file.
+        settings: Settings of the server.
+        model: Content of the file, if it was read already.
+
+    Raises OnnxPolicyError for a file that is no policy.
     """
 
     def __init__(self, name: str, path: Path, settings: ServerSettings, model: bytes | None = None) -> None:
@@ -49,7 +55,7 @@ class ServedPolicy:
 
     @property
     def active(self) -> Version:
-        """The version that answers."""
+        """The version for requests without a number."""
         return self._versions[-1]
 
     @property
@@ -58,34 +64,40 @@ class ServedPolicy:
         return [version.number for version in self._versions]
 
     def version(self, number: str | None) -> Version:
-        """The version of that number, the active one for None; raises RequestError if it is not in memory."""
+        """The version of a number, the active one for None; raises RequestError if it is not in memory."""
         if number is None:
             return self._versions[-1]
         for version in self._versions:
             if version.number == number:
                 return version
-        raise RequestError("unknown_version", f"policy {self.name!r} has no version {number[:20]!r}; {self.numbers}")
+        raise RequestError(
+            "unknown_version",
+            f"policy {self.name!r} has no version {number[:20]!r}; allowed: {', '.join(self.numbers)}",
+        )
 
     def read(self, model: bytes | None = None) -> OnnxPolicy:
-        """The file as it is now, or `model` read from it, once it reproduces its golden pairs; changes nothing.
+        """Load the file, or its content `model`, without serving it.
 
-        Raises OnnxPolicyError for a broken file and one whose interface is another than the active version's.
+        Raises OnnxPolicyError for an invalid file, and for another interface than that of the active version.
         """
         policy = OnnxPolicy(self.path, model=model)
         self._guards(policy)
         if self._versions and (difference := _difference(self.active.policy.spec, policy.spec)):
-            raise OnnxPolicyError(f"{self.path} has another {difference} than the version being served")
+            raise OnnxPolicyError(f"{self.path} has another {difference} than the served version")
         return policy
 
     def activate(self, policy: OnnxPolicy) -> Version:
-        """Serve a policy from `read` from the next request on, as a version of its own number."""
+        """Serve a policy of `read` from the next request on, as a new version."""
         self._last += 1
         version = Version(str(self._last), policy, *self._guards(policy))
-        self._versions = (*self._versions[1 - KEPT_VERSIONS :], version)  # one assignment: a request sees old or new
+        self._versions = (
+            *self._versions[1 - KEPT_VERSIONS :],
+            version,
+        )  # one assignment, so a request gets the old or the new tuple
         return version
 
     def rollback(self) -> Version:
-        """Drop the active version and serve the one before it; raises ValueError if there is none."""
+        """Delete the active version and serve the one before it; raises HgrpoError if there is none."""
         if len(self._versions) < 2:
             raise HgrpoError(f"policy {self.name!r} has no earlier version in memory")
         self._versions = self._versions[:-1]
@@ -101,17 +113,22 @@ class ServedPolicy:
 
 
 async def load_policies(
-    args: tuple[str, ...], settings: ServerSettings, unless: asyncio.Future[Any]
+    args: tuple[str, ...], settings: ServerSettings, cancelled: asyncio.Future[Any]
 ) -> dict[str, ServedPolicy]:
-    """Policies by name from arguments as `paths_by_name` has them, each proved in a process of its own.
+    """Policies by name; each file is checked in a process of its own.
 
-    Raises OnnxPolicyError for a file that is no policy, or is not read and proved in time and before `unless` is done.
+    Args:
+        args: `PATH` or `NAME=PATH` of each policy.
+        settings: Settings of the server.
+        cancelled: Ends the checks when it is done.
+
+    Raises OnnxPolicyError for a file that is no policy, or is not checked in time.
     """
-    few, loop = asyncio.Semaphore(MOST_PROOFS), asyncio.get_running_loop()
+    few, loop = asyncio.Semaphore(MOST_CHECKS), asyncio.get_running_loop()
 
     async def load(name: str, path: Path) -> ServedPolicy:
         async with few:
-            model = await proved(path, settings.load_timeout, unless)
+            model = await read_checked(path, settings.load_timeout, cancelled)
             return await loop.run_in_executor(None, ServedPolicy, name, path, settings, model)
 
     paths = paths_by_name(args)
@@ -119,12 +136,12 @@ async def load_policies(
 
 
 def paths_by_name(args: tuple[str, ...]) -> dict[str, Path]:
-    """Files of policies from `PATH` (named after its file) and `NAME=PATH`; the first one is the default.
+    """Files of policies by name, from `PATH` (named after its file) and `NAME=PATH`; the first is the default.
 
-    Raises ValueError without any, for a name given twice and for one that no URL can hold.
+    Raises HgrpoError without any, for a name that is given twice, and for a name that is no part of a URL.
     """
     if not args:
-        raise HgrpoError("no policy to serve; expected POLICY.onnx or NAME=POLICY.onnx, once or more")
+        raise HgrpoError("no policy to serve; expected one or more of POLICY.onnx or NAME=POLICY.onnx")
     paths: dict[str, Path] = {}
     for arg in args:
         name, separator, path = arg.partition("=")
@@ -139,7 +156,7 @@ def paths_by_name(args: tuple[str, ...]) -> dict[str, Path]:
 
 
 def find(policies: Mapping[str, ServedPolicy], name: str | None) -> ServedPolicy:
-    """The policy of that name, the first one for None; raises RequestError for an unknown name."""
+    """The policy of a name, the first one for None; raises RequestError for an unknown name."""
     if name is None:
         return next(iter(policies.values()))
     if name not in policies:
@@ -148,7 +165,7 @@ def find(policies: Mapping[str, ServedPolicy], name: str | None) -> ServedPolicy
 
 
 def describe(served: ServedPolicy, settings: ServerSettings) -> dict[str, Any]:
-    """What a client has to know of a policy, in plain lists, texts and numbers."""
+    """Description of a policy for clients, as lists, texts and numbers."""
     version = served.active
     spec = json.loads(version.policy.spec.to_json())
     trained = version.policy.trained_on
@@ -169,7 +186,7 @@ def describe(served: ServedPolicy, settings: ServerSettings) -> dict[str, Any]:
 
 
 def _difference(one: PolicySpec, other: PolicySpec) -> str | None:
-    """The first part of the interface in which two specs differ."""
+    """Name of the first part of the interface that differs between two specs; None if none does."""
     for name in ("robot", "control_hz", "observation", "action", "action_low", "action_high"):
         if getattr(one, name) != getattr(other, name):
             return name

@@ -1,6 +1,6 @@
-"""Recording of what was observed and done, and its replay.
+"""Recording of observations and actions, and its replay.
 
-A file is msgpack maps in a row: one that describes the policies, then one per step with the keys of Step.
+A file is a sequence of msgpack maps: a header that describes the policies, then one map per step with the keys of Step.
 """
 
 from __future__ import annotations
@@ -26,32 +26,40 @@ from sim2real.server.core.guards import ActionGuard
 from sim2real.server.metrics import Metrics
 
 SCHEMA_VERSION = 1
-WAITING_BYTES = 1 << 26  # of steps in memory, while the disk is slow
+WAITING_BYTES = 1 << 26  # most bytes of steps in memory, while the disk is slow
 
 _LARGEST_RECORD = 1 << 24  # bytes
-_MOST_ENTRIES = 1 << 16  # of an observation in the header
-_STEP_BYTES = 1024  # that a step takes in memory beside its numbers, at most
+_MOST_ENTRIES = 1 << 16  # most entries of an observation in the header
+_STEP_BYTES = 1024  # upper bound of the memory of a step without its arrays
 
 
 class Step(NamedTuple):
-    """One answered request: observations (B, O) and what was sent for them, actions (B, A)."""
+    """One answered request: observations (B, O) and the actions (B, A) that were sent."""
 
     time: float  # seconds since 1970
     policy: str
     version: str
-    stream: int  # requests with one history have one number; 0 where there is none
+    stream: int  # number of the history; 0 without one
     fresh: bool  # the first step of a history, or after a reset
-    sequence: int  # -1 where the client gave none
+    sequence: int  # -1 without one
     limited: bool
     observation: NDArray[np.float32]
     action: NDArray[np.float32]
 
 
 class Recorder:
-    """Writes steps into a new file under `folder`, in a thread of its own: no request ever waits for a disk.
+    """Writes steps into a new file, in a thread of its own, so that no request waits for the disk.
 
-    Steps beyond WAITING_BYTES in memory, beyond `limit_bytes` in the file or after a failed write are dropped and
-    counted. Raises FileError if the file cannot be made.
+    Steps are dropped and counted beyond WAITING_BYTES in memory, beyond `limit_bytes` in the file, and after a failed
+    write.
+
+    Args:
+        folder: Folder of the file.
+        header: Description of the policies.
+        limit_bytes: Largest size of the file.
+        metrics: Counters of the server.
+
+    Raises FileError if the file cannot be created.
     """
 
     def __init__(self, folder: Path, header: dict[str, Any], limit_bytes: int, metrics: Metrics) -> None:
@@ -71,7 +79,7 @@ class Recorder:
         self._thread.start()
 
     def put(self, step: Step) -> None:
-        """Hand over a step, whose arrays nobody may change any more; never blocks."""
+        """Add a step without blocking; its arrays must not change afterwards."""
         size = _size(step)
         with self._counting:
             fits = self._waiting + size <= WAITING_BYTES
@@ -83,12 +91,12 @@ class Recorder:
             self._drop()
 
     def close(self) -> None:
-        """Write what is waiting and close the file."""
+        """Write the waiting steps and close the file."""
         self._steps.put(None)
         self._thread.join()
         try:
             self._file.close()
-        except OSError as error:  # what a failed write has left behind is tried again
+        except OSError as error:  # closing writes the rest of a failed write again
             self.failure = self.failure or _cannot_write(error)
 
     def _write_all(self) -> None:
@@ -116,7 +124,7 @@ class Recorder:
 
 
 def _size(step: Step) -> int:
-    """Bytes of memory that a step takes."""
+    """Memory of a step [bytes]."""
     return _STEP_BYTES + step.observation.nbytes + step.action.nbytes
 
 
@@ -125,9 +133,9 @@ def _cannot_write(error: OSError) -> str:
 
 
 def read(path: Path) -> tuple[dict[str, Any], Iterator[Step]]:
-    """Header of a recording, and its steps; a last one that was cut short by a crash is left out.
+    """Header and steps of a recording; an incomplete last step is left out.
 
-    Raises ValueError for a file that is no recording.
+    Raises HgrpoError for a file that is no recording.
     """
     records = _records(path)
     header = next(records, None)
@@ -137,9 +145,15 @@ def read(path: Path) -> tuple[dict[str, Any], Iterator[Step]]:
 
 
 def replay(path: Path, policy: OnnxPolicy, name: str, version: str | None = None) -> float:
-    """Largest |difference| between the recorded actions of a policy's version (of all, if None) and those it gives now.
+    """Largest |difference| between recorded actions and those of a policy now, with the recorded limits.
 
-    The guards' limits are applied as they were when the file was written. Raises ValueError if there is no such step.
+    Args:
+        path: The recording.
+        policy: The policy.
+        name: Name under which it was served.
+        version: Number of its version; None for all versions.
+
+    Raises HgrpoError if the recording has no such step.
     """
     header, steps = read(path)
     guard = ActionGuard(policy.spec, header["slew"])
@@ -159,7 +173,7 @@ def replay(path: Path, policy: OnnxPolicy, name: str, version: str | None = None
 
 
 def _records(path: Path) -> Iterator[Any]:
-    """Messages of the file; the framing is found first, then each is decoded with the caps of the wire."""
+    """Messages of a file; each is decoded with the limits of the protocol."""
     with path.open("rb") as file, path.open("rb") as again:
         unpacker = msgpack.Unpacker(file, max_buffer_size=_LARGEST_RECORD)
         start = 0
@@ -169,7 +183,7 @@ def _records(path: Path) -> Iterator[Any]:
             except msgpack.OutOfData:
                 return
             except msgpack.BufferFull as error:
-                raise HgrpoError(f"{path} holds a record of more than {_LARGEST_RECORD} bytes") from error
+                raise HgrpoError(f"{path} contains a record of more than {_LARGEST_RECORD} bytes") from error
             end = unpacker.tell()
             yield unpack(again.read(end - start), _LARGEST_RECORD, _MOST_ENTRIES)
             start = end
@@ -179,4 +193,4 @@ def _step(record: Any, path: Path) -> Step:
     try:
         return Step(**record)
     except TypeError as error:
-        raise RequestError("malformed", f"{path} holds a record that is no step: {error}") from error
+        raise RequestError("malformed", f"{path} contains a record that is no step: {error}") from error

@@ -1,4 +1,4 @@
-"""Hot swap: the file is read and proved aside, then served from one request to the next, or not at all."""
+"""Hot swap: a file is read and checked in the background, then served from the next request on."""
 
 from __future__ import annotations
 
@@ -10,16 +10,20 @@ from collections import defaultdict
 from hgrpo_errors import HgrpoError
 from sim2real.policy.onnx_policy import OnnxPolicyError
 from sim2real.server.core.policies import ServedPolicy
+from sim2real.server.file_check import read_checked
 from sim2real.server.metrics import Metrics
-from sim2real.server.proof import proved
 
 _log = logging.getLogger("hgrpo.server")
 
 
 class Swapper:
-    """Changes the versions of policies, of each one at a time; requests and other policies' changes go on meanwhile.
+    """Changes the versions of policies, one change of each policy at a time; requests continue meanwhile.
 
-    A file has `seconds` to be read and proved. To be made while the event loop runs.
+    Create it while the event loop runs.
+
+    Args:
+        metrics: Counters of the server.
+        seconds: Time for reading and checking a file [s].
     """
 
     def __init__(self, metrics: Metrics, seconds: float) -> None:
@@ -27,52 +31,52 @@ class Swapper:
         self._seconds = seconds
         self._one_at_a_time: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._due: dict[str, asyncio.Task[None]] = {}  # reloads that have not begun
+        self._due: dict[str, asyncio.Task[None]] = {}  # reloads that are waiting for their turn
         self._running: set[asyncio.Task[None]] = set()
 
     async def load(self, served: ServedPolicy) -> str:
-        """Serve the policy's file as it is now; returns the new version's number.
+        """Load the file of a policy again and serve it; returns the number of the new version.
 
-        Raises ValueError, and what was served stays, unless the file passes its golden pairs with the same interface.
+        Raises HgrpoError, and keeps the served version, if the file is invalid or has another interface.
         """
         async with self._one_at_a_time[served.name]:
             if self._due.get(served.name) is asyncio.current_task():
                 del self._due[served.name]
             try:
-                model = await proved(served.path, self._seconds, self._closed)
+                model = await read_checked(served.path, self._seconds, self._closed)
                 policy = await asyncio.get_running_loop().run_in_executor(None, served.read, model)
             except OnnxPolicyError as error:
                 self._metrics.swaps[served.name, "refused"] += 1
-                _log.warning("%s: version %s stays: %s", served.name, served.active.number, error)
+                _log.warning("%s: version %s is kept: %s", served.name, served.active.number, error)
                 raise HgrpoError(f"policy {served.name!r} keeps version {served.active.number}: {error}") from error
             served.activate(policy)
             return self._note(served, "loaded")
 
     def reload(self, served: ServedPolicy) -> None:
-        """Begin to load, without waiting for it; nothing more to do where that waits for its turn already."""
+        """Start to load the file, without waiting; does nothing if a reload is waiting already."""
         if served.name not in self._due:
             task = self._due[served.name] = asyncio.ensure_future(self._reload(served))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
     def close(self) -> None:
-        """Give up what is being loaded."""
+        """Cancel the loads."""
         if not self._closed.done():
             self._closed.set_result(None)
 
     async def rollback(self, served: ServedPolicy) -> str:
-        """Serve the version before the active one; returns its number. Raises ValueError if there is none."""
+        """Serve the version before the active one; returns its number. Raises HgrpoError if there is none."""
         async with self._one_at_a_time[served.name]:
             served.rollback()
             return self._note(served, "rolled back")
 
     async def _reload(self, served: ServedPolicy) -> None:
-        with contextlib.suppress(ValueError):  # told in the log, and the version stays
+        with contextlib.suppress(HgrpoError):  # logged by `load`, which keeps the version
             await self.load(served)
 
     def _note(self, served: ServedPolicy, result: str) -> str:
         number = served.active.number
         self._metrics.swaps[served.name, result] += 1
         self._metrics.versions[served.name] = (number, served.active.policy.metadata["checkpoint_sha256"])
-        _log.warning("%s: %s, version %s answers", served.name, result, number)
+        _log.warning("%s: %s, version %s is served", served.name, result, number)
         return number

@@ -1,4 +1,4 @@
-"""The reply of the Open Inference Protocol v2 to an inference, JSON with or without a binary tensor behind it."""
+"""Inference reply of the Open Inference Protocol v2: JSON, optionally followed by a binary tensor."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ from sim2real.server.open_inference.request import HEADER_LENGTH, InferenceReque
 
 
 def inference_reply(model: str, answer: Answer, request: InferenceRequest) -> web.Response:
-    """The output `action` (A,) or (B, A), as the observation was given, and the version that gave it."""
+    """Reply with the output `action`, (A,) or (B, A) like the observation.
+
+    Args:
+        model: Name of the policy.
+        answer: Its actions.
+        request: The request.
+    """
     action = answer.action
     tensor: dict[str, Any] = {
         "name": OUTPUT_NAME,

@@ -1,8 +1,8 @@
-"""The Open Inference Protocol v2 (KServe) over HTTP: health, metadata, versions, infer; and swapping what is served.
+"""Routes of the Open Inference Protocol v2 (KServe): health, metadata, versions, inference, and changes of versions.
 
-A stream with a history is named by the parameter `sequence_id`, begun by `sequence_start` and ended by `sequence_end`;
-`sequence_number`, rising within it, is this server's own and drops requests that were overtaken. Streams belong to the
-token that began them, to the connection where there is none: nobody else finds them.
+The parameter `sequence_id` names a stream with a history; `sequence_start` begins and `sequence_end` ends it.
+`sequence_number` is an extension of this server: it has to rise within a stream, and overtaken requests are dropped. A
+stream belongs to the token that began it, or to the connection if the server has no token.
 """
 
 from __future__ import annotations
@@ -27,31 +27,31 @@ from sim2real.server.open_inference.reply import inference_reply
 from sim2real.server.open_inference.request import HEADER_LENGTH, InferenceRequest, parse
 
 EXTENSIONS = ("binary_tensor_data", "sequence", "model_repository")
-MOST_STREAMS = 1024  # of one token or connection
+MOST_STREAMS = 1024  # per token or connection
 
 _PROTOCOL = "http"
-_WHOLE = nullcontext()  # around the body of a request that has arrived already, as small ones have
+_COMPLETE = nullcontext()  # context for a body that has arrived already, such as a small one
 _STATUS = {"unknown_policy": 404, "unknown_version": 404, "too_large": 413, "stale": 409, "action": 500}
 
 
 class OpenInferenceEndpoint:
-    """The handlers behind /v2; refusals are `{"error": ...}` with a status of their kind."""
+    """The handlers of /v2; refusals are `{"error": ...}` with a status by their reason."""
 
     def __init__(self, inference: Inference, connections: Connections, swapper: Swapper, version: str) -> None:
         self._inference = inference
         self._connections = connections
         self._swapper = swapper
         self._version = version
-        self._histories: WeakKeyDictionary[object, Histories] = WeakKeyDictionary()  # by whom they belong to
+        self._histories: WeakKeyDictionary[object, Histories] = WeakKeyDictionary()  # by owner
 
     def routes(self) -> list[web.RouteDef]:
-        """Where each handler is found."""
+        """The routes of all handlers."""
         routes: list[web.RouteDef] = []
         for model in ("/v2/models/{policy}", "/v2/models/{policy}/versions/{version}"):
             routes += [
-                web.post(f"{model}/infer", self._answering(self._infer)),  # found first, being asked for most
-                web.get(model, self._answering(self._model_metadata)),
-                web.get(f"{model}/ready", self._answering(self._ready)),
+                web.post(f"{model}/infer", self._with_refusals(self._infer)),  # first: the most frequent
+                web.get(model, self._with_refusals(self._model_metadata)),
+                web.get(f"{model}/ready", self._with_refusals(self._ready)),
             ]
         return [
             *routes,
@@ -59,7 +59,7 @@ class OpenInferenceEndpoint:
             web.get("/v2/health/live", self._live),
             web.get("/v2/health/ready", self._ready),
             web.post("/v2/repository/index", self._index),
-            web.post("/v2/repository/models/{policy}/load", self._answering(self._load)),
+            web.post("/v2/repository/models/{policy}/load", self._with_refusals(self._load)),
             web.post("/v2/repository/models/{policy}/rollback", self._rollback),
         ]
 
@@ -127,7 +127,7 @@ class OpenInferenceEndpoint:
     async def _load(self, request: web.Request) -> web.Response:
         body = await self._body(request)
         if body.strip() not in (b"", b"{}"):
-            return refusal(400, "load takes no configuration and no files: it reads the file that the server was given")
+            return refusal(400, "load takes no configuration and no files; it reads the served file again")
         return await self._swap(request, self._swapper.load)
 
     async def _rollback(self, request: web.Request) -> web.Response:
@@ -144,21 +144,21 @@ class OpenInferenceEndpoint:
         return web.json_response({"name": name, "version": number})
 
     async def _body(self, request: web.Request) -> bytes:
-        with _WHOLE if request.content.is_eof() else self._connections.receiving(request):
+        with _COMPLETE if request.content.is_eof() else self._connections.receiving(request):
             try:
                 return await request.read()
             except web.RequestPayloadError as error:
-                raise RequestError("malformed", "the body is not encoded as its headers say") from error
+                raise RequestError("malformed", "the body does not have the encoding of its headers") from error
 
     def _find(self, request: web.Request) -> tuple[ServedPolicy, str | None]:
-        """The policy of the path, and the number of its version, None where the path asks for none."""
+        """Policy of the path, and the number of its version; None without one."""
         served = find(self._inference.policies, request.match_info["policy"])
         number = request.match_info.get("version")
         served.version(number)
         return served, number
 
-    def _answering(self, handler: Any) -> Any:
-        """The handler, with its refusals counted and told."""
+    def _with_refusals(self, handler: Any) -> Any:
+        """The handler, with refusals counted and sent."""
 
         async def answer(request: web.Request) -> web.Response:
             try:

@@ -1,7 +1,8 @@
-"""openpi's protocol: metadata first, then an action for each observation, as msgpack in binary frames.
+"""openpi's protocol: the server sends metadata, then an action for each observation, as msgpack in binary frames.
 
-A request is a map with `observation` (O,), and, if wanted, `sequence` (rising integers) and `reset` (true: forget the
-previous action first; alone, only that). A refusal is a text frame of JSON with `error`, `reason` and `sequence`.
+A request is a map with `observation` (O,), and optionally `sequence` (a rising integer) and `reset` (true deletes the
+previous action first; it may stand without an observation). A refusal is a text frame of JSON with `error`, `reason`
+and `sequence`.
 """
 
 from __future__ import annotations
@@ -23,15 +24,15 @@ from sim2real.server.core.inference import Inference
 from sim2real.server.core.policies import ServedPolicy, describe, find
 
 KEYS = ("observation", "reset", "sequence")
-GOODBYE = 1.0  # seconds for the other side to end a connection that was closed
-MOST_WAITING = 64  # requests of one connection that have been read and not yet answered
+CLOSE_TIMEOUT = 1.0  # time for the other side to end a closed connection [s]
+MOST_WAITING = 64  # most requests of one connection that were read and not yet answered
 
 _PROTOCOL = "websocket"
 _log = logging.getLogger("hgrpo.server")
 
 
 class Request(NamedTuple):
-    """One frame of a client: when it came, its bytes, and what it holds, or why it is refused."""
+    """One decoded frame of a client: its arrival, size in bytes, and fields or refusal."""
 
     arrived: float
     size: int
@@ -40,17 +41,17 @@ class Request(NamedTuple):
 
 
 class WebSocketEndpoint:
-    """Serves every connection by itself; `close` says goodbye to all."""
+    """The WebSocket connections of the server."""
 
     def __init__(self, inference: Inference) -> None:
         self._inference = inference
         self._conversations: set[_Conversation] = set()
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        """Speak with one client until either side ends it; raises RequestError for an unknown policy."""
+        """Serve one client until either side closes the connection; raises RequestError for an unknown policy."""
         served = find(self._inference.policies, request.match_info.get("policy"))
-        largest = self._inference.settings.max_message_bytes + 1  # aiohttp allows less than that
-        connection = web.WebSocketResponse(compress=False, max_msg_size=largest, autoping=False, timeout=GOODBYE)
+        largest = self._inference.settings.max_message_bytes + 1  # aiohttp allows only smaller messages
+        connection = web.WebSocketResponse(compress=False, max_msg_size=largest, autoping=False, timeout=CLOSE_TIMEOUT)
         await connection.prepare(request)
         conversation = _Conversation(self._inference, served, connection, request)
         self._conversations.add(conversation)
@@ -63,15 +64,15 @@ class WebSocketEndpoint:
         return connection
 
     async def close(self) -> None:
-        """Close every connection as a server that goes away does."""
+        """Close all connections with the code for a server that goes away."""
         await asyncio.gather(*(conversation.close() for conversation in tuple(self._conversations)))
 
 
 class _Conversation:
-    """One connection: a task reads, one answers and one sends pings.
+    """One connection, with three tasks: one reads, one answers and one sends pings.
 
-    What has arrived is read before the first of it is answered, so that the newest sequence number is known. Nothing
-    more is read while MOST_WAITING requests, or as many bytes as the largest may have, wait for their answers.
+    All frames that have arrived are read before the first is answered, so that the newest sequence number is known.
+    Reading pauses while MOST_WAITING requests, or more bytes than the largest message, are waiting.
     """
 
     def __init__(
@@ -82,17 +83,17 @@ class _Conversation:
         self._connection = connection
         self._transport = request.transport
         self._history = History()
-        self._newest = -1  # sequence number that has arrived: requests before it are overtaken
+        self._newest = -1  # newest sequence number: requests with lower ones are overtaken
         self._previous_total: float | None = None
         self._waiting: deque[Request] = deque()
         self._waiting_bytes = 0
         self._work, self._room = asyncio.Event(), asyncio.Event()
         self._last_active = time.monotonic()
         self._tasks: list[asyncio.Task[None]] = []
-        self._goodbye: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        """Speak until either side ends it."""
+        """Run until either side closes the connection."""
         settings = self._inference.settings
         try:
             await self._connection.send_bytes(pack(describe(self._served, settings)))
@@ -103,36 +104,36 @@ class _Conversation:
                 if task.done() and not task.cancelled():
                     task.result()
         except ConnectionError:
-            pass  # the client has gone
-        except Exception as error:  # the last resort: told here in full, and the client without a word of it
-            _log.error("a conversation about %s broke off", self._served.name, exc_info=error)
+            pass  # the client has disconnected
+        except Exception as error:  # a bug: logged with its traceback; the client gets no details
+            _log.error("a connection to %s failed", self._served.name, exc_info=error)
             self._inference.metrics.rejected[self._served.name, _PROTOCOL, "internal"] += 1
             self._waiting.clear()
-            self._say_goodbye(WSCloseCode.INTERNAL_ERROR, b"internal error")
+            self._start_closing(WSCloseCode.INTERNAL_ERROR, b"internal error")
         finally:
             await self._stop()
-            if self._goodbye is not None:
-                await self._goodbye
+            if self._closing is not None:
+                await self._closing
 
     async def close(self) -> None:
-        """Say that the server goes away; the connection is cut if the client does not end it soon."""
-        await self._say_goodbye(WSCloseCode.GOING_AWAY, b"server stops")
+        """Close the connection because the server stops; cut it if the client does not close in time."""
+        await self._start_closing(WSCloseCode.GOING_AWAY, b"server stops")
 
-    def _say_goodbye(self, code: WSCloseCode, message: bytes) -> asyncio.Task[None]:
-        if self._goodbye is None:
-            self._goodbye = asyncio.ensure_future(self._end(code, message))
-        return self._goodbye
+    def _start_closing(self, code: WSCloseCode, message: bytes) -> asyncio.Task[None]:
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self._end(code, message))
+        return self._closing
 
     async def _end(self, code: WSCloseCode, message: bytes) -> None:
         async def in_order() -> None:
-            await self._stop()  # aiohttp waits for the client's own goodbye only while nobody else reads
+            await self._stop()  # aiohttp waits for the client's close frame only if no other task reads
             while self._waiting:
                 await self._answer(self._waiting.popleft())
             await self._connection.close(code=code, message=message)
 
         try:
             with contextlib.suppress(asyncio.TimeoutError, ConnectionError):
-                await asyncio.wait_for(in_order(), 2.0 * GOODBYE)
+                await asyncio.wait_for(in_order(), 2.0 * CLOSE_TIMEOUT)
         finally:
             self._cut()
 
@@ -146,7 +147,7 @@ class _Conversation:
             self._transport.abort()
 
     async def _read(self) -> None:
-        """Take every message when it arrives, as long as there is room for more."""
+        """Read messages when they arrive, while there is room for more."""
         largest = self._inference.settings.max_message_bytes
         while True:
             message = await self._connection.receive()
@@ -163,7 +164,7 @@ class _Conversation:
                 return
 
     async def _answer_all(self) -> None:
-        """Answer what waits, one request in each turn of the event loop."""
+        """Answer the waiting requests, one per turn of the event loop."""
         while True:
             if not self._waiting:
                 self._work.clear()
@@ -176,7 +177,7 @@ class _Conversation:
                 await asyncio.sleep(0)
 
     async def _beat(self) -> None:
-        """Ping a client of which no whole message came for a heartbeat, cut it half a heartbeat later."""
+        """Ping a client after a heartbeat without a message, and cut it half a heartbeat later."""
         heartbeat, pinged = self._inference.settings.heartbeat, -1.0
         while (silent := time.monotonic() - self._last_active) < 1.5 * heartbeat:
             if silent >= heartbeat and pinged < self._last_active:
@@ -186,12 +187,12 @@ class _Conversation:
         self._cut()
 
     def _decode(self, message: WSMessage) -> None:
-        """Unpack and check a message; one that is refused is so in its turn."""
+        """Unpack and check a message; a refusal is sent when its turn comes."""
         arrived, size = time.perf_counter(), len(message.data)
         self._waiting_bytes += size
         try:
             if message.type is WSMsgType.TEXT:
-                raise RequestError("malformed", "text frame; expected msgpack in a binary one")
+                raise RequestError("malformed", "text frame; expected msgpack in a binary frame")
             fields: dict[str, Any] = unpack(message.data, self._inference.settings.max_message_bytes)
             check_fields(fields)
         except RequestError as refusal:
@@ -221,7 +222,7 @@ class _Conversation:
         sequence, reset = fields.get("sequence"), fields.get("reset", False)
         if sequence is not None:
             if sequence < self._newest:
-                raise RequestError("stale", f"sequence {sequence} was overtaken by {self._newest}; dropped")
+                raise RequestError("stale", f"sequence {sequence} was overtaken by {self._newest} and is dropped")
             history.advance(sequence)
         if reset:
             history.reset()
@@ -242,7 +243,7 @@ class _Conversation:
 
 
 def check_fields(fields: Any) -> None:
-    """Raise RequestError unless this is a map of KEYS with an observation or a reset in it."""
+    """Raise RequestError unless `fields` is a map of KEYS with an observation or a reset."""
     if type(fields) is not dict:
         raise RequestError("malformed", f"message is {type(fields).__name__}; expected a map")
     for key in fields:
@@ -251,6 +252,6 @@ def check_fields(fields: Any) -> None:
     if "sequence" in fields:
         check_sequence(fields["sequence"])
     if type(fields.get("reset", False)) is not bool:
-        raise RequestError("malformed", "reset is neither true nor false")
+        raise RequestError("malformed", "reset must be true or false")
     if "observation" not in fields and not fields.get("reset", False):
         raise RequestError("malformed", "message without an observation")

@@ -40,7 +40,7 @@ def basic(password: str) -> str:
 
 def test_it_says_that_others_can_reach_it_and_that_a_token_is_needed(guarded: Server) -> None:
     assert "other machines can reach 0.0.0.0" in guarded.output
-    assert "every request but /healthz needs the token" in guarded.output
+    assert "every request except /healthz needs the token" in guarded.output
     assert "https://" in guarded.output
     assert TOKEN not in guarded.output
 

@@ -16,7 +16,7 @@ from support.server_process import OBSERVATIONS, PATIENCE, Server, is_cut
 
 from sim2real.client.policy_client import PolicyClient
 from sim2real.policy.onnx_policy import OnnxPolicy
-from sim2real.server.connections import SHORT_TIMEOUT, STRANGERS
+from sim2real.server.connections import MOST_UNADMITTED, UNADMITTED_TIMEOUT
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +42,7 @@ def connected(server: Server) -> socket.socket:
 
 def test_clients_without_a_token_do_not_shut_out_one_with_it(guarded: Server, one: OnnxPolicy) -> None:
     strangers = []
-    for index in range(2 * STRANGERS):
+    for index in range(2 * MOST_UNADMITTED):
         strangers.append(connected(guarded))
         with contextlib.suppress(ConnectionError):
             strangers[-1].sendall((b"", b"GET / HT", WITHOUT_TOKEN)[index % 3])
@@ -57,7 +57,7 @@ def test_who_asks_for_nothing_has_a_short_time_and_who_was_let_in_stays(guarded:
     assert resident.ask(ALLOWED).status == 200
     began, raw = time.monotonic(), connected(guarded)
     assert is_cut(raw)
-    assert time.monotonic() - began >= SHORT_TIMEOUT - 0.5
+    assert time.monotonic() - began >= UNADMITTED_TIMEOUT - 0.5
     assert resident.ask(ALLOWED).status == 200
     for client in (raw, resident.raw):
         client.close()

@@ -121,7 +121,7 @@ def test_a_file_that_never_ends_stops_neither_another_load_nor_the_end(files: tu
     assert load(server, "two") == (200, "")
     for _ in range(3):
         server.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: "two: loaded, version 3 answers" in server.output)
+    wait_until(lambda: "two: loaded, version 3" in server.output)
     with PolicyClient(server.url("/policies/one"), timeout=PATIENCE) as client:
         assert client.infer(OBSERVATIONS[0]).version == "1"
     assert seconds_to_end(server.process, 0) < SHUTDOWN + SLACK
@@ -170,7 +170,7 @@ def test_a_server_does_not_start_with_a_file_that_is_not_read_in_time(files: tup
     os.mkfifo(files[1])
     with starting(*files, "--load-timeout", "10") as process:
         output = process.communicate(timeout=PATIENCE)[0]
-    assert (process.returncode, output) == (2, f"hgrpo: {files[1]} could not be read and proved within 10 s\n")
+    assert (process.returncode, output) == (2, f"hgrpo: {files[1]} could not be read and checked within 10 s\n")
 
 
 def test_the_first_process_of_a_container_loses_no_signal(files: tuple[Path, Path]) -> None:

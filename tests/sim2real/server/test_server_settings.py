@@ -33,7 +33,7 @@ def test_other_addresses_need_a_token(host: str, tmp_path: Path) -> None:
 
 def test_short_tokens_are_refused(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("   short   ")
-    with pytest.raises(ValueError, match="token of 5 bytes; at least 16"):
+    with pytest.raises(ValueError, match=r"token of 5 bytes; .* 16$"):
         ServerSettings(token_file=tmp_path / "token").read_token()
 
 

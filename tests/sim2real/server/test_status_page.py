@@ -107,7 +107,7 @@ def test_the_page_shows_rate_latency_rejects_and_metadata(
         assert "action thrustN[0, 0.6]" in policies
     _check_that_the_page_needs_nobody_else(page, running)
     assert running.stop() == 0
-    wait_until(lambda: page.text("state").startswith("no answer"))
+    wait_until(lambda: page.text("state").startswith("no reply"))
 
 
 def _check_that_the_page_needs_nobody_else(page: Page, running: Server) -> None:

@@ -16,7 +16,7 @@ from support.server_process import OBSERVATIONS, PATIENCE, Server, frame
 
 from sim2real.policy.onnx_policy import OnnxPolicy
 from sim2real.protocol.msgpack import pack, unpack
-from sim2real.server.connections import SHORT_TIMEOUT, STRANGERS
+from sim2real.server.connections import MOST_UNADMITTED, UNADMITTED_TIMEOUT
 
 pytestmark = pytest.mark.slow
 
@@ -111,12 +111,14 @@ def test_handshakes_take_no_places_and_end_soon(encrypted: Server, trust: ssl.SS
 
     established = http.client.HTTPSConnection("127.0.0.1", encrypted.port, timeout=PATIENCE, context=trust)
     assert healthy()
-    silent = [socket.create_connection(("127.0.0.1", encrypted.port), timeout=PATIENCE) for _ in range(STRANGERS + 40)]
+    silent = [
+        socket.create_connection(("127.0.0.1", encrypted.port), timeout=PATIENCE) for _ in range(MOST_UNADMITTED + 40)
+    ]
     began = time.monotonic()
     for raw in silent[:40]:  # the oldest made way
         with contextlib.suppress(ConnectionError):
             assert raw.recv(1) == b""
-    assert time.monotonic() - began < SHORT_TIMEOUT - 0.5
+    assert time.monotonic() - began < UNADMITTED_TIMEOUT - 0.5
     for _ in range(3):
         assert encrypted.ask("GET", "/v2", context=trust)[0] == 200
         assert healthy()
@@ -124,6 +126,6 @@ def test_handshakes_take_no_places_and_end_soon(encrypted: Server, trust: ssl.SS
         with contextlib.suppress(ConnectionError):
             assert raw.recv(1) == b""  # cut, for want of a handshake
         raw.close()
-    assert time.monotonic() - began >= SHORT_TIMEOUT - 0.5
+    assert time.monotonic() - began >= UNADMITTED_TIMEOUT - 0.5
     assert healthy()
     established.close()

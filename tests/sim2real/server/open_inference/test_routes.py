@@ -116,30 +116,30 @@ def test_plain_json(server: Server, one: OnnxPolicy) -> None:
 @pytest.mark.parametrize(
     ("body", "status", "message"),
     [
-        (b"", 400, "no JSON"),
-        (b"[" * 100_000, 400, "no JSON"),
-        (b"\xff\xfe", 400, "no JSON"),
-        ({"inputs": []}, 400, "not one tensor"),
-        ({"inputs": [{**TENSOR, "name": "x"}]}, 400, "not named 'observation'"),
-        ({"inputs": [{**TENSOR, "datatype": "BYTES"}]}, 400, "datatype is none of FP32, FP64"),
-        ({"inputs": [{**TENSOR, "datatype": ["FP32"]}]}, 400, "datatype is none of"),
+        (b"", 400, "not JSON"),
+        (b"[" * 100_000, 400, "not JSON"),
+        (b"\xff\xfe", 400, "not JSON"),
+        ({"inputs": []}, 400, "one tensor"),
+        ({"inputs": [{**TENSOR, "name": "x"}]}, 400, "named 'observation'"),
+        ({"inputs": [{**TENSOR, "datatype": "BYTES"}]}, 400, "datatype must be FP32"),
+        ({"inputs": [{**TENSOR, "datatype": ["FP32"]}]}, 400, "datatype must be"),
         ({"inputs": [{**TENSOR, "shape": [2**30, 3]}]}, 400, "do not fill the shape"),
-        ({"inputs": [{**TENSOR, "shape": [0, 10**30], "data": []}]}, 400, "sizes of 0 or more, below 2^31"),
-        ({"inputs": [{**TENSOR, "shape": [True, 3]}]}, 400, "shape is not one or 2 sizes"),
+        ({"inputs": [{**TENSOR, "shape": [0, 10**30], "data": []}]}, 400, "2^31"),
+        ({"inputs": [{**TENSOR, "shape": [True, 3]}]}, 400, "shape must be"),
         ({"inputs": [{**TENSOR, "shape": [1, 4], "data": [0, 0, 0, 0]}]}, 400, "observation has shape (1, 4)"),
         ({"inputs": [{**TENSOR, "shape": [0, 3], "data": []}]}, 413, "0 observations"),
         ({"inputs": [{**TENSOR, "shape": [300, 3], "data": [0.0] * 900}]}, 413, "allowed: 1 to 256"),
-        ({"inputs": [{**TENSOR, "data": [0, "1", 2]}]}, 400, "something else than numbers"),
-        ({"inputs": [{**TENSOR, "data": [0, None, 2]}]}, 400, "something else than numbers"),
+        ({"inputs": [{**TENSOR, "data": [0, "1", 2]}]}, 400, "must be numbers"),
+        ({"inputs": [{**TENSOR, "data": [0, None, 2]}]}, 400, "must be numbers"),
         ({"inputs": [{**TENSOR, "data": [0, float("nan"), 2]}]}, 400, "observation 'v' is nan"),
         ({"inputs": [{**TENSOR, "data": [0, 10**400, 2]}]}, 400, "beyond double precision"),
         ({"inputs": [{**TENSOR, "data": [0, 1e300, 2]}]}, 400, "observation 'v' is inf"),
         ({"inputs": [{**TENSOR, "data": [0, 101, 2]}]}, 400, "allowed: [-100, 100]"),
         ({"inputs": [{**TENSOR, "parameters": {"shared_memory_region": "a"}}]}, 400, "shared memory is not served"),
-        ({"inputs": [TENSOR], "outputs": [{"name": "x"}]}, 400, "not named 'action'"),
+        ({"inputs": [TENSOR], "outputs": [{"name": "x"}]}, 400, "named 'action'"),
         ({"inputs": [TENSOR], "parameters": {"priority": 1}}, 400, "unknown parameter 'priority'"),
         ({"inputs": [TENSOR], "parameters": {"sequence_start": True}}, 400, "need a sequence_id"),
-        ({"inputs": [TENSOR], "id": 5}, 400, "id is no text"),
+        ({"inputs": [TENSOR], "id": 5}, 400, "id must be"),
     ],
 )
 def test_refusals(server: Server, body: Any, status: int, message: str) -> None:
@@ -158,7 +158,7 @@ def test_bodies_beyond_the_limit_are_refused(server: Server) -> None:
 @pytest.mark.parametrize("path", [INFER, "/v2/repository/models/one/load"])
 def test_bodies_that_are_not_encoded_as_they_say_are_refused(server: Server, path: str) -> None:
     status, answer = post(server, b"abcde", path, Content_Encoding="gzip")
-    assert (status, answer) == (400, {"error": "the body is not encoded as its headers say"})
+    assert (status, "encoding" in answer["error"]) == (400, True)
 
 
 def test_unknown_names_and_paths(server: Server) -> None:
@@ -181,7 +181,7 @@ def test_null_is_absent_and_content_type_is_accepted(server: Server, one: OnnxPo
         assert status == 200, answer
         np.testing.assert_allclose(answer["outputs"][0]["data"], one(TENSOR["data"]), rtol=1e-6)
     status, answer = post(server, {"inputs": [{**TENSOR, "parameters": {"content_type": 5}}]})
-    assert (status, answer) == (400, {"error": "content_type is no text"})
+    assert (status, answer) == (400, {"error": "content_type must be a text"})
 
 
 @pytest.mark.parametrize(
@@ -245,14 +245,14 @@ BINARY = {**{key: value for key, value in TENSOR.items() if key != "data"}, "par
 @pytest.mark.parametrize(
     ("tensor", "tail", "cut", "message"),
     [
-        (BINARY, bytes(11), 0, "not the number of bytes"),
-        (BINARY, bytes(13), 0, "not the number of bytes"),
+        (BINARY, bytes(11), 0, "binary_data_size"),
+        (BINARY, bytes(13), 0, "binary_data_size"),
         ({**BINARY, "shape": [2, 3]}, bytes(12), 0, "do not fill"),
-        ({**BINARY, "data": [1, 2, 3]}, bytes(12), 0, "not the number of bytes"),
-        ({**BINARY, "parameters": {"binary_data_size": -1}}, b"", 0, "not the number of bytes"),
-        (TENSOR, bytes(12), 0, "no binary_data_size speaks of"),
-        (BINARY, bytes(12), 1, "no JSON"),
-        (BINARY, bytes(12), -10_000, "no number of bytes"),
+        ({**BINARY, "data": [1, 2, 3]}, bytes(12), 0, "binary_data_size"),
+        ({**BINARY, "parameters": {"binary_data_size": -1}}, b"", 0, "binary_data_size"),
+        (TENSOR, bytes(12), 0, "binary_data_size"),
+        (BINARY, bytes(12), 1, "not JSON"),
+        (BINARY, bytes(12), -10_000, "number of bytes"),
     ],
 )
 def test_binary_bodies_that_do_not_add_up(tensor: dict[str, Any], tail: bytes, cut: int, message: str) -> None:
@@ -263,5 +263,5 @@ def test_binary_bodies_that_do_not_add_up(tensor: dict[str, Any], tail: bytes, c
 
 @pytest.mark.parametrize("length", ["-1", "+5", "1e3", "²", "", " 7"])
 def test_header_lengths_that_are_no_numbers(length: str) -> None:
-    with pytest.raises(RequestError, match="no number of bytes"):
+    with pytest.raises(RequestError, match="number of bytes"):
         parse(b"{}", length)
