@@ -1,4 +1,4 @@
-"""The signals that end a program: which they are, and handlers that are taken away again.
+"""The signals that end a program, and temporary handlers for them.
 
 Imports nothing of ours.
 """
@@ -56,9 +56,9 @@ def release() -> None:
 
 
 class StopSignals:
-    """While active, signals stop at a moment that loses nothing: the first sets `requested`, the second raises.
+    """While active, the first signal sets `requested` and the second raises KeyboardInterrupt.
 
-    The second one raises KeyboardInterrupt; later ones do nothing, so cleaning up is not interrupted. SIGHUP stays
+    Later signals do nothing, so that cleaning up is not interrupted. SIGHUP stays
     ignored where the process was started so (nohup).
 
     Args:

@@ -73,7 +73,7 @@ class ActorCritic(nn.Module):
         return self.to_environment(self.actor(self.normalizer(observation)))
 
     def mean(self, observation: Tensor) -> Tensor:
-        """Mean action (..., A) in normalised units, for observations (..., O) or (..., O + P)."""
+        """Mean action (..., A), normalised, of observations (..., O) or (..., O + P)."""
         return self.actor(self.normalizer(self._seen(observation)))
 
     def value(self, observation: Tensor) -> Tensor:
@@ -84,7 +84,7 @@ class ActorCritic(nn.Module):
         return self._value(self.normalizer(self._seen(observation)), observation)
 
     def critic_features(self, observation: Tensor) -> Tensor:
-        """Normalised input of the critic: (..., O), or (..., O + P) for a privileged critic."""
+        """Normalised input of the critic, (..., O) or (..., O + P) if privileged."""
         return self._critic_features(self.normalizer(self._seen(observation)), observation)
 
     def mean_and_value_of(self, features: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -94,7 +94,7 @@ class ActorCritic(nn.Module):
         return self.actor(seen), None if self.critic is None else self.critic(features).squeeze(-1)
 
     def update_normalizers(self, observation: Tensor) -> None:
-        """Add observations (..., O), or (..., O + P) for a privileged critic, to the statistics."""
+        """Add observations, (..., O) or (..., O + P) if privileged, to the statistics."""
         if self.privileged_normalizer is not None:
             self.privileged_normalizer.update(self._hidden(observation))
         self.normalizer.update(self._seen(observation))
@@ -124,7 +124,7 @@ class ActorCritic(nn.Module):
         return self.actor[-1].bias  # type: ignore[return-value]
 
     def _seen(self, observation: Tensor) -> Tensor:
-        """The entries (..., O) that the actor reads, of (..., O) or (..., O + P)."""
+        """The entries (..., O) that the actor reads."""
         size = self.spec.observation_size
         return observation[..., :size] if observation.shape[-1] == size + self.spec.privileged_size else observation
 
@@ -139,7 +139,7 @@ class ActorCritic(nn.Module):
         return observation[..., size:]
 
     def _value(self, normalized: Tensor, observation: Tensor) -> Tensor:
-        """V (...) of a normalised observation (..., O) and the privileged entries of `observation` (..., O + P)."""
+        """V (...) of normalised entries (..., O) and the privileged entries of `observation`."""
         if self.critic is None:
             raise HgrpoError("this policy has no critic; its algorithm trains none")
         return self.critic(self._critic_features(normalized, observation)).squeeze(-1)

@@ -19,7 +19,10 @@ from policies.spec import PolicySpec
 
 CHECKPOINT_NAME = "checkpoint.pt"
 FORMAT = 2
-"""Format of the files written here. Files of format 1 contain no format and used another rule for small scales."""
+"""Format of the files written here.
+
+Files of format 1 contain no format and used another rule for small scales.
+"""
 
 _LOADING_ERRORS = (
     RuntimeError,

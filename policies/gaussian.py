@@ -37,5 +37,5 @@ def standard_log_density(z: Tensor) -> Tensor:
 
 
 def entropy(sigma: Tensor) -> Tensor:
-    """Differential entropy () in nats: the sum of 1/2 ln(2 pi e sigma^2) over sigma (A,)."""
+    """Differential entropy () in nats: sum of 1/2 ln(2 pi e sigma^2) over (A,)."""
     return (0.5 + _HALF_LOG_TWO_PI + sigma.log()).sum()

@@ -14,7 +14,9 @@ _RAMP = 4.0  # deviation over rounding at which the scale is the full reciprocal
 
 
 class ObservationNormalizer(nn.Module):
-    """(x - mean) / std, clipped to +-10; the statistics cover every observation given to `update`.
+    """(x - mean) / std, clipped to +-10.
+
+    The statistics cover every observation given to `update`.
 
     Before the first update only the clip applies. An entry that has not varied by more than single-precision rounding
     of its mean is centred and not scaled.
@@ -49,7 +51,7 @@ class ObservationNormalizer(nn.Module):
         return self.mean.float(), scale.float()
 
     def scale_of_format_1(self) -> Tensor:
-        """Scale (O,) of checkpoints of format 1: it is 1 for a standard deviation of 1e-4 or less."""
+        """Scale (O,) of format 1: it is 1 for deviations of at most 1e-4."""
         return torch.where(self.variance <= 1e-8, 1.0, self.variance).rsqrt().float()
 
     @torch.no_grad()

@@ -124,7 +124,10 @@ def _fly(address: str, options: TargetOptions, name: str) -> int:
 
 
 def _write(record: FlightRecord, path: Path, kept: list[Path]) -> bool:
-    """Write the record; a full disk prints a line and does not hide how the flight ended."""
+    """Write the record.
+
+    A full disk prints a line and does not hide how the flight ended.
+    """
     try:
         record.write(path)
     except FileError as error:

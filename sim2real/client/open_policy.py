@@ -24,7 +24,9 @@ def is_address(policy: str) -> bool:
 def open_policy(
     policy: str, token_file: Path | None = None, certificate: Path | None = None
 ) -> Iterator[OnnxPolicy | Reconnecting]:
-    """A policy that is ready to act; a connection to a server is closed at the end.
+    """A policy that is ready to act.
+
+    A connection to a server is closed at the end.
 
     Args:
         policy: File that `hgrpo export` wrote, or address of a server, ws://HOST:PORT/ or wss://HOST:PORT/.

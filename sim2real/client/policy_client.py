@@ -1,4 +1,4 @@
-"""Client of the policy server for a control loop: one connection, no threads, a deadline for every call."""
+"""Client of the policy server: one connection, no threads, a deadline for every call."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class PolicyClient:
             raise
 
     def infer(self, observation: ArrayLike) -> Action:
-        """Action for one observation (O,) of real numbers of any type, which are sent as float32.
+        """Action for one observation (O,) of real numbers; sent as float32.
 
         Raises HgrpoError for anything but such an array, RequestError for an observation that the server refuses,
         TimeoutError and ConnectionError.
@@ -67,7 +67,10 @@ class PolicyClient:
             raise self._abort(error) from error
 
     def reset(self) -> None:
-        """Delete the previous action on the server, so it does not limit the next one. Raises as `infer` does."""
+        """Delete the previous action on the server, so it does not limit the next one.
+
+        Raises as `infer` does.
+        """
         self._request({"reset": True})
 
     def close(self) -> None:

@@ -47,7 +47,10 @@ def message(data: bytes, is_text: bool) -> dict[str, Any]:
 
 
 def is_for(reply: dict[str, Any], sequence: int) -> bool:
-    """Whether a reply is for this request; a refusal of an unreadable request has no number."""
+    """Whether a reply is for this request.
+
+    A refusal of an unreadable request has no number.
+    """
     answered = reply.get("sequence")
     if answered is not None and type(answered) is not int:
         raise UnreadableError(f"sequence is {type(answered).__name__}; expected an integer")

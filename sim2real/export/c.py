@@ -116,7 +116,7 @@ def _refuse_wide_normalizer(policy: ActorCritic) -> None:
 
 
 def _verify(path: Path, policy: ActorCritic, observation: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
-    """Largest |difference| of the compiled source from the expected actions (B, A) of observations (B, O)."""
+    """Largest |difference| of the compiled source from the expected actions (B, A)."""
     try:
         compile_library(path, path.with_suffix(".so"))
         action = CPolicy(path.with_suffix(".so"), path.stem, policy.spec)(observation)

@@ -66,7 +66,14 @@ _EXPRESSIONS = {
 
 
 def header(policy: ActorCritic, name: str, golden: GoldenPairs, trained: TrainedOn | None = None) -> str:
-    """NAME.h: sizes, rate, a table of all entries, and two functions."""
+    """NAME.h: sizes, rate, a table of all entries, and two functions.
+
+    Args:
+        policy: The policy.
+        name: NAME.
+        golden: Pairs for the self-test.
+        trained: Task options and airframe of the training; None if they are unknown.
+    """
     spec = policy.spec
     return fill("policy.h.in", _names(name, spec, golden) | _texts(policy) | _origin(trained))
 
@@ -102,7 +109,10 @@ def source(policy: ActorCritic, name: str, golden: GoldenPairs, tanh: str) -> st
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:
-    """A template of this package with every @WORD@ replaced by its value; KeyError for a word without one."""
+    """A template of this package with every @WORD@ replaced by its value.
+
+    Raises KeyError for a word without one.
+    """
     text = files("sim2real").joinpath("templates", *template.split("/")).read_text(encoding="utf-8")
     return _substitute(text, {"MARK": MARK} | dict(values))
 
@@ -172,7 +182,7 @@ def _arithmetic(spec: PolicySpec, tanh: str) -> tuple[str, str, str]:
 
 
 def _layers(policy: ActorCritic, name: str) -> tuple[list[str], str]:
-    """Calls that compute the mean from the normalised observation in buffer `a`, and the buffer of the result."""
+    """Calls that compute the mean from buffer `a`, and the buffer of the result."""
     calls, here, there = [], "a", "b"
     for index, layer in enumerate(policy.actor):
         if isinstance(layer, nn.Linear):

@@ -38,7 +38,7 @@ def _in_string(byte: int) -> str:
 
 
 def comment(text: str) -> str:
-    """Text for the inside of a C comment: it cannot end or begin a comment or join lines.
+    """Text for a C comment; it cannot end or begin one or join lines.
 
     Backslashes and unprintable characters become spaces. Spaces separate /, * and ? where they would have a meaning.
     """

@@ -84,7 +84,10 @@ def require_app(folder: Path) -> None:
 
 
 def _move(app: Path, folder: Path) -> None:
-    """Put a new app in place; files of an earlier one are replaced one by one."""
+    """Put a new app in place.
+
+    Files of an earlier one are replaced one by one.
+    """
     if not folder.exists():
         app.rename(folder)
         return

@@ -76,7 +76,10 @@ class Airframe(NamedTuple):
 
 
 def sending(kind: str, airframe: Airframe) -> str:
-    """C function `send`, which executes an action of this type; raises ExportError for a type without support."""
+    """C function `send`, which executes an action of this type.
+
+    Raises ExportError for a type without support.
+    """
     if kind not in _CODE:
         raise ExportError(f"actions of type {kind!r} cannot be sent to a Crazyflie; allowed: {', '.join(_CODE)}")
     c0, c1, c2 = map(literal, airframe.thrust_curve)

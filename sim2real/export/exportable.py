@@ -40,7 +40,10 @@ def refuse_non_finite(policy: ActorCritic) -> None:
 
 
 def refuse_overflow(policy: ActorCritic, largest: float = SINGLE_MAX) -> None:
-    """Raise ExportError if a layer could exceed `largest`, by |W x + b| <= |W| |x| + |b| from |x| <= 10."""
+    """Raise ExportError if a layer could exceed `largest`.
+
+    The bound is |W x + b| <= |W| |x| + |b|, from |x| <= 10 at the first layer.
+    """
     bound = np.full(policy.spec.observation_size, CLIP)
     for index, layer in enumerate(policy.actor):
         if isinstance(layer, nn.Linear):
@@ -54,7 +57,10 @@ def refuse_overflow(policy: ActorCritic, largest: float = SINGLE_MAX) -> None:
 
 
 def check_observations(normalizer: ObservationNormalizer, checks: int) -> NDArray[np.float32]:
-    """Check observations (5 + checks, O): extremes, then draws; every second one is wide enough to be clipped."""
+    """Check observations (5 + checks, O): extremes, then draws.
+
+    Every second one is wide enough to be clipped.
+    """
     shift, scale = (array(tensor).astype(np.float64) for tensor in normalizer.shift_and_scale())
     drawn = np.random.default_rng(0).standard_normal((checks, shift.size))
     drawn[1::2] *= 0.5 * CLIP

@@ -121,7 +121,9 @@ def export_onnx(
 
 
 def record(path: Path, measured: dict[str, Any]) -> None:
-    """Store measurements in an exported file, in place of earlier ones; its actions do not change.
+    """Store measurements in an exported file, in place of earlier ones.
+
+    Its actions do not change.
 
     Args:
         path: The exported file.
@@ -164,7 +166,7 @@ def _verify(
     observation: NDArray[np.float32],
     expected: NDArray[np.float32],
 ) -> tuple[NDArray[np.float32], float]:
-    """Actions (B, A) of the model, row by row, and their largest |difference| from the expected ones.
+    """Actions (B, A) of the model, and their largest |difference| from the expected ones.
 
     Raises ExportError for a difference above the allowed share (B, A) of the range.
     """
@@ -196,7 +198,7 @@ def _write(path: Path, model: onnx.ModelProto) -> None:
 
 
 def is_own_model(content: bytes) -> bool:
-    """Whether the content of a file is an ONNX model with this package as its producer_name."""
+    """Whether a file is an ONNX model with this package as its producer_name."""
     try:
         producer: str = onnx.load_model_from_string(content).producer_name
     except DecodeError:

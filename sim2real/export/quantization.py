@@ -15,7 +15,10 @@ from sim2real.policy.onnx_policy import INPUT_NAME
 
 
 class Observations(CalibrationDataReader):
-    """Observations (N, O), one row at a time; also for a file with a fixed batch of 1."""
+    """Observations (N, O), one row at a time.
+
+    Also for a file with a fixed batch of 1.
+    """
 
     def __init__(self, observation: NDArray[np.float32]) -> None:
         self._rows: Iterator[NDArray[np.float32]] = iter(np.split(observation, len(observation)))

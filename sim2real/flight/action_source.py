@@ -1,4 +1,4 @@
-"""How the loop calls a policy: in its own thread, or in a worker thread if the policy may block.
+"""Calls of a policy in the thread of the loop, or in a worker thread.
 
 A local policy returns within a small fraction of a period, so the loop calls it directly. A policy that may block, such
 as a client of a server, runs in a worker thread, and the loop waits until the deadline. While the worker is busy with a
@@ -25,7 +25,10 @@ class ActionSource(Protocol):
     """Source of the loop's actions."""
 
     def ask(self, observation: NDArray[np.float32], deadline: float) -> NDArray[Any]:
-        """Action (A,) of an observation (O,); raises one of NO_ACTION if there is none by the deadline [s]."""
+        """Action (A,) of an observation (O,).
+
+        Raises one of NO_ACTION if there is none by the deadline [s].
+        """
         ...
 
     def close(self) -> None:
@@ -48,7 +51,10 @@ class Direct:
 
 
 class Worker:
-    """Calls the policy in a daemon thread, which ends with the process even if the policy never returns."""
+    """Calls the policy in a daemon thread.
+
+    The thread ends with the process, even if the policy never returns.
+    """
 
     def __init__(self, policy: Policy, clock: Clock) -> None:
         self._policy, self._clock = policy, clock

@@ -1,4 +1,4 @@
-"""Clocks of the loop: the monotonic clock of the computer, or one that the program advances."""
+"""Clocks of the loop: that of the computer, or one that the program advances."""
 
 from __future__ import annotations
 
@@ -16,12 +16,17 @@ class Clock(Protocol):
         ...
 
     def sleep_until(self, instant: float) -> None:
-        """Return at an instant [s] of this clock or as soon as possible after it; never before."""
+        """Return at an instant [s] of this clock or as soon as possible after it.
+
+        Never before.
+        """
         ...
 
 
 class MonotonicClock:
-    """The monotonic clock of the computer; it polls the last `spin_seconds` before an instant instead of sleeping.
+    """The monotonic clock of the computer.
+
+    It polls the last `spin_seconds` before an instant instead of sleeping.
 
     A sleep ends about 0.1 ms late, a poll does not. Neither helps if other processes hold the processor. 0.1 ms is 1 %
     of a period of 10 ms and polling heats the processor, so the default is to sleep. Raises HgrpoError for more than
@@ -45,7 +50,7 @@ class MonotonicClock:
 
 
 class SteppedClock:
-    """A clock that only sleeping and `advance` move: sleeping until an instant sets the clock to it.
+    """A clock that only `advance` and `sleep_until` move.
 
     With this clock a loop runs as fast as possible, and every tick is on time.
     """

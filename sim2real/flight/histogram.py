@@ -12,7 +12,9 @@ _BINS = round(_PER_DECADE * math.log10(MOST / LEAST))
 
 
 class DurationHistogram:
-    """Counts of durations [s] in logarithmic bins, 100 per decade from 0.1 us to 1,000 s, in 8 kB.
+    """Counts of durations [s] in logarithmic bins, in 8 kB of memory.
+
+    There are 100 bins per decade from 0.1 us to 1,000 s.
 
     A percentile is the upper edge of its bin: at most 2.4 % above the true one, never below it. The largest duration
     and the mean are exact. Shorter and longer durations count in the first and last bin.

@@ -1,4 +1,4 @@
-"""The control loop: in every slot of a schedule it reads, calls the policy, and sends what the watchdog allows.
+"""The control loop: in every slot it reads, calls the policy, and sends an action.
 
 Slot k is at t_0 + k / control_hz of a monotonic clock, so there is no drift. A tick has to end by its deadline, a share
 of the period after its slot. A slot whose deadline has passed is skipped and counts as missed. A slot whose deadline is

@@ -18,7 +18,9 @@ STATES = tuple(state.value for state in State)
 
 
 class FlightRecord:
-    """Rows of a flight in memory; a minute at 100 Hz with 16 entries and 4 actions takes 1 MB.
+    """Rows of a flight in memory.
+
+    A minute at 100 Hz with 16 entries and 4 actions takes 1 MB.
 
     `write` makes an .npz of K rows:
 
@@ -70,7 +72,10 @@ class FlightRecord:
         self._miss.append(miss)
 
     def write(self, path: Path) -> None:
-        """Write all rows into a new file; raises FileError if it exists or cannot be written."""
+        """Write all rows into a new file.
+
+        Raises FileError if it exists or cannot be written.
+        """
         rows = len(self._time)
         content = io.BytesIO()
         np.savez_compressed(

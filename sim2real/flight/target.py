@@ -12,7 +12,7 @@ from policies.spec import PolicySpec
 
 
 class Policy(Protocol):
-    """A callable with an action (A,) for an observation (O,), both in the units of its spec.
+    """A callable with an action (A,) for an observation (O,), in its units.
 
     NoAction, TimeoutError and ConnectionError mean "no action in this tick". This is a miss like any other, and the
     policy is called again in the next tick. Any other exception ends the flight.
@@ -38,7 +38,10 @@ class Reading(NamedTuple):
 
 
 class Target(Protocol):
-    """A simulator or a vehicle. Only `start` and `stop` may take a noticeable part of a period."""
+    """A simulator or a vehicle.
+
+    Only `start` and `stop` may take a noticeable part of a period.
+    """
 
     def start(self) -> None:
         """Prepare for commands; may take seconds. Raises TargetError on failure."""
@@ -52,7 +55,9 @@ class Target(Protocol):
         ...
 
     def apply(self, action: NDArray[np.float64], /) -> None:
-        """Send an action (A,) within the bounds; called once per tick with the action that is commanded.
+        """Send an action (A,) within the bounds.
+
+        Called once per tick with the action that is commanded.
 
         These are the past actions in the observations of a target.
         """

@@ -1,4 +1,6 @@
-"""The watchdog: without a valid action it sends the last action, then a safe one, then it stops.
+"""The watchdog: what is sent to a vehicle without a valid action.
+
+It sends the last action, then a safe one, then it stops.
 
                     miss                 held too long            safe too long
         flying ------------> holding ------------------> safe ------------------> stopped

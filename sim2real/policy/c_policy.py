@@ -1,4 +1,7 @@
-"""An exported C policy, compiled for this machine; needs a C compiler and numpy, not torch."""
+"""An exported C policy, compiled for this machine.
+
+Needs a C compiler and numpy, not torch.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,7 @@ def run_compiler(compiler: str, args: Sequence[str]) -> None:
 
 
 class CPolicy:
-    """Deterministic action of a compiled policy: (A,) of an observation (O,), or (B, A) of (B, O).
+    """Deterministic action of a compiled policy, for one observation or a batch.
 
     Args:
         library: Shared library that `compile_library` made of NAME.c.
@@ -101,6 +104,9 @@ class CPolicy:
 
 
 def _load_copy(library: Path) -> ctypes.CDLL:
-    """Load a library from a new path; the loader returns the former library for a path that it has seen."""
+    """Load a library from a new path.
+
+    The loader returns the former library for a path that it has seen.
+    """
     with TemporaryDirectory() as folder:
         return ctypes.CDLL(shutil.copy(library, folder))

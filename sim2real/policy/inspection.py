@@ -16,7 +16,10 @@ _SHOWN_PAIRS = 3
 
 
 def inspect(path: Path) -> str:
-    """Tables of the metadata of a file that loads and reproduces its golden pairs; raises OnnxPolicyError."""
+    """Tables of the metadata of a file that loads and reproduces its golden pairs.
+
+    Raises OnnxPolicyError.
+    """
     policy = OnnxPolicy(path)
     sections = [
         _facts(policy, path),

@@ -57,12 +57,12 @@ class GoldenPairs(NamedTuple):
 
 
 def action_type(spec: PolicySpec) -> str:
-    """Type of the actions by their names: motors, ctbr (collective thrust and body rates), velocity or other."""
+    """Type of the actions by their names: motors, ctbr, velocity or other."""
     return _ACTION_TYPES.get(tuple(entry.name for entry in spec.action), "other")
 
 
 def bounds_within(spec: PolicySpec) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Bounds (A,), (A,) in single precision, rounded inwards so that they lie within those of the spec."""
+    """Bounds (A,), (A,) in single precision, rounded inwards."""
     exact_low, exact_high = np.array(spec.action_low), np.array(spec.action_high)
     low, high = exact_low.astype(np.float32), exact_high.astype(np.float32)
     low = np.where(low < exact_low, np.nextafter(low, np.float32(np.inf)), low)
@@ -116,7 +116,10 @@ def write(
 
 
 def read_spec(metadata: dict[str, str]) -> PolicySpec:
-    """Interface of the policy in a file; raises HgrpoError for metadata that this release does not write."""
+    """Interface of the policy in a file.
+
+    Raises HgrpoError for metadata that this release does not write.
+    """
     missing = [key for key in KEYS if key not in metadata]
     if missing:
         raise HgrpoError(f"lacks the metadata {', '.join(missing)}; expected a file written by hgrpo export")
@@ -134,7 +137,10 @@ def read_spec(metadata: dict[str, str]) -> PolicySpec:
 
 
 def read_golden_pairs(metadata: dict[str, str], spec: PolicySpec) -> tuple[GoldenPairs, float]:
-    """Golden pairs, and their tolerance as a share of an action's range; raises HgrpoError if they are unusable."""
+    """Golden pairs, and their tolerance as a share of an action's range.
+
+    Raises HgrpoError if they are unusable.
+    """
     try:
         pairs = json.loads(metadata["golden_pairs"])
         observation = np.array([pair["observation"] for pair in pairs], dtype=np.float32)
@@ -163,7 +169,9 @@ def disagreement(
     expected: NDArray[np.floating],
     tolerance: float | NDArray[np.float64] = TOLERANCE,
 ) -> str | None:
-    """The largest difference between actions and expected ones, as text; None if all are within the tolerance.
+    """The largest difference between actions and expected ones, as text.
+
+    None if all are within the tolerance.
 
     Args:
         spec: Interface with the ranges of the actions.

@@ -45,7 +45,7 @@ class OnnxPolicyError(HgrpoError):
 
 
 class OnnxPolicy:
-    """Deterministic action of an exported policy: (A,) of an observation (O,), or (B, A) of (B, O).
+    """Deterministic action of an exported policy, for one observation or a batch.
 
     The file normalises the observation, and scales and clips the action. A file with a fixed batch of 1 is run row by
     row. Copies, pickled ones too, keep the content of the file and load it again.
@@ -111,7 +111,10 @@ class OnnxPolicy:
         return self.run(array.reshape(1, -1)).reshape(-1)
 
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Actions (B, A) of observations (B, O) that are float32 and finite; they are not checked."""
+        """Actions (B, A) of observations (B, O) that are float32 and finite.
+
+        They are not checked.
+        """
         if self.takes_one_row and len(batch) != 1:
             rows = [self.run(row) for row in np.split(batch, len(batch))] if len(batch) else []
             return np.concatenate(rows) if rows else np.zeros((0, self.spec.action_size), np.float32)
@@ -150,7 +153,7 @@ def read_model(path: Path) -> bytes:
 
 
 def _hint_for(folder: Path) -> str:
-    """End of a message about a folder: the ONNX file in it, or how to export one."""
+    """Hint about a folder: the ONNX file in it, or how to export one."""
     models = sorted(str(path) for path in folder.glob("*.onnx"))
     if models:
         return f"; {nearest(str(folder / 'policy.onnx'), models[:5])}"
@@ -170,7 +173,10 @@ def open_session(model: bytes, threads: int = 1) -> onnxruntime.InferenceSession
 
 
 def _has_fixed_batch(session: onnxruntime.InferenceSession, spec: PolicySpec) -> bool:
-    """Whether the batch of a file is fixed to 1; raises HgrpoError if its tensors are not those of the spec."""
+    """Whether the batch of a file is fixed to 1.
+
+    Raises HgrpoError if its tensors are not those of the spec.
+    """
     taken = _batch_of("input", session.get_inputs(), INPUT_NAME, spec.observation_size)
     given = _batch_of("output", session.get_outputs(), OUTPUT_NAME, spec.action_size)
     if taken != given:

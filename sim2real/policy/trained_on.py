@@ -37,7 +37,10 @@ def from_json(text: str | None) -> TrainedOn | None:
 
 
 def from_fields(fields: object) -> TrainedOn | None:
-    """The record from its fields, as a server sends them; None for None, HgrpoError for other fields."""
+    """The record from its fields, as a server sends them.
+
+    None for None, HgrpoError for other fields.
+    """
     if fields is None:
         return None
     parts = [fields.get(name) for name in TrainedOn._fields] if isinstance(fields, dict) else []

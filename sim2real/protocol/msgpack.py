@@ -1,4 +1,4 @@
-"""msgpack with numpy arrays in the format of openpi, with limits on sizes and no pickle.
+"""msgpack with numpy arrays in the format of openpi, with limits on sizes.
 
 An array is a map {b"__ndarray__": True, b"data": bytes, b"dtype": "<f4", b"shape": [...]}, a numpy scalar a map
 {b"__npgeneric__": True, b"data": number, b"dtype": "<f4"}.

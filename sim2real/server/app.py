@@ -38,7 +38,9 @@ _log = logging.getLogger("hgrpo.server")
 
 
 def serve(args: tuple[str, ...], settings: ServerSettings) -> None:
-    """Serve policies until SIGTERM or SIGINT; SIGHUP reads their files, the token and the certificate again.
+    """Serve policies until SIGTERM or SIGINT.
+
+    SIGHUP reads their files, the token and the certificate again.
 
     Args:
         args: `PATH` or `NAME=PATH` of each policy.
@@ -106,7 +108,10 @@ class _Server:
             metrics.versions[name] = (served.active.number, served.active.policy.metadata["checkpoint_sha256"])
 
     async def run(self, stop: asyncio.Event, again: asyncio.Event) -> None:
-        """Listen until `stop` is set, then let requests in flight finish; read the files when `again` is set."""
+        """Listen until `stop` is set, then let requests in flight finish.
+
+        Read the files when `again` is set.
+        """
         settings, context, loop = self._settings, self._credentials.context, asyncio.get_running_loop()
         app = web.Application(client_max_size=settings.max_message_bytes)
         runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=settings.shutdown_timeout)

@@ -42,7 +42,14 @@ class HttpConnection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Refuse invalid HTTP or an unsupported encoding; the connection is closed."""
+        """Refuse invalid HTTP or an unsupported encoding, and close the connection.
+
+        Args:
+            request: The request, as far as it was read.
+            status: Status of aiohttp's own reply.
+            exc: The error.
+            message: Its description.
+        """
         default = super().handle_error(request, status, exc, message)
         text = " ".join((message or "internal error").split())[:200]
         response = refusal(415 if isinstance(exc, ContentEncodingError) else default.status, text)
@@ -78,7 +85,10 @@ class Connections:
         self._quiet.setLevel(logging.CRITICAL)
 
     def accept(self) -> asyncio.Protocol:
-        """The protocol of a new connection; cuts the oldest one that is not admitted if there are too many."""
+        """The protocol of a new connection.
+
+        Cuts the oldest one that is not admitted if there are too many.
+        """
         server = self._runner.server
         assert server is not None
         unadmitted = self._unadmitted()
@@ -98,7 +108,7 @@ class Connections:
 
     @web.middleware
     async def admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Middleware after the access control: admit a connection, or reply 503 if there are too many."""
+        """Middleware after the access control: admit a connection or reply 503."""
         connection = request.protocol
         assert isinstance(connection, HttpConnection)
         if not connection.admitted:

@@ -1,4 +1,4 @@
-"""The token and the TLS certificate, read from their files at the start and on renewal."""
+"""The token and the TLS certificate, read at the start and on renewal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ _log = logging.getLogger("hgrpo.server")
 
 @dataclass(frozen=True, eq=False)
 class Token:
-    """The token of the clients; a new object after a change, so streams of the former token are not found."""
+    """The token of the clients.
+
+    A new object after a change, so streams of the former token are not found.
+    """
 
     value: bytes
 
@@ -49,7 +52,10 @@ class Credentials:
             self.context.sni_callback = self._present  # called in every handshake, with or without a host name
 
     def renew(self) -> None:
-        """Read the files again, for later requests and handshakes; an unusable file is logged and has no effect."""
+        """Read the files again, for later requests and handshakes.
+
+        An unusable file is logged and has no effect.
+        """
         for name, read in self._sources.items():
             try:
                 read()
@@ -74,7 +80,7 @@ class Credentials:
 
 
 def _context(certificate: Path, private_key: Path) -> ssl.SSLContext:
-    """A new TLS context of a certificate and its key, so that they always belong together."""
+    """A new TLS context of a certificate and its key."""
 
     def refuse() -> str:  # called for a passphrase; OpenSSL would prompt on a terminal
         raise HgrpoError(

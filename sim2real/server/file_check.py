@@ -1,4 +1,4 @@
-"""Files of policies are read and checked in another process, because this may hang or crash."""
+"""Check of a policy's file in another process, because it may hang or crash."""
 
 from __future__ import annotations
 
@@ -65,7 +65,10 @@ async def read_checked(path: Path, seconds: float, cancelled: asyncio.Future[Any
 
 
 def main() -> None:
-    """Check the file of the first argument, within the seconds of the second, and write it to standard output."""
+    """Check a file and write it to standard output.
+
+    The first argument is its path, the second the time limit [s].
+    """
     path, seconds = Path(sys.argv[2]), float(sys.argv[3])
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:

@@ -36,7 +36,10 @@ class LatencyHistogram:
 
 
 class Metrics:
-    """Counters of one server; `policies` are the names of the policies, so clients cannot add labels."""
+    """Counters of one server.
+
+    `policies` are the names of the policies, so clients cannot add labels.
+    """
 
     def __init__(self, policies: tuple[str, ...]) -> None:
         self.started = time.time()

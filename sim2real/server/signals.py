@@ -19,7 +19,9 @@ _log = logging.getLogger("hgrpo.server")
 
 
 class Signals:
-    """While active, SIGTERM, SIGINT and SIGHUP call the functions of `listen`; earlier signals are kept for them.
+    """While active, SIGTERM, SIGINT and SIGHUP call the functions of `listen`.
+
+    Earlier signals are kept for them.
 
     A thread reads the signals from Python's wakeup pipe, so it receives them even if a policy blocks the main thread.
     If the process still runs `seconds` after a signal to stop, the thread ends it with status 1.

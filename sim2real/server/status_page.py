@@ -103,7 +103,10 @@ refresh();
 
 
 def status_page() -> web.Response:
-    """The page; its content security policy allows only its own script and requests to this server."""
+    """The page.
+
+    Its content security policy allows only its own script and requests to this server.
+    """
     nonce = secrets.token_urlsafe(16)
     policy = (
         f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; "

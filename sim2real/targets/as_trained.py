@@ -13,7 +13,13 @@ from sim2real.policy.trained_on import TrainedOn, in_words
 
 
 def require_the_same_airframe(spec: PolicySpec, trained: TrainedOn | None, simulator: Simulator) -> None:
-    """Raise TargetError if a simulator has another drone than the training, or other numbers of the same drone."""
+    """Raise TargetError if a simulator has another drone, or other numbers of the drone.
+
+    Args:
+        spec: Interface of the policy.
+        trained: Task options and airframe of the training; None if they are unknown.
+        simulator: The simulator to fly.
+    """
     task, here = simulator.spec.name, simulator.spec.robot
     if spec.robot and here != spec.robot:
         problem = f"the policy was trained for {spec.robot}; {task} has {here or 'a robot without a name'}"
@@ -57,7 +63,10 @@ def differences(spec: PolicySpec, trained: TrainedOn | None, simulator: Simulato
 
 
 def _other_numbers(trained: TrainedOn | None, simulator: Simulator) -> str:
-    """Numbers of the airframe that differ from the training; empty if none differs or none is known."""
+    """Numbers of the airframe that differ from the training.
+
+    Empty if none differs or none is known.
+    """
     if trained is None or not trained.airframe or not isinstance(simulator, QuadrotorFlight):
         return ""
     then, now = trained.airframe, simulator.parameters.numbers()

@@ -55,7 +55,10 @@ _ROTARY_WINGS = (
 
 
 def autopilot_of(heartbeat: Any) -> Autopilot:
-    """Autopilot of a heartbeat; raises TargetError for an unknown one and for other vehicles than multicopters."""
+    """Autopilot of a heartbeat.
+
+    Raises TargetError for an unknown one and for other vehicles than multicopters.
+    """
     if heartbeat.autopilot not in _KNOWN:
         raise TargetError(f"the vehicle's autopilot is number {heartbeat.autopilot}; allowed: PX4 (12), ArduPilot (3)")
     if heartbeat.type not in _ROTARY_WINGS:

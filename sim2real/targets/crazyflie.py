@@ -1,4 +1,6 @@
-"""A Crazyflie as a target, through cflib; the policy runs on this computer and setpoints go by radio.
+"""A Crazyflie as a target, through cflib.
+
+The policy runs on this computer and setpoints go by radio.
 
 The state comes in two log blocks at the policy's rate, at most 100 Hz. One has stateEstimate.x to vz and, if the
 firmware has it, supervisor.info. The other has stateEstimate.qw to qz and gyro.x to z, in degrees and in half precision
@@ -85,7 +87,10 @@ class CrazyflieTarget:
         self._cf: Any = None
 
     def start(self) -> None:
-        """Connect, start the log blocks, set rate mode, unlock thrust, arm; raises TargetError if a step fails."""
+        """Connect, start the log blocks, set rate mode, unlock thrust, arm.
+
+        Raises TargetError if a step fails.
+        """
         if not cflib.crtp.CLASSES:
             cflib.crtp.init_drivers()
         self._cf = cf = Crazyflie()
@@ -134,7 +139,10 @@ class CrazyflieTarget:
             self._cf.commander.send_velocity_world_setpoint(*velocity.tolist(), math.degrees(action[3]))
 
     def stop(self) -> None:
-        """Land by the high-level commander if the link is up and the flight had begun; then close the link."""
+        """Land by the high-level commander if the link is up and the flight had begun.
+
+        Then close the link.
+        """
         cf = self._cf
         if cf is None:
             return

@@ -1,4 +1,4 @@
-"""The goal points of a flight: where they count from, and which of them is current."""
+"""The goal points of a flight, and which of them is current."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class GoalOptions:
     goal: tuple[float, ...] = (0.0, 0.0, 1.0)
     """Points x y z to fly to in order [m], z up; over MAVLink x is north and y west."""
     goal_from: Literal["takeoff", "origin"] = "takeoff"
-    """Origin of the goals: the vehicle's position when the flight starts, or the origin of its estimate."""
+    """Origin of the goals: where the vehicle takes off, or the origin of its estimate."""
     goal_radius: Annotated[float, Range(above=0, infinite=True)] = 0.2
     """Distance at which a point is reached and the next one becomes the goal [m]."""
 
@@ -48,7 +48,7 @@ class Goals:
         self._last: NDArray[np.float64] | None = None
 
     def take_off_from(self, position: NDArray[np.float64]) -> None:
-        """Place the points once the position (3,) [m] at the start of the flight is known."""
+        """Place the points at the position (3,) [m] of the takeoff."""
         if self._from_takeoff:
             self._points = self._points + position
 
@@ -63,7 +63,10 @@ class Goals:
         return self._points[min(self._index + 1, len(self._points) - 1)]
 
     def update(self, position: NDArray[np.float64]) -> None:
-        """Advance if the path to this position (3,) [m] has reached the point; one that is not finite is skipped."""
+        """Advance if the path to this position (3,) [m] has reached the point.
+
+        One that is not finite is skipped.
+        """
         if not np.isfinite(position).all():
             return
         start = position if self._last is None else self._last

@@ -1,4 +1,4 @@
-"""PX4 and ArduPilot multicopters as a target, commanded by body rates and thrust or by velocity.
+"""PX4 and ArduPilot multicopters as a target, by body rates or velocity.
 
 Start: find the vehicle by its heartbeat; several vehicles are an error. Request LOCAL_POSITION_NED and
 ATTITUDE_QUATERNION at the policy's rate. Stream setpoints for a second, because PX4 enters OFFBOARD only while they
@@ -129,7 +129,9 @@ class MavlinkTarget:
         self._send(action)
 
     def stop(self) -> None:
-        """Land or hold if the vehicle is armed and still in the commanded mode; then close the connection.
+        """Land or hold if the vehicle is armed and still in the commanded mode.
+
+        Then close the connection.
 
         Raises TargetError if this is not confirmed. The vehicle's failsafe for lost setpoints then acts.
         """
@@ -157,7 +159,9 @@ class MavlinkTarget:
             raise TargetError(f"the vehicle sends no {names}; does it have an estimate of its position?")
 
     def _lift_off(self) -> None:
-        """Take off by command; raises TargetError if it is refused or the vehicle does not rise.
+        """Take off by command.
+
+        Raises TargetError if it is refused or the vehicle does not rise.
 
         If the vehicle disarms or leaves the mode meanwhile, the first reading ends the flight.
         """
@@ -176,7 +180,10 @@ class MavlinkTarget:
             raise TargetError(f"the vehicle accepted the takeoff but has not risen by {wanted}")
 
     def _require_motion(self) -> None:
-        """Store the position once the motion is finite and young; raises TargetError if it is not in time."""
+        """Store the position once the motion is finite and young.
+
+        Raises TargetError if it is not in time.
+        """
         vehicle = self.vehicle
 
         def problem() -> str:

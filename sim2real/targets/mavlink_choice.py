@@ -23,7 +23,7 @@ class Selector(NamedTuple):
     port: int | None = None
 
     def fits(self, system: int, address: Address | None) -> bool:
-        """Whether a vehicle with this system id at this address (None on a serial line) is selected."""
+        """Whether a vehicle is selected; its address is None on a serial line."""
         host, port = address or (None, None)
         return self.system in (None, system) and self.host in (None, host) and self.port in (None, port)
 
@@ -54,7 +54,13 @@ class Candidates:
         }
 
     def add(self, system: int, component: int, address: Address | None) -> None:
-        """Store a vehicle after a heartbeat of its autopilot."""
+        """Store a vehicle after a heartbeat of its autopilot.
+
+        Args:
+            system: Its system id.
+            component: Component id of the autopilot.
+            address: Its address; None on a serial line.
+        """
         known, key = self._components[self._selector.fits(system, address)], (system, address)
         if key not in known or component == common.MAV_COMP_ID_AUTOPILOT1:
             known[key] = component

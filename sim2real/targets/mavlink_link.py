@@ -1,4 +1,7 @@
-"""Messages from and to one MAVLink vehicle, over UDP or a serial line; other traffic is dropped."""
+"""Messages from and to one MAVLink vehicle, over UDP or a serial line.
+
+Other traffic is dropped.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,13 @@ FORMS = "udpin:HOST:PORT (listen), udpout:HOST:PORT (call), serial:DEVICE:BAUD"
 
 
 class UdpLink:
-    """UDP: udpin listens and answers the vehicle that is chosen; udpout uses one address only."""
+    """A UDP socket.
+
+    Args:
+        host: Host to listen on, or of the vehicle.
+        port: Its port.
+        listen: Whether to listen and reply to the chosen vehicle (udpin), or to use this address only (udpout).
+    """
 
     def __init__(self, host: str, port: int, listen: bool) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -85,7 +94,9 @@ class SerialLink:
             yield None, data
 
     def send(self, data: bytes) -> None:
-        """Give bytes to the operating system; bytes beyond its buffer are lost, as all are on a disconnected line.
+        """Give bytes to the operating system.
+
+        Bytes beyond its buffer are lost, as all are on a disconnected line.
 
         The port's own `write` would block until there is room, and block the loop.
         """
@@ -173,7 +184,10 @@ def _parser() -> Any:
 
 
 def open_link(connection: str) -> UdpLink | SerialLink:
-    """Link of a connection string; raises TargetError for another form, or if it cannot be opened."""
+    """Link of a connection string.
+
+    Raises TargetError for another form, or if it cannot be opened.
+    """
     kind, _, rest = connection.partition(":")
     place, _, number = rest.rpartition(":")
     if kind in ("udpin", "udpout", "serial") and place and number.isascii() and number.isdigit():

@@ -29,7 +29,9 @@ _REFUSED = {1: "TEMPORARILY_REJECTED", 2: "DENIED", 3: "UNSUPPORTED", 4: "FAILED
 
 
 class MavlinkVehicle:
-    """State of the vehicle, and commands to it; `service` has to be called many times a second.
+    """State of the vehicle, and commands to it.
+
+    `service` has to be called many times a second.
 
     Times are of arrival, by the clock of this computer, so data that waited in a buffer look younger than they are.
     While a method waits, it calls `stream`, if it is set, 50 times a second.
@@ -100,7 +102,10 @@ class MavlinkVehicle:
         return [name for name in _MOTION if name not in self._messages]
 
     def motion(self) -> tuple[Motion, float] | None:
-        """Motion in NWU and FLU, and the arrival of its older part [s]; None while a part is missing."""
+        """Motion in NWU and FLU, and the arrival of its older part [s].
+
+        None while a part is missing.
+        """
         if self.missing():
             return None
         (place, place_stamp), (turn, turn_stamp) = (self._messages[name] for name in _MOTION)

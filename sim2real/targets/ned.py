@@ -22,12 +22,12 @@ _TURN = np.array([1.0, -1.0, -1.0])
 
 
 def flip(vector: ArrayLike) -> NDArray[np.float64]:
-    """Vector (3,) from NED to NWU or from FRD to FLU, and back: (x, -y, -z)."""
+    """Vector (3,) in the other frames: (x, -y, -z)."""
     return np.asarray(vector, np.float64) * _TURN
 
 
 def flip_quaternion(quaternion: ArrayLike) -> NDArray[np.float64]:
-    """Quaternion (4,) w, x, y, z from FRD-to-NED to FLU-to-NWU, and back: (w, x, -y, -z)."""
+    """Quaternion (4,) w, x, y, z in the other frames: (w, x, -y, -z)."""
     return np.asarray(quaternion, np.float64) * np.array([1.0, 1.0, -1.0, -1.0])
 
 

@@ -45,7 +45,9 @@ def motion_problem(known: Known | None, now: float, max_age: float) -> str:
 
 
 class Setpoints:
-    """Converts between a policy that commands ctbr or velocity and an autopilot; `kind` is the type of the actions.
+    """Converts between a policy that commands ctbr or velocity and an autopilot.
+
+    `kind` is the type of the actions.
 
     Args:
         spec: Interface of the policy.
@@ -99,7 +101,7 @@ class Setpoints:
         self._observation.applied(action)
 
     def thrust(self, action: NDArray[np.float64]) -> float:
-        """Share of full thrust of an action (A,): hover_thrust times its collective thrust in g, without limits."""
+        """Share of full thrust of an action (A,): hover_thrust times its thrust in g."""
         return float(self._hover_thrust * action[0])
 
     def velocity(self, action: NDArray[np.float64]) -> NDArray[np.float64]:

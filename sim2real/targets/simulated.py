@@ -40,7 +40,7 @@ class Episode(NamedTuple):
 
 
 class SimulatedTarget:
-    """One row of a simulator that advances with the clock, like a vehicle that does not wait for the loop.
+    """One row of a simulator that advances with the clock, like a vehicle.
 
     Steps are at k / control_hz after the first reading, each under the last action. Their number is the elapsed time
     over the period, rounded, so jitter below half a period has no effect. During an overrun the old action continues.

@@ -1,4 +1,4 @@
-"""Checks of observations before a policy gets them, and limits of actions before they are sent."""
+"""Checks of observations and limits of actions."""
 
 from __future__ import annotations
 
@@ -48,7 +48,10 @@ def observation_range(
 
 
 class ObservationGuard:
-    """Refuses observations of another dtype or shape, that are not finite, or out of range; clips nothing."""
+    """Refuses observations of another dtype or shape, that are not finite, or out of range.
+
+    Clips nothing.
+    """
 
     def __init__(self, spec: PolicySpec, allowed: tuple[Single, Single] | None) -> None:
         self._spec = spec
@@ -58,13 +61,18 @@ class ObservationGuard:
         self._shapes = ((self._size,), (1, self._size))  # of a single observation
 
     def one(self, given: Any) -> Single:
-        """One observation (O,) as float32 (1, O); raises RequestError with the name of the wrong entry."""
+        """One observation (O,) as float32 (1, O).
+
+        Raises RequestError with the name of the wrong entry.
+        """
         if type(given) is np.ndarray and given.shape != (self._size,):
             raise RequestError("shape", f"observation has shape {given.shape}; expected ({self._size},)")
         return self.batch(given)
 
     def batch(self, given: Any) -> Single:
-        """Observations (B, O) or (O,) as float32 (B, O); raises RequestError with the name of the wrong entry.
+        """Observations (B, O) or (O,) as float32 (B, O).
+
+        Raises RequestError with the name of the wrong entry.
 
         The double-precision sum of a few single-precision numbers is finite if and only if all of them are.
         """
@@ -151,7 +159,10 @@ class ActionGuard:
         return allowed, True
 
     def _within(self, action: list[float]) -> bool:
-        """Whether an action (A,) is finite and within the bounds; faster than arrays for few numbers."""
+        """Whether an action (A,) is finite and within the bounds.
+
+        Faster than arrays for few numbers.
+        """
         for (low, high), value in zip(self._bounds, action, strict=True):  # noqa: SIM110, all() costs a generator
             if not low <= value <= high:  # true for NaN
                 return False

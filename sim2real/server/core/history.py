@@ -31,7 +31,10 @@ class History:
         self.fresh = True
 
     def advance(self, sequence: object) -> None:
-        """Store the sequence number of a request; raises RequestError unless it is above the last one."""
+        """Store the sequence number of a request.
+
+        Raises RequestError unless it is above the last one.
+        """
         check_sequence(sequence)
         if sequence <= self.sequence:  # type: ignore[operator]
             raise RequestError("stale", f"sequence {sequence} came after {self.sequence} and is dropped")
@@ -60,7 +63,10 @@ class Histories:
         return history
 
     def get(self, key: Hashable) -> History:
-        """The history of a key; raises RequestError if it was not started, has ended or was deleted."""
+        """The history of a key.
+
+        Raises RequestError if it was not started, has ended or was deleted.
+        """
         if key not in self._streams:
             raise RequestError("unknown_stream", "this sequence_id has no history; begin it with sequence_start")
         self._streams.move_to_end(key)

@@ -31,7 +31,16 @@ class Answer(NamedTuple):
 
 
 class Inference:
-    """Guards, policy, guards and recording; runs in the thread of the event loop, so a request has one version."""
+    """Guards, policy, guards and recording.
+
+    Runs in the thread of the event loop, so a request has one version.
+
+    Args:
+        policies: Served policies by name.
+        settings: Settings of the server.
+        metrics: Counters of the server.
+        recorder: Recorder of all steps; None without one.
+    """
 
     def __init__(
         self,

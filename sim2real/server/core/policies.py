@@ -34,7 +34,9 @@ class Version(NamedTuple):
 
 
 class ServedPolicy:
-    """A policy with its file and its loaded versions; `active` is the version for requests without a number.
+    """A policy with its file and its loaded versions.
+
+    `active` is the version for requests without a number.
 
     Args:
         name: Name of the policy.
@@ -64,7 +66,10 @@ class ServedPolicy:
         return [version.number for version in self._versions]
 
     def version(self, number: str | None) -> Version:
-        """The version of a number, the active one for None; raises RequestError if it is not in memory."""
+        """The version of a number, the active one for None.
+
+        Raises RequestError if it is not in memory.
+        """
         if number is None:
             return self._versions[-1]
         for version in self._versions:
@@ -97,7 +102,10 @@ class ServedPolicy:
         return version
 
     def rollback(self) -> Version:
-        """Delete the active version and serve the one before it; raises HgrpoError if there is none."""
+        """Delete the active version and serve the one before it.
+
+        Raises HgrpoError if there is none.
+        """
         if len(self._versions) < 2:
             raise HgrpoError(f"policy {self.name!r} has no earlier version in memory")
         self._versions = self._versions[:-1]
@@ -136,7 +144,9 @@ async def load_policies(
 
 
 def paths_by_name(args: tuple[str, ...]) -> dict[str, Path]:
-    """Files of policies by name, from `PATH` (named after its file) and `NAME=PATH`; the first is the default.
+    """Files of policies by name, from `PATH` (named after its file) and `NAME=PATH`.
+
+    The first is the default.
 
     Raises HgrpoError without any, for a name that is given twice, and for a name that is no part of a URL.
     """
@@ -156,7 +166,10 @@ def paths_by_name(args: tuple[str, ...]) -> dict[str, Path]:
 
 
 def find(policies: Mapping[str, ServedPolicy], name: str | None) -> ServedPolicy:
-    """The policy of a name, the first one for None; raises RequestError for an unknown name."""
+    """The policy of a name, the first one for None.
+
+    Raises RequestError for an unknown name.
+    """
     if name is None:
         return next(iter(policies.values()))
     if name not in policies:
@@ -186,7 +199,10 @@ def describe(served: ServedPolicy, settings: ServerSettings) -> dict[str, Any]:
 
 
 def _difference(one: PolicySpec, other: PolicySpec) -> str | None:
-    """Name of the first part of the interface that differs between two specs; None if none does."""
+    """Name of the first part of the interface that differs between two specs.
+
+    None if none does.
+    """
     for name in ("robot", "control_hz", "observation", "action", "action_low", "action_high"):
         if getattr(one, name) != getattr(other, name):
             return name

@@ -48,7 +48,7 @@ class Step(NamedTuple):
 
 
 class Recorder:
-    """Writes steps into a new file, in a thread of its own, so that no request waits for the disk.
+    """Writes steps into a new file, in a thread of its own.
 
     Steps are dropped and counted beyond WAITING_BYTES in memory, beyond `limit_bytes` in the file, and after a failed
     write.

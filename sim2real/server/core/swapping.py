@@ -1,4 +1,4 @@
-"""Hot swap: a file is read and checked in the background, then served from the next request on."""
+"""Hot swap: a file is checked in the background and then served."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ _log = logging.getLogger("hgrpo.server")
 
 
 class Swapper:
-    """Changes the versions of policies, one change of each policy at a time; requests continue meanwhile.
+    """Changes the versions of policies, one change of each policy at a time.
+
+    Requests continue meanwhile.
 
     Create it while the event loop runs.
 
@@ -35,7 +37,9 @@ class Swapper:
         self._running: set[asyncio.Task[None]] = set()
 
     async def load(self, served: ServedPolicy) -> str:
-        """Load the file of a policy again and serve it; returns the number of the new version.
+        """Load the file of a policy again and serve it.
+
+        Returns the number of the new version.
 
         Raises HgrpoError, and keeps the served version, if the file is invalid or has another interface.
         """
@@ -65,7 +69,10 @@ class Swapper:
             self._closed.set_result(None)
 
     async def rollback(self, served: ServedPolicy) -> str:
-        """Serve the version before the active one; returns its number. Raises HgrpoError if there is none."""
+        """Serve the version before the active one.
+
+        Returns its number. Raises HgrpoError if there is none.
+        """
         async with self._one_at_a_time[served.name]:
             served.rollback()
             return self._note(served, "rolled back")

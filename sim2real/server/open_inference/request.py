@@ -124,7 +124,7 @@ def _parameters(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tensor(tensor: dict[str, Any]) -> tuple[np.dtype[Any], tuple[int, ...], int | None, Any]:
-    """Dtype, shape, number of bytes after the JSON (None without any), and data of an input."""
+    """Dtype, shape, number of bytes after the JSON, and data of an input."""
     if tensor.get("name") != INPUT_NAME:
         raise RequestError("malformed", f"the input must be named {INPUT_NAME!r}")
     datatype, shape = tensor.get("datatype"), tensor.get("shape")

@@ -1,4 +1,4 @@
-"""Routes of the Open Inference Protocol v2 (KServe): health, metadata, versions, inference, and changes of versions.
+"""Routes of the Open Inference Protocol v2 (KServe), and of changes of versions.
 
 The parameter `sequence_id` names a stream with a history; `sequence_start` begins and `sequence_end` ends it.
 `sequence_number` is an extension of this server: it has to rise within a stream, and overtaken requests are dropped. A
@@ -35,7 +35,14 @@ _STATUS = {"unknown_policy": 404, "unknown_version": 404, "too_large": 413, "sta
 
 
 class OpenInferenceEndpoint:
-    """The handlers of /v2; refusals are `{"error": ...}` with a status by their reason."""
+    """The handlers of /v2; refusals are `{"error": ...}` with a status by their reason.
+
+    Args:
+        inference: From observations to actions.
+        connections: Limits of the connections.
+        swapper: Changes of versions.
+        version: Version of this package.
+    """
 
     def __init__(self, inference: Inference, connections: Connections, swapper: Swapper, version: str) -> None:
         self._inference = inference

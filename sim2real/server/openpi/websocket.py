@@ -1,4 +1,6 @@
-"""openpi's protocol: the server sends metadata, then an action for each observation, as msgpack in binary frames.
+"""openpi's WebSocket protocol.
+
+The server sends metadata, then an action for each observation, as msgpack in binary frames.
 
 A request is a map with `observation` (O,), and optionally `sequence` (a rising integer) and `reset` (true deletes the
 previous action first; it may stand without an observation). A refusal is a text frame of JSON with `error`, `reason`
@@ -116,7 +118,10 @@ class _Conversation:
                 await self._closing
 
     async def close(self) -> None:
-        """Close the connection because the server stops; cut it if the client does not close in time."""
+        """Close the connection because the server stops.
+
+        Cut it if the client does not close in time.
+        """
         await self._start_closing(WSCloseCode.GOING_AWAY, b"server stops")
 
     def _start_closing(self, code: WSCloseCode, message: bytes) -> asyncio.Task[None]:
@@ -177,7 +182,7 @@ class _Conversation:
                 await asyncio.sleep(0)
 
     async def _beat(self) -> None:
-        """Ping a client after a heartbeat without a message, and cut it half a heartbeat later."""
+        """Ping a silent client after a heartbeat; cut it half a heartbeat later."""
         heartbeat, pinged = self._inference.settings.heartbeat, -1.0
         while (silent := time.monotonic() - self._last_active) < 1.5 * heartbeat:
             if silent >= heartbeat and pinged < self._last_active:
