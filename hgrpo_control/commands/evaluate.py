@@ -60,7 +60,7 @@ def run(args: list[str]) -> None:
     if "difficulty" in options.changed and "difficulty" in options.task_options:
         raise UsageError(
             f"--difficulty {options.difficulty} and difficulty={options.task_options['difficulty']} of --task-options "
-            "contradict each other; give only one of them"
+            "contradict each other; give one of them"
         )
     folder = RunFolder.open(options.folder)
     config = folder.read_config(options.imports, learning=False)
