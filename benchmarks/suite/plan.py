@@ -16,8 +16,7 @@ from benchmarks.suite.definition import Suite, SuiteError, Variant
 from benchmarks.suite.learners.registry import LEARNERS, Learner, Settings
 from hgrpo_control.command_line.parsing import UsageError
 from hgrpo_control.config.run import ConfigError
-from hgrpo_control.reports.compare import flatten
-from hgrpo_control.runs.run_folder import RunFolder, RunFolderError
+from hgrpo_control.runs.run_folder import RunFolder, RunFolderError, flatten
 from hgrpo_files import PARTIAL
 
 Step = Literal["train", "resume", "evaluate"]

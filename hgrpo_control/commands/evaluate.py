@@ -74,6 +74,7 @@ def _fly(options: EvaluateOptions, film: Film, folder: RunFolder, changed: Confi
     from hgrpo_control.command_line.interruption import listing_what_is_kept
     from hgrpo_control.evaluation.evaluate import evaluate as fly
     from hgrpo_control.evaluation.former_files import episodes_replaced, holds, set_aside
+    from hgrpo_control.runs.tensorboard import log_evaluation
     from hgrpo_control.training.judged import judge_at
     from policies.checkpoint import restore
 
@@ -98,6 +99,8 @@ def _fly(options: EvaluateOptions, film: Film, folder: RunFolder, changed: Confi
             print(line)
         print(f"evaluation: {files.figures}{replaced}")
         with set_aside(() if same and not options.video else (files.plot, files.video)):
+            if files.figures == folder.evaluation and "simulator_steps" in training:
+                log_evaluation(folder, evaluation.figures, training["simulator_steps"])
             if options.video:
                 _film(simulator, recording, files, kept, folder.path.resolve().name, film)
 

@@ -121,12 +121,13 @@ def train_with_reports(trainer: Trainer, folder: RunFolder) -> None:
 
 
 def _train(trainer: Trainer, folder: RunFolder) -> None:
-    from hgrpo_control.runs.progress import ProgressBar, TensorBoard
+    from hgrpo_control.runs.progress import ProgressBar
+    from hgrpo_control.runs.tensorboard import TensorBoard
     from hgrpo_control.training.train import run as train
 
     for note in trainer.sampler.simulator.spec.notes:
         print(f"hgrpo: {note}", file=sys.stderr)
-    tensorboard = TensorBoard(folder, trainer.executed_steps)
+    tensorboard = TensorBoard(folder, trainer.simulator_steps)
     try:
         with ProgressBar(trainer.config) as bar:
             train(trainer, folder, (bar, tensorboard))

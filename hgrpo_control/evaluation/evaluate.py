@@ -71,6 +71,12 @@ class Evaluation:
             f"{success}length {self.length_mean:.0f}" + (f"\n{own}" if own else "")
         )
 
+    @property
+    def figures(self) -> dict[str, float]:
+        """The main figures and the task's own by name; NaN where one was not measured."""
+        names = ("return_mean", "return_std", "success_rate", "length_mean", "terminated_rate")
+        return {name: getattr(self, name) for name in names} | self.metrics
+
     def write(self, path: Path) -> None:
         """Write as JSON."""
         write_text(path, self.to_json())

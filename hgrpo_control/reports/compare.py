@@ -142,7 +142,7 @@ def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str
 
 def _labels(runs: Sequence[RunFolder]) -> list[str]:
     """Algorithm names, with what differs between the configs of one algorithm behind them."""
-    configs = [flatten(json.loads(run.peek_config().to_json())) for run in runs]
+    configs = [run.settings() for run in runs]
     for config in configs:
         config.pop("seed")
     labels = []
@@ -153,14 +153,6 @@ def _labels(runs: Sequence[RunFolder]) -> list[str]:
         details = ", ".join(f"{key.split('.')[-1]} {config[key]}" for key in differing)
         labels.append(f"{name} ({details})" if details else name)
     return labels
-
-
-def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Leaves of nested dictionaries by their path: {"a": {"b": 1}} becomes {"a.b": 1}."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
 
 
 def _row(run: RunFolder, label: str, history: Sequence[Metrics]) -> list[str]:

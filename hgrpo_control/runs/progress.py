@@ -1,4 +1,4 @@
-"""What a person sees while a policy trains: a progress bar, and TensorBoard."""
+"""The progress bar of training."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from torch.utils.tensorboard import SummaryWriter
 
 from hgrpo_control.config.run import Config
-from hgrpo_control.runs.run_folder import Metrics, RunFolder
-from hgrpo_files import writing
+from hgrpo_control.runs.run_folder import Metrics
 
 
 class ProgressBar:
@@ -59,27 +57,3 @@ class ProgressBar:
         if math.isnan(self._return):
             return ""
         return f"return {self._return:.1f}" + ("" if math.isnan(self._success) else f" success {self._success:.0%}")
-
-
-class TensorBoard:
-    """Every metric as a curve over executed steps."""
-
-    def __init__(self, folder: RunFolder, executed_steps: int = 0) -> None:
-        self._folder, self._executed_steps = folder, executed_steps
-        self._writer: SummaryWriter | None = None
-
-    def report(self, metrics: Metrics) -> None:
-        """Write one iteration; entries that are NaN are left out. Raises FileError."""
-        with writing(self._folder.tensorboard):
-            if self._writer is None:  # not before the run has made its folder
-                purge = self._executed_steps + 1 if self._executed_steps else None
-                self._writer = SummaryWriter(str(self._folder.tensorboard), purge_step=purge)
-            for name, value in metrics.items():
-                if not math.isnan(value):
-                    self._writer.add_scalar(name, value, int(metrics["executed_steps"]))
-
-    def close(self) -> None:
-        """Write out what is buffered; raises FileError."""
-        if self._writer is not None:
-            with writing(self._folder.tensorboard):
-                self._writer.close()

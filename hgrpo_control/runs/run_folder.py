@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import json
 import math
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hgrpo_control.config.run import Config, ConfigError
 from hgrpo_control.runs.imports import modules_of
@@ -151,6 +152,10 @@ class RunFolder:
         except (ConfigError, UnicodeDecodeError) as error:
             raise RunFolderError(f"{self.config}: {error}") from error
 
+    def settings(self) -> dict[str, Any]:
+        """The settings of config.json by their path, such as "algorithm.name"."""
+        return flatten(json.loads(self.peek_config().to_json()))
+
     def write_config(self, config: Config) -> None:
         """Put down the run's settings, in the place of any that were there."""
         write_text(self.config, config.to_json())
@@ -190,6 +195,14 @@ class RunFolder:
 
     def _write_metrics(self, columns: Sequence[str], rows: Sequence[Metrics]) -> None:
         write_text(self.metrics, _csv([columns, *(_cells(row, columns) for row in rows)]))
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Leaves of nested dictionaries by their path: {"a": {"b": 1}} becomes {"a.b": 1}."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
 
 
 def _csv(rows: Iterable[Iterable[object]]) -> str:

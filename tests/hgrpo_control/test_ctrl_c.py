@@ -46,7 +46,7 @@ MOMENTS = [
     Moment(TRAIN, "hgrpo_control.training.trainer.Trainer.__init__", NOTHING),
     Moment(
         TRAIN,
-        "hgrpo_control.runs.progress.TensorBoard.__init__",
+        "hgrpo_control.runs.tensorboard.TensorBoard.__init__",
         "nothing was learned yet; new can be deleted",
         ("new/config.json",),
     ),

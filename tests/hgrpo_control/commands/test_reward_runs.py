@@ -13,7 +13,7 @@ import torch
 
 import policies
 from hgrpo_control.cli import main
-from hgrpo_control.runs import progress
+from hgrpo_control.runs import tensorboard
 from hgrpo_control.runs.run_folder import Metrics, RunFolder
 
 pytestmark = pytest.mark.slow
@@ -89,12 +89,12 @@ def test_a_stopped_and_resumed_run_is_the_run_that_never_stopped(
     command = ["train", algorithm, "quadrotor-hover", *TINY, *options]
     assert main([*command, "--out", "whole"]) == 0
 
-    def report(self: progress.TensorBoard, metrics: Metrics) -> None:
+    def report(self: tensorboard.TensorBoard, metrics: Metrics) -> None:
         if metrics["iteration"] == 2:
             signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as stopping:
-        stopping.setattr(progress.TensorBoard, "report", report)
+        stopping.setattr(tensorboard.TensorBoard, "report", report)
         assert main([*command, "--out", "stopped"]) == 130
     assert policies.restore("stopped")[1]["iteration"] == 2
     assert f"/training/reward_transform/{state}" in saved(Path("stopped"))

@@ -1,21 +1,17 @@
-"""What is shown while training: one line of text, and curves that are not drawn twice after a crash."""
+"""The progress bar: one line that fits a terminal of 80 columns."""
 
 from __future__ import annotations
 
 import io
 import math
-import time
-from pathlib import Path
 
-import pytest
 from rich.console import Console
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import robots
 from hgrpo_control.config.algorithms import PPO, HybridGRPO
 from hgrpo_control.config.run import Config
-from hgrpo_control.runs.progress import ProgressBar, TensorBoard
-from hgrpo_control.runs.run_folder import Metrics, RunFolder
+from hgrpo_control.runs.progress import ProgressBar
+from hgrpo_control.runs.run_folder import Metrics
 
 CONFIG = Config(task="quadrotor-hover", algorithm=PPO(), total_steps=4 * 512 * 64)
 
@@ -31,11 +27,6 @@ def row(
         "success_rate": success,
         "simulator_steps_per_second": speed,
     }
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> RunFolder:
-    return RunFolder.create(tmp_path / "run", CONFIG)
 
 
 def shown(*rows: Metrics, config: Config = CONFIG) -> tuple[str, str]:
@@ -89,37 +80,3 @@ def test_the_bar_is_full_at_the_end_of_the_run() -> None:
             bar.report(row(iteration))
         assert bar._progress.finished
     assert CONFIG.num_iterations == 4
-
-
-def scalars(folder: RunFolder, name: str) -> list[tuple[int, float]]:
-    events = EventAccumulator(str(folder.tensorboard))
-    events.Reload()
-    return [(event.step, event.value) for event in events.Scalars(name)] if name in events.Tags()["scalars"] else []
-
-
-def test_curves_run_over_executed_steps_and_leave_gaps_where_nothing_was_measured(folder: RunFolder) -> None:
-    board = TensorBoard(folder)
-    board.report(row(1))
-    board.report(row(2, 151.25, 0.5))
-    board.close()
-    assert scalars(folder, "simulator_steps") == [(100, 400.0), (200, 800.0)]
-    assert scalars(folder, "episode_return") == [(200, 151.25)]
-    assert scalars(folder, "success_rate") == [(200, 0.5)]
-
-
-def test_a_resumed_run_draws_over_what_came_after_its_checkpoint(folder: RunFolder) -> None:
-    crashed = TensorBoard(folder)
-    for iteration in (1, 2, 3):
-        crashed.report(row(iteration, 10.0))
-    crashed.close()
-    time.sleep(1.0)  # files are read in the order of the seconds in their names
-    resumed = TensorBoard(folder, executed_steps=200)  # the checkpoint is that of iteration 2
-    for iteration in (3, 4):
-        resumed.report(row(iteration, 20.0))
-    resumed.close()
-    assert scalars(folder, "episode_return") == [(100, 10.0), (200, 10.0), (300, 20.0), (400, 20.0)]
-
-
-def test_no_file_appears_before_there_is_something_to_write(folder: RunFolder) -> None:
-    TensorBoard(folder).close()
-    assert not folder.tensorboard.exists()

@@ -1,0 +1,105 @@
+"""TensorBoard curves of a run: metrics of training, its settings, and evaluations, over simulator steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from torch.utils.tensorboard import SummaryWriter
+
+from hgrpo_control.runs.run_folder import Metrics, RunFolder
+from hgrpo_files import writing
+
+GROUPS = {
+    "charts": ("episode_return", "episode_length", "success_rate", "difficulty", "diverged"),
+    "losses": (
+        "policy_loss",
+        "value_loss",
+        "entropy",
+        "approx_kl",
+        "clip_fraction",
+        "explained_variance",
+        "grad_norm",
+        "learning_rate",
+        "epochs",
+        "reference_kl",
+        "sigma",
+        "temperature",
+        "guidance_loss",
+        "guidance_explained_variance",
+    ),
+    "diagnostics": (
+        "group_spread",
+        "zero_variance_groups",
+        "advantage_variance_before",
+        "advantage_variance",
+        "gradient_noise_scale",
+        "effective_sample_size",
+    ),
+    "time": (
+        "iteration",
+        "executed_steps",
+        "wall_seconds",
+        "simulator_steps_per_second",
+        "sampling_seconds",
+        "learning_seconds",
+    ),
+}
+"""Columns of metrics.csv by the group of their tag; other columns belong to charts."""
+_GROUP = {name: group for group, names in GROUPS.items() for name in names}
+_STEP = "simulator_steps"  # the step of every curve, so none of its own
+
+
+class TensorBoard:
+    """Writes every metric as a curve over simulator steps, and once the settings as a table.
+
+    Args:
+        folder: Where the run lies; the files appear in its folder `tensorboard` with the first iteration.
+        simulator_steps: Those already taken by a resumed run; curves beyond them are replaced.
+    """
+
+    def __init__(self, folder: RunFolder, simulator_steps: int = 0) -> None:
+        self._folder, self._simulator_steps = folder, simulator_steps
+        self._writer: SummaryWriter | None = None
+
+    def report(self, metrics: Metrics) -> None:
+        """Write one iteration; values that are NaN are left out. Raises FileError."""
+        with writing(self._folder.tensorboard):
+            if self._writer is None:  # the run makes its folder before its first iteration
+                purge = self._simulator_steps + 1 if self._simulator_steps else None
+                self._writer = SummaryWriter(str(self._folder.tensorboard), purge_step=purge)
+                self._writer.add_text("settings", _settings(self._folder), self._simulator_steps)
+            for name, value in metrics.items():
+                if name != _STEP and not math.isnan(value):
+                    self._writer.add_scalar(f"{_GROUP.get(name, 'charts')}/{name}", value, int(metrics[_STEP]))
+
+    def close(self) -> None:
+        """Write out what is buffered; raises FileError."""
+        if self._writer is not None:
+            with writing(self._folder.tensorboard):
+                self._writer.close()
+
+
+def log_evaluation(folder: RunFolder, figures: Mapping[str, float], simulator_steps: int) -> None:
+    """Add the figures of an evaluation as `evaluation/NAME`; a run without TensorBoard files gets none.
+
+    Args:
+        folder: The evaluated run.
+        figures: Values by name; those that are NaN are left out.
+        simulator_steps: Steps of training behind the evaluated policy.
+
+    Raises:
+        FileError: Where the files cannot be written.
+    """
+    if not folder.tensorboard.is_dir():
+        return
+    with writing(folder.tensorboard), SummaryWriter(str(folder.tensorboard)) as writer:
+        for name, value in figures.items():
+            if not math.isnan(value):
+                writer.add_scalar(f"evaluation/{name}", value, simulator_steps)
+
+
+def _settings(folder: RunFolder) -> str:
+    """The run's settings as a Markdown table."""
+    rows = "\n".join(f"| {name} | {value} |" for name, value in folder.settings().items())
+    return f"| setting | value |\n|---|---|\n{rows}"
