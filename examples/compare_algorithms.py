@@ -14,7 +14,6 @@ from tempfile import TemporaryDirectory
 
 import hgrpo_control
 import robots
-from hgrpo_control.reports.compare import compare
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -32,13 +31,13 @@ if __name__ == "__main__":
             config = hgrpo_control.preset(algorithm, given.task)
             config = dataclasses.replace(config, seed=given.seed, total_steps=given.steps)
             folders.append(out / algorithm)
-            policy = hgrpo_control.train(config, folders[-1])
+            policy = hgrpo_control.train(config, folders[-1]).policy
             evaluation, _ = hgrpo_control.evaluate(policy, simulator, given.episodes, seed=1)
             evaluation.write(folders[-1] / "evaluation.json")  # where `compare` looks for it
             executed = config.num_iterations * config.num_envs * config.rollout_steps
             figures.append((algorithm, executed, evaluation))
             print(f"{algorithm} is trained", flush=True)
-        picture, table = compare(folders, out)
+        picture, table = hgrpo_control.compare(folders, out)
 
     print(f"{'algorithm':12}{'executed':>12}{'success':>10}{'return':>10}")
     for algorithm, executed, evaluation in figures:

@@ -22,7 +22,7 @@ def train_and_export(path: Path, steps: int) -> None:
     from sim2real.export.onnx import export_onnx
 
     config = hgrpo_control.preset("hybrid-grpo", "quadrotor-hover")
-    policy = hgrpo_control.train(dataclasses.replace(config, num_envs=64, total_steps=steps))
+    policy = hgrpo_control.train(dataclasses.replace(config, num_envs=64, total_steps=steps)).policy
     difference = export_onnx(policy, path)
     print(f"exported {path.stat().st_size:,} bytes; differs from torch by at most {difference:.1e}", flush=True)
 

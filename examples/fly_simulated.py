@@ -24,7 +24,7 @@ def trained(steps: int) -> OnnxPolicy:
     """Train a policy to hover, export it and load the file."""
     config = dataclasses.replace(hgrpo_control.preset("hybrid-grpo", "quadrotor-hover"), total_steps=steps)
     with TemporaryDirectory() as folder:
-        export_onnx(hgrpo_control.train(config), Path(folder) / "policy.onnx")
+        export_onnx(hgrpo_control.train(config).policy, Path(folder) / "policy.onnx")
         return OnnxPolicy(Path(folder) / "policy.onnx")
 
 

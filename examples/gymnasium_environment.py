@@ -55,5 +55,5 @@ if __name__ == "__main__":
     config = hgrpo_control.preset("hybrid-grpo", task)
     config = dataclasses.replace(config, total_steps=given.steps, task_options=limit)
     simulator = robots.make(task, **limit)
-    evaluation, _ = hgrpo_control.evaluate(hgrpo_control.train(config), simulator, episodes=20)
+    evaluation, _ = hgrpo_control.evaluate(hgrpo_control.train(config).policy, simulator, episodes=20)
     print(evaluation.summary())

@@ -55,4 +55,4 @@ if __name__ == "__main__":
     config = dataclasses.replace(config, task="quadrotor-height", num_envs=128, total_steps=steps, task_options=options)
     simulator = robots.make(config.task, **options)
     print(f"{config.task}: an episode succeeds if {simulator.spec.goal}")
-    print(hgrpo_control.evaluate(hgrpo_control.train(config), simulator)[0].summary())
+    print(hgrpo_control.evaluate(hgrpo_control.train(config).policy, simulator)[0].summary())

@@ -23,7 +23,7 @@ def trained(path: Path, steps: int) -> Path:
     from sim2real.export.onnx import export_onnx
 
     config = hgrpo_control.preset("hybrid-grpo", "quadrotor-hover")
-    export_onnx(hgrpo_control.train(dataclasses.replace(config, num_envs=64, total_steps=steps)), path)
+    export_onnx(hgrpo_control.train(dataclasses.replace(config, num_envs=64, total_steps=steps)).policy, path)
     return path
 
 

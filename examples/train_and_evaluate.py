@@ -40,7 +40,7 @@ def main() -> None:
     given = parser.parse_args()
 
     config = dataclasses.replace(config, total_steps=given.steps, seed=given.seed)
-    policy = hgrpo_control.train(config, given.out, (Printed(),))
+    policy = hgrpo_control.train(config, given.out, (Printed(),)).policy
 
     # Deterministic actions from starts that training never saw. The return is the sum of an episode's rewards.
     evaluation, _ = hgrpo_control.evaluate(policy, robots.make("quadrotor-hover"), given.episodes, seed=1)

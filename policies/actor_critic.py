@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from hgrpo_errors import HgrpoError
@@ -71,6 +73,28 @@ class ActorCritic(nn.Module):
     def forward(self, observation: Tensor) -> Tensor:
         """Deterministic action (..., A) in the environment's units and bounds, for observations (..., O)."""
         return self.to_environment(self.actor(self.normalizer(observation)))
+
+    def predict(self, observation: ArrayLike) -> NDArray[np.float32]:
+        """Deterministic action as a numpy array, without gradients.
+
+        Args:
+            observation: (O,) or (B, O) in the units of `spec`.
+
+        Returns:
+            (A,) or (B, A) in the environment's units and bounds.
+
+        Raises:
+            HgrpoError: For another shape.
+        """
+        given = torch.tensor(np.asarray(observation), dtype=torch.float32, device=self.device)
+        if given.ndim not in (1, 2) or given.shape[-1] != self.spec.observation_size:
+            raise HgrpoError(
+                f"observation has shape {tuple(given.shape)}; allowed: ({self.spec.observation_size},) or "
+                f"(B, {self.spec.observation_size})"
+            )
+        with torch.inference_mode():
+            action: NDArray[np.float32] = self(given).cpu().numpy()
+        return action
 
     def mean(self, observation: Tensor) -> Tensor:
         """Mean action (..., A), normalised, of observations (..., O) or (..., O + P)."""

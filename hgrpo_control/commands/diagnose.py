@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -38,40 +37,14 @@ def run(args: list[str]) -> None:
     from rich.console import Console
 
     from hgrpo_control.command_line.interruption import listing_what_is_kept
-    from hgrpo_control.config.run import ConfigError
     from hgrpo_control.diagnose import report
-    from hgrpo_control.diagnose.measurement import diagnose as measure
+    from hgrpo_control.diagnose.of_run import diagnose_run
     from hgrpo_control.diagnose.plot import picture
-    from hgrpo_control.rewards import transforms
     from hgrpo_control.runs.run_folder import RunFolder
-    from hgrpo_control.sampling import guidance
-    from hgrpo_control.training.judged import judge_at
-    from hgrpo_control.training.simulation import training_simulator
-    from policies.checkpoint import restore
-    from robots.simulator import closing
 
     folder = RunFolder.open(options.folder)
-    config = dataclasses.replace(folder.read_config(options.imports), device="cpu")  # where policies are loaded
-    policy, training = restore(folder.checkpoint)
-    transform = transforms.make(config.algorithm, config.num_envs)
-    transform.load_state_dict(training.get("reward_transform", {}))
-    if not transform.ready:
-        raise ConfigError(
-            f"the reward transform {config.algorithm.reward_transform} of {folder.path} depends on past rewards, and "
-            "there are none yet; train the run for at least one iteration"
-        )
-    guide = guidance.make(policy, config.algorithm, config.learning, seed=0)
-    if guide is not None:
-        if "guidance" not in training:
-            raise ConfigError(
-                f"{folder.checkpoint} does not hold the Q that guides this run; it was not saved in training"
-            )
-        guide.load_state_dict(training["guidance"])
-    title = f"diagnose {folder.path.resolve().name}"
-    with closing(training_simulator(config)) as simulator, report.StepsBar(title) as bar:
-        judged = judge_at(simulator, config, training, options)
-        proposals = None if guide is None else guide.proposals
-        diagnosis = measure(policy, simulator, config, options.settings, bar, transform, proposals)
+    with report.StepsBar(f"diagnose {folder.path.resolve().name}") as bar:
+        diagnosis, judged = diagnose_run(folder, options.settings, options, options.imports, bar)
     title = f"Policy gradients of {folder.path.resolve().name}"
     headline = [*judged.lines, *report.headline(diagnosis)]
     with listing_what_is_kept() as kept:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,25 +110,12 @@ def _require_drawable(config: Config, film: Film) -> None:
 
 def train_with_reports(trainer: Trainer, folder: RunFolder) -> None:
     """Train under a progress bar; after Ctrl-C the message has the command that continues the run."""
+    from hgrpo_control.api.progress import run_with_progress
+
     try:
-        _train(trainer, folder)
+        run_with_progress(trainer, folder)
     except KeyboardInterrupt as stopped:
         if folder.checkpoint.exists():
             raise KeyboardInterrupt(f"continue with: {trainer.resume_command(folder.path)}") from stopped
         raise KeyboardInterrupt(f"nothing was learned yet; {folder.path} can be deleted") from stopped
     print(f"trained: {folder.path} ({trainer.simulator_steps:,} simulator steps in {trainer.wall_seconds:.0f} s)")
-
-
-def _train(trainer: Trainer, folder: RunFolder) -> None:
-    from hgrpo_control.runs.progress import ProgressBar
-    from hgrpo_control.runs.tensorboard import TensorBoard
-    from hgrpo_control.training.train import run as train
-
-    for note in trainer.sampler.simulator.spec.notes:
-        print(f"hgrpo: {note}", file=sys.stderr)
-    tensorboard = TensorBoard(folder, trainer.simulator_steps)
-    try:
-        with ProgressBar(trainer.config) as bar:
-            train(trainer, folder, (bar, tensorboard))
-    finally:
-        tensorboard.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,9 @@ _COLUMNS = (
 )
 
 
-def compare(folders: Sequence[str | Path], out: str | Path, note: str = "") -> tuple[Path, Path]:
+def compare(
+    folders: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str], note: str = ""
+) -> tuple[Path, Path]:
     """Write learning_curves.png and comparison.md of several runs; runs that differ only in the seed share a curve.
 
     Args:

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import math
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -49,7 +50,7 @@ class EvaluationFiles(NamedTuple):
 class RunFolder:
     """Paths of one run; creating a folder never overwrites one, and writing to it is for whoever holds its lock."""
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self.config = self.path / "config.json"
         self.metrics = self.path / "metrics.csv"
@@ -80,7 +81,7 @@ class RunFolder:
         return self.path / f"transfer-{target}.{ending}"
 
     @classmethod
-    def create(cls, path: str | Path, config: Config) -> RunFolder:
+    def create(cls, path: str | os.PathLike[str], config: Config) -> RunFolder:
         """Make a new folder, lock it and write config.json; it stays locked until `locked` or its owner ends.
 
         Raises RunFolderError if it exists and is not empty, RunInUseError if another process makes it just now.
@@ -121,7 +122,7 @@ class RunFolder:
             self._lock, self._within_locked = None, False
 
     @classmethod
-    def open(cls, path: str | Path) -> RunFolder:
+    def open(cls, path: str | os.PathLike[str]) -> RunFolder:
         """An existing run; raises RunFolderError if there is none."""
         folder = cls(path)
         with reading(folder.path):

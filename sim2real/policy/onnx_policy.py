@@ -110,6 +110,9 @@ class OnnxPolicy:
             return self.run(array)
         return self.run(array.reshape(1, -1)).reshape(-1)
 
+    predict = __call__
+    """The same, under the name that a torch policy has for it."""
+
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Actions (B, A) of observations (B, O) that are float32 and finite.
 

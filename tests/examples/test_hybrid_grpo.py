@@ -48,7 +48,7 @@ def test_the_first_update_has_the_bits_of_the_package(example: ModuleType) -> No
     run.iterate()
     trained = run.policy.state_dict()
     assert not any(torch.equal(trained[name], fresh[name]) for name in fresh)
-    assert_same(trained, hgrpo_control.train(config).state_dict())
+    assert_same(trained, hgrpo_control.train(config).policy.state_dict())
 
 
 def test_later_updates_have_them_too(example: ModuleType) -> None:
@@ -60,7 +60,7 @@ def test_later_updates_have_them_too(example: ModuleType) -> None:
     run = example.HybridGRPO(example.Settings(total_steps=steps, roots=8, epochs=1, minibatches=2))
     while run.iteration < run.iterations:
         run.iterate()
-    assert_same(run.policy.state_dict(), hgrpo_control.train(config).state_dict())
+    assert_same(run.policy.state_dict(), hgrpo_control.train(config).policy.state_dict())
 
 
 def test_the_file_is_short() -> None:

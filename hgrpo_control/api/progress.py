@@ -1,0 +1,31 @@
+"""Training with a progress bar and TensorBoard files."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from hgrpo_control.runs.progress import ProgressBar
+from hgrpo_control.runs.reporter import Reporter
+from hgrpo_control.runs.run_folder import RunFolder
+from hgrpo_control.runs.tensorboard import TensorBoard
+from hgrpo_control.training.train import run as run_trainer
+from hgrpo_control.training.trainer import Trainer
+
+
+def run_with_progress(trainer: Trainer, folder: RunFolder | None, reporters: Sequence[Reporter] = ()) -> None:
+    """Train to the end with a progress bar, and with TensorBoard files where there is a folder.
+
+    Notes of the simulator, such as wrappers that start anew in every episode, go to standard error.
+    """
+    for note in trainer.sampler.simulator.spec.notes:
+        print(f"hgrpo: {note}", file=sys.stderr)
+    with ExitStack() as stack:
+        shown: list[Reporter] = []
+        if folder is not None:
+            board = TensorBoard(folder, trainer.simulator_steps)
+            stack.callback(board.close)
+            shown.append(board)
+        shown.append(stack.enter_context(ProgressBar(trainer.config)))
+        run_trainer(trainer, folder, (*shown, *reporters))
