@@ -1,4 +1,4 @@
-"""What `hgrpo serve` costs beside a plain aiohttp loop with the same policy and checks, over both protocols.
+"""Cost of `hgrpo serve` compared with a plain aiohttp loop with the same policy and checks, over both protocols.
 
     python -m benchmarks.serving [--policy POLICY.onnx] [--clients 1 4 16] [--runs 3] [--seconds 5] [--out docs/results]
     python -m benchmarks.serving --soak 600 [--policy POLICY.onnx]
@@ -47,7 +47,7 @@ ENTRY = "from hgrpo_control.cli import entry_point; entry_point()"
 
 
 class Row(NamedTuple):
-    """What one server's clients saw in one round: percentiles in microseconds, and requests per second."""
+    """Results of one server's clients in one round: percentiles in microseconds, and requests per second."""
 
     run: int
     round: int
@@ -89,12 +89,12 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def ours(policy: Path) -> Process:
-    """Our server with nothing but its defaults."""
+    """`hgrpo serve` with its default options."""
     return Process("-c", ENTRY, "serve", f"policy={policy}", "--port", "0")
 
 
 def race(policy: Path, run: int, clients: Sequence[int], seconds: float) -> list[Row]:
-    """Both servers, asked by each count of clients in turn; every action is compared with the policy's own."""
+    """Measure both servers with each number of clients; every action is compared with the policy's own."""
     from sim2real.policy.onnx_policy import OnnxPolicy
 
     observation, rows = observation_for(policy), []

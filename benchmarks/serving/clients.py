@@ -1,4 +1,4 @@
-"""Clients that ask servers in turn, and the servers' processes; for benchmarks/serving/__main__.py."""
+"""Clients that send requests to servers in turn, and the servers' processes; for benchmarks/serving/__main__.py."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Read = Callable[[Any], NDArray[np.float32]]
 
 
 class Kind(NamedTuple):
-    """Who is asked, and how."""
+    """A server and a protocol."""
 
     server: str
     protocol: str
@@ -39,7 +39,7 @@ Durations = dict[Kind, list[NDArray[np.float64]]]
 
 
 class Process:
-    """A command that serves at a free port and says so, in a process of its own."""
+    """A server process at a free port, which it prints."""
 
     def __init__(self, *words: str) -> None:
         self._process = subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, text=True)
@@ -64,7 +64,7 @@ class Process:
 def measure(
     ports: dict[str, int], clients: int, rounds: int, seconds: float, observation: NDArray[np.float32]
 ) -> tuple[Durations, dict[Kind, NDArray[np.float32]]]:
-    """What `clients` processes saw together of the servers at `ports`, and the actions that they were given.
+    """Latencies of `clients` processes at the servers at `ports`, and the actions that they received.
 
     In each round they turn to every kind at the same time, for `seconds` each, in the reverse order every other round.
     """
@@ -87,7 +87,7 @@ def measure(
 def one_client(
     ports: dict[str, int], rounds: int, seconds: float, observation: NDArray[np.float32], barrier: Any, answers: Any
 ) -> None:
-    """What a client's process does; it asks again as soon as it is answered."""
+    """Body of a client process, which sends a request as soon as the last one is answered."""
     asks: dict[Kind, Ask] = {}
     actions: dict[Kind, NDArray[np.float32]] = {}
     for server, port in ports.items():

@@ -1,4 +1,4 @@
-"""Control at 100 Hz for as long as asked, by four clients at once: is every request answered, and does memory grow?"""
+"""Control at 100 Hz by four clients for a given time: counts missed replies and the growth of memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What branching costs: N samples from each of E simulator states, beside every other way to step the same task.
+"""Cost of branching: N samples from each of E simulator states, compared with other ways to step the same task.
 
     python -m benchmarks.speed.branching [--tasks HalfCheetah-v5 ...] [--rounds 4] [--seconds 0.1] [--out docs/results]
 
@@ -53,7 +53,7 @@ COPY, RAW, STEP, SAMPLER = "mj_copyData loop", "raw Batch", "repeat + step", "Sa
 
 
 class Entry(NamedTuple):
-    """Who is measured, with how many roots and samples; both are 0 where nothing branches."""
+    """A measured way to step, with its numbers of roots and samples; both are 0 without branching."""
 
     task: str
     way: str
@@ -87,7 +87,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def measure(task: str, rounds: int, seconds: float) -> Rates:
-    """Rates of everybody on one task, round by round."""
+    """Rates of all entries on one task, round by round."""
     entrants = prepare(task)
     try:
         rates: Rates = {entry: [] for entry in entrants}
@@ -103,7 +103,7 @@ def measure(task: str, rounds: int, seconds: float) -> Rates:
 
 
 def prepare(task: str) -> dict[Entry, Contestant]:
-    """Everybody who can step the task."""
+    """All entries that can step the task."""
     settings = [(ROOTS, n) for n in SAMPLES]
     if task in SWEPT_TASKS:
         settings += [(e, SWEPT_SAMPLES) for e in SWEPT_ROOTS]

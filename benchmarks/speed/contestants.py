@@ -1,6 +1,6 @@
-"""Ways to take control steps of one task; `benchmarks/speed/branching.py` races them.
+"""Ways to take control steps of one task; `benchmarks/speed/branching.py` compares them.
 
-All but the plain Gymnasium ones do the same work over and over: T steps of N branches from each of E roots, from the
+All except the plain Gymnasium ones repeat the same work: T steps of N branches from each of E roots, from the
 same roots and with the same actions, which one rollout of the sampler recorded.
 """
 
@@ -32,7 +32,7 @@ INTEGRATION = mujoco.mjtState.mjSTATE_INTEGRATION
 
 
 class Recorded(NamedTuple):
-    """What every step of a rollout was given."""
+    """Inputs of every step of a rollout."""
 
     states: list[Any]
     """T states of E N rows."""
@@ -41,7 +41,7 @@ class Recorded(NamedTuple):
 
 
 class Recording:
-    """A simulator that remembers what its steps are given."""
+    """A simulator that records the inputs of its steps."""
 
     def __init__(self, simulator: Simulator) -> None:
         self.simulator, self.recorded = simulator, Recorded([], [])
@@ -61,7 +61,7 @@ class Contestant(ABC):
 
     @abstractmethod
     def work(self) -> tuple[int, float]:
-        """Take some control steps: how many, and how long they took [s], without preparations."""
+        """Take control steps; returns their number and their time [s] without preparations."""
 
     def rate(self, seconds: float) -> float:
         """Control steps per second, over at least `seconds` s of them."""
@@ -72,7 +72,7 @@ class Contestant(ABC):
         return steps / took
 
     def close(self) -> None:  # noqa: B027  (most hold nothing)
-        """Let go of processes."""
+        """End processes."""
 
 
 class GymnasiumLoop(Contestant):
@@ -172,7 +172,7 @@ class RawBatch(Contestant):
 
 
 class RepeatAndStep(Contestant):
-    """This package's simulator by itself: `repeat`, `step`, and `select` of the executed samples."""
+    """This package's simulator alone: `repeat`, `step`, and `select` of the executed samples."""
 
     def __init__(self, simulator: Simulator, roots: Any, recorded: Recorded, num_samples: int) -> None:
         self.simulator, self.roots, self.actions, self.num_samples = simulator, roots, recorded.actions, num_samples
@@ -206,7 +206,7 @@ class SampledRollout(Contestant):
 
 
 class Branching(NamedTuple):
-    """A sampler that has been running for a while, and what its next rollout does."""
+    """A sampler after some rollouts, and the record of its next one."""
 
     simulator: Simulator
     sampler: Sampler

@@ -1,4 +1,4 @@
-"""What branching an aviary costs: resets and branches against its environment, which reloads its bodies at every reset
+"""Cost of branching an aviary: resets and branches against its environment, which reloads its bodies at every reset
 and is driven one step at a time.
 
 python -m benchmarks.speed.drones [--aviary HoverAviary] [--action rpm] [--workers 1] [--rows 16] [--seconds 5]

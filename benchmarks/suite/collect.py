@@ -21,7 +21,7 @@ CURVE_POINTS = 24
 
 
 def collect(suite: Suite, root: Path, out: Path) -> Results:
-    """Write what the runs under root/SUITE came to into the folder `out`; runs that are not finished are named there.
+    """Write the results of the finished runs under root/SUITE into `out`; unfinished runs are listed there.
 
     Raises SuiteError if no run is finished, if a run was made with other settings than the suite asks for, or if a
     run that is stored in `out` already would be lost.

@@ -1,4 +1,4 @@
-"""What a suite of experiments consists of: variants of algorithms, the tasks and the seeds they are run on."""
+"""A suite of experiments: variants of algorithms, tasks and seeds."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from hgrpo_errors import HgrpoError, nearest
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,79}")
 MEASURES = {"success_rate": "success", "return_mean": "return"}
-"""What an evaluation may be judged by, and its name in tables."""
+"""Measures of an evaluation, and their names in tables."""
 _TAKEN_OPTIONS = ("--seed", "--out", "--video", "--help", "-h")
 
 
 class SuiteError(HgrpoError):
-    """Raised for a suite that cannot be run, collected or drawn as asked; the message is one line."""
+    """Raised for a suite that cannot be run, collected or drawn."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Variant:
     seeds: tuple[int, ...] = ()
     """Seeds of this variant; the suite's where empty."""
     learner: str = "hgrpo"
-    """Whose implementation of the algorithm trains it: a key of LEARNERS."""
+    """The implementation that trains it: a key of LEARNERS."""
     reference: str = ""
-    """The variant whose run with the same task and seed is this one's `--reference`, and which is finished first."""
+    """The variant whose run with the same task and seed is the `--reference`; it is finished first."""
 
     def __post_init__(self) -> None:
         _require_name("variant", self.name)
@@ -75,9 +75,9 @@ class Suite:
     comparisons: tuple[tuple[str, str], ...] = ()
     """Pairs (X, Y) of variants for which the report gives P(X > Y)."""
     measures: tuple[str, ...] = tuple(MEASURES)
-    """What runs are judged by; the return alone where tasks have no goal to succeed in."""
+    """Measures of the runs; only the return for tasks without a goal."""
     changed: str = ""
-    """What stands for the name where the suite was changed, such as `mujoco --num-seeds 10`."""
+    """Name and options of a changed suite, such as `mujoco --num-seeds 10`."""
 
     def __post_init__(self) -> None:
         _require_name("suite", self.name)
@@ -121,7 +121,7 @@ class Suite:
 
     @property
     def words(self) -> str:
-        """What benchmarks.suite is given for this suite."""
+        """Arguments of benchmarks.suite for this suite."""
         return self.changed or self.name
 
     def tasks_of(self, variant: Variant) -> tuple[str, ...]:

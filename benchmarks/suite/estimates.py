@@ -1,4 +1,4 @@
-"""What a suite's stored figures say: interquartile means per variant and task, and who improves on whom."""
+"""Estimates from stored figures: interquartile means per variant and task, and probabilities of improvement."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ALL_TASKS = "all tasks"
 
 @dataclass(frozen=True)
 class Estimates:
-    """Point estimates with intervals; what cannot be estimated has no entry."""
+    """Point estimates with intervals; a quantity without data has no entry."""
 
     success: dict[tuple[str, str], Interval]
     """Interquartile mean of the success rate for (task, variant); the task may be ALL_TASKS."""

@@ -1,4 +1,4 @@
-"""What is done and what is missing of a suite, and roughly how long the rest will take."""
+"""State of a suite: finished and missing runs, and an estimate of the remaining time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a figure comes from: commit, versions, machine."""
+"""Origin of figures: commit, versions, machine."""
 
 from __future__ import annotations
 

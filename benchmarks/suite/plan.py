@@ -1,4 +1,4 @@
-"""The runs a suite asks for, and what each of them still needs."""
+"""The runs of a suite, and the next step of each."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Run:
     variant: Variant
     seed: int
     config: Settings
-    """What the suite asks for now."""
+    """Settings from the suite."""
     path: Path
     reference: Run | None = None
-    """The run whose policy it is held near to, and which has to be trained first."""
+    """The run whose policy is its reference; it is trained first."""
 
     @property
     def label(self) -> str:
@@ -43,22 +43,22 @@ class Run:
 
     @property
     def learner(self) -> Learner:
-        """Who trains it."""
+        """The learner that trains it."""
         return LEARNERS[self.variant.learner]
 
     @property
     def checkpoint(self) -> Path:
-        """What holds its policy."""
+        """The file of its policy."""
         return self.path / self.learner.checkpoint
 
     @property
     def folder(self) -> RunFolder:
-        """Where the files of the run lie."""
+        """The run folder."""
         return RunFolder(self.path)
 
     @property
     def log(self) -> Path:
-        """What its processes print; beside the folder, which training wants to find empty."""
+        """Output of its processes. It lies beside the folder, because training needs an empty one."""
         return self.path.with_name(self.path.name + ".log")
 
     @property
@@ -67,7 +67,7 @@ class Run:
         return self.path.with_name(self.path.name + ".origin.jsonl")
 
     def words(self, step: Step) -> list[str]:
-        """What follows the learner's name on the command line of a step."""
+        """Words of a step's command line after the learner's name."""
         if step == "train":
             options = [*_options(self.variant, self.reference), "--seed", str(self.seed), "--out", str(self.path)]
             return ["train", self.variant.algorithm, self.task, *options]
@@ -103,7 +103,7 @@ def planned_runs(suite: Suite, root: Path, only: Sequence[str] = (), seeds: Sequ
 
 
 def _plan(suite: Suite, root: Path, task: str, variant: Variant, seed: int) -> Run:
-    """One run, and the one that it refers to."""
+    """One run, with its reference."""
     reference = _plan(suite, root, task, suite.variant(variant.reference), seed) if variant.reference else None
     config = _config(task, variant, _options(variant, reference))
     path = root / suite.name / task / variant.name / f"seed{seed}"
@@ -111,12 +111,12 @@ def _plan(suite: Suite, root: Path, task: str, variant: Variant, seed: int) -> R
 
 
 def _options(variant: Variant, reference: Run | None) -> tuple[str, ...]:
-    """Words of a run's command line, but for its seed and folder."""
+    """Words of a run's command line, without seed and folder."""
     return variant.options if reference is None else (*variant.options, "--reference", str(reference.path))
 
 
 def next_step(run: Run) -> Step | None:
-    """What a run needs next; None if it is finished and evaluated as the suite asks."""
+    """The next step of a run; None if it is finished and evaluated as the suite requires."""
     if not run.checkpoint.exists():
         return "train"
     if _iterations(run) < run.config.num_iterations:
@@ -129,17 +129,17 @@ def next_step(run: Run) -> Step | None:
 
 
 def is_trained(run: Run) -> bool:
-    """Whether a run has nothing left to learn, so that its policy is the final one."""
+    """Whether the training of a run is finished."""
     return next_step(run) in ("evaluate", None)
 
 
 def share_done(run: Run) -> float:
-    """How much of a run's training is done, in [0, 1]."""
+    """Share of a run's training that is done, in [0, 1]."""
     return min(1.0, _iterations(run) / run.config.num_iterations)
 
 
 def read_evaluation(run: Run) -> dict[str, Any] | None:
-    """The figures of evaluation.json; None if it is not there, torn, or not the evaluation that the suite asks for."""
+    """The figures of evaluation.json; None if it is missing, damaged, or not the evaluation that the suite requires."""
     if not run.folder.evaluation.exists():
         return None
     try:
@@ -151,14 +151,14 @@ def read_evaluation(run: Run) -> dict[str, Any] | None:
 
 
 def clear_unstarted(run: Run) -> None:
-    """Remove what a run left that was killed before its first checkpoint, so that it can begin again."""
+    """Remove the files of a run that was killed before its first checkpoint, so that it can begin again."""
     if run.path.exists() and not run.checkpoint.exists():
         _require_unstarted(run)
         shutil.rmtree(run.path)
 
 
 def require_agreement(runs: Sequence[Run]) -> None:
-    """Raise SuiteError if the folder of a run or of its reference was made with other settings than asked for now."""
+    """Raise SuiteError if the folder of a run or of its reference was made with other settings than the suite's."""
     concerned = {run.path: run for each in runs for run in (each.reference, each) if run is not None}
     complaints = [complaint for run in concerned.values() if (complaint := _disagreement(run))]
     if complaints:
@@ -190,7 +190,7 @@ def _iterations(run: Run) -> int:
 
 
 def _require_unstarted(run: Run) -> None:
-    """Raise SuiteError if a folder without a checkpoint holds anything that a run does not make before its first."""
+    """Raise SuiteError if a folder without a checkpoint has files that no starting run makes."""
     names = {file.name for file in run.path.iterdir() if file.suffix != PARTIAL}
     foreign = sorted(names - run.learner.before_checkpoint)
     if foreign:
@@ -198,7 +198,7 @@ def _require_unstarted(run: Run) -> None:
 
 
 def _disagreement(run: Run) -> str | None:
-    """How the folder of a run differs from what the suite asks for; None if it does not, or was never begun."""
+    """How the settings of a run folder differ from the suite's; None if they do not, or the run was never begun."""
     if not run.path.exists():
         return None
     if not run.checkpoint.exists():

@@ -137,13 +137,13 @@ def _rows_figure(rows: int, columns: Sequence[str]) -> tuple[Figure, Sequence[Ax
 
 
 def _legend(figure: Figure, names: Sequence[str], columns: int) -> None:
-    """The first colours and what they stand for, above the panels."""
+    """A legend above the panels: the first colours and their names."""
     handles = [Line2D([], [], color=COLORS[i % len(COLORS)], marker="o", label=name) for i, name in enumerate(names)]
     figure.legend(handles=handles, loc="outside upper center", ncols=min(len(names), 2 + columns), fontsize="small")
 
 
 def _stripes(panel: Axes, names: Sequence[str]) -> None:
-    """Names from top to bottom, every other row shaded so that the eye can follow it through all panels."""
+    """Names from top to bottom; every other row is shaded across all panels."""
     panel.set_yticks(range(len(names)), names, fontsize="small")
     panel.set_ylim(len(names) - 0.5, -0.5)
     panel.tick_params(axis="y", length=0)
@@ -153,7 +153,7 @@ def _stripes(panel: Axes, names: Sequence[str]) -> None:
 
 
 def _interval(panel: Axes, interval: Interval, place: float, color: str) -> None:
-    """A dot with its interval; hollow where one run gives none."""
+    """A dot with its interval; a hollow dot for a single run, which has none."""
     single = math.isnan(interval.low)
     if not single:
         panel.plot([interval.low, interval.high], [place] * 2, color=color, linewidth=3.5, alpha=0.45, zorder=3)

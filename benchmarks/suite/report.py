@@ -1,4 +1,4 @@
-"""Tables and pictures of a suite, from its stored files alone."""
+"""Tables and pictures of a suite, from its stored files only."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ figure."""
 
 
 def report(folder: Path) -> list[Path]:
-    """Write report.md and its pictures beside the stored files of a suite; returns what was written.
+    """Write report.md and its pictures beside the stored files of a suite; returns their paths.
 
     Raises SuiteError if rliable is missing or the files are.
     """

@@ -1,4 +1,4 @@
-"""Run what is missing of a suite, several processes at once; may be killed at any moment and called again."""
+"""Run the missing runs of a suite in several processes. It can be killed at any time and called again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from benchmarks.suite.plan import Run, Step, clear_unstarted, is_trained, next_s
 from hgrpo_signals import handled, interrupt
 
 COMMANDS = {name: (sys.executable, "-m", learner.module) for name, learner in LEARNERS.items()}
-"""What runs a learner's command line."""
+"""Commands that run a learner's command line."""
 
 _POLL_SECONDS = 0.2
 
@@ -48,10 +48,10 @@ def default_jobs() -> int:
 
 
 def run_missing(runs: Sequence[Run], jobs: int) -> list[Failure]:
-    """Train and evaluate what is missing of `runs`, `jobs` processes at once; returns the runs that failed.
+    """Train and evaluate the unfinished of `runs` in `jobs` processes; returns the runs that failed.
 
     KeyboardInterrupt and SIGTERM stop the children, which save first, and raise KeyboardInterrupt; a second one kills
-    them. A run that another process works on is left to it, and looked at again at the end.
+    them. A run that another process works on is skipped, and checked again at the end.
     """
     schedule = _Schedule(runs, jobs)
     with handled((signal.SIGTERM,), interrupt):
@@ -65,7 +65,7 @@ def run_missing(runs: Sequence[Run], jobs: int) -> list[Failure]:
 
 
 class _Schedule:
-    """Runs that wait, run and failed; one step (train, resume, evaluate) of a run is one child process."""
+    """Waiting, running and failed runs; one step (train, resume, evaluate) of a run is one child process."""
 
     def __init__(self, runs: Sequence[Run], jobs: int) -> None:
         self.queue = deque(runs)
@@ -75,7 +75,7 @@ class _Schedule:
         self.jobs, self.total, self.ended = jobs, len(runs), 0
 
     def advance(self) -> bool:
-        """Take in what ended, start what fits; False when nothing is left."""
+        """Handle ended processes and start new ones; False when nothing is left."""
         for process in list(self.running):
             if process.handle.poll() is not None:
                 self.running.remove(process)
@@ -136,7 +136,7 @@ class _Schedule:
             self.failures.append(Failure(run, outcome))
 
     def stop(self) -> None:
-        """Ask every child to save and end, and wait for it; kill them if interrupted meanwhile."""
+        """Let every child save and end, and wait for it; an interrupt meanwhile kills them."""
         if self.running:
             print(f"stopping {len(self.running)} runs; they save first. Ctrl-C again kills them.", flush=True)
         try:
@@ -173,13 +173,13 @@ def _launch(run: Run, step: Step, log: IO[bytes]) -> _Process:
         stdout=log,
         stderr=subprocess.STDOUT,
         env=_environment(),
-        start_new_session=True,  # Ctrl-C in the terminal is for the runner alone, which then asks its children
+        start_new_session=True,  # Ctrl-C in the terminal reaches only the runner, which then stops its children
     )
     return _Process(run, step, handle, time.monotonic())
 
 
 def _environment() -> dict[str, str]:
-    """One thread per process, and the very packages that this process imported."""
+    """One thread per process, and the same packages that this process imported."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     here, package = Path(__file__).resolve().parents[2], Path(hgrpo_control.__file__).resolve().parents[1]
     paths = [str(package), str(here), *filter(None, [os.environ.get("PYTHONPATH")])]

@@ -16,7 +16,7 @@ from hgrpo_errors import HgrpoError
 
 
 class Final(NamedTuple):
-    """A finished run in figures: what it took, and its evaluation."""
+    """Figures of a finished run: its cost and its evaluation."""
 
     task: str
     variant: str
@@ -59,7 +59,7 @@ class Results:
     curves: dict[str, list[CurvePoint]]
     """Per task."""
     missing: list[str]
-    """Labels of the runs that the suite asked for and that were not finished."""
+    """Labels of the suite's unfinished runs."""
     origins: list[dict[str, Any]]
     """Distinct commits, versions and machines that trained or evaluated, each with its number of processes."""
     collected: dict[str, Any]
@@ -67,7 +67,7 @@ class Results:
 
 
 def write_results(results: Results, folder: Path) -> None:
-    """Write the files into `folder`, which is made; what was stored there is replaced."""
+    """Write the files into `folder`; makes the folder, and replaces stored results."""
     (folder / "curves").mkdir(parents=True, exist_ok=True)
     _write_csv(folder / "runs.csv", Final._fields, results.finals)
     for task, points in results.curves.items():
@@ -82,7 +82,7 @@ def write_results(results: Results, folder: Path) -> None:
 
 
 def read_results(folder: Path) -> Results:
-    """What `write_results` wrote; raises SuiteError if files are missing or not of this form."""
+    """Read what `write_results` wrote; raises SuiteError if files are missing or not of this form."""
     try:
         content = json.loads((folder / "origin.json").read_text(encoding="utf-8"))
         suite = _suite(content["suite"])
@@ -101,7 +101,7 @@ def read_results(folder: Path) -> Results:
 
 
 def _suite(fields: dict[str, Any]) -> Suite:
-    """A suite from its fields as JSON holds them, lists for tuples."""
+    """A suite from its JSON fields, which have lists in place of tuples."""
     variants = tuple(Variant(**_tuples(variant)) for variant in fields["variants"])
     pairs = tuple((x, y) for x, y in fields["comparisons"])
     return Suite(**(_tuples(fields) | {"variants": variants, "comparisons": pairs}))
@@ -119,7 +119,7 @@ def _write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]
 
 
 def _cell(value: object) -> object:
-    """Six significant digits; empty where there was nothing to measure."""
+    """Six significant digits; empty for NaN."""
     if isinstance(value, float):
         return "" if math.isnan(value) else f"{value:.6g}"
     return value

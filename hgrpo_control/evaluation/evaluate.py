@@ -1,4 +1,4 @@
-"""Judging a policy: deterministic actions, seeds of its own, all episodes side by side."""
+"""Evaluation of a policy: deterministic actions in new episodes, all of them in one batch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from robots.simulator import Simulator, episode_metrics, map_state, select
 
 
 class PolicyMismatchError(HgrpoError):
-    """Raised when a policy is asked to act in a task it was not made for."""
+    """Raised for a policy and a simulator of different tasks."""
 
 
 class Policy(Protocol):
@@ -38,7 +38,7 @@ class Policy(Protocol):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures over a number of fresh episodes."""
+    """Figures over a number of new episodes."""
 
     task: str
     episodes: int
@@ -52,18 +52,16 @@ class Evaluation:
     terminated_rate: float
     """Share of episodes that ended before the time limit."""
     final_second: dict[str, float]
-    """Mean length of each of the task's signals over the last second of the episodes that reached the time limit; NaN
-    if none did."""
+    """Mean norm of each signal over the last second of the episodes that reached the time limit; NaN if none did."""
     metrics: dict[str, float] = field(default_factory=dict)
-    """Mean of each of the task's own figures over the episodes that give one; NaN if none does."""
+    """Mean of each of the task's own figures over the episodes that have it; NaN if none has."""
     task_options: dict[str, Any] = field(default_factory=dict)
-    """Options that the task was given."""
+    """Options of the task."""
     judged_at: dict[str, Any] = field(default_factory=dict)
-    """Difficulty and reward weights, and what chose them; empty where nobody chose."""
+    """Difficulty and reward weights, and the words that chose them; empty for a plain `evaluate`."""
 
     def summary(self) -> str:
-        """The main figures on one line, without a success rate where the task has no goal, and below it the task's
-        own."""
+        """The main figures on one line, and the task's own on a second; no success rate for a task without a goal."""
         success = "" if math.isnan(self.success_rate) else f"success_rate {self.success_rate:.3f}, "
         own = ", ".join(f"{name} {value:.3g}" for name, value in self.metrics.items() if not math.isnan(value))
         return (
@@ -82,11 +80,11 @@ class Evaluation:
         write_text(path, self.to_json())
 
     def to_json(self) -> str:
-        """The text of its file."""
+        """JSON text, as `write` writes it."""
         return json.dumps(self.for_json(), indent=2, allow_nan=False) + "\n"
 
     def for_json(self) -> dict[str, Any]:
-        """The fields; what was not there to be measured is None, since JSON has no NaN."""
+        """The fields with None in place of NaN, which JSON does not have."""
         fields = asdict(self)
         for name in ("final_second", "metrics"):
             fields[name] = {k: None if math.isnan(v) else v for k, v in fields[name].items()}
@@ -113,11 +111,11 @@ class Recording(NamedTuple):
 
 
 def require_same_interface(policy: Policy, simulator: Simulator) -> None:
-    """Raise PolicyMismatchError unless the policy was made for this simulator's task and entries."""
+    """Raise PolicyMismatchError unless task, observation and action of policy and simulator are the same."""
     ours, theirs = policy.spec, simulator.spec
     if ours.task != theirs.name:
         raise PolicyMismatchError(f"the policy was trained for {ours.task!r}; the task here is {theirs.name!r}")
-    hidden = {entry.name for entry in ours.privileged}  # a simulator that shows them is no other task
+    hidden = {entry.name for entry in ours.privileged}  # a simulator that returns them has the same task
     names = ([entry.name for entry in ours.observation], [entry.name for entry in ours.action])
     if names != ([q.name for q in theirs.observation if q.name not in hidden], [q.name for q in theirs.action]):
         raise PolicyMismatchError(
@@ -129,9 +127,21 @@ def require_same_interface(policy: Policy, simulator: Simulator) -> None:
 def evaluate(
     policy: Policy, simulator: Simulator, episodes: int = 100, seed: int = 0, record: int = 0
 ) -> tuple[Evaluation, Recording]:
-    """Run `episodes` episodes of the policy's mean action to their end; keep the first `record` of them.
+    """Run the policy's mean action in new episodes, each to its end.
 
-    Raises PolicyMismatchError if the policy was made for another task, ValueError if no episode is asked for.
+    Args:
+        policy: A torch policy, or an `ArrayPolicy` around a policy on arrays.
+        simulator: The task.
+        episodes: Number of episodes, at least 1.
+        seed: Seed of their starts and noise.
+        record: Number of episodes that are kept step by step.
+
+    Returns:
+        The figures, and the recording of the first `record` episodes.
+
+    Raises:
+        PolicyMismatchError: If the policy was made for another task.
+        HgrpoError: For fewer than one episode.
     """
     if episodes < 1:
         raise HgrpoError(f"episodes must be at least 1; given {episodes}")
@@ -155,7 +165,7 @@ def evaluate(
 
 
 class _Tally:
-    """Returns, lengths and successes of episodes that run once each; rows that ended go on uncounted."""
+    """Returns, lengths and successes of one episode per row; steps after its end are not counted."""
 
     def __init__(self, begun: Episodes, simulator: Simulator, names: tuple[str, ...]) -> None:
         self.simulator = simulator
@@ -169,7 +179,7 @@ class _Tally:
         self.names = names
 
     def count(self, transition: Transition) -> None:
-        """Take in one step of all episodes."""
+        """Count one step of all rows."""
         self.total += torch.where(self.alive, transition.reward, 0.0).double()
         self.length += self.alive
         ended = (transition.terminated | transition.truncated) & self.alive
@@ -188,7 +198,7 @@ class _Tally:
             self.final_second.setdefault(name, []).append(values.double().norm(dim=1))
 
     def _final_second(self, name: str, rows: Tensor) -> float:
-        """Mean of a signal's length over the last second of some rows; NaN if no episode got that far."""
+        """Mean norm of a signal over the last second of some rows; NaN if no episode lasted that long."""
         if name not in self.final_second:
             return math.nan
         return torch.stack(self.final_second[name])[:, rows].mean().item()
@@ -215,7 +225,7 @@ def _clone(state: Any) -> Any:
 
 
 def _signals(simulator: Simulator, states: list[Any], alive: Tensor) -> dict[str, np.ndarray]:
-    """Signals of recorded states; a step is shown while its episode runs, the step that ended it included."""
+    """Signals of recorded states up to the last state of each episode; NaN after it."""
     shown = torch.cat((alive[:1], alive[:-1]))
     per_step = [simulator.signals(state) for state in states]
     return {

@@ -1,4 +1,4 @@
-"""What an earlier evaluation left behind: it is named as such, so that no old film lies beside new figures."""
+"""Files of an earlier evaluation: a film of other episodes than those of the figures is renamed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hgrpo_files import FileError, read_bytes, writing
 
 
 def episodes_replaced(figures: Path, episodes: int) -> str:
-    """What to say where figures over another number of episodes lie already; empty where there are none."""
+    """Note that figures over another number of episodes are replaced; empty where there are none."""
     if not figures.exists():
         return ""
     try:
@@ -24,15 +24,15 @@ def episodes_replaced(figures: Path, episodes: int) -> str:
 
 
 def holds(path: Path, text: str) -> bool:
-    """Whether a file is there already, with this very text."""
+    """Whether a file exists and has exactly this text."""
     return path.exists() and read_bytes(path) == text.encode()
 
 
 @contextmanager
 def set_aside(films: Sequence[Path]) -> Iterator[None]:
-    """Rename those that exist to former-NAME; those that are there again in the end replace them.
+    """Rename existing films to former-NAME while new ones are made; a new film replaces the renamed one.
 
-    What was renamed for good is printed, also where what was to be made fails.
+    A film that is not made again keeps its new name, which is printed, also after an error.
     """
     moved = {path: path.with_name(f"former-{path.name}") for path in films if path.exists()}
     for path, former in moved.items():
@@ -46,4 +46,4 @@ def set_aside(films: Sequence[Path]) -> Iterator[None]:
                 with writing(former):
                     former.unlink()
             else:
-                print(f"{path} showed other episodes than these: it is {former} now")
+                print(f"{path} showed other episodes than these; it was renamed to {former}")

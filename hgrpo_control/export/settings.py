@@ -1,4 +1,4 @@
-"""Which files an export writes."""
+"""Options of an export."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from robots.branch_check.check import BranchReport
 
 
 def difference_table(report: BranchReport) -> Table:
-    """What differed after a restore: where, what, from how many states, from which step on, by how much at most."""
+    """Differences after a restore: place, quantity, number of states, first step and largest size."""
     table = Table()
     for column in ("restored into", "what differs", "states", "first at step", "by at most"):
         table.add_column(column, justify="left" if column in ("restored into", "what differs") else "right")
@@ -22,7 +22,7 @@ def difference_table(report: BranchReport) -> Table:
 
 
 def verdict(name: str, report: BranchReport) -> str:
-    """One line: whether this environment can be branched, and what to do where it cannot."""
+    """One line: whether an environment can be branched exactly, or what prevents it."""
     if report.exact:
         return (
             f"{name} is exact: {report.states} states restored into the same and into another instance, "

@@ -99,14 +99,12 @@ def _require_one_task(runs: Sequence[RunFolder]) -> str:
         first.setdefault(run.peek_config().task, run)
     if len(first) > 1:
         tasks = ", ".join(f"{task} ({run.path})" for task, run in first.items())
-        raise RunFolderError(
-            f"returns of different tasks have no axis in common: {tasks}; compare the runs of one task"
-        )
+        raise RunFolderError(f"returns of different tasks cannot share an axis: {tasks}; compare the runs of one task")
     return next(iter(first), "")
 
 
 def _over_seeds(cells: Sequence[Sequence[str]]) -> str:
-    """Table with one row per label: mean and range of the figures of its runs, from the cells of the first table."""
+    """Table with one row per label: mean and range of its runs, from the cells of the first table."""
     measures = (
         "success (evaluation)",
         "return (evaluation)",
@@ -126,7 +124,7 @@ def _over_seeds(cells: Sequence[Sequence[str]]) -> str:
 
 
 def _mean_and_range(cells: Sequence[str]) -> str:
-    """Mean (lowest ... highest) with the digits of the cells; cells that hold no figure are left out."""
+    """Mean (lowest ... highest) with the digits of the cells; cells without a figure are left out."""
     figures = [cell for cell in cells if cell != "-"]
     if not figures:
         return "-"
@@ -137,14 +135,14 @@ def _mean_and_range(cells: Sequence[str]) -> str:
 
 
 def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, its columns padded so that it reads well as text too."""
+    """A Markdown table with padded columns."""
     widths = [max(len(cell) for cell in cells) for cells in zip(columns, *rows, strict=True)]
     lines = [columns, ["-" * width for width in widths], *rows]
     return "".join("| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |\n" for line in lines)
 
 
 def _labels(runs: Sequence[RunFolder]) -> list[str]:
-    """Algorithm names, with what differs between the configs of one algorithm behind them."""
+    """Algorithm names, followed by the settings that differ between runs of one algorithm."""
     configs = [run.settings() for run in runs]
     for config in configs:
         config.pop("seed")
@@ -192,5 +190,5 @@ def _evaluation(run: RunFolder) -> dict[str, Any]:
 
 
 def _figure(value: float | None, digits: int) -> str:
-    """A figure of an evaluation, "-" where there is none: no evaluation, or a task without a goal."""
+    """A figure of an evaluation; "-" without an evaluation or, for success, without a goal."""
     return "-" if value is None else f"{value:.{digits}f}"

@@ -1,4 +1,4 @@
-"""Plots: learning curves of one or several runs, and the signals of flown episodes over time."""
+"""Plots: learning curves of runs, and signals of recorded episodes over time."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def learning_curves(curves: Mapping[str, Sequence[Sequence[Metrics]]], path: Pat
     if title:
         figure.suptitle(title, fontsize="medium")
     handles, labels = grid[0][0].get_legend_handles_labels()
-    if handles:  # beside the panels: labels name whatever differs between the runs, and may be long
+    if handles:  # outside the panels, because labels name all differing settings and can be long
         several = any(len(runs) > 1 for runs in curves.values())
         heading = "several seeds: mean and 95 % bootstrap interval of the mean" if several else None
         figure.legend(
@@ -96,7 +96,7 @@ def _line(run: Sequence[Metrics], axis: str, measure: str) -> tuple[np.ndarray, 
 
 
 def flown_episodes(recording: Recording, control_hz: float, path: Path) -> None:
-    """PNG with one panel per signal: every recorded episode over time, one colour per component."""
+    """PNG of recorded episodes over time: one panel per signal, one colour per component."""
     figure = Figure(figsize=(10, 2.4 * len(recording.signals)), layout="constrained")
     panels = np.atleast_1d(figure.subplots(len(recording.signals), 1, sharex=True))
     for panel, (name, values) in zip(panels, recording.signals.items(), strict=True):
@@ -121,7 +121,7 @@ def flown_episodes(recording: Recording, control_hz: float, path: Path) -> None:
 
 
 def _component_name(size: int, component: int) -> str | None:
-    """x, y, z for vectors, 1, 2, ... for motors, nothing for a scalar."""
+    """x, y or z for vectors, a number for other sizes, None for scalars."""
     if size == 1:
         return None
     return "xyz"[component] if size == 3 else str(component + 1)

@@ -1,4 +1,4 @@
-"""Which modules a run imports, and what names them again on a command line."""
+"""Modules that a run imports, and the command that continues it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from hgrpo_imports import import_options
 from robots.registry import module_of, registered_by
 
 TRUST = "--trust-snapshots"
-"""What says that the pickles in a run's checkpoint may be read."""
+"""Option that allows pickles in a run's checkpoint."""
 
 
 def modules_of(config: Config, learning: bool = True) -> dict[str, str]:
-    """Modules that a run imports, and what of its config says so; `learning` counts the reward transform in."""
+    """Modules that a run imports, each with the setting that names it; `learning` includes the reward transform."""
     named = {name: import_options((name,)) for name in config.imports}
     task = module_of(config.task)
     if task:
@@ -26,14 +26,14 @@ def modules_of(config: Config, learning: bool = True) -> dict[str, str]:
 
 
 def with_registrar(config: Config) -> Config:
-    """The config with the module that registered its task among the imports, where none is named.
+    """The config, with the module that registered its task as import where it has none.
 
-    A run that is trained from Python then says from the command line which module it needs.
+    Commands can then name the module that a run from Python needs.
     """
     module = registered_by(config.task)
     return config if config.imports or not module else dataclasses.replace(config, imports=(module,))
 
 
 def resume_command(folder: Path, config: Config) -> str:
-    """What goes on with a run from the command line, its modules included."""
+    """The command that continues a run, with its modules."""
     return f"hgrpo resume {folder} {import_options(tuple(modules_of(config)))}".rstrip()

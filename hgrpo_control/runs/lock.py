@@ -1,4 +1,4 @@
-"""One process at a time on a run folder: a lock that the kernel frees when its process ends, however it ends."""
+"""A lock on a run folder: one process at a time. The kernel frees it whenever its process ends."""
 
 from __future__ import annotations
 
@@ -20,19 +20,18 @@ except ModuleNotFoundError:  # Windows
 
 LOCK_NAME = "run.lock"
 
-_LOCKED_BYTE = 1 << 20  # of Windows' lock, which keeps others from reading what it covers: far behind the text
+_LOCKED_BYTE = 1 << 20  # of Windows' lock, which prevents others from reading the locked bytes: far behind the text
 
 
 class RunInUseError(HgrpoError):
-    """Raised for a run folder that another process works on; says which one, on which machine."""
+    """Raised for a run folder that another process uses; names the process and its machine."""
 
 
 class RunLock:
-    """A held lock on a run folder, and the file in it that says who holds it; freed by `release`.
+    """A held lock on a run folder, and a file in it that names the holder; freed by `release`.
 
-    A file that a killed process left is taken over: what counts is the kernel's lock on it, not that it is there.
-    Raises RunInUseError where another process, or another part of this one, holds it, and FileError where it
-    cannot be written.
+    Only the kernel's lock on the file counts, so a file left by a killed process is reused. Raises RunInUseError where
+    another process, or another part of this one, holds the lock, and FileError where the file cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -49,13 +48,13 @@ class RunLock:
             except BaseException:
                 os.close(descriptor)
                 raise
-            os.close(descriptor)  # its holder removed it between our opening and our locking
+            os.close(descriptor)  # its holder removed it after it was opened here
         self.release = weakref.finalize(self, _release, descriptor, path, os.getpid())
-        """Free the folder; also done when nothing refers to this object any more. A second call does nothing."""
+        """Free the folder; called also when this object is deleted. A second call has no effect."""
 
 
 def _sign(descriptor: int, path: Path) -> None:
-    """Say in a lock of our own who holds it; removes it where that cannot be written."""
+    """Write process, machine and time into a held lock file; remove the file where that fails."""
     since = datetime.now().astimezone().isoformat(" ", "seconds")
     try:
         with writing(path):
@@ -67,9 +66,9 @@ def _sign(descriptor: int, path: Path) -> None:
 
 
 def _release(descriptor: int, path: Path, owner: int) -> None:
-    if os.getpid() != owner:  # a fork shares the lock of its parent, which goes on
+    if os.getpid() != owner:  # a forked process shares the lock of its parent, which still runs
         return
-    with contextlib.suppress(OSError):  # before the lock is freed, so that nobody's file is removed but ours
+    with contextlib.suppress(OSError):  # before the lock is freed, so that no file of a later holder is removed
         path.unlink()
     os.close(descriptor)
     if os.name == "nt":  # where an open file cannot be removed
@@ -78,7 +77,7 @@ def _release(descriptor: int, path: Path, owner: int) -> None:
 
 
 def _locked(descriptor: int, path: Path) -> bool:
-    """Lock an open file without waiting; False where someone else has."""
+    """Lock an open file without waiting; False where another holder has it."""
     try:
         if os.name == "nt":
             os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
@@ -90,7 +89,7 @@ def _locked(descriptor: int, path: Path) -> bool:
         return False
     except OSError as error:
         warnings.warn(
-            f"{path.parent} cannot be locked ({error.strerror}): see to it that one process alone trains there",
+            f"{path.parent} cannot be locked ({error.strerror}): make sure that only one process trains there",
             stacklevel=4,
         )
     return True
@@ -105,9 +104,9 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 
 def _holder(descriptor: int) -> str:
-    """Whoever the file names: its process, machine and beginning."""
+    """The holder that a lock file names: process, machine and time."""
     words = os.read(descriptor, 300).decode(errors="replace").split(maxsplit=2)
-    if len(words) < 3:  # opened between its making and its filling
+    if len(words) < 3:  # opened before its holder wrote into it
         return "another process"
     process, host, since = words
     whose = f"this process ({process})" if process == str(os.getpid()) else f"process {process} on {host}"

@@ -1,4 +1,4 @@
-"""What watches a run while it trains, such as a progress bar."""
+"""The interface of reporters, such as a progress bar."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hgrpo_control.runs.run_folder import Metrics
 
 
 class Reporter(Protocol):
-    """Whoever wants to see metrics as they are made."""
+    """An object that receives the metrics of every iteration while a run trains."""
 
     def report(self, metrics: Metrics) -> None:
         """Take the metrics of one iteration."""

@@ -1,4 +1,4 @@
-"""The folder of a training run: where each file lies, and how metrics are written."""
+"""The folder of a training run: paths of its files, its lock, its settings and metrics."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from hgrpo_files import append_text, make_folder, read_bytes, reading, write_tex
 from hgrpo_imports import load_all, require
 from policies.checkpoint import CHECKPOINT_NAME
 
-_RUNS_NAMED = 5  # of those in a folder that is none itself
+_RUNS_NAMED = 5  # at most, where a folder of runs is given in place of a run
 _LONGEST_SUFFIX = 150  # bytes; file systems take names of 255
 
 
 class RunFolderError(HgrpoError):
-    """Raised for a run folder that exists where it should not, or does not where it should."""
+    """Raised for a run folder that is missing, damaged or in the way."""
 
 
 Metrics = Mapping[str, float]
@@ -40,7 +40,7 @@ _COUNTERS = ("iteration", "executed_steps", "simulator_steps", "wall_seconds")  
 
 
 class EvaluationFiles(NamedTuple):
-    """Where an evaluation leaves its figures and, with a film, what it shows."""
+    """Files of an evaluation."""
 
     figures: Path
     plot: Path
@@ -48,7 +48,7 @@ class EvaluationFiles(NamedTuple):
 
 
 class RunFolder:
-    """Paths of one run; creating a folder never overwrites one, and writing to it is for whoever holds its lock."""
+    """Paths of one run. `create` never overwrites a run; only the holder of the lock writes into the folder."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
@@ -65,9 +65,9 @@ class RunFolder:
         self._within_locked = False
 
     def evaluation_files(self, changed: Mapping[str, str]) -> EvaluationFiles:
-        """Files of an evaluation with some options of the task changed, whose names say which: evaluation-speed=2.json.
+        """Files of an evaluation, named after the changed options of the task, such as evaluation-speed=2.json.
 
-        Without any they are evaluation.json, episodes.png and video.mp4: the run's own.
+        Without changes they are evaluation.json, episodes.png and video.mp4.
         """
         words = "".join(f"-{name}={value}" for name, value in sorted(changed.items()))
         suffix = re.sub(r"[^\w.,+=-]", "_", words)
@@ -77,14 +77,14 @@ class RunFolder:
         return EvaluationFiles(*(self.path / name.format(suffix) for name in names))
 
     def transfer(self, target: str, ending: str) -> Path:
-        """Where a transfer to another physics writes a file with an ending, such as json."""
+        """File of a transfer to another physics, by its ending, such as json."""
         return self.path / f"transfer-{target}.{ending}"
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], config: Config) -> RunFolder:
-        """Make a new folder, lock it and write config.json; it stays locked until `locked` or its owner ends.
+        """Make a new folder, lock it and write config.json; the lock is freed at the end of `locked` or of the process.
 
-        Raises RunFolderError if it exists and is not empty, RunInUseError if another process makes it just now.
+        Raises RunFolderError if the folder exists and is not empty, RunInUseError if another process is creating it.
         """
         folder = cls(path)
         folder._require_new()
@@ -106,9 +106,9 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[RunFolder]:
-        """Keep other processes off the folder while active; within another `locked` of this object it does nothing.
+        """Hold the lock while active; inside another `locked` of this object it has no effect.
 
-        Raises RunInUseError if another process is on it.
+        Raises RunInUseError if another process holds it.
         """
         if self._within_locked:
             yield self
@@ -131,7 +131,7 @@ class RunFolder:
         return folder
 
     def read_config(self, imports: Sequence[str] = (), learning: bool = True) -> Config:
-        """The run's settings to run it by; imports the modules that the user names, and no other.
+        """The run's settings, after importing the modules that the user names, and no others.
 
         Args:
             imports: Modules that the user named in this call.
@@ -141,13 +141,13 @@ class RunFolder:
         UserModuleError for one that cannot be imported.
         """
         config = self.peek_config()
-        already = {name for name in config.imports if name in sys.modules}  # by the user's own Python
+        already = {name for name in config.imports if name in sys.modules}  # imported by the user's Python code
         require(modules_of(config, learning), (*imports, *already), f"{self.path} was trained with")
         load_all(imports)
         return config
 
     def peek_config(self) -> Config:
-        """The run's settings, to be looked at only; raises RunFolderError if the file cannot be used."""
+        """The run's settings without importing any module; raises RunFolderError if the file cannot be used."""
         try:
             return Config.from_json(read_bytes(self.config).decode())
         except (ConfigError, UnicodeDecodeError) as error:
@@ -158,7 +158,7 @@ class RunFolder:
         return flatten(json.loads(self.peek_config().to_json()))
 
     def write_config(self, config: Config) -> None:
-        """Put down the run's settings, in the place of any that were there."""
+        """Write the run's settings; replaces the file."""
         write_text(self.config, config.to_json())
 
     def read_metrics(self) -> list[dict[str, float]]:
@@ -213,7 +213,7 @@ def _csv(rows: Iterable[Iterable[object]]) -> str:
 
 
 def _instead_of_a_run(folder: RunFolder) -> str:
-    """What to say of a path that is no run: what it is, and which run was meant."""
+    """Error line for a path that is no run: what it is, and which runs are near."""
     path, config = folder.path, folder.config.name
     if path.is_file():
         meant = f"; did you mean {path.parent}?" if (path.parent / config).exists() else ", which hgrpo train makes"

@@ -1,1 +1,1 @@
-"""A policy in another simulator than it was trained in."""
+"""A policy in another physics engine than it was trained in."""

@@ -1,4 +1,4 @@
-"""Flying an exported policy in another physics, and at home from the same starts: docs/guides/sim2sim.md."""
+"""Episodes of an exported policy in another physics and in its own, from the same starts: docs/guides/sim2sim.md."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from robots.quadrotor.flight.simulator import QuadrotorFlight
 from robots.quadrotor.physics.catalogue import AIRFRAMES, FOREIGN
 
 RECORDED = 4
-"""Episodes of each place that are kept step by step."""
+"""Number of episodes per place that are kept step by step."""
 
 
 class TransferError(HgrpoError):
-    """Raised where a run cannot be flown in another physics; one line says why."""
+    """Raised where a run cannot be transferred to another physics; gives the reason."""
 
 
 class Flight(NamedTuple):
-    """What a policy did in one place."""
+    """Episodes of a policy in one place: a physics and its task options."""
 
     place: str
     simulator: QuadrotorFlight
@@ -40,15 +40,18 @@ class Flight(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Transfer:
-    """Flights of one policy from the same starts: at home as trained first, then with less and less that differs from
-    the other physics, and there last."""
+    """Flights of one policy from the same starts.
+
+    The first is at home, as trained. The following ones differ less and less from the other physics. The last is in
+    the other physics.
+    """
 
     target: str
     flights: tuple[Flight, ...]
     dropped: dict[str, float]
-    """Ranges of the randomisation at home that were set to 0 there."""
+    """Ranges of the randomisation at home that are 0 in the other physics."""
     judged: Judged | None = None
-    """Difficulty and reward weights of all flights; None where nobody chose."""
+    """Difficulty and reward weights of all flights; None if not chosen."""
 
     @property
     def there(self) -> Flight:
@@ -57,29 +60,29 @@ class Transfer:
 
     @property
     def nearest_home(self) -> Flight:
-        """The flight of the built-in dynamics that differs from it in nothing but the physics."""
+        """The flight in the built-in dynamics that differs from `there` only in the physics."""
         return self.flights[-2]
 
     def share_of(self, home: Flight) -> float:
-        """Success there over success in a flight at home; NaN where that is 0 or there is no goal."""
+        """Success rate there divided by that of `home`; NaN where that is 0 or the task has no goal."""
         success = home.evaluation.success_rate
         return self.there.evaluation.success_rate / success if success > 0.0 else float("nan")
 
 
 class Places:
-    """Simulators of one task by what they are called: home first, the other physics last."""
+    """Simulators of one task by name: home first, the other physics last."""
 
     def __init__(self, target: str, simulators: dict[str, QuadrotorFlight], options: dict[str, dict[str, Any]]) -> None:
         self.target, self.simulators, self.options = target, simulators, options
         self.judged: Judged | None = None
 
     def judge_at(self, config: Config, training: Mapping[str, Any], choice: JudgedSettings) -> None:
-        """Fly at another difficulty and for other rewards than the task's, the same everywhere; see judged.py."""
+        """Set difficulty and reward weights, the same in every place; see judged.py."""
         for simulator in self.simulators.values():
             self.judged = judge_at(simulator, config, training, choice)
 
     def fly(self, policy: Policy, episodes: int, seed: int) -> Transfer:
-        """Fly the same starts everywhere; raises PolicyMismatchError, ValueError where no episode is asked for."""
+        """Run the same starts in every place; raises PolicyMismatchError, and HgrpoError for fewer than one episode."""
         flights = []
         for place, simulator in self.simulators.items():
             evaluation, recording = evaluate(policy, simulator, episodes, seed, RECORDED)
@@ -93,7 +96,7 @@ class Places:
 
 @contextmanager
 def places(config: Config, target: str) -> Iterator[Places]:
-    """Where a run is to be flown; what runs beside this process ends with the context.
+    """The places of a transfer; processes of their simulators end with the context.
 
     Home is the task as trained, then, where they differ, the same without randomisation and with the airframe that the
     other physics has. Raises TransferError for an unknown target and for a task that is none of the quadrotor's,

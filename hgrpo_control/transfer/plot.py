@@ -1,4 +1,4 @@
-"""Trajectories of the same starts in two physics over each other."""
+"""Plot of trajectories from the same starts in two physics."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ from robots.drawing.shapes import Vector
 
 HOME: dict[str, Any] = {"linewidth": 5.0, "alpha": 0.35, "solid_capstyle": "round"}
 THERE: dict[str, Any] = {"linewidth": 1.3, "alpha": 1.0, "solid_capstyle": "round"}
-"""How lines look: a narrow one over a broad pale one, so that both are seen where they agree."""
+"""Line styles: a narrow line over a broad pale one, so that both are visible where they agree."""
 
 
 def picture(transfer: Transfer, path: Path) -> None:
-    """PNG of the recorded episodes: from above on the left; on the right each coordinate over time, and how far the two
-    flights of an episode are apart while both last.
+    """PNG of the recorded episodes: a view from above, each coordinate over time, and the distance of the two flights.
 
     A colour is an episode; the broad pale line is flown at home, the narrow one there. A dot is a start, a cross the
     end of an episode that ended for good without success. Discs are what the mission marks: a target, points to reach.
@@ -75,12 +74,12 @@ def _draw_distance(home: Flight, there: Flight, axes: Axes) -> None:
 
 
 def _time(flight: Flight, values: np.ndarray) -> np.ndarray:
-    """(k,) when each of k values was [s]."""
+    """(k,) times of k values [s]."""
     return np.arange(len(values)) / flight.simulator.spec.control_hz
 
 
 def _episodes(flight: Flight) -> list[tuple[np.ndarray, bool]]:
-    """(k, 3) positions [m] of each recorded episode while it ran, and whether it ended for good without success."""
+    """For each recorded episode its positions (k, 3) [m], and whether it was terminated without success."""
     simulator, recording = flight.simulator, flight.recording
     position = torch.stack([simulator.position(state) for state in recording.states]).double().numpy()
     episodes = []
@@ -92,7 +91,7 @@ def _episodes(flight: Flight) -> list[tuple[np.ndarray, bool]]:
 
 
 def _mark(flight: Flight, axes: Axes) -> None:
-    """Balls of the mission, seen from above."""
+    """Draw the balls of the mission from above."""
     mission, start = flight.simulator.mission, flight.recording.states[0]
     for row in range(flight.recording.alive.shape[1]):
         drawing = mission.drawing(start, row)

@@ -1,4 +1,4 @@
-"""What a transfer to another physics came to: table, JSON, picture and film."""
+"""Results of a transfer to another physics: table, JSON, picture and film."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def write(transfer: Transfer, folder: RunFolder, video: Film | None = None) -> I
 
 
 def table(transfer: Transfer) -> Table:
-    """Figures of all flights side by side; the second row is success there over success here."""
+    """Figures of all flights side by side; the second row is the success rate there over that of the column."""
     result = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     result.add_column("mean over episodes")
     for flight in transfer.flights:
@@ -50,7 +50,7 @@ def table(transfer: Transfer) -> Table:
 
 
 def notes(transfer: Transfer) -> list[str]:
-    """What else a reader of the table has to know, as plain lines."""
+    """Lines that explain the table."""
     evaluation = transfer.there.evaluation
     lines = [
         f"{evaluation.episodes} episodes of {evaluation.task} in each place, the same starts (seed {evaluation.seed})"
@@ -67,7 +67,7 @@ def notes(transfer: Transfer) -> list[str]:
 
 
 def _rows(transfer: Transfer) -> dict[str, list[float]]:
-    """Figures by name, one per flight; those that no flight has are left out."""
+    """Figures by name, one per flight; figures that no flight has are left out."""
     evaluations = [flight.evaluation for flight in transfer.flights]
     rows = {
         "success rate": [evaluation.success_rate for evaluation in evaluations],
@@ -88,7 +88,7 @@ def _number(value: float) -> str:
 
 
 def _fields(transfer: Transfer) -> dict[str, object]:
-    """The transfer as JSON has it."""
+    """The transfer as JSON fields."""
     return {
         "target": transfer.target,
         "dropped": transfer.dropped,

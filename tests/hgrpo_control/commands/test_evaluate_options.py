@@ -107,7 +107,7 @@ def test_a_film_of_other_episodes_is_named_as_such(capsys: pytest.CaptureFixture
     assert film.exists()  # it shows these very episodes
     capsys.readouterr()
     evaluate("--seed", "1")
-    assert "run/video.mp4 showed other episodes than these: it is run/former-video.mp4 now\n" in capsys.readouterr().out
+    assert "renamed to run/former-video.mp4\n" in capsys.readouterr().out
     assert not film.exists()
     assert not plot.exists()
     assert Path("run/former-video.mp4").read_text() == "film of seed 0"
