@@ -20,6 +20,8 @@ from hgrpo_errors import HgrpoError
 from policies.checkpoint import CheckpointError
 from sim2real import OnnxPolicy
 
+pytestmark = pytest.mark.slow
+
 CONFIG = hgrpo_control.Config(
     task="quadrotor-hover",
     algorithm=hgrpo_control.PPO(),

@@ -100,6 +100,7 @@ def test_an_evaluation_of_a_run_without_curves_writes_none(folder: RunFolder) ->
     assert not folder.tensorboard.exists()
 
 
+@pytest.mark.slow
 def test_commands_log_training_and_the_run_s_own_evaluation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["train", "ppo", "quadrotor-hover", *TINY, "--out", "run"]) == 0
