@@ -17,6 +17,8 @@ demo: $(READY)
 
 # Each of the two workers computes on one thread: with more, the workers' threads would wait for each other's cores.
 test quick: export OMP_NUM_THREADS ?= 1
+# The tests start many processes, which import faster from compiled files.
+test quick: export PYTHONDONTWRITEBYTECODE =
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2

@@ -17,6 +17,8 @@ import robots
 from robots.episodes import Episodes, step_episodes
 from robots.simulator import Simulator, map_state, num_rows, repeat, select, where
 
+pytestmark = pytest.mark.slow
+
 # --- the specification ------------------------------------------------------------------------------------------------
 
 

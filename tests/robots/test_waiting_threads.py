@@ -9,6 +9,8 @@ import sys
 import pytest
 import torch
 
+pytestmark = pytest.mark.slow
+
 
 def openmp_settings(code: str, **environment: str) -> str:
     """What OpenMP says about itself when torch loads it in a process that runs `code`."""
@@ -20,11 +22,13 @@ def openmp_settings(code: str, **environment: str) -> str:
 
 
 @pytest.mark.skipif("OpenMP" not in torch.__config__.parallel_info(), reason="this torch is built without OpenMP")
-@pytest.mark.parametrize("code", ["import robots", "import hgrpo_control, torch", "import benchmarks.speed.branching"])
+@pytest.mark.parametrize(
+    "code", ["import robots, torch", "import hgrpo_control, torch", "import benchmarks.speed.branching"]
+)
 def test_idle_threads_sleep(code: str) -> None:
     assert "omp_wait_policy = 'passive'" in openmp_settings(code)
 
 
 @pytest.mark.skipif("OpenMP" not in torch.__config__.parallel_info(), reason="this torch is built without OpenMP")
 def test_what_the_user_has_set_stays() -> None:
-    assert "omp_wait_policy = 'active'" in openmp_settings("import robots", OMP_WAIT_POLICY="active")
+    assert "omp_wait_policy = 'active'" in openmp_settings("import robots, torch", OMP_WAIT_POLICY="active")

@@ -27,6 +27,8 @@ from robots.drawing.offscreen import MissingGraphicsError, require_gl
 from robots.gymnasium_ids import environment_id
 from robots.options import OptionError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(params=robots.names())
 def env(request: pytest.FixtureRequest) -> Iterator[gymnasium.Env]:

@@ -12,6 +12,8 @@ from support.simulated_gpu import OnGpu, SimulatedGpu, simulated_gpu
 from robots.as_gymnasium.env import TaskEnv
 from robots.as_gymnasium.vector_env import TaskVectorEnv
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = {"interface": "ctbr", "action_history": 1}  # with bounds per entry and past actions
 
 

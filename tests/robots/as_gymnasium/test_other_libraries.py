@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+pytestmark = pytest.mark.slow
+
 DOCUMENT = Path(__file__).parents[3] / "docs" / "guides" / "other-libraries.md"
 SHORTER = {"n_steps=256": "n_steps=16", "total_timesteps=1_000_000": "total_timesteps=256"}
 

@@ -20,6 +20,8 @@ from robots.as_gymnasium.reset_buffer import BLOCK, ResetBuffer
 from robots.as_gymnasium.vector_env import TaskVectorEnv
 from robots.gymnasium_ids import environment_id
 
+pytestmark = pytest.mark.slow
+
 AUTORESET = (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP)
 
 

@@ -28,6 +28,7 @@ def found(report: BranchReport) -> set[tuple[str, str]]:
     return {(entry.where, entry.what) for entry in report.differences}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["gymnasium/HalfCheetah-v5", "gymnasium/Ant-v5", "gymnasium/Humanoid-v5", "quadrotor-hover"]
 )

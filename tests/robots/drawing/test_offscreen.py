@@ -135,6 +135,7 @@ def test_takes_egl_only_where_there_is_no_display(headless: pytest.MonkeyPatch) 
     assert offscreen._backend() == ""
 
 
+@pytest.mark.slow
 def test_a_machine_without_egl_reads_one_line_and_can_still_simulate() -> None:
     before = "import robots; print(sorted({'mujoco', 'OpenGL', 'glfw'} & set(sys.modules)))"
     afterwards = "import os, mujoco; print(os.environ.get('MUJOCO_GL'), mujoco.MjModel.from_xml_string('<mujoco/>').nq)"
@@ -144,6 +145,7 @@ def test_a_machine_without_egl_reads_one_line_and_can_still_simulate() -> None:
     assert physics == "None 0"
 
 
+@pytest.mark.slow
 def test_a_machine_without_a_driver_reads_one_line() -> None:
     skip_without_gl()
     (line,) = python(REQUIRE, __EGL_VENDOR_LIBRARY_DIRS="/nonexistent")
@@ -151,6 +153,7 @@ def test_a_machine_without_a_driver_reads_one_line() -> None:
     assert "libgl1-mesa-dri" in line
 
 
+@pytest.mark.slow
 def test_draws_even_where_mujoco_was_imported_first() -> None:
     skip_without_gl()
     model = "model = mujoco.MjModel.from_xml_string('<mujoco/>')\n"

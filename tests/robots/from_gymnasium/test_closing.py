@@ -12,6 +12,8 @@ from hgrpo_control.cli import main
 from robots.from_gymnasium.options import EnvironmentRefusedError
 from robots.from_gymnasium.simulator import GymnasiumSimulator
 
+pytestmark = pytest.mark.slow
+
 NAMED = ("--import", "support.buggy_envs")
 CART = "gymnasium/support.buggy_envs:OpenCart"
 TINY = ("--num-envs", "4", "--rollout-steps", "8", "--hidden-sizes", "8", "--update-epochs", "1")

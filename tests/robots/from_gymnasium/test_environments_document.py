@@ -9,6 +9,8 @@ import pytest
 
 from hgrpo_control.cli import main
 
+pytestmark = pytest.mark.slow
+
 DOCUMENT = Path(__file__).parents[3] / "docs" / "guides" / "own-environment.md"
 
 

@@ -154,6 +154,7 @@ def test_a_large_array_that_never_changes_is_left_out_of_the_state() -> None:
     assert torch.equal(whole.step(state, torch.zeros(1, 6)).observation, after.observation)
 
 
+@pytest.mark.slow
 def test_what_would_not_fit_is_refused_with_its_size() -> None:
     early = GymnasiumSimulator(buggy.EarlyClip, **LIMIT).instance.obstacle
     start = "every state would take "

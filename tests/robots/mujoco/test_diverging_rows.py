@@ -171,6 +171,7 @@ def test_a_run_counts_what_diverged_and_goes_on(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_nothing_is_printed_and_no_log_is_written(tmp_path: Path) -> None:
     """In a process of its own, since MuJoCo decides once where its warnings go; models load silently, too."""
     script = """

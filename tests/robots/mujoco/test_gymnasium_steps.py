@@ -20,6 +20,8 @@ from robots.catalogue import MUJOCO_TASKS
 from robots.mujoco.simulator import MujocoSimulator
 from robots.simulator import repeat, select
 
+pytestmark = pytest.mark.slow
+
 STEPS = 120
 NEVER_TOUCH = {"InvertedDoublePendulum-v5", "InvertedPendulum-v5", "Reacher-v5", "Swimmer-v5"}
 """Robots whose models have no pair of bodies that can touch, or too little room to do so."""

@@ -14,6 +14,8 @@ from robots.drawing.offscreen import MissingGraphicsError, require_gl
 from robots.mujoco.scene import drawable_model
 from robots.mujoco.simulator import MujocoSimulator, model_path
 
+pytestmark = pytest.mark.slow
+
 WIDTH, HEIGHT = 160, 120
 
 

@@ -22,6 +22,8 @@ from robots.options import OptionError
 from robots.privileged import Privileged
 from robots.simulator import repeat, replace, select, where
 
+pytestmark = pytest.mark.slow
+
 EVERYTHING = {"mass": 0.3, "friction": 0.2, "gain": 0.1, "damping": 0.3}
 ROWS = 5
 

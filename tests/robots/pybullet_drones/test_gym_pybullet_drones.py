@@ -26,10 +26,13 @@ from robots.pybullet_drones.worker_pool import WorkerError
 from robots.simulator import map_state, repeat, select
 
 ACTIONS = ("rpm", "one_d_rpm", "pid", "vel", "one_d_pid")
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("gym_pybullet_drones") is None or importlib.util.find_spec("pybullet") is None,
-    reason="needs gym-pybullet-drones: pip install '.[drones]'",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        importlib.util.find_spec("gym_pybullet_drones") is None or importlib.util.find_spec("pybullet") is None,
+        reason="needs gym-pybullet-drones: pip install '.[drones]'",
+    ),
+]
 
 
 @contextlib.contextmanager

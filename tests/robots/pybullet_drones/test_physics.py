@@ -21,6 +21,8 @@ from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.parameters import preset
 from robots.quadrotor.physics.physics import PhysicsError
 
+pytestmark = pytest.mark.slow
+
 needs_drones = pytest.mark.skipif(
     importlib.util.find_spec("gym_pybullet_drones") is None or importlib.util.find_spec("pybullet") is None,
     reason="needs gym-pybullet-drones: pip install '.[drones]'",

@@ -90,6 +90,7 @@ def test_gains_place_both_poles() -> None:
     assert tuned(0.0, 20.0, 5.0, 1.0, 1.0).rate == (20.0, 20.0, 5.0)
 
 
+@pytest.mark.slow
 def test_the_integral_removes_what_unequal_rotors_leave() -> None:
     """Rotors on the left push 10 % more: the roll rate has an error without an integral (row 0), none with it."""
     p = preset("cf2x")
@@ -164,6 +165,7 @@ def settled() -> QuadrotorState:
     return fly(Velocity(p, 100.0, DOUBLE, CPU), frame, body, command, 1750)[-1]
 
 
+@pytest.mark.slow
 def test_a_climb_settles_where_the_loop_meets_the_drag(settled: QuadrotorState) -> None:
     """k (c - v) = d / m v, so v = c k / (k + d / m)."""
     p = preset("cf21B_500")

@@ -13,6 +13,8 @@ import robots
 from robots.drawing.offscreen import MissingGraphicsError, require_gl
 from robots.simulator import Adjustable, Simulator, episode_metrics
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", params=[task for task in TASKS if task[0].startswith("quadrotor")], ids=str)
 def simulator(request: pytest.FixtureRequest) -> Simulator:
