@@ -24,7 +24,7 @@ from robots.options import read_options
 from robots.simulator import Channel, SimulatorSpec, Step
 
 _FORMULA = "Reward: "
-"""Begins the docstring of a robot that writes its reward down."""
+"""Start of the paragraph with the reward in the docstring of a robot."""
 
 
 class MujocoState(NamedTuple):
@@ -281,9 +281,10 @@ def _options(robot: Any) -> Any:
 
 
 def _reward(robot: Robot) -> str:
-    """The formula in the docstring of the robot's class or of a base; empty if there is none."""
+    """Paragraph on the reward in the docstring of the robot's class or of a base; empty if there is none."""
     docs = (inspect.cleandoc(kind.__doc__ or "") for kind in type(robot).__mro__)
-    formula = next((doc.partition("\n\n")[0] for doc in docs if doc.startswith(_FORMULA)), "")
+    paragraphs = (paragraph for doc in docs for paragraph in doc.split("\n\n"))
+    formula = next((paragraph for paragraph in paragraphs if paragraph.startswith(_FORMULA)), "")
     return " ".join(formula.removeprefix(_FORMULA).split())
 
 

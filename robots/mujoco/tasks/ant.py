@@ -18,9 +18,10 @@ from robots.simulator import Channel
 class Ant(Robot):
     """Four-legged robot that runs along x.
 
-    Reward: velocity of the torso along x + healthy_reward - cost of control - cost of contact forces clipped at +-1.
-    An episode terminates with the torso below 0.2 m or above 1 m. The velocity is that of the torso's derived position,
-    one physics step behind the joints, as in Gymnasium.
+    Reward: velocity of the torso along x + healthy_reward - cost of control - cost of contact forces clipped at +-1; a
+    torso outside 0.2 m to 1 m terminates the episode.
+
+    The velocity is that of the torso's derived position, one physics step behind the joints, as in Gymnasium.
     """
 
     forward_reward_weight: float = 1.0

@@ -15,7 +15,10 @@ from robots.simulator import Channel
 
 @dataclass(frozen=True)
 class HalfCheetah(Robot):
-    """Planar robot; reward: forward_reward_weight * velocity along x - ctrl_cost_weight * |action|^2."""
+    """Planar robot that runs along x.
+
+    Reward: forward_reward_weight * velocity along x - ctrl_cost_weight * |action|^2
+    """
 
     forward_reward_weight: float = 1.0
     """Weight of the velocity along x."""

@@ -18,9 +18,10 @@ from robots.simulator import Channel
 class Humanoid(Robot):
     """Humanoid that walks along x.
 
-    Reward: velocity of the centre of mass along x + healthy_reward - cost of control - cost of contact forces. An
-    episode terminates with the pelvis below 1 m or above 2 m. The velocity is that of derived positions, one physics
-    step behind the joints, as in Gymnasium.
+    Reward: velocity of the centre of mass along x + healthy_reward - cost of control - cost of contact forces; a pelvis
+    outside 1 m to 2 m terminates the episode.
+
+    The velocity is that of derived positions, one physics step behind the joints, as in Gymnasium.
     """
 
     forward_reward_weight: float = 1.25

@@ -18,9 +18,10 @@ from robots.simulator import Channel
 class InvertedDoublePendulum(Robot):
     """Two poles on a cart.
 
-    Reward: healthy_reward - penalty on the distance of the tip from upright - penalty on the speed of the poles. An
-    episode terminates with the tip below 1 m. The tip is a derived position, one physics step behind the joints, as in
-    Gymnasium.
+    Reward: healthy_reward - penalty on the distance of the tip from upright - penalty on the speed of the poles; a tip
+    below 1 m terminates the episode.
+
+    The tip is a derived position, one physics step behind the joints, as in Gymnasium.
     """
 
     healthy_reward: float = 10.0

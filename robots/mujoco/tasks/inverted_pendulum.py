@@ -15,7 +15,10 @@ from robots.simulator import Channel
 
 @dataclass(frozen=True)
 class InvertedPendulum(Robot):
-    """Pole on a cart; reward 1 per step, termination if the pole leans more than 0.2 rad."""
+    """Pole on a cart.
+
+    Reward: 1 per step; a pole that leans more than 0.2 rad terminates the episode.
+    """
 
     reset_noise_scale: float = 0.01
     """Scale of the noise on the initial positions and velocities."""

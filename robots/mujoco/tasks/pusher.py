@@ -20,8 +20,9 @@ from robots.simulator import Channel
 class Pusher(Robot):
     """Arm that pushes an object to a goal.
 
-    Reward: - distance of object and goal - distance of object and tip - |action|^2, each weighted. Distances are those
-    of derived positions, one physics step behind the joints, as in Gymnasium.
+    Reward: - distance of object and goal - distance of object and tip - |action|^2, each weighted.
+
+    Distances are those of derived positions, one physics step behind the joints, as in Gymnasium.
     """
 
     reward_near_weight: float = 0.5

@@ -19,8 +19,9 @@ from robots.simulator import Channel
 class Reacher(Robot):
     """Planar arm that moves its fingertip to a target.
 
-    Reward: - distance of fingertip and target - |action|^2, each weighted. The distance is that of derived positions,
-    one physics step behind the joints, as in Gymnasium.
+    Reward: - distance of fingertip and target - |action|^2, each weighted.
+
+    The distance is that of derived positions, one physics step behind the joints, as in Gymnasium.
     """
 
     reward_dist_weight: float = 1.0

@@ -15,7 +15,10 @@ from robots.simulator import Channel
 
 @dataclass(frozen=True)
 class Swimmer(Robot):
-    """Three links; reward: forward_reward_weight * velocity along x - ctrl_cost_weight * |action|^2."""
+    """Three links that swim along x.
+
+    Reward: forward_reward_weight * velocity along x - ctrl_cost_weight * |action|^2
+    """
 
     forward_reward_weight: float = 1.0
     """Weight of the velocity along x."""
