@@ -28,7 +28,7 @@ def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_overview_lists_every_command(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == (0 if words else 2)
     out, err = capsys.readouterr()
-    assert all(f"hgrpo {name}" in out for name in COMMANDS)
+    assert all(f"\n  {name} " in out for name in COMMANDS)
     assert err == ""
 
 
