@@ -154,7 +154,7 @@ class Learner:
             )
         if not (math.isfinite(read[1]) and math.isfinite(read[2])):
             raise NotFiniteError(
-                f"a gradient is not finite though the loss is: norm {read[1]:.3g} of the actor, "
+                f"a gradient is not finite, although the loss is: norm {read[1]:.3g} of the actor, "
                 f"{read[2]:.3g} of the critic"
             )
         self.optimizer.step()

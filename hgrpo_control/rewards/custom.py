@@ -106,7 +106,7 @@ def _instantiate(name: str, found: Any) -> Any:
         raise RewardTransformError(f"reward transform {name!r} cannot be made: {_one_line(error)}") from error
     if not callable(ours):
         kind = type(ours).__name__
-        raise RewardTransformError(f"reward transform {name!r} is a {kind}; allowed: something that can be called")
+        raise RewardTransformError(f"reward transform {name!r} is a {kind}; allowed: a function or another callable")
     return ours
 
 

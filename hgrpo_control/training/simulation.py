@@ -25,11 +25,11 @@ def make_simulator(config: Config, device: torch.device | None = None) -> Simula
     if takes_device(config.task):
         if "device" in config.task_options:
             raise ConfigError(
-                f"the device is no task option; given device={config.task_options['device']}, and what trains on a GPU "
-                "is: hgrpo train ... --device cuda"
+                f"device is not a task option; given device={config.task_options['device']}; to train on a GPU: "
+                "hgrpo train ... --device cuda"
             )
     elif placed:
-        raise ConfigError(f"{config.task} runs on the CPU alone; given device {device}, allowed: cpu")
+        raise ConfigError(f"{config.task} runs on the CPU only; given device {device}, allowed: cpu")
     try:
         simulator = robots.make(config.task, **config.task_options, **placed)
     except (ValueError, RuntimeError) as error:
@@ -37,8 +37,8 @@ def make_simulator(config: Config, device: torch.device | None = None) -> Simula
     if placed and isinstance(simulator, QuadrotorFlight) and simulator.physics is not None:
         simulator.close()
         raise ConfigError(
-            f"physics={simulator.options.physics} runs on the CPU alone, only {BUILT_IN} runs on a GPU; given device "
-            f"{device}, allowed: cpu"
+            f"physics={simulator.options.physics} runs on the CPU only; given device {device}; "
+            f"allowed: cpu, or physics={BUILT_IN}"
         )
     return simulator
 
@@ -65,11 +65,11 @@ def _require_fit(config: Config, spec: SimulatorSpec) -> None:
     if config.algorithm.num_samples > 1 and spec.branching_obstacle:
         raise ConfigError(
             f"{config.algorithm_name} branches {config.algorithm.num_samples} samples from every state, but "
-            f"{spec.branching_obstacle}; without that it trains with ppo"
+            f"{spec.branching_obstacle}; allowed: ppo, which does not branch"
         )
     if config.algorithm.sibling_noise == "split" and not spec.noise:
         raise ConfigError(
-            f"sibling_noise split does nothing in {config.task}, whose steps draw nothing; allowed: shared, or a task "
+            f"sibling_noise split does nothing in {config.task}, whose steps have no noise; allowed: shared, or a task "
             "with noise, such as a quadrotor's with --task-options gust=1"
         )
 

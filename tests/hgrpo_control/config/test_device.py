@@ -76,10 +76,10 @@ def test_a_gpu_with_too_high_a_number_is_told_which_there_are(monkeypatch: pytes
 @pytest.mark.parametrize(
     ("task", "options", "message"),
     [
-        ("Hopper-v5", {}, "Hopper-v5 runs on the CPU alone; given device cuda, allowed: cpu"),
-        ("gymnasium/Pendulum-v1", {}, "gymnasium/Pendulum-v1 runs on the CPU alone; given device cuda, allowed: cpu"),
-        ("quadrotor-hover", {"device": "cuda"}, "the device is no task option; given device=cuda"),
-        ("quadrotor-hover", {"device": "cpu"}, "the device is no task option; given device=cpu"),
+        ("Hopper-v5", {}, "Hopper-v5 runs on the CPU only; given device cuda, allowed: cpu"),
+        ("gymnasium/Pendulum-v1", {}, "gymnasium/Pendulum-v1 runs on the CPU only; given device cuda, allowed: cpu"),
+        ("quadrotor-hover", {"device": "cuda"}, "device is not a task option; given device=cuda"),
+        ("quadrotor-hover", {"device": "cpu"}, "device is not a task option; given device=cpu"),
     ],
 )
 def test_what_runs_on_the_cpu_alone_refuses_a_gpu(

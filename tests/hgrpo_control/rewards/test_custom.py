@@ -165,8 +165,8 @@ def test_a_function_that_is_not_there_is_told_with_the_nearest(mine: str, tmp_pa
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("half", "is a float; allowed: something that can be called"),
-        ("Silent", "is a Silent; allowed: something that can be called"),
+        ("half", "is a float; allowed: a function"),
+        ("Silent", "is a Silent; allowed: a function"),
         ("NeedsAnArgument", "cannot be made: TypeError: "),
         ("Forgetful", "offers update but not load_state_dict, state_dict: a run with it could not be resumed"),
     ],
@@ -232,7 +232,7 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
         (("--reward-transform", "tan"), "unknown reward_transform 'tan'; did you mean 'tanh'?"),
         (("--reward-transform", "no_such_module:f"), "'no_such_module:f' cannot be imported"),
         (("--reward-transform", "MINE:doubeld"), "did you mean MINE:doubled?"),
-        (("--reward-transform", "MINE:half"), "is a float; allowed: something that can be called"),
+        (("--reward-transform", "MINE:half"), "is a float; allowed: a function"),
         (("--reward-transform", "clip", "--reward-low", "1", "--reward-high", "-1"), "given 1.0 and -1.0"),
         (("--reward-transform", "rolling", "--reward-window", "1"), "reward_window must be at least 2; given 1"),
     ],
