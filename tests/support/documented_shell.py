@@ -25,7 +25,7 @@ import benchmarks.suite.__main__
 import benchmarks.suite.collect
 import benchmarks.suite.report
 import benchmarks.suite.runs
-import hgrpo_control.diagnose.measurement
+import hgrpo_control.diagnose.of_run
 import hgrpo_control.evaluation.evaluate
 import hgrpo_control.evaluation.video
 import hgrpo_control.export.files
@@ -216,7 +216,7 @@ def _begin_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hgrpo_control.training.resuming._require_steps_left", lambda *given: None)
     for module, name in (
         (hgrpo_control.evaluation.evaluate, "evaluate"),
-        (hgrpo_control.diagnose.measurement, "diagnose"),
+        (hgrpo_control.diagnose.of_run, "diagnose"),
         (hgrpo_control.transfer.measurement.Places, "fly"),
         (robots.branch_check.check, "check"),
         (sim2real.flight.loop, "fly"),

@@ -64,7 +64,7 @@ MOMENTS = [
     ),
     Moment(("compare", "run"), "hgrpo_control.reports.learning_curves.learning_curves", NOTHING),
     Moment(("compare", "run"), "hgrpo_control.reports.learning_curves.FigureCanvasAgg", NOTHING),
-    Moment(DIAGNOSE, "hgrpo_control.diagnose.measurement.diagnose", NOTHING),
+    Moment(DIAGNOSE, "hgrpo_control.diagnose.of_run.diagnose", NOTHING),
     Moment(DIAGNOSE, "hgrpo_control.diagnose.plot.save", "kept: run/diagnosis.csv", ("run/diagnosis.csv",)),
     Moment(("transfer", "run", "--to", "mujoco"), "hgrpo_control.transfer.measurement.Places.fly", f"kept: {ONNX}"),
     Moment(
