@@ -25,6 +25,7 @@ import benchmarks.suite.__main__
 import benchmarks.suite.collect
 import benchmarks.suite.report
 import benchmarks.suite.runs
+import hgrpo_control.api.run  # binds `evaluate` before a test replaces it
 import hgrpo_control.diagnose.of_run
 import hgrpo_control.evaluation.evaluate
 import hgrpo_control.evaluation.video

@@ -11,7 +11,7 @@ import pytest
 from support.analytic_envs import ScalarLQR
 from support.tiny_runs import TINY
 
-import hgrpo_control.diagnose.measurement
+import hgrpo_control.diagnose.of_run
 import policies
 import robots
 from hgrpo_control.cli import main
@@ -159,13 +159,13 @@ def test_diagnose_measures_where_the_run_stands(
     run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seen: list[dict[str, float]] = []
-    measure = hgrpo_control.diagnose.measurement.diagnose
+    measure = hgrpo_control.diagnose.of_run.diagnose
 
     def watch(policy: Any, simulator: Any, *rest: Any) -> Any:
         seen.append(dict(simulator.settings))
         return measure(policy, simulator, *rest)
 
-    monkeypatch.setattr("hgrpo_control.diagnose.measurement.diagnose", watch)
+    monkeypatch.setattr("hgrpo_control.diagnose.of_run.diagnose", watch)
     sizes = ["--roots", "2", "--steps", "4", "--samples", "2", "--branch-steps", "4", "--budget", "256"]
     sizes += ["--reference-branches", "32", "--horizon", "4", "--lambdas", "0.9"]
     assert main(["diagnose", "run", *sizes]) == 0
