@@ -15,17 +15,18 @@ CLIENTS := tritonclient openpi-client
 demo: $(READY)
 	$(BIN)/python -m hgrpo_control.demo $(RUN)
 
-# Each of the two workers computes on one thread: with more, the workers' threads would wait for each other's cores.
+# Each of the two workers computes on one thread: with more, the threads would wait for each other's cores. The workers
+# keep neighbouring tests together (worksteal), which share fixtures.
 test quick: export OMP_NUM_THREADS ?= 1
 # The tests start many processes, which import faster from compiled files.
 test quick: export PYTHONDONTWRITEBYTECODE =
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # Without the tests that train, start processes or serve: those with the mark `slow`.
 quick: $(READY)
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 check: lint test
 
