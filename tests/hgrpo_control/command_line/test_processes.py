@@ -1,0 +1,84 @@
+"""The command line as a process: what it imports, and what the shell sees."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hgrpo_errors import install
+
+HOVER = ("train", "ppo", "quadrotor-hover")
+TINY = ("--num-envs", "16", "--rollout-steps", "8", "--num-minibatches", "2")
+
+
+def process(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`hgrpo` as a process of its own."""
+    program = "import sys; from hgrpo_control.cli import main; sys.exit(main())"
+    path = os.pathsep.join(path for path in sys.path if path)
+    return subprocess.run(
+        (sys.executable, "-c", program, *words),
+        env={**os.environ, "PYTHONPATH": path, **environment},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+
+def modules_after(statement: str, *names: str) -> list[str]:
+    """Which of the modules are loaded in a fresh interpreter after a statement."""
+    program = f"{statement}\nimport sys\nprint(*[name for name in {names!r} if name in sys.modules], file=sys.stderr)"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    done = subprocess.run((sys.executable, "-c", program), env=environment, capture_output=True, text=True, check=True)
+    return done.stderr.split()
+
+
+def test_the_overview_loads_neither_torch_nor_mujoco() -> None:
+    statement = "from hgrpo_control.cli import main\nassert main(['--help']) == 0"
+    heavy = ("torch", "mujoco", "robots", "policies", "matplotlib", "onnx", "onnxruntime", "tensorboard", "imageio")
+    assert modules_after(statement, *heavy) == []
+
+
+def test_nothing_slow_is_loaded_before_signals_are_minded() -> None:
+    assert modules_after("import hgrpo_control.cli", "argparse", "numpy", "importlib.metadata") == []
+
+
+def test_simulators_load_without_mujoco_graphics_or_a_gpu() -> None:
+    statement = "import robots, torch\nrobots.make('quadrotor-hover')\nassert not torch.cuda.is_initialized()"
+    assert modules_after(statement, "mujoco", "OpenGL", "torch", "matplotlib") == ["torch"]
+
+
+def test_the_shell_sees_the_status_and_one_line() -> None:
+    done = process("trian")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "hgrpo: unknown command 'trian'; did you mean 'train'?\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "missing", "extra"),
+    [("serve", "aiohttp", "serve"), ("inspect", "onnxruntime", "deploy"), ("tasks", "torch", "train")],
+)
+def test_a_command_names_the_extra_that_it_needs(command: str, missing: str, extra: str) -> None:
+    words = [command] if command == "tasks" else [command, "policy.onnx"]
+    program = (
+        f"import sys; sys.modules[{missing!r}] = None; from hgrpo_control.cli import main; sys.exit(main({words}))"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    done = subprocess.run((sys.executable, "-c", program), env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"hgrpo: {command} needs {missing}: {install(extra)}\n"
+
+
+def test_a_film_that_cannot_be_drawn_is_refused_before_any_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = process(*HOVER, *TINY, "--video", MUJOCO_GL="disable")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("hgrpo: MUJOCO_GL=disable turns drawing off")
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
