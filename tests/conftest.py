@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import IO, Any
 
 import pytest
@@ -9,6 +10,9 @@ from hypothesis import settings
 
 settings.register_profile("no deadline", deadline=None)  # a busy machine may take long over one example
 settings.load_profile("no deadline")
+
+if hasattr(signal, "SIGHUP"):  # a process that is started by nohup ignores it, and tests send it
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture
