@@ -8,7 +8,6 @@ import sys
 
 import pytest
 
-import robots
 from robots import catalogue
 from robots.gymnasium_ids import environment_id
 from robots.mujoco.tasks.catalogue import ROBOTS
