@@ -17,6 +17,8 @@ from policies.spec import Channel, PolicySpec
 from sim2real.export.onnx import export_onnx
 from sim2real.policy.onnx_policy import OnnxPolicy
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(sim2real.__file__).parents[1]
 SPEC = PolicySpec("hover", "cf2x", 100.0, (Channel("x"), Channel("y")), (Channel("a"),), (-1.0,), (2.0,), (0.0,), (8,))
 

@@ -17,6 +17,8 @@ from support.tiny_runs import TINY
 
 from hgrpo_control.cli import COMMANDS, main
 
+pytestmark = pytest.mark.slow
+
 TRAIN = ("train", "ppo", "quadrotor-hover", *TINY, "--out", "new")
 EXPORT = ("export", "run", "--batch-1", "--int8", "--episodes", "1", "--c", "hover")
 FLY = ("fly", "run/policy.onnx", "simulated", "--fast", "--record", "flight.npz")

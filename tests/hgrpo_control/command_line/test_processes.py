@@ -11,6 +11,8 @@ import pytest
 
 from hgrpo_errors import install
 
+pytestmark = pytest.mark.slow
+
 HOVER = ("train", "ppo", "quadrotor-hover")
 TINY = ("--num-envs", "16", "--rollout-steps", "8", "--num-minibatches", "2")
 

@@ -14,6 +14,8 @@ from robots.quadrotor.flight.state import FlightState
 from robots.quadrotor.tasks.hover import HoverOptions, QuadrotorHover
 from robots.simulator import Step
 
+pytestmark = pytest.mark.slow
+
 
 def drawn(number: int, num_samples: int = 3, branch_length: int = 4, seed: int = 0, roots: int = 5) -> list[Rollout]:
     lqr = ScalarLQR(0.9, 20.0, 100)

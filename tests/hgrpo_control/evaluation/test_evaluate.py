@@ -23,6 +23,8 @@ from hgrpo_control.training.trainer import Trainer
 from policies.actor_critic import ActorCritic
 from robots.simulator import Channel, Simulator, SimulatorSpec, Step
 
+pytestmark = pytest.mark.slow
+
 LIMIT, HZ = 20, 5.0  # the last second is steps 16 to 20
 
 

@@ -24,6 +24,8 @@ from hgrpo_control.learning.temperature import Temperature, gaussian_entropy
 from hgrpo_control.sampling.sampler import Sampler
 from policies import gaussian
 
+pytestmark = pytest.mark.slow
+
 many = settings(max_examples=60)
 gaps = st.floats(1e-3, 5.0)
 

@@ -19,6 +19,8 @@ from hgrpo_control.reports.compare import compare, markdown_table
 from hgrpo_control.runs.run_folder import RunFolder, RunFolderError
 from hgrpo_files import is_own_text
 
+pytestmark = pytest.mark.slow
+
 PPO_RUN = Config(task="quadrotor-hover", algorithm=PPO())
 
 

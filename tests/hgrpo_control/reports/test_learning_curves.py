@@ -18,6 +18,8 @@ from hgrpo_control.runs.run_folder import Metrics
 from hgrpo_control.training.simulation import policy_spec
 from policies.actor_critic import ActorCritic
 
+pytestmark = pytest.mark.slow
+
 BLUE, ORANGE = (31, 119, 180), (255, 127, 14)  # the first two colours of matplotlib's cycle, C0 and C1
 
 

@@ -24,6 +24,8 @@ from robots.quadrotor.flight.state import FlightState
 from robots.quadrotor.tasks.hover import HoverOptions, QuadrotorHover
 from robots.simulator import Step
 
+pytestmark = pytest.mark.slow
+
 E, N, T = 5, 4, 8
 GUSTY = HoverOptions(mass=0.3, wind=1.0, gust=4.0, gust_time=0.3)
 

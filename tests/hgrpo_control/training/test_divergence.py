@@ -25,6 +25,8 @@ from robots.quadrotor.flight.state import FlightState
 from robots.quadrotor.tasks.hover import QuadrotorHover
 from robots.simulator import Step
 
+pytestmark = pytest.mark.slow
+
 ENVS, STEPS, ITERATIONS = 16, 8, 4
 
 

@@ -24,6 +24,8 @@ from hgrpo_control.training.train import train
 from robots.mujoco.simulator import MujocoSimulator, MujocoState
 from robots.simulator import replace, select
 
+pytestmark = pytest.mark.slow
+
 ROWS = 5
 BROKEN = torch.tensor([1, 3])
 WHOLE = torch.tensor([0, 2, 4])

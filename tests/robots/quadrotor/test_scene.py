@@ -29,6 +29,8 @@ from robots.quadrotor.scene import (
 )
 from robots.quadrotor.tasks.hover import TARGET, QuadrotorHover
 
+pytestmark = pytest.mark.slow
+
 WIDTH, HEIGHT = 160, 120
 FOCAL = 0.5 * HEIGHT / math.tan(math.radians(0.5 * FIELD_OF_VIEW))  # pixels
 LEVEL = np.array([1.0, 0.0, 0.0, 0.0])

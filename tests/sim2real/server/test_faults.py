@@ -20,6 +20,8 @@ from sim2real.client.policy_client import PolicyClient
 from sim2real.policy.onnx_policy import OnnxPolicy
 from sim2real.protocol.msgpack import pack, unpack
 
+pytestmark = pytest.mark.slow
+
 GOOD = pack({"observation": OBSERVATIONS[0]})
 HEARTBEAT = 2.0  # of the server that tests share
 
