@@ -13,6 +13,8 @@ from hgrpo_fields import fields_of
 from robots.options import parts_of
 from robots.simulator import Adjustable
 
+pytestmark = pytest.mark.slow
+
 OWN = """
 import robots
 from robots.quadrotor.tasks.hover import HoverOptions, make_hover

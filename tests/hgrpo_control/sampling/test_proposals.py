@@ -24,6 +24,8 @@ from hgrpo_control.sampling.guided_sampler import GuidedSampler, sampler_class
 from hgrpo_control.sampling.proposals import GuidedProposals, importance_weights, resample
 from policies.actor_critic import ActorCritic
 
+pytestmark = pytest.mark.slow
+
 many = settings(max_examples=60)
 scores = st.lists(st.floats(-20.0, 20.0), min_size=2, max_size=12).map(lambda x: torch.tensor(x, dtype=torch.float64))
 

@@ -16,6 +16,8 @@ from robots.from_gymnasium.saving.anchors import SnapshotError
 from robots.from_gymnasium.simulator import GymnasiumSimulator
 from robots.simulator import repeat, select
 
+pytestmark = pytest.mark.slow
+
 LIMIT = {"max_episode_steps": 100}
 
 

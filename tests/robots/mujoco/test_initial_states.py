@@ -14,6 +14,8 @@ import robots
 from robots.catalogue import MUJOCO_TASKS
 from robots.mujoco.simulator import MujocoSimulator
 
+pytestmark = pytest.mark.slow
+
 RESETS = 500
 TESTS_TOGETHER = 400
 """About as many entries as are compared over all tasks; each is rejected at a thousandth of a share of that."""

@@ -40,5 +40,8 @@ def test_it_needs_no_terminal(no_input: str) -> None:
             assert vehicle.poll() is None
         finally:
             vehicle.send_signal(signal.SIGINT)
-            _, complaint = vehicle.communicate(timeout=20)
+            try:
+                _, complaint = vehicle.communicate(timeout=20)
+            finally:
+                vehicle.kill()
     assert (vehicle.returncode, complaint) == (0, b"")

@@ -24,6 +24,8 @@ from robots.quadrotor.interfaces.interface import Interface
 from robots.quadrotor.interfaces.rate_loop import RateLoop
 from robots.quadrotor.interfaces.velocity import Velocity
 
+pytestmark = pytest.mark.slow
+
 CPU, DOUBLE = torch.device("cpu"), torch.float64
 H = 0.002  # s, one substep
 
