@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from hgrpo_control.config.argument import IMPORTS
 from hgrpo_control.config.named_values import TASK_OPTIONS
+from hgrpo_errors import HgrpoError
 from hgrpo_fields import Range
 from hgrpo_imports import load_all
 from sim2real.flight.watchdog import WatchdogOptions
@@ -79,6 +80,12 @@ class SimulatedOptions(TargetOptions):
     """Fly as fast as the computer can instead of in real time."""
     imports: IMPORTS = ()
     """Module of yours to import first, such as the one that registers the task."""
+
+    def __post_init__(self) -> None:
+        if self.fast and self.flight.spin_seconds:
+            raise HgrpoError(
+                f"spin_seconds {self.flight.spin_seconds:g} does nothing with --fast, which never waits; leave one out"
+            )
 
     def clock(self) -> Clock:
         """A clock that the loop moves with --fast, else the computer's."""

@@ -28,6 +28,10 @@ class GoalOptions:
             given = " ".join(map(str, self.goal))
             raise HgrpoError(f"goal takes three finite numbers x y z for each point; given {given or 'none'}")
         check(self)
+        if len(self.goal) == 3 and self.goal_radius != GoalOptions.goal_radius:
+            raise HgrpoError(
+                f"goal_radius {self.goal_radius:g} does nothing with one goal, which is held; allowed: several goals"
+            )
 
 
 DEFAULT_GOALS = GoalOptions()

@@ -96,3 +96,8 @@ def test_fly_needs_a_policy_and_a_target(
     said = refusal(capsys, *args)
     for part in parts:
         assert part in said
+
+
+def test_spinning_before_slots_is_refused_where_nothing_waits(capsys: pytest.CaptureFixture[str]) -> None:
+    said = refusal(capsys, "policy.onnx", "simulated", "--fast", "--spin-seconds", "0.001")
+    assert "spin_seconds 0.001 does nothing with --fast" in said

@@ -52,3 +52,9 @@ def test_numbers_that_are_no_points_are_refused(goal: tuple[float, ...]) -> None
 def test_a_radius_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match=r"goal_radius .* given 0\.0"):
         GoalOptions(goal_radius=0.0)
+
+
+def test_a_radius_around_the_only_goal_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"goal_radius 0\.5 does nothing with one goal"):
+        GoalOptions((1.0, 2.0, 3.0), goal_radius=0.5)
+    assert GoalOptions((1.0, 2.0, 3.0, 4.0, 5.0, 6.0), goal_radius=0.5).goal_radius == 0.5
