@@ -81,8 +81,8 @@ def test_what_is_no_exported_file_is_told(words: tuple[str, ...], complaint: Com
     }.items():
         assert complaint(command, path, *options) == message
     assert complaint(command, "file", *options).startswith("file is damaged or not an ONNX model: ")
+    assert complaint(command, "nowhere", *options) == "cannot read nowhere: No such file or directory"
     if command != "serve":  # which reads each file in a new process, by the same function
-        assert complaint(command, "nowhere", *options) == "cannot read nowhere: No such file or directory"
         assert complaint(command, "file/x.onnx", *options) == "cannot read file/x.onnx: Not a directory"
         assert "run/checkpoint.pt is damaged" in complaint(command, "run/checkpoint.pt", *options)
 
