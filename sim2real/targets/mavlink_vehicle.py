@@ -1,4 +1,4 @@
-"""A session with one MAVLink vehicle: heartbeats, its state, and acknowledged commands."""
+"""The link to one MAVLink vehicle: heartbeats, its state, and acknowledged commands."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class MavlinkVehicle:
 
     @property
     def boot_ms(self) -> int:
-        """Time stamp of setpoints: time since this session began [ms]."""
+        """Time stamp of setpoints: time since this object was made [ms]."""
         return int(1e3 * (self.clock.now() - self._begun)) & 0xFFFFFFFF
 
     def missing(self) -> list[str]:
