@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from hgrpo_control.api.run import train
 from hgrpo_control.cli import main
 from hgrpo_control.command_line.parsing import UsageError
 from hgrpo_control.config.algorithms import PPO
 from hgrpo_control.config.learning import Learning, Network
 from hgrpo_control.config.run import Config
-from hgrpo_control.training.train import train
 from hgrpo_errors import HgrpoError, install, nearest, printable, unknown
 from hgrpo_files import FileError, read_bytes, reading
 

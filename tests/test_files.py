@@ -141,7 +141,7 @@ from hgrpo_control.cli import main
 from hgrpo_control.config.algorithms import PPO
 from hgrpo_control.config.learning import Learning, Network
 from hgrpo_control.config.run import Config
-from hgrpo_control.training.train import train
+from hgrpo_control.api.run import train
 from hgrpo_files import FileError
 
 PLAIN = Config(

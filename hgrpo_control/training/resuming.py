@@ -6,22 +6,16 @@ It is bit for bit the same run with the same number of threads, kind of machine 
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Sequence
-from contextlib import closing
-from pathlib import Path
 
 from hgrpo_control.config.run import Config
 from hgrpo_control.runs.imports import TRUST
-from hgrpo_control.runs.reporter import Reporter
 from hgrpo_control.runs.run_folder import RunFolder, RunFolderError
 from hgrpo_control.training.build import build
 from hgrpo_control.training.saved_state import fits
-from hgrpo_control.training.train import run
 from hgrpo_control.training.trainer import Trainer
 from hgrpo_errors import HgrpoError
 from policies import checkpoint
-from policies.actor_critic import ActorCritic
 from robots.simulator import closed_on_error
 
 
@@ -30,40 +24,6 @@ class UntrustedError(HgrpoError):
 
 
 _UNFIT = "{} does not hold the training state that config.json needs"
-
-
-def resume(
-    out: str | Path,
-    reporters: tuple[Reporter, ...] = (),
-    total_steps: int | None = None,
-    imports: Sequence[str] = (),
-    trust_snapshots: bool = False,
-) -> ActorCritic:
-    """Continue a run from its last checkpoint as if it had never stopped.
-
-    It continues bit for bit with the same number of threads, kind of machine and build of torch; a warning tells where
-    the task does not allow that.
-
-    Args:
-        out: Run folder.
-        reporters: Called with the metrics of every iteration.
-        total_steps: Another total than the run's own, also for a finished run; `rate_note` has the effect on the
-            learning rate.
-        imports: Modules to import; of those that the run names, no other is imported.
-        trust_snapshots: Whether pickles in the checkpoint are read.
-
-    Raises ImportRefusedError and UntrustedError for what is not allowed, RunFolderError if there is no run or nothing
-    left to do, RunInUseError if another process is on it, CheckpointError if its checkpoint cannot be used.
-    """
-    with (
-        RunFolder.open(out).locked() as folder,
-        closing(restore_trainer(folder, total_steps, imports, trust_snapshots)) as trainer,
-    ):
-        if trainer.resume_note:
-            warnings.warn(trainer.resume_note, stacklevel=2)
-        if total_steps is not None:
-            folder.write_config(trainer.config)
-        return run(trainer, folder, reporters)
 
 
 def restore_trainer(

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-from pathlib import Path
-
 from hgrpo_control.algorithms.rollout import NotFiniteError, RolloutFailedError
-from hgrpo_control.config.run import Config
-from hgrpo_control.runs.imports import with_registrar
 from hgrpo_control.runs.reporter import Reporter
 from hgrpo_control.runs.run_folder import RunFolder
 from hgrpo_control.training.trainer import Trainer
 from hgrpo_errors import HgrpoError
 from hgrpo_files import FileError
-from hgrpo_imports import load_all
 from hgrpo_signals import StopSignals
 from policies import checkpoint
 from policies.actor_critic import ActorCritic
@@ -21,23 +15,6 @@ from policies.actor_critic import ActorCritic
 
 class TrainingDivergedError(HgrpoError):
     """Raised when a number is not finite; names it, the iteration and the last checkpoint."""
-
-
-def train(config: Config, out: str | Path | None = None, reporters: tuple[Reporter, ...] = ()) -> ActorCritic:
-    """Import `config.imports` and train a policy.
-
-    Args:
-        config: Every setting of the run.
-        out: Run folder to write, which `resuming.resume` can continue; None writes nothing.
-        reporters: Called with the metrics of every iteration.
-
-    Raises ConfigError for contradictory settings, RunFolderError if `out` exists, TrainingDivergedError for NaN.
-    """
-    load_all(config.imports)
-    config = with_registrar(config)
-    with closing(Trainer.from_config(config)) as trainer:
-        folder = None if out is None else RunFolder.create(out, config)
-        return run(trainer, folder, reporters)
 
 
 def run(trainer: Trainer, folder: RunFolder | None, reporters: tuple[Reporter, ...] = ()) -> ActorCritic:

@@ -8,7 +8,7 @@ import pytest
 from support.suite_runs import a_suite
 
 from benchmarks.suite.plan import Run, planned_runs
-from hgrpo_control.training.train import train
+from hgrpo_control.api.run import train
 
 
 @pytest.fixture(scope="session")

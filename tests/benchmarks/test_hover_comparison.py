@@ -10,8 +10,8 @@ import pytest
 from benchmarks.suite import hover
 from benchmarks.suite.definition import Suite, SuiteError, Variant
 from benchmarks.suite.plan import Run, next_step, planned_runs
+from hgrpo_control.api.run import train
 from hgrpo_control.cli import main
-from hgrpo_control.training.train import train
 from hgrpo_control.training.trainer import Trainer
 from policies import checkpoint
 

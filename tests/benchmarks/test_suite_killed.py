@@ -15,9 +15,9 @@ import torch
 from support.suite_runs import OPTIONS
 
 from benchmarks.suite.plan import next_step, planned_runs
+from hgrpo_control.api.run import train
 from hgrpo_control.cli import main
 from hgrpo_control.runs.run_folder import RunFolder
-from hgrpo_control.training.train import train
 from policies import checkpoint
 
 pytestmark = pytest.mark.slow
@@ -66,7 +66,7 @@ def test_a_killed_runner_takes_its_children_along_and_the_run_resumes_bit_for_bi
     assert next_step(run) == "resume"
     assert main(run.words("resume")) == 0  # what the next call starts, in this process
     assert next_step(run) == "evaluate"
-    undisturbed = train(run.config, tmp_path / "undisturbed")
+    undisturbed = train(run.config, tmp_path / "undisturbed").policy
     resumed = checkpoint.load(run.folder.checkpoint)
     for ours, theirs in zip(resumed.state_dict().values(), undisturbed.state_dict().values(), strict=True):
         assert torch.equal(ours, theirs)

@@ -20,8 +20,8 @@ from benchmarks.suite.definition import Suite, SuiteError, Variant
 from benchmarks.suite.estimates import estimate
 from benchmarks.suite.plan import Run, planned_runs
 from benchmarks.suite.stored import CurvePoint, read_results, write_results
+from hgrpo_control.api.run import train
 from hgrpo_control.runs.run_folder import Metrics
-from hgrpo_control.training.train import train
 
 pytestmark = pytest.mark.slow
 

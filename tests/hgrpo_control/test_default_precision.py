@@ -12,11 +12,11 @@ import torch
 from support import buggy_envs  # noqa: F401  (registers the environments named below)
 
 import policies
+from hgrpo_control.api.run import train
 from hgrpo_control.cli import main
 from hgrpo_control.config.algorithms import GRPO, PPO, Algorithm, HybridGRPO
 from hgrpo_control.config.learning import Learning, Network
 from hgrpo_control.config.run import Config
-from hgrpo_control.training.train import train
 from policies.actor_critic import ActorCritic
 
 pytestmark = pytest.mark.slow
@@ -65,8 +65,8 @@ def test_training_gives_the_same_bits(task: str, algorithm: Algorithm) -> None:
         learning=Learning(num_minibatches=2, update_epochs=2),
     )
     with double_precision():
-        policy = train(config)
-    assert_same_policy(policy, train(config))
+        policy = train(config).policy
+    assert_same_policy(policy, train(config).policy)
 
 
 TINY = ("--num-envs", "4", "--rollout-steps", "8", "--hidden-sizes", "8", "--num-minibatches", "2")

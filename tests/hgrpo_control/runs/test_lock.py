@@ -12,14 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from hgrpo_control.api.run import resume, train
 from hgrpo_control.cli import main
 from hgrpo_control.config.algorithms import PPO
 from hgrpo_control.config.learning import Learning, Network
 from hgrpo_control.config.run import Config
 from hgrpo_control.runs.lock import LOCK_NAME, RunInUseError, RunLock
 from hgrpo_control.runs.run_folder import RunFolder
-from hgrpo_control.training.resuming import resume
-from hgrpo_control.training.train import train
 
 pytestmark = pytest.mark.slow
 

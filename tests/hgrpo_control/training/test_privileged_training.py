@@ -14,6 +14,7 @@ from torch import Tensor
 
 import policies
 from hgrpo_control import algorithms
+from hgrpo_control.api.run import train
 from hgrpo_control.cli import main
 from hgrpo_control.commands.train import parse_train_options
 from hgrpo_control.config.algorithms import PPO
@@ -22,7 +23,6 @@ from hgrpo_control.learning.learner import Learner
 from hgrpo_control.runs.run_folder import RunFolder
 from hgrpo_control.sampling.sampler import Sampler
 from hgrpo_control.training.simulation import policy_spec
-from hgrpo_control.training.train import train
 from policies.actor_critic import ActorCritic
 from robots.privileged import Privileged
 from robots.simulator import Channel, Step

@@ -10,13 +10,12 @@ import pytest
 from support.signals import StopAt, assert_same, left_behind, press_ctrl_c_in
 
 import policies
+from hgrpo_control.api.run import resume, train
 from hgrpo_control.cli import main
 from hgrpo_control.config.algorithms import GRPO, PPO, Algorithm, HybridGRPO
 from hgrpo_control.config.learning import Learning, Network
 from hgrpo_control.config.run import Config
 from hgrpo_control.runs.run_folder import Metrics, RunFolder
-from hgrpo_control.training.resuming import resume
-from hgrpo_control.training.train import train
 
 pytestmark = pytest.mark.slow
 
@@ -73,7 +72,7 @@ def test_an_interrupted_and_resumed_run_equals_one_that_never_stopped(tmp_path: 
 
 
 def test_the_state_that_is_compared_holds_all_that_a_run_depends_on(tmp_path: Path) -> None:
-    policy = train(tiny(HybridGRPO(num_samples=2)), tmp_path / "run")
+    policy = train(tiny(HybridGRPO(num_samples=2)), tmp_path / "run").policy
     paths = left_behind(tmp_path / "run")[0].keys()
     for part in ("normalizer.mean", "normalizer.variance", "normalizer.count", "raw_sigma", "actor.0.weight"):
         assert f"/policy/{part}" in paths

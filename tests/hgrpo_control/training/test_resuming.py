@@ -9,13 +9,12 @@ import pytest
 import torch
 
 import policies
+from hgrpo_control.api.run import resume, train
 from hgrpo_control.cli import main
 from hgrpo_control.config.algorithms import PPO
 from hgrpo_control.config.learning import Learning, Network
 from hgrpo_control.config.run import Config
 from hgrpo_control.runs.run_folder import RunFolder, RunFolderError
-from hgrpo_control.training.resuming import resume
-from hgrpo_control.training.train import train
 
 SIZE = 16 * 8  # steps of an iteration
 LINEAR = Learning(learning_rate=0.008, update_epochs=1, num_minibatches=2)

@@ -11,6 +11,7 @@ import torch
 from support.device_variants import ITERATIONS, STEPS, VARIANTS, tiny
 from support.simulated_gpu import GPU, MixedDevicesError, OnGpu, SimulatedGpu, simulated_gpu
 
+from hgrpo_control.api.run import train
 from hgrpo_control.config.algorithms import HybridGRPO
 from hgrpo_control.config.learning import Learning
 from hgrpo_control.config.run import Config
@@ -18,7 +19,6 @@ from hgrpo_control.evaluation.evaluate import evaluate
 from hgrpo_control.runs.run_folder import Metrics
 from hgrpo_control.training.build import build
 from hgrpo_control.training.simulation import make_simulator, training_simulator
-from hgrpo_control.training.train import train
 from hgrpo_control.training.trainer import Trainer
 from policies import checkpoint
 from robots.simulator import Simulator

@@ -13,12 +13,11 @@ import torch
 import hgrpo_control
 import policies
 from hgrpo_control import algorithms
+from hgrpo_control.api.run import resume, train
 from hgrpo_control.config.algorithms import GRPO, PPO, Algorithm, HybridGRPO
 from hgrpo_control.config.learning import Learning, Network
 from hgrpo_control.config.run import Config, ConfigError
 from hgrpo_control.runs.run_folder import Metrics, RunFolder, RunFolderError
-from hgrpo_control.training.resuming import resume
-from hgrpo_control.training.train import train
 from hgrpo_control.training.trainer import Trainer
 
 ITERATIONS, ENVS, STEPS = 3, 16, 16
@@ -127,14 +126,14 @@ def test_only_grpo_goes_without_a_critic() -> None:
 def test_a_run_without_a_folder_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     fresh = parameters(Trainer.from_config(tiny()).policy)
-    policy = train(tiny())
+    policy = train(tiny()).policy
     assert not torch.equal(parameters(policy), fresh), "training changes the policy"
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_folder_holds_the_config_every_row_and_the_final_policy(tmp_path: Path) -> None:
     watcher = Watcher()
-    policy = train(tiny(), tmp_path / "run", (watcher,))
+    policy = train(tiny(), tmp_path / "run", (watcher,)).policy
     folder = RunFolder(tmp_path / "run")
     assert {path.name for path in folder.path.iterdir()} == {"config.json", "metrics.csv", "checkpoint.pt"}
     assert folder.read_config() == tiny()
@@ -188,21 +187,21 @@ def test_a_config_that_cannot_be_built_leaves_no_folder(tmp_path: Path) -> None:
 def test_a_run_is_a_function_of_its_config_alone(algorithm: Algorithm) -> None:
     torch.manual_seed(1)
     first, second = Watcher(), Watcher()
-    one = train(tiny(algorithm), reporters=(first,))
+    one = train(tiny(algorithm), reporters=(first,)).policy
     torch.manual_seed(2)  # a run must not read the global generator
-    two = train(tiny(algorithm), reporters=(second,))
+    two = train(tiny(algorithm), reporters=(second,)).policy
     assert torch.equal(parameters(one), parameters(two))
     assert without_clocks(first.rows) == without_clocks(second.rows)
-    other = train(tiny(algorithm, seed=1))
+    other = train(tiny(algorithm, seed=1)).policy
     assert not torch.equal(parameters(one), parameters(other)), "another seed is another run"
 
 
 def test_training_works_outside_the_main_thread_where_no_signal_handler_can_be_set() -> None:
     result: list[torch.Tensor] = []
-    thread = threading.Thread(target=lambda: result.append(parameters(train(tiny()))))
+    thread = threading.Thread(target=lambda: result.append(parameters(train(tiny()).policy)))
     thread.start()
     thread.join()
-    assert torch.equal(result[0], parameters(train(tiny())))
+    assert torch.equal(result[0], parameters(train(tiny()).policy))
 
 
 @pytest.mark.parametrize("name", hgrpo_control.__all__)

@@ -16,11 +16,11 @@ from support.states import clone, random_actions, same
 from torch import Tensor
 
 import robots
+from hgrpo_control.api.run import train
 from hgrpo_control.config.algorithms import PPO, HybridGRPO
 from hgrpo_control.config.learning import Learning, Network
 from hgrpo_control.config.run import Config
 from hgrpo_control.runs.run_folder import RunFolder
-from hgrpo_control.training.train import train
 from robots.mujoco.simulator import MujocoSimulator, MujocoState
 from robots.simulator import replace, select
 

@@ -15,13 +15,13 @@ import torch
 from support.states import follow, random_actions, same
 
 import robots
+from hgrpo_control.api.run import train
 from hgrpo_control.cli import main
 from hgrpo_control.config.algorithms import PPO
 from hgrpo_control.config.learning import Learning, Network
 from hgrpo_control.config.run import Config
 from hgrpo_control.evaluation.evaluate import evaluate
 from hgrpo_control.runs.run_folder import RunFolder
-from hgrpo_control.training.train import train
 from hgrpo_control.training.trainer import Trainer
 from policies import checkpoint
 from robots import registry
@@ -102,7 +102,7 @@ def test_the_robot_of_the_page_trains_and_varies(slider: MujocoSimulator) -> Non
         learning=Learning(update_epochs=1, num_minibatches=2),
         task_options={"mass": 0.3, "control_weight": 0.1},
     )
-    evaluation, _ = evaluate(train(config), robots.make("slider", mass=0.3), episodes=4)
+    evaluation, _ = evaluate(train(config).policy, robots.make("slider", mass=0.3), episodes=4)
     assert evaluation.length_mean == 100.0
     assert 0.0 <= evaluation.success_rate <= 1.0
     varied = robots.make("slider", mass=0.3)
