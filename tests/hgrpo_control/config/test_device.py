@@ -13,6 +13,7 @@ from torch import Tensor
 
 import policies
 import robots
+from hgrpo_control.api.run import train
 from hgrpo_control.cli import main
 from hgrpo_control.config.algorithms import PPO, HybridGRPO
 from hgrpo_control.config.device import DeviceError, find_device
@@ -21,7 +22,7 @@ from hgrpo_control.config.run import Config, ConfigError
 from hgrpo_control.runs.run_folder import Metrics, RunFolder
 from hgrpo_control.training.resuming import restore_trainer
 from hgrpo_control.training.simulation import make_simulator, training_simulator
-from hgrpo_control.training.train import run, train
+from hgrpo_control.training.train import run
 from hgrpo_control.training.trainer import Trainer
 from policies import checkpoint
 from robots.simulator import map_state, repeat, select
@@ -137,7 +138,7 @@ def test_a_run_on_a_gpu_resumes_as_if_never_stopped_and_its_policy_flies_on_the_
 def test_a_run_on_a_gpu_is_held_near_a_reference_and_judged_on_the_cpu(tmp_path: Path) -> None:
     train(longer(tiny("quadrotor-hover", HybridGRPO(num_samples=2))), tmp_path / "reference")
     learning = Learning(update_epochs=2, num_minibatches=2, kl_coef=0.1, reference=str(tmp_path / "reference"))
-    trained = train(longer(tiny("quadrotor-hover", PPO(), learning=learning)), tmp_path / "run")
+    trained = train(longer(tiny("quadrotor-hover", PPO(), learning=learning)), tmp_path / "run").policy
     assert trained.device.type == "cuda"
     assert policies.load(tmp_path / "run").device.type == "cpu"
     assert main(["evaluate", str(tmp_path / "run"), "--episodes", "2"]) == 0

@@ -13,13 +13,14 @@ from torch import Tensor
 
 import policies
 from hgrpo_control.algorithms import losses
+from hgrpo_control.api.run import resume, train
 from hgrpo_control.cli import main
 from hgrpo_control.config.algorithms import GRPO, PPO, Algorithm, HybridGRPO
 from hgrpo_control.config.learning import Learning, Network
 from hgrpo_control.config.run import Config
 from hgrpo_control.runs.run_folder import RunFolder
-from hgrpo_control.training.resuming import restore_trainer, resume
-from hgrpo_control.training.train import TrainingDivergedError, train
+from hgrpo_control.training.resuming import restore_trainer
+from hgrpo_control.training.train import TrainingDivergedError
 from robots import registry
 from robots.quadrotor.flight.state import FlightState
 from robots.quadrotor.tasks.hover import QuadrotorHover
@@ -147,9 +148,9 @@ def test_a_run_goes_on_once_the_cause_is_gone(tmp_path: Path, monkeypatch: pytes
         with pytest.raises(TrainingDivergedError):
             train(tiny(PPO(), task="quadrotor-hover"), folder.path)
     assert [row["iteration"] for row in folder.read_metrics()] == [1, 2, 3]
-    policy = resume(folder.path)
+    policy = resume(folder.path).policy
     assert [row["iteration"] for row in folder.read_metrics()] == [1, 2, 3, 4]
-    undisturbed = train(tiny(PPO(), task="quadrotor-hover"))
+    undisturbed = train(tiny(PPO(), task="quadrotor-hover")).policy
     for ours, theirs in zip(policy.state_dict().values(), undisturbed.state_dict().values(), strict=True):
         assert torch.equal(ours, theirs)
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from support.signals import assert_same
 
+from hgrpo_control.api.run import train
 from hgrpo_control.config.algorithms import Algorithm, HybridGRPO
 from hgrpo_control.config.learning import Learning, Network
 from hgrpo_control.config.run import Config
@@ -15,7 +16,7 @@ from hgrpo_control.runs.run_folder import RunFolder
 from hgrpo_control.sampling.sampler import Sampler
 from hgrpo_control.training.resuming import restore_trainer
 from hgrpo_control.training.simulation import make_simulator, policy_spec
-from hgrpo_control.training.train import run, train
+from hgrpo_control.training.train import run
 from hgrpo_control.training.trainer import Trainer
 from policies.actor_critic import ActorCritic
 
