@@ -65,6 +65,8 @@ class SimulatorSpec:
     """Terms of the reward, in words; empty if the weights in `settings` name them."""
     other_options: str = ""
     """Task options that no dataclass of the simulator lists, in one sentence."""
+    differentiable: bool = False
+    """Whether torch's autograd flows through `step`; see `Simulator.step`."""
 
     @property
     def observation_size(self) -> int:
@@ -134,6 +136,11 @@ class Simulator(Protocol):
         """Advance B rows by one control step.
 
         The same state and action (B, A) give the same bits on one machine and build of torch.
+
+        Where `spec.differentiable` is true, autograd flows from the floating entries of the state and from the action
+        to the next state, the observation and the reward. Gradients are finite everywhere. Events carry no slope: bool
+        and integer entries, termination, and the choice of a branch. Gradients change no bit of the results, and a
+        step that needs none costs nothing extra.
         """
         ...
 

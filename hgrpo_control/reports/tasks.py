@@ -45,6 +45,7 @@ def task_page(name: str) -> Iterator[RenderableType]:
         yield Text(f"Success: {spec.goal or 'the task has no success criterion, only its reward'}.")
         if spec.branching_obstacle:
             yield Text(f"No branching: {spec.branching_obstacle}.")
+        yield Text(f"Gradients: {'through every step, by autograd' if spec.differentiable else 'none'}.")
         yield Text(f"\nObservation, {spec.observation_size} channels without bounds")
         yield _channels(spec.observation)
         yield Text(f"\nAction, {spec.action_size} channels")

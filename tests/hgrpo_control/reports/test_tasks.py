@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,8 @@ def test_a_page_has_every_channel_option_weight_and_preset(
         assert simulator.spec.reward != ""
     assert [algorithm for algorithm in ALGORITHMS if algorithm not in words] == []
     assert f"{simulator.spec.control_hz:g} Hz" in out
+    (gradients,) = (line for line in out.splitlines() if line.startswith("Gradients: "))
+    assert ("none" not in gradients) == simulator.spec.differentiable
     assert " ".join(simulator.spec.goal.split()) in " ".join(words)
     assert max(map(len, out.splitlines())) <= width
 
@@ -95,6 +98,16 @@ def test_a_task_of_a_module_of_the_user_has_a_page(
     out = printed(capsys, "task-of-mine", "--import", "tasks_of_mine")
     assert "mass_factor" in out
     assert "0.2" in out
+
+
+@pytest.mark.parametrize(("differentiable", "line"), [(True, "through every step"), (False, "none")])
+def test_a_page_shows_whether_there_are_gradients(
+    differentiable: bool, line: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulator = robots.make("quadrotor-hover")
+    monkeypatch.setattr(simulator, "spec", replace(simulator.spec, differentiable=differentiable))
+    monkeypatch.setattr(robots, "make", lambda name: simulator)
+    assert f"Gradients: {line}" in printed(capsys, "quadrotor-hover")
 
 
 def test_an_unknown_task_is_one_line_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
