@@ -27,7 +27,7 @@ def test_packages_load_nothing_heavy() -> None:
     program = f"""
 import sys
 import {", ".join(PACKAGES)}
-print(*[name for name in ("torch", "gymnasium", "mujoco", "pybullet") if name in sys.modules])
+print(*[name for name in ("torch", "gymnasium", "mujoco", "pybullet", "warp") if name in sys.modules])
 """
     assert run(program) == "\n"
 

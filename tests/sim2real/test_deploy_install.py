@@ -53,7 +53,7 @@ def test_flies_and_inspects_without_torch(python: Path, tmp_path: Path) -> None:
         "import json, sys; from sim2real import OnnxPolicy\n"
         f"print(json.dumps(OnnxPolicy('policy.onnx')({observation[0].tolist()}).tolist()))\n"
         "import importlib.util\n"
-        "print([name for name in ('torch', 'onnx', 'mujoco', 'gymnasium') if importlib.util.find_spec(name)])"
+        "print([name for name in ('torch', 'onnx', 'mujoco', 'gymnasium', 'warp') if importlib.util.find_spec(name)])"
     )
     flown = run(python, "-I", "-c", code, cwd=tmp_path)
     assert flown.returncode == 0, flown.stderr

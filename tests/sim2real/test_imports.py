@@ -65,7 +65,7 @@ def test_tables_and_compiled_policies_need_no_torch(tmp_path: Path) -> None:
         "import sim2real.policy.c_policy, sim2real.policy.inspection as inspection\n"
         f"print(inspection.inspect({str(path)!r}))"
     )
-    assert "drone preset" in run_without(("torch", "onnx", "rich", "mujoco", "gymnasium"), code)
+    assert "drone preset" in run_without(("torch", "onnx", "rich", "mujoco", "warp", "gymnasium"), code)
 
 
 def test_names_are_loaded_when_used() -> None:
@@ -80,13 +80,13 @@ def test_the_loop_and_the_vehicles_need_no_torch() -> None:
         "import sim2real.flight.loop, sim2real.client.reconnecting, "
         "sim2real.targets.observation, hgrpo_control.commands.fly"
     )
-    run_without(("torch", "onnx", "mujoco", "gymnasium", "rich", "pymavlink", "cflib"), code)
+    run_without(("torch", "onnx", "mujoco", "warp", "gymnasium", "rich", "pymavlink", "cflib"), code)
 
 
 @pytest.mark.parametrize(("target", "package"), [("mavlink", "pymavlink"), ("crazyflie", "cflib")])
 def test_a_vehicle_needs_its_package_and_no_torch(target: str, package: str) -> None:
     pytest.importorskip(package, reason=f"{package} is not here: {install(target)}")
-    run_without(("torch", "onnx", "mujoco", "gymnasium", "rich"), f"import sim2real.targets.{target}")
+    run_without(("torch", "onnx", "mujoco", "warp", "gymnasium", "rich"), f"import sim2real.targets.{target}")
 
 
 @pytest.mark.parametrize(
