@@ -35,16 +35,9 @@ class Batch(NamedTuple):
 
 def rows_of(batch: Batch, rows: Tensor) -> Batch:
     """The chosen rows (k,) int64 of a batch."""
-    return Batch(
-        batch.observation[rows],
-        batch.action[rows],
-        batch.old_log_prob[rows],
-        batch.advantage[rows],
-        batch.weight[rows],
-        None if batch.value is None else batch.value[rows],
-        None if batch.value_target is None else batch.value_target[rows],
-        None if batch.reference_log_prob is None else batch.reference_log_prob[rows],
-    )
+    # index_select takes half the time of indexing by a tensor.
+    columns = (None if column is None else column.index_select(0, rows) for column in batch)
+    return Batch(*columns)  # type: ignore[arg-type]
 
 
 def minibatches_of(batch: Batch, order: Tensor, number: int) -> list[Batch]:

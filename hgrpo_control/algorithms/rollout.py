@@ -13,6 +13,8 @@ from hgrpo_errors import HgrpoError
 from policies.actor_critic import ActorCritic
 from robots.episodes import Transition
 
+_VALUE_ROWS = 4096
+
 
 class Rollout(NamedTuple):
     """T steps of E roots with N samples each; a branch is n consecutive steps.
@@ -208,18 +210,23 @@ class RolloutRecorder:
     def _values(self, policy: ActorCritic) -> tuple[Tensor, Tensor]:
         """V of every observation (T, E, G) and of the observation after every step (T, E, N)."""
         n = self._branch_length
-        value = policy.value(self.observation.flatten(0, 2)).reshape(self.observation.shape[:-1])
+        value = value_of(policy, self.observation.flatten(0, 2)).reshape(self.observation.shape[:-1])
         next_value = torch.empty_like(self.reward)
-        next_value[n - 1 :: n] = policy.value(self.end_observation.flatten(0, 2)).reshape(-1, *self._shape)
+        next_value[n - 1 :: n] = value_of(policy, self.end_observation.flatten(0, 2)).reshape(-1, *self._shape)
         if n > 1:
             branches = next_value.unflatten(0, (-1, n))
             branches[:, :-1] = value.unflatten(0, (-1, n))[:, 1:]
         if self._truncated_rows:
-            final_value = policy.value(torch.cat([observation for _, _, observation in self._truncated_rows]))
+            final_value = value_of(policy, torch.cat([observation for _, _, observation in self._truncated_rows]))
             sizes = [len(rows) for _, rows, _ in self._truncated_rows]
             for (t, rows, _), values in zip(self._truncated_rows, final_value.split(sizes), strict=True):
                 next_value[t].view(-1)[rows] = values
         return value, next_value
+
+
+def value_of(policy: ActorCritic, observation: Tensor) -> Tensor:
+    """V (R,) of observations (R, O), in blocks whose layers stay in the processor's cache."""
+    return torch.cat([policy.value(block) for block in observation.split(_VALUE_ROWS)])
 
 
 def _require_finite(name: str, values: Tensor) -> None:

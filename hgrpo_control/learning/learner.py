@@ -80,14 +80,14 @@ class Learner:
             batch = batch._replace(reference_log_prob=_log_prob_under(self.reference, batch))
         rows = batch.observation.shape[0]
         # The normaliser does not change during an update.
-        batch = batch._replace(observation=self.policy.critic_features(batch.observation))
+        shuffled = batch._replace(observation=self.policy.critic_features(batch.observation), value=None)
         totals = torch.zeros(7, dtype=torch.float64, device=self.policy.device)
         epochs = minibatches = 0
         moments = self._moments = GradientMoments()
         for _ in range(config.update_epochs):
             order = torch.randperm(rows, generator=self.generator, device=self.policy.device)
             epoch_kl = torch.zeros((), dtype=torch.float64, device=self.policy.device)
-            chunks = minibatches_of(batch, order, config.num_minibatches)
+            chunks = minibatches_of(shuffled, order, config.num_minibatches)
             for minibatch in chunks:
                 terms = self._step(minibatch)
                 totals += terms

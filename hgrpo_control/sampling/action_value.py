@@ -75,11 +75,12 @@ class ActionValueLearner:
         for epoch in range(self.config.update_epochs):
             order = torch.randperm(len(features), generator=self.generator, device=features.device)
             for rows in order.chunk(self.config.num_minibatches):
-                loss, predicted = self._step(features[rows], batch.action[rows], advantage[rows])
+                wanted = advantage.index_select(0, rows)
+                loss, predicted = self._step(features.index_select(0, rows), batch.action.index_select(0, rows), wanted)
                 total += loss
                 minibatches += 1
                 if epoch == 0:
-                    judged.append((predicted.flatten(), advantage[rows].flatten()))
+                    judged.append((predicted.flatten(), wanted.flatten()))
         explained = losses.explained_variance(*(torch.cat(parts) for parts in zip(*judged, strict=True)))
         return {"guidance_loss": total / minibatches, "guidance_explained_variance": explained.item()}
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from support.analytic_envs import fresh_policy
 from support.replay_env import TIME_LIMIT, Ledger, spelled_out_critic
 from torch import Tensor
 
-from hgrpo_control.algorithms.rollout import NotFiniteError, Rollout
+from hgrpo_control.algorithms.rollout import NotFiniteError, Rollout, value_of
 from hgrpo_control.sampling.sampler import Sampler
 from robots.simulator import Step
 
@@ -66,3 +67,10 @@ def test_a_rollout_in_which_no_episode_ends_reports_none_of_the_same_types() -> 
     assert {len(report.length) == 0 for report in reports} == {True, False}
     kinds = {tuple((x.dtype, x.dim()) for x in report) for report in reports}
     assert kinds == {((torch.float64, 1), (torch.int64, 1), (torch.bool, 1))}
+
+
+@torch.no_grad()
+def test_values_computed_in_blocks_are_those_of_all_rows_at_once() -> None:
+    policy = fresh_policy(Ledger())
+    observation = torch.randn(9000, policy.spec.observation_size, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(value_of(policy, observation), policy.value(observation), rtol=1e-6, atol=1e-7)
