@@ -17,6 +17,17 @@ if TYPE_CHECKING:
     from robots.simulator import Simulator
 
 
+class Summary(NamedTuple):
+    """One line of the list of tasks; the task's SimulatorSpec has the same values."""
+
+    robot: str
+    observation_size: int
+    action_size: int
+    control_hz: float
+    max_episode_steps: int
+    goal: str = ""
+
+
 class Family(NamedTuple):
     """Tasks PREFIX/NAME, where the factory decides which NAMEs exist."""
 
@@ -27,6 +38,7 @@ class Family(NamedTuple):
 
 
 _FACTORIES: dict[str, Callable[..., Simulator]] = {}
+_SUMMARIES: dict[str, Summary] = {}
 _FAMILIES: dict[str, Family] = {}
 _REGISTERED_BY: dict[str, str] = {}  # the module that registered each task
 
@@ -49,8 +61,13 @@ class UnknownTaskError(HgrpoError):
         super().__init__(f"unknown task {name!r}; {hint or nearest(name, everything)}")
 
 
-def register(name: str, factory: Callable[..., Simulator]) -> None:
-    """Register a task under a name and with Gymnasium; `factory(**options)` builds its simulator.
+def register(name: str, factory: Callable[..., Simulator], summary: Summary | None = None) -> None:
+    """Register a task under a name and with Gymnasium.
+
+    Args:
+        name: Name of the task.
+        factory: `factory(**options)` builds the simulator.
+        summary: Line of the task in `hgrpo tasks`; None takes it from the simulator, which takes longer.
 
     Raises:
         HgrpoError: The name is taken or cannot be part of a Gymnasium id.
@@ -59,7 +76,19 @@ def register(name: str, factory: Callable[..., Simulator]) -> None:
         raise HgrpoError(f"task {name!r} is registered already")
     register_environment(name)
     _FACTORIES[name] = factory
+    if summary is not None:
+        _SUMMARIES[name] = summary
     _REGISTERED_BY[name] = sys._getframe(1).f_globals.get("__name__", "")
+
+
+def summary(name: str) -> Summary:
+    """Summary of a registered task; builds the simulator if the task was registered without one."""
+    if name in _SUMMARIES:
+        return _SUMMARIES[name]
+    from robots.simulator import closing
+
+    with closing(make(name)) as simulator:
+        return Summary(**{field: getattr(simulator.spec, field) for field in Summary._fields})
 
 
 def registered_by(name: str) -> str:

@@ -21,15 +21,18 @@ def run(args: list[str]) -> None:
     from rich.console import Console
 
     import robots
-    from hgrpo_control.reports.tasks import task_page, task_table
     from hgrpo_imports import load_all
 
     load_all(imports)
     console = Console(highlight=False)
     console.width = max(console.width, NARROWEST)
     if args:
+        from hgrpo_control.reports.task_page import task_page
+
         console.print(*task_page(args[0]), sep="\n")
         return
+    from hgrpo_control.reports.tasks import task_table
+
     console.print(task_table(console.width))
     for prefix, line in robots.families().items():
         console.print(f"{prefix}/...: {line}", markup=False)

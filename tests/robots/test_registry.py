@@ -89,6 +89,12 @@ def test_whoever_registers_a_task_is_known(monkeypatch: pytest.MonkeyPatch) -> N
     assert registry.registered_by("quadrotor-hover") == registry.registered_by("nothing") == ""
 
 
+def test_a_task_without_a_summary_has_that_of_its_simulator(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_FACTORIES", dict(registry._FACTORIES))
+    robots.register("mine", lambda: robots.make("quadrotor-hover"))
+    assert registry.summary("mine") == registry.summary("quadrotor-hover")
+
+
 def test_nearest_offers_the_closest_of_several() -> None:
     assert registry.nearest("balanse", ("balance", "valance", "hover")) == "did you mean 'balance'?"
     assert registry.nearest("q", ("balance", "hover")) == "allowed: balance, hover"

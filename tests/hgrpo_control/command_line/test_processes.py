@@ -45,6 +45,11 @@ def test_the_overview_loads_neither_torch_nor_mujoco() -> None:
     assert modules_after(statement, *heavy.split()) == []
 
 
+def test_the_list_of_tasks_loads_neither_torch_nor_simulators() -> None:
+    statement = "from hgrpo_control.cli import main\nassert main(['tasks']) == 0"
+    assert modules_after(statement, "torch", "mujoco", "gymnasium", "warp", "numpy", "robots.simulator") == []
+
+
 def test_nothing_slow_is_loaded_before_signals_are_minded() -> None:
     assert modules_after("import hgrpo_control.cli", "argparse", "numpy", "importlib.metadata") == []
 
@@ -65,7 +70,7 @@ def test_the_shell_sees_the_status_and_one_line() -> None:
     [("serve", "aiohttp", "serve"), ("inspect", "onnxruntime", "deploy"), ("tasks", "torch", "train")],
 )
 def test_a_command_names_the_extra_that_it_needs(command: str, missing: str, extra: str) -> None:
-    words = [command] if command == "tasks" else [command, "policy.onnx"]
+    words = [command, "quadrotor-hover" if command == "tasks" else "policy.onnx"]
     program = (
         f"import sys; sys.modules[{missing!r}] = None; from hgrpo_control.cli import main; sys.exit(main({words}))"
     )

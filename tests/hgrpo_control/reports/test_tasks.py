@@ -90,11 +90,13 @@ def test_a_member_of_a_family_has_a_page(capsys: pytest.CaptureFixture[str]) -> 
     assert "constructor of the environment" in out
 
 
-def test_a_task_of_a_module_of_the_user_has_a_page(
+def test_a_task_of_a_module_of_the_user_has_a_line_and_a_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "tasks_of_mine.py").write_text(OWN)
     monkeypatch.chdir(tmp_path)
+    (line,) = (line for line in printed(capsys, "--import", "tasks_of_mine").splitlines() if "task-of-mine" in line)
+    assert line.split()[1:] == ["cf21B_500", "16", "4", "100", "500"]
     out = printed(capsys, "task-of-mine", "--import", "tasks_of_mine")
     assert "mass_factor" in out
     assert "0.2" in out
