@@ -1,4 +1,4 @@
-"""`hgrpo check`: compare branches and replays of an environment."""
+"""`hgrpo check`: compare branches and replays of an environment, and its gradients with differences."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from hgrpo_fields import Range
 class CheckOptions:
     """Branch and replay an environment, and print every difference.
 
-    The exit status is 1 if there is a difference.
+    Where the task has gradients, they are compared with central differences. The exit status is 1 if there is a
+    difference.
     """
 
     environment: Annotated[str, Argument("ENV", positional=True)]
     """Task, gymnasium/ID, MODULE:ID or MODULE:FACTORY."""
     states: Annotated[int, Range(least=1)] = 100
-    """Number of states to branch from."""
+    """Number of states to branch from, and to compare gradients at."""
     steps: Annotated[int, Range(least=1)] = 5
     """Steps per branch."""
     seed: int = 0
-    """Seed of the random actions."""
+    """Seed of the random actions and directions."""
     task_options: Annotated[dict[str, str], TASK_OPTIONS] = field(default_factory=dict)
     """Options of the environment."""
     imports: IMPORTS = ()
@@ -34,14 +35,14 @@ class CheckOptions:
 
 
 def run(args: list[str]) -> int:
-    """`hgrpo check ENV [options]`; returns 0 if the environment is exact, 1 if not."""
+    """`hgrpo check ENV [options]`; returns 0 if branches are exact and gradients right, 1 if not."""
     options = parse(CheckOptions, args, "hgrpo check")
     from rich.console import Console
 
     from hgrpo_control.reports.branch_check import difference_table, verdict
     from hgrpo_imports import load_all
     from robots.branch_check.check import check as branch_check
-    from robots.branch_check.target import branch_targets
+    from robots.branch_check.target import SimulatorTarget, branch_targets
 
     load_all(options.imports)
     one, other, plain = branch_targets(options.environment, dict(options.task_options))
@@ -52,4 +53,30 @@ def run(args: list[str]) -> int:
     for line in (*(f"problem: {line}" for line in report.problems), *(f"note: {line}" for line in report.notes)):
         print(line)
     print(verdict(options.environment, report))
-    return 0 if report.exact else 1
+    gradients = (
+        not isinstance(one, SimulatorTarget) or not one.simulator.spec.differentiable or _check_gradients(options)
+    )
+    return 0 if report.exact and gradients else 1
+
+
+def _check_gradients(options: CheckOptions) -> bool:
+    """Check the gradients of a differentiable task and print the result; true if they are right."""
+    import torch
+    from rich.console import Console
+
+    from hgrpo_control.reports.gradient_check import gradient_verdict, slope_table
+    from robots.gradient_check.check import check_gradients
+    from robots.registry import make
+    from robots.simulator import closing
+
+    with (
+        closing(make(options.environment, **options.task_options)) as own,
+        closing(make(options.environment, **options.task_options, dtype=torch.float64)) as exact,
+    ):
+        report = check_gradients(own, exact, options.states, options.seed)
+    if report.comparison.wrong:
+        Console().print(slope_table(report))
+    for line in report.problems:
+        print(f"problem: {line}")
+    print(gradient_verdict(options.environment, report))
+    return report.right

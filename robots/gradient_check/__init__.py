@@ -1,0 +1,1 @@
+"""Check that the gradients of a simulator are right."""

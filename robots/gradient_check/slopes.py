@@ -1,0 +1,146 @@
+"""Slopes of one control step by central differences, beside those of autograd.
+
+A pair is one row, one random tangent direction v of one input array and one random cotangent w of one output array.
+Autograd gives <J^T w, v>. Differences give <w, J v> from steps h, h/2 and h/4 to both sides, with h relative to the
+size of each entry. The equations are differentiated as they stand: a direction may leave the unit quaternions, and the
+step is defined there too.
+
+Events are found without knowledge of the task. A direction is left out where a bool or integer result differs between
+its points. A pair is left out where its differences do not converge, or where those to the right and to the left
+disagree: then a branch, a clamp or a minimum changes within h. Which branches are taken need not be known, because a
+change of branch that changes neither value nor slope does no harm.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from robots.gradient_check.points import Point, events, floating, joined, pulled_back, recorded, with_floating
+from robots.simulator import Simulator, num_rows
+
+BAR = 1e-6
+"""Largest relative error of a slope that is right."""
+_STEP = 1e-4  # h, as a part of the size of an entry
+_CONVERGED = 0.25 * BAR
+_SMALL = 1e-3  # part of the typical slope below which an error counts as one of the typical slope
+_SIZES = (1.0, 0.5, 0.25)
+
+
+class Scales(NamedTuple):
+    """Root mean square of each entry over all rows, 1 where it is zero, by name of the array."""
+
+    inputs: dict[str, Tensor]
+    outputs: dict[str, Tensor]
+
+
+class Slopes(NamedTuple):
+    """Slopes (B,) of one output array along a direction of one input array."""
+
+    autograd: Tensor
+    difference: Tensor
+    """Extrapolated from the two smaller steps."""
+    doubt: Tensor
+    """Difference of two extrapolations, and of right and left: the larger one. Infinite at a discrete event."""
+    roundoff: Tensor
+    """Error that rounding of the results can cause."""
+
+
+def scales(simulator: Simulator, point: Point) -> Scales:
+    """Sizes of all entries, from some rows."""
+    step = simulator.step(*point)
+    return Scales(*({name: _size(array) for name, array in floating(tree).items()} for tree in (point, step)))
+
+
+def measure(
+    simulator: Simulator,
+    point: Point,
+    tangents: dict[str, Tensor],
+    cotangents: dict[str, Tensor],
+) -> dict[tuple[str, str], Slopes]:
+    """Slopes of every output array along every input array.
+
+    Args:
+        simulator: A simulator in float64.
+        point: B rows.
+        tangents: Direction of each input array, in the shape of the array and in its units.
+        cotangents: Cotangent of each output array, likewise.
+
+    Returns:
+        Slopes by (output, input).
+    """
+    inputs, step = recorded(simulator, point)
+    outputs = floating(step)
+    found: dict[tuple[str, str], Tensor] = {}
+    for output, cotangent in cotangents.items():
+        gradients = pulled_back(outputs, {output: cotangent}, inputs)
+        for name, tangent in tangents.items():
+            found[output, name] = _inner(gradients[name], tangent)
+    with torch.no_grad():
+        plain = simulator.step(*point)
+        return {
+            (output, name): slopes._replace(autograd=found[output, name])
+            for name, tangent in tangents.items()
+            for output, slopes in _differences(simulator, point, plain, name, tangent, cotangents).items()
+        }
+
+
+def errors(slopes: Slopes, typical: float) -> tuple[Tensor, Tensor]:
+    """Relative errors (B,), infinite for a slope that is not finite, and which pairs (B,) bool are away from events.
+
+    Args:
+        slopes: Slopes of one output array.
+        typical: Typical slope of that output.
+    """
+    floor = torch.maximum(torch.full_like(slopes.difference, _SMALL * typical), slopes.roundoff / _CONVERGED)
+    autograd = slopes.autograd.nan_to_num(0.0, 0.0, 0.0)
+    size = torch.maximum(torch.maximum(autograd.abs(), slopes.difference.abs()), floor)
+    size = torch.where(size > 0.0, size, 1.0)
+    relative = (slopes.autograd - slopes.difference).abs() / size
+    relative = torch.where(slopes.autograd.isfinite(), relative, torch.inf)
+    return relative, slopes.doubt <= _CONVERGED * size
+
+
+def _differences(
+    simulator: Simulator, point: Point, plain: tuple, name: str, tangent: Tensor, cotangents: dict[str, Tensor]
+) -> dict[str, Slopes]:
+    """Slopes by differences of each output along a direction of one input; `autograd` is left empty."""
+    rows, middle = num_rows(point), floating(point)[name]
+    shifts = [sign * _STEP * size for size in _SIZES for sign in (1.0, -1.0)]
+    moved = simulator.step(*joined([with_floating(point, {name: middle + shift * tangent}) for shift in shifts]))
+    same = torch.ones(rows, dtype=torch.bool)
+    for before, after in zip(events(plain).values(), events(moved).values(), strict=True):
+        unlike = after.reshape(len(shifts), rows, -1) != before.reshape(1, rows, -1)
+        same &= ~unlike.any(dim=2).any(dim=0)
+    here, there = floating(plain), floating(moved)
+    found = {}
+    for output, cotangent in cotangents.items():
+        change = there[output].unflatten(0, (len(shifts), rows)) - here[output]
+        rise = [_inner(change[i], cotangent) / shift for i, shift in enumerate(shifts)]
+        found[output] = _extrapolated(rise[::2], rise[1::2], same, _inner(here[output].abs(), cotangent.abs()))
+    return found
+
+
+def _extrapolated(right: list[Tensor], left: list[Tensor], same: Tensor, size: Tensor) -> Slopes:
+    """Slopes from one-sided differences (B,) with steps h, h/2 and h/4."""
+    central = [0.5 * (a + b) for a, b in zip(right, left, strict=True)]
+    coarse, fine = ((4.0 * half - whole) / 3.0 for whole, half in pairwise(central))
+    # the sum of these weights is 1, and they remove the errors in h and h^2
+    one_sided = [(x[0] - 6.0 * x[1] + 8.0 * x[2]) / 3.0 for x in (right, left)]
+    doubt = torch.maximum((coarse - fine).abs(), (one_sided[0] - one_sided[1]).abs())
+    doubt = torch.where(same & doubt.isfinite(), doubt, torch.inf)
+    roundoff = 4.0 * torch.finfo(size.dtype).eps * size / (_SIZES[-1] * _STEP)
+    return Slopes(torch.zeros_like(fine), fine, doubt, roundoff)
+
+
+def _inner(a: Tensor, b: Tensor) -> Tensor:
+    """Sum (B,) over the entries of each row of a product."""
+    return (a * b).reshape(len(a), -1).sum(dim=1)
+
+
+def _size(array: Tensor) -> Tensor:
+    size = array.detach().square().mean(dim=0).sqrt()
+    return torch.where(size > 0.0, size, 1.0)
