@@ -67,10 +67,15 @@ class Field(NamedTuple):
     """Whether the field may be None."""
     default: Any
     """Default of the field; REQUIRED if it has none."""
-    text: str
-    """Docstring of the field."""
+    owner: type
+    """The dataclass."""
     notes: tuple[Any, ...] = ()
     """Annotations of the type."""
+
+    @property
+    def text(self) -> str:
+        """Docstring of the field, read from the source of its dataclass; empty if it has none."""
+        return _texts(self.owner).get(self.name, "")
 
     @property
     def range(self) -> Range | None:
@@ -141,11 +146,11 @@ def check(settings: Any, error: type[HgrpoError] = HgrpoError) -> None:
 
 @cache
 def _declared(kind: type) -> tuple[Field, ...]:
-    hints, texts = get_type_hints(kind, include_extras=True), _texts(kind)
-    return tuple(_field(field, hints[field.name], texts.get(field.name, "")) for field in dataclasses.fields(kind))
+    hints = get_type_hints(kind, include_extras=True)
+    return tuple(_field(kind, field, hints[field.name]) for field in dataclasses.fields(kind))
 
 
-def _field(field: dataclasses.Field[Any], hint: Any, text: str) -> Field:
+def _field(owner: type, field: dataclasses.Field[Any], hint: Any) -> Field:
     default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
     notes: list[Any] = []
     if get_origin(hint) is Annotated:
@@ -154,9 +159,10 @@ def _field(field: dataclasses.Field[Any], hint: Any, text: str) -> Field:
     if get_origin(hint) in (Union, types.UnionType) and type(None) in get_args(hint):
         hint, optional = next(part for part in get_args(hint) if part is not type(None)), True
     several = get_origin(hint) is tuple
-    return Field(field.name, get_args(hint)[0] if several else hint, several, optional, default, text, tuple(notes))
+    return Field(field.name, get_args(hint)[0] if several else hint, several, optional, default, owner, tuple(notes))
 
 
+@cache
 def _texts(kind: type) -> dict[str, str]:
     """Docstring of every field of a dataclass, those of its bases included."""
     texts: dict[str, str] = {}

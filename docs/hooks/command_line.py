@@ -69,7 +69,7 @@ def groups_of(words: list[str]) -> list[Group]:
     """The options of a command, none where it has none."""
     groups: list[Group] = []
 
-    def catch(found: list[Group], program: str) -> NoReturn:
+    def catch(found: list[Group], *_: object, **how: object) -> NoReturn:
         groups.extend(found)
         raise _ParserReached
 

@@ -33,7 +33,7 @@ def parse(kind: type[Settings], args: Sequence[str], program: str, default: Sett
     Raises UsageError, and what the dataclass raises for its values.
     """
     groups = groups_of(kind, default)
-    parser = make_parser(groups, program)
+    parser = make_parser(groups, program, texts=not {"-h", "--help"}.isdisjoint(args))
     for flag in (arg.partition("=")[0] for arg in args if arg.startswith("--")):
         if flag not in (flags := flags_of(groups)):
             close = closest(flag, flags)
@@ -43,8 +43,14 @@ def parse(kind: type[Settings], args: Sequence[str], program: str, default: Sett
     return _instantiate(kind, given, default)
 
 
-def make_parser(groups: Sequence[Group], program: str) -> argparse.ArgumentParser:
-    """The parser of a command; options that are not given are absent from what it parses."""
+def make_parser(groups: Sequence[Group], program: str, texts: bool = True) -> argparse.ArgumentParser:
+    """The parser of a command; options that are not given are absent from what it parses.
+
+    Args:
+        groups: Options of the command.
+        program: The command, such as "hgrpo check".
+        texts: Whether the options get their help texts, which are read from the source.
+    """
     required = [option for group in groups for option in group.options if option.field.default is REQUIRED]
     parser = _Parser(
         program,
@@ -57,7 +63,7 @@ def make_parser(groups: Sequence[Group], program: str) -> argparse.ArgumentParse
     for number, group in enumerate(groups):
         section = parser if number == 0 else parser.add_argument_group(group.title, group.description)
         for option in group.options:
-            section.add_argument(option.flag or option.field.name, **_how(option))
+            section.add_argument(option.flag or option.field.name, **_how(option, texts))
     return parser
 
 
@@ -85,9 +91,9 @@ def _usage(option: Option) -> str:
     return f"{option.flag} {value}".strip()
 
 
-def _how(option: Option) -> dict[str, Any]:
-    """What argparse is given for an option."""
-    how: dict[str, Any] = {"help": option.help.replace("%", "%%")}
+def _how(option: Option, texts: bool) -> dict[str, Any]:
+    """Arguments of argparse for an option."""
+    how: dict[str, Any] = {"help": option.help.replace("%", "%%")} if texts else {}
     if option.flag:
         how |= {"dest": option.field.name, "required": option.field.default is REQUIRED}
     if option.field.kind is bool:

@@ -63,9 +63,6 @@ def parse_train_options(args: list[str]) -> TrainOptions:
 
 def run(args: list[str]) -> None:
     """`hgrpo train ALGORITHM TASK [options]`."""
-    from hgrpo_control.runs.run_folder import RunFolder
-    from hgrpo_control.training.trainer import Trainer
-
     if args in (["-h"], ["--help"]):
         print(f"usage: {USAGE}\n\nALGORITHM is one of {', '.join(ALGORITHMS)}; `hgrpo tasks` lists the tasks.")
         print("hgrpo train ALGORITHM TASK --help lists the options and the defaults of this algorithm and task.")
@@ -78,6 +75,9 @@ def run(args: list[str]) -> None:
         from robots.drawing.offscreen import require_gl
 
         require_gl()  # before minutes of training, not after
+    from hgrpo_control.runs.run_folder import RunFolder
+    from hgrpo_control.training.trainer import Trainer
+
     with closing(Trainer.from_config(options.config)) as trainer:
         obstacle = trainer.sampler.simulator.spec.branching_obstacle
         if options.video and obstacle:

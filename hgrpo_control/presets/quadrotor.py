@@ -25,10 +25,10 @@ def preset(algorithm: str, task: str) -> Config:
         require(task)
     except UnknownTaskError as error:
         raise ConfigError(str(error)) from error
-    if (algorithm, task) in _PRESETS:
-        return _PRESETS[algorithm, task]
-    if task.startswith(("gymnasium/", "gpd/")):  # slow to step, so as few environments as for the MuJoCo robots
-        return dataclasses.replace(mujoco.ON_MUJOCO[algorithm], task=task)
+    if algorithm in _SETTINGS.get(task, {}):
+        return dataclasses.replace(_SETTINGS[task][algorithm], task=task)
+    if task in MUJOCO_TASKS or task.startswith(("gymnasium/", "gpd/")):  # slow to step, so few environments
+        return dataclasses.replace(mujoco.SPECIAL.get((algorithm, task), mujoco.ON_MUJOCO[algorithm]), task=task)
     return Config(task=task, algorithm=ALGORITHMS[algorithm]())
 
 
@@ -87,26 +87,14 @@ def _wider(gae_lambda: float, total_steps: int) -> dict[str, Config]:
 _THROUGH_GATES = _wider(0.95, 128 * 65_536)
 _AMONG_OBSTACLES = _wider(0.98, 256 * 65_536)
 
-_PRESETS: dict[tuple[str, str], Config] = {
-    (algorithm, task): dataclasses.replace(config, task=task)
-    for task, settings in (
-        ("quadrotor-hover", _ON_HOVER),
-        ("quadrotor-hover-randomized", _ON_HIDDEN_LUCK),
-        ("quadrotor-hover-gusty", _ON_HIDDEN_LUCK),
-        ("quadrotor-waypoints", _ON_NAVIGATION),
-        ("quadrotor-gates", _THROUGH_GATES),
-        ("quadrotor-track", _ON_NAVIGATION),
-        ("quadrotor-obstacles", _AMONG_OBSTACLES),
-        ("quadrotor-pursuit", _ON_NAVIGATION),
-    )
-    for algorithm, config in settings.items()
-} | {
-    (algorithm, task): dataclasses.replace(mujoco.SPECIAL.get((algorithm, task), config), task=task)
-    for task in MUJOCO_TASKS
-    for algorithm, config in mujoco.ON_MUJOCO.items()
-}
-_PRESETS |= {
-    (algorithm, task): dataclasses.replace(config, task=task)
-    for task in aviaries.HOVER_TASKS
-    for algorithm, config in aviaries.ON_HOVER_AVIARIES.items()
+_SETTINGS: dict[str, dict[str, Config]] = {
+    "quadrotor-hover": _ON_HOVER,
+    "quadrotor-hover-randomized": _ON_HIDDEN_LUCK,
+    "quadrotor-hover-gusty": _ON_HIDDEN_LUCK,
+    "quadrotor-waypoints": _ON_NAVIGATION,
+    "quadrotor-gates": _THROUGH_GATES,
+    "quadrotor-track": _ON_NAVIGATION,
+    "quadrotor-obstacles": _AMONG_OBSTACLES,
+    "quadrotor-pursuit": _ON_NAVIGATION,
+    **dict.fromkeys(aviaries.HOVER_TASKS, aviaries.ON_HOVER_AVIARIES),
 }

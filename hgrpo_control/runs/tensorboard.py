@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-
-from torch.utils.tensorboard import SummaryWriter
+from typing import TYPE_CHECKING
 
 from hgrpo_control.runs.run_folder import Metrics, RunFolder
 from hgrpo_files import writing
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 GROUPS = {
     "charts": ("episode_return", "episode_length", "success_rate", "difficulty", "diverged"),
@@ -66,6 +68,8 @@ class TensorBoard:
         """Write one iteration; values that are NaN are left out. Raises FileError."""
         with writing(self._folder.tensorboard):
             if self._writer is None:  # the run makes its folder before its first iteration
+                from torch.utils.tensorboard import SummaryWriter
+
                 purge = self._simulator_steps + 1 if self._simulator_steps else None
                 self._writer = SummaryWriter(str(self._folder.tensorboard), purge_step=purge)
                 self._writer.add_text("settings", _settings(self._folder), self._simulator_steps)
@@ -93,6 +97,8 @@ def log_evaluation(folder: RunFolder, figures: Mapping[str, float], simulator_st
     """
     if not folder.tensorboard.is_dir():
         return
+    from torch.utils.tensorboard import SummaryWriter
+
     with writing(folder.tensorboard), SummaryWriter(str(folder.tensorboard)) as writer:
         for name, value in figures.items():
             if not math.isnan(value):

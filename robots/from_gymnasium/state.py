@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from robots.from_gymnasium.instance import Instance
-from robots.from_gymnasium.returns import Outcome
+if TYPE_CHECKING:
+    from robots.from_gymnasium.instance import Instance
+    from robots.from_gymnasium.returns import Outcome
 
 
 class GymnasiumState(NamedTuple):

@@ -59,6 +59,23 @@ def test_simulators_load_without_mujoco_graphics_or_a_gpu() -> None:
     assert modules_after(statement, "mujoco", "OpenGL", "torch", "matplotlib") == ["torch"]
 
 
+def test_training_on_a_quadrotor_begins_without_other_simulators_and_reports() -> None:
+    statement = (
+        "import hgrpo_control.api.progress, hgrpo_control.commands.train\n"
+        "from hgrpo_control.presets.quadrotor import preset\nfrom hgrpo_control.training.trainer import Trainer\n"
+        "Trainer.from_config(preset('ppo', 'quadrotor-hover'))"
+    )
+    assert modules_after(statement, "mujoco", "gymnasium", "tensorboard", "matplotlib", "PIL", "imageio") == []
+
+
+def test_options_of_training_are_printed_without_torch() -> None:
+    statement = (
+        "import contextlib\nfrom hgrpo_control.cli import main\n"
+        "with contextlib.suppress(SystemExit): main(['train', 'ppo', 'quadrotor-hover', '--help'])"
+    )
+    assert modules_after(statement, "torch", "numpy", "rich") == []
+
+
 def test_the_shell_sees_the_status_and_one_line() -> None:
     done = process("trian")
     assert (done.returncode, done.stdout) == (2, "")
