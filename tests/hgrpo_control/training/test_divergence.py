@@ -71,10 +71,9 @@ def assert_whole(folder: RunFolder, iteration: int) -> None:
     """The checkpoint loads, belongs to `iteration`, and holds nothing that is not finite."""
     trainer = restore_trainer(folder)
     assert trainer.iteration == iteration
-    for state in (trainer.policy.state_dict(), trainer.learner.optimizer.state_dict()["state"]):
-        for value in state.values():
-            for tensor in value.values() if isinstance(value, dict) else (value,):
-                assert torch.isfinite(tensor).all()
+    for state in (trainer.policy.state_dict(), trainer.learner.optimizer.state_dict()):
+        for tensor in state.values():
+            assert torch.isfinite(tensor).all()
 
 
 def assert_good_for_flying(folder: RunFolder) -> None:
