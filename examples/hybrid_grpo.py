@@ -6,8 +6,8 @@
 steps, each with its own exploration noise. The return of a copy is compared with its siblings (as in GRPO), and a
 critic estimates the return after the 64 steps (as in PPO). The next iteration starts where copy 0 ended.
 
-The settings are those of `hgrpo_control.preset("hybrid-grpo", "quadrotor-hover")`. The same seed gives the parameters of
-the package after every update, up to rounding. Equation numbers are those of the Hybrid GRPO paper (2025).
+The settings are those of `hgrpo_control.preset("hybrid-grpo", "quadrotor-hover")`. The same seed gives the parameters
+of the package after every update, up to rounding. Equation numbers are those of the Hybrid GRPO paper (2025).
 """
 
 from __future__ import annotations
