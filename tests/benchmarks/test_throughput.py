@@ -50,12 +50,9 @@ def test_actions_are_near_the_neutral_one() -> None:
 
 
 def test_figures_are_printed_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    threads, file = torch.get_num_threads(), tmp_path / "figures.json"
-    words = "--tasks quadrotor-gates quadrotor-hover --rows 64 --interfaces motors --rounds 1 --seconds 1e-4 --json"
-    try:
-        assert throughput.main([*words.split(), str(file)]) == 0
-    finally:
-        torch.set_num_threads(threads)
+    threads, file = str(torch.get_num_threads()), tmp_path / "figures.json"
+    words = "--tasks quadrotor-gates quadrotor-hover --rows 64 --interfaces motors --rounds 1 --seconds 1e-4 --threads"
+    assert throughput.main([*words.split(), threads, "--json", str(file)]) == 0
     cases = json.loads(file.read_text(encoding="utf-8"))["cases"]
     assert [case["task"] for case in cases] == ["quadrotor-hover", "quadrotor-gates"]
     assert all(case["former_us"] > 0.0 and case["now_us"] > 0.0 for case in cases)

@@ -44,11 +44,15 @@ except ImportError as error:
 
 
 def build(config: StableBaselines3Config) -> PPO:
-    """A fresh learner with its environments."""
-    chosen = config.settings
-    env: VecEnv = make_vec_env(config.task, n_envs=chosen.n_envs, seed=config.seed)
-    if chosen.normalize:
-        env = VecNormalize(env, gamma=chosen.gamma)
+    """A fresh learner with gymnasium's environments of the task."""
+    env: VecEnv = make_vec_env(config.task, n_envs=config.settings.n_envs, seed=config.seed)
+    if config.settings.normalize:
+        env = VecNormalize(env, gamma=config.settings.gamma)
+    return make_learner(env, config.settings, config.seed)
+
+
+def make_learner(env: VecEnv, chosen: ZooSettings, seed: int) -> PPO:
+    """A fresh learner with given environments, which are normalised already if `chosen` says so."""
     model = PPO(
         "MlpPolicy",
         env,
@@ -68,7 +72,7 @@ def build(config: StableBaselines3Config) -> PPO:
             "log_std_init": chosen.log_std_init,
             "ortho_init": chosen.ortho_init,
         },
-        seed=config.seed,
+        seed=seed,
         device="cpu",
     )
     model.set_logger(Logger(folder=None, output_formats=[]))
