@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
+from torch import Tensor
 
 import robots
 from benchmarks.speed import throughput
 from benchmarks.speed.throughput import Case, Flight, Times, describe, draw_actions
+from robots.simulator import Step
 
 HOVER = Case("quadrotor-hover", "motors", 64)
 
@@ -40,6 +43,34 @@ def test_terminated_rows_are_replaced_and_the_others_fly_on() -> None:
     assert int(flight.state.steps.max()) < 20 * 16
     assert len(flight.state.steps.unique()) > 1
     assert bool((flight.state.body.position[:, 2] > 0.0).all())
+
+
+class Point(NamedTuple):
+    """Points (B, 1) that an action moves; they end beyond 1."""
+
+    place: Tensor
+
+
+def begin_points(num: int, generator: torch.Generator) -> Point:
+    return Point(torch.zeros(num, 1))
+
+
+def move(state: Point, action: Tensor) -> Step:
+    place = state.place + action
+    return Step(Point(place), place, -place.square().sum(dim=1), (place.abs() > 1.0).any(dim=1))
+
+
+def test_adjoint_takes_gradients_and_keeps_none() -> None:
+    flight = Flight(move, begin_points, [torch.tensor([[0.01], [0.5]])] * 4)
+    assert flight.adjoint(1e-9) > 0.0
+    torch.testing.assert_close(flight.state.place, torch.tensor([[0.04], [0.0]]))  # the second has ended
+    assert not flight.state.place.requires_grad
+
+
+def test_step_without_gradient_is_no_adjoint() -> None:
+    flight = Flight(lambda state, action: move(state, action.detach()), begin_points, [torch.zeros(2, 1)])
+    with pytest.raises(RuntimeError):
+        flight.adjoint(1e-9)
 
 
 def test_actions_are_near_the_neutral_one() -> None:
