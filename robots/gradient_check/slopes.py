@@ -1,14 +1,16 @@
 """Slopes of one control step by central differences, beside those of autograd.
 
 A pair is one row, one random tangent direction v of one input array and one random cotangent w of one output array.
-Autograd gives <J^T w, v>. Differences give <w, J v> from steps h, h/2 and h/4 to both sides, with h relative to the
-size of each entry. The equations are differentiated as they stand: a direction may leave the unit quaternions, and the
+Autograd gives <J^T w, v>. Differences give <w, J v> from steps to both sides. There are nine step sizes, each half of
+the former one and relative to the size of each entry. Three neighbouring sizes give one extrapolated slope, and those
+three count whose slope is least in doubt: large steps suffer less from rounding, small ones less from curvature and
+from events nearby. The equations are differentiated as they stand: a direction may leave the unit quaternions, and the
 step is defined there too.
 
-Events are found without knowledge of the task. A direction is left out where a bool or integer result differs between
-its points. A pair is left out where its differences do not converge, or where those to the right and to the left
-disagree: then a branch, a clamp or a minimum changes within h. Which branches are taken need not be known, because a
-change of branch that changes neither value nor slope does no harm.
+Events are found without knowledge of the task. A pair is left out where a bool or integer result differs between the
+points, where differences do not converge, or where those to the right and to the left disagree: then a branch, a clamp
+or a minimum changes within a step. Which branches are taken need not be known, because a change of branch that changes
+neither value nor slope does no harm.
 """
 
 from __future__ import annotations
@@ -24,10 +26,9 @@ from robots.simulator import Simulator, num_rows
 
 BAR = 1e-6
 """Largest relative error of a slope that is right."""
-_STEP = 1e-4  # h, as a part of the size of an entry
-_CONVERGED = 0.25 * BAR
-_SMALL = 1e-3  # part of the typical slope below which an error counts as one of the typical slope
-_SIZES = (1.0, 0.5, 0.25)
+_CONVERGED = 0.1 * BAR
+_SMALL = 1e-2  # part of the typical slope below which an error counts as one of the typical slope
+_STEPS = [8e-3 * 0.5**k for k in range(9)]  # parts of the size of an entry
 
 
 class Scales(NamedTuple):
@@ -42,9 +43,9 @@ class Slopes(NamedTuple):
 
     autograd: Tensor
     difference: Tensor
-    """Extrapolated from the two smaller steps."""
+    """Extrapolated central difference."""
     doubt: Tensor
-    """Difference of two extrapolations, and of right and left: the larger one. Infinite at a discrete event."""
+    """Difference of two extrapolations, or of right and left if larger; infinite where an integer changes."""
     roundoff: Tensor
     """Error that rounding of the results can cause."""
 
@@ -109,31 +110,38 @@ def _differences(
 ) -> dict[str, Slopes]:
     """Slopes by differences of each output along a direction of one input; `autograd` is left empty."""
     rows, middle = num_rows(point), floating(point)[name]
-    shifts = [sign * _STEP * size for size in _SIZES for sign in (1.0, -1.0)]
+    shifts = [sign * step for step in _STEPS for sign in (1.0, -1.0)]
     moved = simulator.step(*joined([with_floating(point, {name: middle + shift * tangent}) for shift in shifts]))
-    same = torch.ones(rows, dtype=torch.bool)
+    same = torch.ones(len(shifts), rows, dtype=torch.bool)
     for before, after in zip(events(plain).values(), events(moved).values(), strict=True):
-        unlike = after.reshape(len(shifts), rows, -1) != before.reshape(1, rows, -1)
-        same &= ~unlike.any(dim=2).any(dim=0)
+        same &= (after.reshape(len(shifts), rows, -1) == before.reshape(1, rows, -1)).all(dim=2)
     here, there = floating(plain), floating(moved)
     found = {}
     for output, cotangent in cotangents.items():
         change = there[output].unflatten(0, (len(shifts), rows)) - here[output]
         rise = [_inner(change[i], cotangent) / shift for i, shift in enumerate(shifts)]
-        found[output] = _extrapolated(rise[::2], rise[1::2], same, _inner(here[output].abs(), cotangent.abs()))
+        size = _inner(here[output].abs(), cotangent.abs())
+        tried = []
+        for k in range(len(_STEPS) - 2):
+            every = slice(2 * k, 2 * k + 6)
+            tried.append(
+                _extrapolated(rise[every][::2], rise[every][1::2], same[every].all(dim=0), size / _STEPS[k + 2])
+            )
+        # rounding doubles with each k, so agreement at a smaller step may be chance
+        best = torch.stack([slopes.doubt * 2.0**k for k, slopes in enumerate(tried)]).argmin(dim=0, keepdim=True)
+        found[output] = Slopes(*(torch.stack(parts).gather(0, best)[0] for parts in zip(*tried, strict=True)))
     return found
 
 
 def _extrapolated(right: list[Tensor], left: list[Tensor], same: Tensor, size: Tensor) -> Slopes:
-    """Slopes from one-sided differences (B,) with steps h, h/2 and h/4."""
+    """Slopes from one-sided differences (B,) of three step sizes, and the size of the results per smallest step."""
     central = [0.5 * (a + b) for a, b in zip(right, left, strict=True)]
     coarse, fine = ((4.0 * half - whole) / 3.0 for whole, half in pairwise(central))
-    # the sum of these weights is 1, and they remove the errors in h and h^2
+    # the sum of these weights is 1, and they remove the errors of first and second order
     one_sided = [(x[0] - 6.0 * x[1] + 8.0 * x[2]) / 3.0 for x in (right, left)]
     doubt = torch.maximum((coarse - fine).abs(), (one_sided[0] - one_sided[1]).abs())
     doubt = torch.where(same & doubt.isfinite(), doubt, torch.inf)
-    roundoff = 4.0 * torch.finfo(size.dtype).eps * size / (_SIZES[-1] * _STEP)
-    return Slopes(torch.zeros_like(fine), fine, doubt, roundoff)
+    return Slopes(torch.zeros_like(fine), fine, doubt, 4.0 * torch.finfo(size.dtype).eps * size)
 
 
 def _inner(a: Tensor, b: Tensor) -> Tensor:
