@@ -15,9 +15,8 @@ import torch
 from hgrpo_errors import HgrpoError
 from hgrpo_files import read_bytes, write_bytes
 from policies.actor_critic import ActorCritic
-from policies.spec import PolicySpec
+from policies.spec import CHECKPOINT_NAME, PolicySpec
 
-CHECKPOINT_NAME = "checkpoint.pt"
 FORMAT = 2
 """Format of the files written here.
 

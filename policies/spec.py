@@ -14,6 +14,8 @@ from typing import Any
 from hgrpo_errors import HgrpoError, unknown
 
 SCHEMA_VERSION = 1
+CHECKPOINT_NAME = "checkpoint.pt"
+"""Name of the checkpoint in a run folder."""
 ACTIVATIONS = ("tanh", "relu", "elu")
 
 

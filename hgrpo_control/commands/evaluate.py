@@ -54,8 +54,6 @@ def run(args: list[str]) -> None:
 
         require_gl()
     from hgrpo_control.runs.run_folder import RunFolder
-    from hgrpo_control.training.simulation import make_simulator
-    from robots.simulator import closing
 
     if "difficulty" in options.changed and "difficulty" in options.task_options:
         raise UsageError(
@@ -65,6 +63,9 @@ def run(args: list[str]) -> None:
     folder = RunFolder.open(options.folder)
     config = folder.read_config(options.imports, learning=False)
     changed = dataclasses.replace(config, task_options=config.task_options | options.task_options)
+    from hgrpo_control.training.simulation import make_simulator
+    from robots.simulator import closing
+
     with closing(make_simulator(changed)) as simulator:
         _fly(options, film, folder, changed, simulator)
 

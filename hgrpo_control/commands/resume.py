@@ -37,10 +37,11 @@ def run(args: list[str]) -> None:
     """`hgrpo resume DIR [--total-steps N]`."""
     options = parse(ResumeOptions, args, "hgrpo resume")
     from hgrpo_control.runs.run_folder import RunFolder
-    from hgrpo_control.training.resuming import rate_note, restore_trainer
 
     with RunFolder.open(options.folder).locked() as folder:
         former = folder.read_config(options.imports)
+        from hgrpo_control.training.resuming import rate_note, restore_trainer
+
         with closing(restore_trainer(folder, options.total_steps, options.imports, options.trust_snapshots)) as trainer:
             if trainer.resume_note:
                 print(f"hgrpo: {trainer.resume_note}", file=sys.stderr)

@@ -6,15 +6,18 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from hgrpo_control.evaluation.evaluate import Recording
 from hgrpo_control.runs.run_folder import Metrics
 from hgrpo_files import write_bytes
+
+if TYPE_CHECKING:
+    from hgrpo_control.evaluation.evaluate import Recording
 
 AXES = {"simulator steps": "simulator_steps", "executed steps": "executed_steps", "wall-clock time [s]": "wall_seconds"}
 RESAMPLES = 2000

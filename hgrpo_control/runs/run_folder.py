@@ -21,7 +21,7 @@ from hgrpo_control.runs.lock import LOCK_NAME, RunLock
 from hgrpo_errors import HgrpoError
 from hgrpo_files import append_text, make_folder, read_bytes, reading, write_text
 from hgrpo_imports import load_all, require
-from policies.checkpoint import CHECKPOINT_NAME
+from policies.spec import CHECKPOINT_NAME
 
 _RUNS_NAMED = 5  # at most, where a folder of runs is given in place of a run
 _LONGEST_SUFFIX = 150  # bytes; file systems take names of 255

@@ -30,7 +30,6 @@ from sim2real.export.exportable import (
 )
 from sim2real.export.onnx_graph import describe, graph
 from sim2real.export.own_files import replacing, require_replaceable
-from sim2real.export.quantization import quantized
 from sim2real.export.rounding import tolerance
 from sim2real.policy import metadata
 from sim2real.policy.metadata import GoldenPairs, disagreement
@@ -152,6 +151,8 @@ def _model(policy: ActorCritic, precision: str, batch: int | None, calibration: 
     content = graph(policy, precision == "float16", batch)
     model = helper.make_model(content, opset_imports=[opset], ir_version=IR_VERSION)
     if precision == "int8":
+        from sim2real.export.quantization import quantized
+
         model = quantized(model, calibration)
     model.producer_name, model.producer_version = metadata.DISTRIBUTION, metadata.producer_version()
     model.doc_string = describe(policy.spec)

@@ -20,7 +20,7 @@ def run(program: str) -> str:
     return done.stdout
 
 
-PACKAGES = ("robots", "robots.mujoco", "robots.quadrotor", "hgrpo_control")
+PACKAGES = ("robots", "robots.mujoco", "robots.quadrotor", "hgrpo_control", "hgrpo_control.config")
 
 
 def test_packages_load_nothing_heavy() -> None:

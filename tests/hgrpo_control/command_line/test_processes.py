@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from hgrpo_control.presets.quadrotor import preset
+from hgrpo_control.runs.run_folder import RunFolder
 from hgrpo_errors import install
 
 pytestmark = pytest.mark.slow
@@ -36,7 +38,7 @@ def modules_after(statement: str, *names: str) -> list[str]:
     program = f"{statement}\nimport sys\nprint(*[name for name in {names!r} if name in sys.modules], file=sys.stderr)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     done = subprocess.run((sys.executable, "-c", program), env=environment, capture_output=True, text=True, check=True)
-    return done.stderr.split()
+    return done.stderr.splitlines()[-1].split()
 
 
 def test_the_overview_loads_neither_torch_nor_mujoco() -> None:
@@ -74,6 +76,20 @@ def test_options_of_training_are_printed_without_torch() -> None:
         "with contextlib.suppress(SystemExit): main(['train', 'ppo', 'quadrotor-hover', '--help'])"
     )
     assert modules_after(statement, "torch", "numpy", "rich") == []
+
+
+@pytest.mark.parametrize(
+    "words", [("compare", "run", "--out", "comparison"), ("evaluate", "no-run"), ("resume", "no-run")]
+)
+def test_torch_is_not_loaded_to_compare_runs_or_to_refuse_a_folder(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = RunFolder.create(Path("run"), preset("ppo", "quadrotor-hover"))
+    figures = ("iteration", "executed_steps", "simulator_steps", "wall_seconds", "episode_return")
+    folder.append_metrics(dict.fromkeys(figures, 1.0))
+    assert modules_after(f"from hgrpo_control.cli import main\nmain({words!r})", "torch") == []
+    assert Path("comparison").exists() == (words[0] == "compare")
 
 
 def test_the_shell_sees_the_status_and_one_line() -> None:
