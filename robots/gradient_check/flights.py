@@ -10,7 +10,8 @@ from torch import Tensor
 from robots.gradient_check.points import Point, floating, joined
 from robots.simulator import Adjustable, Simulator, replace, select
 
-_STEPS = 50  # control steps of a flight
+_SHORT, _LONG = 50, 150  # control steps of a flight
+_EVERY = 3  # steps from one kept step of a long flight to the next
 _NEAR = 0.2  # standard deviation of actions near the neutral one, as a part of half their range
 _STYLES = 5
 
@@ -24,15 +25,16 @@ def near_neutral(simulator: Simulator, num: int, generator: torch.Generator) -> 
         return (neutral + _NEAR * 0.5 * (high - low) * noise).clamp(low, high)
 
     row = torch.arange(num)
-    flight = _flight(simulator, num, act, generator)
-    return joined([select(point, row[row % _STEPS == t]) for t, point in enumerate(flight)])
+    flight = _flight(simulator, num, _SHORT, act, generator)
+    return joined([select(point, row[row % _SHORT == t]) for t, (point, _) in enumerate(flight)])
 
 
 def eventful(simulator: Simulator, num: int, generator: torch.Generator) -> Point:
     """Points of flights that meet events.
 
     One fifth of the rows holds the lowest action, one the highest, one a random corner, one takes random actions, and
-    one the neutral action. Where the simulator has a difficulty, initial states at difficulty 0 are added.
+    one the neutral action. Every third step is kept, and every step that ends an episode. Where the simulator has a
+    difficulty, initial states at difficulty 0 are added.
     """
     low, neutral, high = _actions(simulator)
     style = torch.arange(num).unsqueeze(1) % _STYLES
@@ -44,23 +46,26 @@ def eventful(simulator: Simulator, num: int, generator: torch.Generator) -> Poin
             share = torch.where(style == held, value, share)
         return torch.where(style == _STYLES - 1, neutral, low + (high - low) * share)
 
-    points = list(_flight(simulator, num, act, generator))
+    flight = _flight(simulator, num, _LONG, act, generator)
+    points = [select(point, ended | (t % _EVERY == 0)) for t, (point, ended) in enumerate(flight)]
     if isinstance(simulator, Adjustable) and "difficulty" in simulator.settings:
         difficulty = simulator.settings["difficulty"]
         simulator.adjust("difficulty", 0.0)
-        points.append(next(_flight(simulator, num, act, generator)))
+        points += [point for point, _ in _flight(simulator, num, 1, act, generator)]
         simulator.adjust("difficulty", difficulty)
     return joined(points)
 
 
-def _flight(simulator: Simulator, num: int, act: Callable[[], Tensor], generator: torch.Generator) -> Iterator[Point]:
-    """Points before each step; a row that terminates begins a new episode."""
+def _flight(
+    simulator: Simulator, num: int, steps: int, act: Callable[[], Tensor], generator: torch.Generator
+) -> Iterator[tuple[Point, Tensor]]:
+    """Inputs of each step, and the rows (B,) bool that end an episode with it; they begin a new one."""
     state = simulator.reset(num, generator)
     dtype = next(iter(floating(state).values())).dtype
-    for _ in range(_STEPS):
+    for _ in range(steps):
         point = Point(state, act().to(dtype))
-        yield point
         step = simulator.step(*point)
+        yield point, step.terminated
         ended = step.terminated.nonzero().squeeze(1)
         state = replace(step.state, ended, simulator.reset(len(ended), generator)) if len(ended) else step.state
 

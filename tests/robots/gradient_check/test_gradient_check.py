@@ -14,6 +14,7 @@ import robots
 from hgrpo_control.cli import main
 from robots import registry
 from robots.gradient_check.check import GradientReport, check_gradients
+from robots.gradient_check.flights import eventful
 from robots.gradient_check.points import Point, floating
 from robots.gradient_check.slopes import BAR, errors, measure, scales
 
@@ -64,7 +65,7 @@ def test_an_undefined_slope_is_found_at_states_that_random_flights_miss() -> Non
     assert report.comparison.wrong == []
     (line,) = report.problems
     assert "gradient of reward with respect to action is not finite" in line
-    assert "of 5000 states" in line
+    assert "of them end an episode" in line
 
 
 def test_an_undefined_slope_of_the_branch_not_taken_is_found() -> None:
@@ -95,6 +96,14 @@ def test_a_problem_is_one_line(kind: type[Pendulum], line: str) -> None:
 def test_a_state_that_is_not_float64_in_float64_is_named() -> None:
     report = check_gradients(Pendulum(), Pendulum())
     assert "state.body.angle is torch.float32" in report.problems[0]
+
+
+def test_eventful_flights_end_episodes_and_hold_the_bounds_and_the_neutral_action() -> None:
+    simulator = Pendulum(torch.float64)
+    point = eventful(simulator, 100, torch.Generator().manual_seed(0))
+    assert int(simulator.step(*point).terminated.sum()) > 50
+    for action in (-1.0, 0.0, 1.0):
+        assert int((point.action == action).sum()) > 500
 
 
 AT = (0.1, 0.2, 0.0)  # angle, rate and torque far from all events
