@@ -1,4 +1,4 @@
-"""Fields of settings dataclasses: their docstrings, their allowed values, and one check; imports only `hgrpo_errors`.
+"""Fields of settings dataclasses: docstrings, allowed values and error lines; imports only `hgrpo_errors`.
 
 A field declares what it allows in its type: `Literal["a", "b"]`, `Annotated[float, Range(above=0)]`, or
 `Annotated[str, OneOf(NAMES)]`.
@@ -134,6 +134,23 @@ def field_problem(settings: Any) -> str | None:
         problem = field.problem(getattr(settings, field.name))
         if problem is not None:
             return problem
+    return None
+
+
+def inert_problem(settings: Any, names: tuple[str, ...], reason: str) -> str | None:
+    """Error line for the first field that was changed although it has no effect; None if there is none.
+
+    A field with its default value counts as left out.
+
+    Args:
+        settings: A dataclass.
+        names: Its fields that have no effect.
+        reason: Why, at the end of the line.
+    """
+    defaults = {field.name: field.default for field in dataclasses.fields(settings)}
+    for name in names:
+        if getattr(settings, name) != defaults[name]:
+            return f"{name} {getattr(settings, name)} does nothing {reason}"
     return None
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import pytest
 
 from hgrpo_errors import HgrpoError
-from hgrpo_fields import OneOf, Range, check, field_problem, fields_of
+from hgrpo_fields import OneOf, Range, check, field_problem, fields_of, inert_problem
 
 WORDS: dict[str, int] = {"one": 1}
 
@@ -69,6 +69,14 @@ def test_a_value_that_is_allowed_has_no_line(given: dict[str, Any]) -> None:
 def test_choices_of_a_catalogue_are_read_when_they_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(WORDS, "two", 2)
     assert field_problem(Settings(word="two")) is None
+
+
+def test_a_changed_field_without_effect_is_one_line() -> None:
+    assert (
+        inert_problem(Settings(rate=2.0), ("count", "rate"), "without a limit")
+        == "rate 2.0 does nothing without a limit"
+    )
+    assert inert_problem(Settings(rate=2.0, count=1), ("count", "way"), "without a limit") is None
 
 
 def test_fields_have_docstring_type_default_and_what_is_allowed() -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from hgrpo_control.config.inert import inert_problem
-from hgrpo_fields import Range
+from hgrpo_fields import Range, inert_problem
 
 LOWEST, HIGHEST = 1e-4, 1e2
 """Bounds of an adapted alpha. A lower alpha has no effect, and a higher one outweighs every other term of the loss.

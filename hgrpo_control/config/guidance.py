@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from hgrpo_control.config.inert import inert_problem
-from hgrpo_fields import Range
+from hgrpo_fields import Range, inert_problem
 
 
 @dataclass(frozen=True, kw_only=True)

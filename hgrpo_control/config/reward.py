@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from hgrpo_control.config.inert import inert_problem
 from hgrpo_errors import unknown
-from hgrpo_fields import Range
+from hgrpo_fields import Range, inert_problem
 
 TRANSFORMS = ("identity", "tanh", "clip", "scale", "rolling", "rolling-std")
 

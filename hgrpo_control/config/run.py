@@ -11,12 +11,11 @@ from hgrpo_control.config.algorithms import ALGORITHMS, Algorithm
 from hgrpo_control.config.argument import IMPORTS, Argument
 from hgrpo_control.config.device import device_problem
 from hgrpo_control.config.divisors import divisors, near_divisors
-from hgrpo_control.config.inert import inert_problem
 from hgrpo_control.config.learning import Learning, Network
 from hgrpo_control.config.named_values import TASK_OPTIONS
 from hgrpo_control.config.schedules import CURRICULUM, curriculum_problem
 from hgrpo_errors import HgrpoError
-from hgrpo_fields import Range, field_problem
+from hgrpo_fields import Range, field_problem, inert_problem
 from hgrpo_imports import imports_problem
 
 
