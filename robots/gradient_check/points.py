@@ -23,13 +23,13 @@ class Point(NamedTuple):
 
 
 def floating(tree: tuple[Any, ...]) -> dict[str, Tensor]:
-    """Floating arrays of a tree, by dotted name."""
-    return {name: array for name, array in _named(tree) if array.is_floating_point()}
+    """Floating arrays of a tree that have entries, by dotted name."""
+    return {name: array for name, array in _named(tree) if array.is_floating_point() and array.numel()}
 
 
 def events(tree: tuple[Any, ...]) -> dict[str, Tensor]:
-    """Bool and integer arrays of a tree, by dotted name."""
-    return {name: array for name, array in _named(tree) if not array.is_floating_point()}
+    """Bool and integer arrays of a tree that have entries, by dotted name."""
+    return {name: array for name, array in _named(tree) if not array.is_floating_point() and array.numel()}
 
 
 def with_floating(tree: Tree, values: dict[str, Tensor]) -> Tree:

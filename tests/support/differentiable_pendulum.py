@@ -25,6 +25,8 @@ class PendulumState(NamedTuple):
     """(B,) int64 consecutive steps near the top."""
     steps: Tensor
     """(B,) int64."""
+    nothing: Tensor
+    """(B, 0)."""
 
 
 class Pendulum:
@@ -49,7 +51,8 @@ class Pendulum:
         generator = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
         angle, rate = (2.0 * torch.rand(2, num, generator=generator, dtype=self.dtype) - 1.0).unbind()
         zero = torch.zeros(num, dtype=torch.int64)
-        return PendulumState(Body(angle, rate), torch.zeros(num, 2, dtype=self.dtype), zero, zero)
+        memory = torch.zeros(num, 2, dtype=self.dtype)
+        return PendulumState(Body(angle, rate), memory, zero, zero, memory[:, :0])
 
     def observe(self, state: PendulumState) -> Tensor:
         angle, rate = state.body
@@ -63,7 +66,7 @@ class Pendulum:
         angle = angle + DT * rate
         memory = torch.stack((torque, state.memory[:, 1] + DT * angle), dim=1)
         inside = torch.where(angle.abs() < 0.1, state.inside + 1, 0)
-        new = PendulumState(Body(angle, rate), memory, inside, state.steps + 1)
+        new = PendulumState(Body(angle, rate), memory, inside, state.steps + 1, state.nothing)
         reward = 1.0 / (1.0 + (angle / 0.05) ** 2) - 0.01 * rate**2 - 0.1 * (torque - state.memory[:, 0]) ** 2
         return Step(new, self.observe(new), self.reward(reward, new), angle.abs() > 1.5)
 
