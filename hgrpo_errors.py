@@ -41,13 +41,16 @@ def _shown(letter: str) -> str:
 
 
 def nearest(given: str, allowed: Sequence[str]) -> str:
-    """End of an error line: the closest allowed word, or all allowed words if none is close."""
+    """End of an error line: the closest allowed word, or all allowed words."""
     close = closest(given, allowed)
     return f"did you mean {close!r}?" if close else f"allowed: {', '.join(allowed)}"
 
 
 def unknown(what: str, given: object, allowed: Sequence[str], listed: str = "") -> str:
-    """Error line for an unknown word, with the closest word if one is close, and all allowed words or `listed`."""
+    """Error line for an unknown word, with the closest word and all allowed ones.
+
+    `listed` replaces the list of allowed words. Without a close word only the list is given.
+    """
     close = closest(str(given), allowed)
     hint = f"did you mean {close!r}? " if close else ""
     return f"unknown {what} {given!r}; {hint}allowed: {listed or ', '.join(allowed)}"

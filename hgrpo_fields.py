@@ -74,7 +74,7 @@ class Field(NamedTuple):
 
     @property
     def text(self) -> str:
-        """Docstring of the field, read from the source of its dataclass; empty if it has none."""
+        """Docstring of the field, from the source of its dataclass; empty without one."""
         return _texts(self.owner).get(self.name, "")
 
     @property
@@ -128,7 +128,7 @@ def fields_of(kind: type, default: Any = None) -> list[Field]:
 
 
 def field_problem(settings: Any) -> str | None:
-    """Error line for the first value that its field does not allow; None if all are allowed."""
+    """Error line for the first value that its field does not allow; else None."""
     kind: type = type(settings)
     for field in _declared(kind):
         problem = field.problem(getattr(settings, field.name))
@@ -138,7 +138,7 @@ def field_problem(settings: Any) -> str | None:
 
 
 def inert_problem(settings: Any, names: tuple[str, ...], reason: str) -> str | None:
-    """Error line for the first field that was changed although it has no effect; None if there is none.
+    """Error line for the first changed field that has no effect; else None.
 
     A field with its default value counts as left out.
 

@@ -37,7 +37,10 @@ _TO_READ = {errno.EACCES: _RIGHT, errno.EPERM: _RIGHT}
 
 
 class FileError(HgrpoError):
-    """Raised for a file that cannot be read or written; the line has its path, the cause and what to do."""
+    """Raised for a file that cannot be read or written.
+
+    The line has its path, the cause and a remedy.
+    """
 
 
 def unwritable(path: str | Path, error: OSError) -> FileError:
@@ -67,7 +70,10 @@ def read_bytes(path: str | Path) -> bytes:
 
 @contextlib.contextmanager
 def writing(path: str | Path) -> Iterator[None]:
-    """Turn an OSError of the block into FileError; the block may only write `path` or files on the way to it."""
+    """Turn an OSError of the block into FileError.
+
+    The block may only write `path` or files on the way to it.
+    """
     try:
         yield
     except FileError as error:
@@ -98,7 +104,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def write_bytes(path: str | Path, content: bytes | memoryview) -> None:
-    """Write a file as a whole, or leave `path` as it was; a device or pipe is written directly. Raises FileError."""
+    """Write a file as a whole, or leave `path` as it was; raises FileError.
+
+    A device or pipe is written directly.
+    """
     path = Path(path)
     with writing(path):
         is_special = path.exists() and not path.is_file() and not path.is_dir()

@@ -20,11 +20,17 @@ FLAG = "--import"
 
 
 class UserModuleError(HgrpoError):
-    """Raised for a module that cannot be imported; the line has the cause and the places that were searched."""
+    """Raised for a module that cannot be imported.
+
+    The line has the cause and the places that were searched.
+    """
 
 
 class ImportRefusedError(HgrpoError):
-    """Raised for a module that a file names and the user does not; the line has the option to add."""
+    """Raised for a module that a file names and the user does not.
+
+    The line has the option to add.
+    """
 
 
 def lazy_names(package: str, names: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
@@ -95,7 +101,7 @@ def require(named: Mapping[str, str], given: Sequence[str], whose: str) -> None:
 
 
 def imports_problem(names: Sequence[str]) -> str | None:
-    """Error line for the first name that is no name of a module; None if all are."""
+    """Error line for the first name that is no name of a module; else None."""
     for name in names:
         if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")):
             return f"{FLAG} takes the name of a module, such as my_robot or package.my_robot; given {name!r}"

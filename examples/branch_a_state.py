@@ -1,4 +1,4 @@
-"""Branch a state by hand: eight futures of the same instant, then the best of them again, bit for bit.
+"""Branch a state into eight futures, then repeat the best one bit for bit.
 
     python examples/branch_a_state.py
 

@@ -1,4 +1,4 @@
-"""Compare PPO, GRPO and Hybrid GRPO on one task at the same number of simulator steps.
+"""Compare PPO, GRPO and Hybrid GRPO on one task at equal simulator steps.
 
     python examples/compare_algorithms.py
     python examples/compare_algorithms.py --steps 4194304 --out runs/comparison     # keep runs, curves and a table

@@ -1,4 +1,4 @@
-"""Export a policy as ONNX, then run it in a process with numpy and onnxruntime only: no torch, no simulator.
+"""Export a policy as ONNX, then run it with numpy and onnxruntime only.
 
     python examples/export_without_torch.py
     python examples/export_without_torch.py --run policy.onnx     # only the second process, with any exported file

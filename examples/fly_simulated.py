@@ -1,4 +1,4 @@
-"""Fly an exported policy at its rate under the watchdog of `hgrpo fly`, in a simulator that runs in real time.
+"""Fly an exported policy at its rate in a real-time simulator, under a watchdog.
 
     python examples/fly_simulated.py                              # first trains a policy to hover, one or two minutes
     python examples/fly_simulated.py --policy runs/hover/policy.onnx --seconds 20

@@ -1,4 +1,4 @@
-"""A Gymnasium environment of your own, branched exactly: two methods save and restore it, a check proves them.
+"""Branch an environment of your own exactly: two methods save and restore it.
 
     python examples/gymnasium_environment.py
 

@@ -1,4 +1,4 @@
-"""Hybrid GRPO in one file: a quadrotor learns to hover, with only torch and the simulators of `robots`.
+"""Hybrid GRPO in one file, with torch and the simulators of `robots`: a quadrotor learns to hover.
 
     python examples/hybrid_grpo.py
 
@@ -74,7 +74,7 @@ class Normalizer(nn.Module):
 
 
 class Policy(nn.Module):
-    """pi(a|s), a Gaussian about an MLP's output in units in which the bounds are -1 and 1, and V(s), another MLP."""
+    """Gaussian policy pi(a|s), in units with bounds -1 and 1, and value V(s), one MLP each."""
 
     def __init__(self, spec: robots.SimulatorSpec, generator: torch.Generator) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A robot of your own, from own_robot.xml: a crane moves a hanging load to a mark and keeps it still.
+"""A robot of your own: a crane brings a hanging load to rest at a mark.
 
 python examples/own_robot.py
 """

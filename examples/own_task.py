@@ -1,4 +1,4 @@
-"""A task of your own for the quadrotor: hold a height without moving sideways. It is registered, trained and judged.
+"""Register, train and evaluate a quadrotor task of your own: hold a height without moving sideways.
 
     python examples/own_task.py
 
@@ -19,7 +19,7 @@ HEIGHT = 2.0  # m
 
 
 class Height(Mission):
-    """Be at 2 m and at rest. The mission has no memory, so its state is an empty tuple."""
+    """Stay at rest at 2 m. Without memory the state is an empty tuple."""
 
     goal = "it ends within 20 cm of the height at less than 0.3 m/s"
     observation = (robots.Channel("height_error", "m", "world"),)

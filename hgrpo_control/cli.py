@@ -1,4 +1,7 @@
-"""The command line `hgrpo`. A command is imported when it runs, so that help and signal handling start early."""
+"""The command line `hgrpo`.
+
+A command is imported when it runs, so that help and signal handling start early.
+"""
 
 from __future__ import annotations
 

@@ -108,7 +108,10 @@ class PolicySpec:
 
     @property
     def action_history(self) -> int:
-        """Number of past actions in the observation, as entries previous_NAME, previous_2_NAME and so on."""
+        """Number of past actions in the observation.
+
+        Their entries are previous_NAME, previous_2_NAME and so on.
+        """
         shown = {entry.name for entry in self.observation}
         count = 0
         while all(f"{past_action(count + 1)}_{entry.name}" in shown for entry in self.action):

@@ -61,7 +61,7 @@ def normal(key: Tensor, counter: Tensor | int, size: int, dtype: torch.dtype = t
 
 
 def _mix(x: Tensor) -> Tensor:
-    """Bijection of int64 in which every input bit flips every output bit with probability one half."""
+    """Bijection of int64. Every input bit flips every output bit with probability 0.5."""
     x = (x ^ _shift_right(x, 30)) * _MIX_1
     x = (x ^ _shift_right(x, 27)) * _MIX_2
     return x ^ _shift_right(x, 31)

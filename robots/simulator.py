@@ -1,8 +1,7 @@
 """The contract of a simulator: pure functions of an explicit batched state.
 
 To save a simulator, keep the state. To restore it, pass the state again. To branch N action samples from it, use
-`repeat(state, N)`. Arrays have one row per simulated robot: B rows, O observation entries, A action entries, P
-privileged entries.
+`repeat(state, N)`. Arrays have one row per simulated robot: B rows of O observation, A action or P privileged entries.
 """
 
 from __future__ import annotations

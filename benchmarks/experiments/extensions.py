@@ -1,4 +1,4 @@
-"""What each extension changes: every one switched on by itself, on quadrotor-hover, from the same start."""
+"""Effect of each extension by itself on quadrotor-hover, from the same settings."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""Extensions that need more than the first third of a preset's steps, trained for all of them; and the presets that no
-other suite trains to their end."""
+"""Slow extensions, and presets that no other suite trains to their end.
+
+The extensions need more than the first third of a preset's steps, so they are trained for all of them.
+"""
 
 from __future__ import annotations
 

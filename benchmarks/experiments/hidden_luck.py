@@ -1,4 +1,4 @@
-"""What siblings that share hidden luck are worth: Hybrid GRPO against PPO and GRPO at equal simulator steps."""
+"""Hybrid GRPO, whose siblings share hidden luck, against PPO and GRPO at equal simulator steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A suite of seconds: PPO and Hybrid GRPO on quadrotor-hover for 65,536 steps, to see that suites work at all."""
+"""A suite of seconds, to check that suites work.
+
+PPO and Hybrid GRPO train on quadrotor-hover for 65,536 steps.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The grid behind the presets of the MuJoCo robots: how 300,000 simulator steps are best cut into batches."""
+"""Grid behind the presets of the MuJoCo robots: ways to cut 300,000 simulator steps into batches."""
 
 from __future__ import annotations
 

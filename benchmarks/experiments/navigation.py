@@ -14,7 +14,10 @@ STEPS = ("--total-steps", str(128 * 65_536))
 
 
 def ppo(gae_lambda: float) -> Variant:
-    """The preset of PPO with another lambda: it has as many simulator steps and samples per update as the other's."""
+    """The preset of PPO with another lambda.
+
+    It has as many simulator steps and samples per update as the preset of Hybrid GRPO.
+    """
     words = (*STEPS, "--gae-lambda", str(gae_lambda), *RANDOMIZED)
     return Variant(f"ppo-lambda{gae_lambda:g}", "ppo", words, group="PPO")
 

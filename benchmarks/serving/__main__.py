@@ -1,4 +1,6 @@
-"""Cost of `hgrpo serve` compared with a plain aiohttp loop with the same policy and checks, over both protocols.
+"""Cost of `hgrpo serve` compared with a plain aiohttp loop, over both protocols.
+
+The plain loop has the same policy and checks.
 
     python -m benchmarks.serving [--policy POLICY.onnx] [--clients 1 4 16] [--runs 3] [--seconds 5] [--out docs/results]
     python -m benchmarks.serving --soak 600 [--policy POLICY.onnx]
@@ -94,7 +96,10 @@ def ours(policy: Path) -> Process:
 
 
 def race(policy: Path, run: int, clients: Sequence[int], seconds: float) -> list[Row]:
-    """Measure both servers with each number of clients; every action is compared with the policy's own."""
+    """Measure both servers with each number of clients.
+
+    Every action is compared with that of the policy.
+    """
     from sim2real.policy.onnx_policy import OnnxPolicy
 
     observation, rows = observation_for(policy), []

@@ -1,4 +1,4 @@
-"""Clients that send requests to servers in turn, and the servers' processes; for benchmarks/serving/__main__.py."""
+"""Clients that send requests to servers in turn, and processes of servers."""
 
 from __future__ import annotations
 

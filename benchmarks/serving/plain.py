@@ -1,4 +1,6 @@
-"""The plain loop that the policy server is compared with: aiohttp, the policy, and a check of shape and numbers.
+"""Plain loop that the policy server is compared with.
+
+It consists of aiohttp, the policy, and a check of shape and numbers.
 
 It sends the same bytes over the same two protocols, and has nothing else: no versions, no histories, no limits, no
 metrics, no recording, and an exception for an answer to what it does not expect.

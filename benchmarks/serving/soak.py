@@ -1,4 +1,7 @@
-"""Control at 100 Hz by four clients for a given time: counts missed replies and the growth of memory."""
+"""Control at 100 Hz by four clients for a given time.
+
+Counts missed replies and the growth of memory.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +23,11 @@ LOOKS = 20  # at the server's memory
 
 
 def soak(port: int, process: int, observation: NDArray[np.float32], seconds: float) -> dict[str, float]:
-    """Requests, missed replies, p99.9 and longest latency in milliseconds, requests answered later than a period, and
-    the server's resident memory in MiB once settled, at most and at the end. Needs /proc."""
+    """Figures of a server under load for some seconds; needs /proc.
+
+    They are requests, missed replies, p99.9 and longest latency in milliseconds, requests answered later than a period,
+    and the server's resident memory in MiB once settled, at most and at the end.
+    """
     context = multiprocessing.get_context("spawn")
     barrier, answers = context.Barrier(CLIENTS + 1), context.Queue()
     words = (port, observation, seconds, barrier, answers)

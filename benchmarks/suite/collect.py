@@ -21,7 +21,9 @@ CURVE_POINTS = 24
 
 
 def collect(suite: Suite, root: Path, out: Path) -> Results:
-    """Write the results of the finished runs under root/SUITE into `out`; unfinished runs are listed there.
+    """Write the results of the finished runs under root/SUITE into `out`.
+
+    Unfinished runs are listed there.
 
     Raises SuiteError if no run is finished, if a run was made with other settings than the suite asks for, or if a
     run that is stored in `out` already would be lost.
@@ -94,7 +96,10 @@ def _origins(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 
 def _require_nothing_lost(runs: Sequence[Run], done: Sequence[Run], out: Path) -> None:
-    """Raise SuiteError if `out` holds results of a run that the suite still asks for and that is not finished here."""
+    """Raise SuiteError if `out` holds results that this collection would lose.
+
+    These are results of a run that the suite still contains and that is not finished here.
+    """
     if not (out / "origin.json").exists():
         return
     asked, finished = ({(r.task, r.variant.name, r.seed) for r in group} for group in (runs, done))

@@ -102,7 +102,7 @@ class Suite:
             raise SuiteError(f"suite {self.name}: episodes must be at least 1; given {self.episodes}")
 
     def _require_reference(self, variant: Variant) -> None:
-        """Raise SuiteError unless the variant's reference is run with its tasks and seeds, and has none itself."""
+        """Raise SuiteError unless the variant's reference has its tasks and seeds, and no reference itself."""
         label = f"suite {self.name}: variant {variant.name}"
         _require_among(f"{label} names the reference", variant.reference, [v.name for v in self.variants])
         reference = self.variant(variant.reference)
@@ -137,7 +137,10 @@ class Suite:
         return dataclasses.replace(self, seeds=tuple(range(number)), changed=f"{self.words} --num-seeds {number}")
 
     def with_total_steps(self, steps: int) -> Suite:
-        """The suite with runs of another length, under a name of its own unless that is their length already."""
+        """The suite with runs of another length.
+
+        It has another name, unless that is the length already.
+        """
         variants = tuple(
             dataclasses.replace(v, options=_with_option(v.options, "--total-steps", str(steps))) for v in self.variants
         )
@@ -147,7 +150,9 @@ class Suite:
         return dataclasses.replace(self, name=f"{self.name}-{steps}", variants=variants, changed=words)
 
     def with_device(self, device: str) -> Suite:
-        """The suite with runs on another device, under a name of its own, since their figures differ; itself for cpu.
+        """The suite with runs on another device; for cpu the suite itself.
+
+        It has another name, because its figures differ.
 
         Raises SuiteError for a word that names no device.
         """
@@ -189,7 +194,7 @@ def suite_names() -> tuple[str, ...]:
 
 
 def _with_option(options: tuple[str, ...], word: str, value: str) -> tuple[str, ...]:
-    """Words of a command line with an option's value replaced, or the option added if it is not among them."""
+    """Words of a command line with the value of an option replaced, or the option added."""
     if word not in options:
         return (*options, word, value)
     place = options.index(word)

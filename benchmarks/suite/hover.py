@@ -1,4 +1,4 @@
-"""PPO, GRPO and Hybrid GRPO on quadrotor-hover at the same number of simulator steps, several seeds each.
+"""PPO, GRPO and Hybrid GRPO on quadrotor-hover with equal simulator steps, several seeds each.
 
     python -m benchmarks.suite.hover [--seeds 0 1 2] [--runs runs/hover] [--out docs/results/hover]
 
@@ -61,7 +61,10 @@ def planned(seeds: Sequence[int], root: Path) -> list[Run]:
 
 
 def finish(run: Run) -> None:
-    """Do whatever a run lacks until it is trained and evaluated; raises SuiteError if a step ends well to no effect."""
+    """Train and evaluate a run as far as it is not done.
+
+    Raises SuiteError if a step ends without an error and has no effect.
+    """
     done = None
     while (step := next_step(run)) is not None:
         if step == done:

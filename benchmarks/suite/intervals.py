@@ -17,7 +17,10 @@ REPETITIONS = 2000
 
 
 class Interval(NamedTuple):
-    """A point estimate with its 95 % bootstrap interval; the bounds are NaN where there is one run to resample."""
+    """A point estimate with its 95 % bootstrap interval.
+
+    The bounds are NaN if there is only one run to resample.
+    """
 
     value: float
     low: float
@@ -25,7 +28,9 @@ class Interval(NamedTuple):
 
 
 def interquartile_mean(scores: np.ndarray) -> np.ndarray:
-    """Mean of the middle half of `scores` along the first axis: int(n / 4) values are left out at either end.
+    """Mean of the middle half of `scores` along the first axis.
+
+    int(n / 4) values are left out at either end.
 
     With fewer than 4 values none is left out.
     """

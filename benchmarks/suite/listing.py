@@ -11,7 +11,10 @@ from hgrpo_control.reports.compare import markdown_table
 
 
 def listing(runs: Sequence[Run], jobs: int) -> str:
-    """Table of done, begun and missing seeds per task and variant, and the time that `jobs` processes still need."""
+    """Table of done, begun and missing seeds per task and variant.
+
+    Its last line has the time that `jobs` processes still need.
+    """
     done = [run for run in runs if next_step(run) is None]
     rest = [run for run in runs if run not in done]
     rows = []

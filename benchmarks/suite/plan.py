@@ -63,7 +63,7 @@ class Run:
 
     @property
     def origin(self) -> Path:
-        """One line of JSON for each process that worked on the run: when, at which commit, with which versions."""
+        """One line of JSON for each process of the run: time, commit and versions."""
         return self.path.with_name(self.path.name + ".origin.jsonl")
 
     def words(self, step: Step) -> list[str]:
@@ -116,7 +116,7 @@ def _options(variant: Variant, reference: Run | None) -> tuple[str, ...]:
 
 
 def next_step(run: Run) -> Step | None:
-    """The next step of a run; None if it is finished and evaluated as the suite requires."""
+    """Next step of a run; None if finished and evaluated as the suite requires."""
     if not run.checkpoint.exists():
         return "train"
     if _iterations(run) < run.config.num_iterations:
@@ -139,7 +139,10 @@ def share_done(run: Run) -> float:
 
 
 def read_evaluation(run: Run) -> dict[str, Any] | None:
-    """The figures of evaluation.json; None if it is missing, damaged, or not the evaluation that the suite requires."""
+    """The figures of evaluation.json.
+
+    None if the file is missing, damaged, or not the evaluation that the suite requires.
+    """
     if not run.folder.evaluation.exists():
         return None
     try:
@@ -151,14 +154,17 @@ def read_evaluation(run: Run) -> dict[str, Any] | None:
 
 
 def clear_unstarted(run: Run) -> None:
-    """Remove the files of a run that was killed before its first checkpoint, so that it can begin again."""
+    """Remove the files of a run that was killed before its first checkpoint.
+
+    It can then begin again.
+    """
     if run.path.exists() and not run.checkpoint.exists():
         _require_unstarted(run)
         shutil.rmtree(run.path)
 
 
 def require_agreement(runs: Sequence[Run]) -> None:
-    """Raise SuiteError if the folder of a run or of its reference was made with other settings than the suite's."""
+    """Raise SuiteError if a run or its reference has other settings than the suite's."""
     concerned = {run.path: run for each in runs for run in (each.reference, each) if run is not None}
     complaints = [complaint for run in concerned.values() if (complaint := _disagreement(run))]
     if complaints:
@@ -198,7 +204,10 @@ def _require_unstarted(run: Run) -> None:
 
 
 def _disagreement(run: Run) -> str | None:
-    """How the settings of a run folder differ from the suite's; None if they do not, or the run was never begun."""
+    """How the settings of a run folder differ from the suite's.
+
+    None if they are equal or the run never began.
+    """
     if not run.path.exists():
         return None
     if not run.checkpoint.exists():

@@ -30,7 +30,10 @@ _ROW_INCHES = 0.24
 def final_scores(
     results: Results, estimates: Mapping[tuple[str, str], Interval], measure: str, label: str, path: Path
 ) -> None:
-    """PNG with one row per variant and one panel per task: interquartile mean, interval, and each seed as a dot."""
+    """PNG with one row per variant and one panel per task.
+
+    Each has the interquartile mean, its interval, and every seed as a dot.
+    """
     groups = by_group(results.suite.variants)
     rows = [variant for members in groups.values() for variant in members]
     columns = [t for t in (*results.suite.tasks, ALL_TASKS) if any((t, v.name) in estimates for v in rows)]
@@ -54,7 +57,10 @@ def final_scores(
 
 
 def improvement(results: Results, estimates: Mapping[tuple[str, tuple[str, str], str], Interval], path: Path) -> None:
-    """PNG with one row per compared pair and one panel per task: P(X > Y) and its interval for each measure."""
+    """PNG with one row per compared pair and one panel per task.
+
+    Each has P(X > Y) and its interval for every measure.
+    """
     pairs = [pair for pair in results.suite.comparisons if any(key[1] == pair for key in estimates)]
     columns = [t for t in (*results.suite.tasks, ALL_TASKS) if any(key[0] == t for key in estimates)]
     figure, panels = _rows_figure(len(pairs), columns)
@@ -73,7 +79,9 @@ def improvement(results: Results, estimates: Mapping[tuple[str, tuple[str, str],
 
 
 def learning_curves(results: Results, task: str, measure: str, label: str, path: Path) -> None:
-    """PNG with one row of panels for the variants that are compared, and one per group of variants unless all are.
+    """PNG with a row of panels for the compared variants, and one per group of variants.
+
+    Without the groups if all variants are compared.
 
     Lines are interquartile means over seeds, bands reach from the lowest seed to the highest. A point is drawn where
     every seed has a figure.
@@ -113,7 +121,10 @@ def aligned(points: Sequence[CurvePoint], variant: str, measure: str) -> dict[st
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a PNG of 256 colours without opening a window; others are three times as large because of the bands."""
+    """Write a PNG of 256 colours without opening a window.
+
+    With more colours the bands make it three times as large.
+    """
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).quantize(256, dither=Image.Dither.NONE).save(

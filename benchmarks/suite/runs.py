@@ -1,4 +1,7 @@
-"""Run the missing runs of a suite in several processes. It can be killed at any time and called again."""
+"""Run the missing runs of a suite in several processes.
+
+It can be killed at any time and started again.
+"""
 
 from __future__ import annotations
 
@@ -159,7 +162,7 @@ def _require_reference(run: Run) -> None:
 
 
 def _launch(run: Run, step: Step, log: IO[bytes]) -> _Process:
-    """Start a child. It inherits the locked log, so the run is locked for as long as the child lives."""
+    """Start a child. It inherits the locked log, which locks the run while it lives."""
     words = run.words(step)
     name = run.variant.learner
     line = {"command": [name, *words], "started": datetime.now(timezone.utc).isoformat(timespec="seconds")}

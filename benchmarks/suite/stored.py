@@ -1,4 +1,4 @@
-"""The small text files that hold a suite's results: runs.csv, curves/TASK.csv and origin.json."""
+"""Text files with the results of a suite: runs.csv, curves/TASK.csv and origin.json."""
 
 from __future__ import annotations
 
@@ -39,7 +39,10 @@ class Final(NamedTuple):
 
 
 class CurvePoint(NamedTuple):
-    """A stretch of a run's training: counters at its end, means over its iterations; NaN where no episode ended."""
+    """A stretch of a run's training: counters at its end, means over its iterations.
+
+    A mean is NaN where no episode ended.
+    """
 
     variant: str
     seed: int

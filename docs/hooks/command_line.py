@@ -1,4 +1,4 @@
-"""Writes the page of the command line from the parser of every `hgrpo` command when the site is built."""
+"""Writes the page of the command line from the parsers of all `hgrpo` commands."""
 
 from __future__ import annotations
 

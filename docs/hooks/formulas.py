@@ -1,4 +1,4 @@
-"""Writes the formulas of a page as MathML when the site is built: they need no script and no network."""
+"""Writes the formulas of a page as MathML, which needs no script and no network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Adapts pages to the site: links into the source tree, and a mark on reports that programs wrote."""
+"""Adapts pages to the site: links to source files, and a mark on generated reports."""
 
 from __future__ import annotations
 

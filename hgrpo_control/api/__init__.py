@@ -1,1 +1,1 @@
-"""The package from Python: training, runs, policies and their reports, as docs/guides/python.md shows them."""
+"""Training, runs, policies and reports from Python; docs/guides/python.md shows them."""

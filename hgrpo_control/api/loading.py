@@ -11,7 +11,7 @@ from sim2real.policy.onnx_policy import OnnxPolicy
 
 
 def load(path: str | os.PathLike[str]) -> ActorCritic | OnnxPolicy:
-    """The policy of a run or of an export, ready to act: `predict` maps numpy observations to actions.
+    """Load the policy of a run or an export; `predict` maps numpy observations to actions.
 
     Args:
         path: A run folder, a checkpoint file, or a file that ends in .onnx.

@@ -246,7 +246,9 @@ def resume(
     progress: bool = False,
     return_on_interrupt: bool = False,
 ) -> TrainingResult:
-    """Continue a run from its last checkpoint as if it had never stopped; a warning tells where a task prevents that.
+    """Continue a run from its last checkpoint as if it had never stopped.
+
+    A warning names the cause if a task prevents that.
 
     The result is the same bit for bit with the same number of threads, kind of machine and build of torch.
 

@@ -1,4 +1,4 @@
-"""Settings of a run; importable without torch. The names below are loaded when they are first used."""
+"""Settings of a run; importable without torch. Names load when they are first used."""
 
 from __future__ import annotations
 

@@ -61,7 +61,10 @@ class Evaluation:
     """Difficulty and reward weights, and the words that chose them; empty for a plain `evaluate`."""
 
     def summary(self) -> str:
-        """The main figures on one line, and the task's own on a second; no success rate for a task without a goal."""
+        """The main figures on one line, and those of the task on a second.
+
+        A task without a goal has no success rate.
+        """
         success = "" if math.isnan(self.success_rate) else f"success_rate {self.success_rate:.3f}, "
         own = ", ".join(f"{name} {value:.3g}" for name, value in self.metrics.items() if not math.isnan(value))
         return (
@@ -165,7 +168,10 @@ def evaluate(
 
 
 class _Tally:
-    """Returns, lengths and successes of one episode per row; steps after its end are not counted."""
+    """Returns, lengths and successes of one episode per row.
+
+    Steps after its end are not counted.
+    """
 
     def __init__(self, begun: Episodes, simulator: Simulator, names: tuple[str, ...]) -> None:
         self.simulator = simulator
@@ -198,7 +204,10 @@ class _Tally:
             self.final_second.setdefault(name, []).append(values.double().norm(dim=1))
 
     def _final_second(self, name: str, rows: Tensor) -> float:
-        """Mean norm of a signal over the last second of some rows; NaN if no episode lasted that long."""
+        """Mean norm of a signal over the last second of some rows.
+
+        NaN if no episode lasted that long.
+        """
         if name not in self.final_second:
             return math.nan
         return torch.stack(self.final_second[name])[:, rows].mean().item()

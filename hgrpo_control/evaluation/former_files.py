@@ -1,4 +1,4 @@
-"""Files of an earlier evaluation: a film of other episodes than those of the figures is renamed."""
+"""Files of an earlier evaluation; films of other episodes are renamed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ def holds(path: Path, text: str) -> bool:
 
 @contextmanager
 def set_aside(films: Sequence[Path]) -> Iterator[None]:
-    """Rename existing films to former-NAME while new ones are made; a new film replaces the renamed one.
+    """Rename existing films to former-NAME while new ones are made.
+
+    A new film replaces the renamed one.
 
     A film that is not made again keeps its new name, which is printed, also after an error.
     """

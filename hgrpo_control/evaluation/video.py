@@ -20,7 +20,7 @@ _LETTERS, _LEAST_LETTERS = 28, 10  # of a caption: a frame's height over that of
 
 
 def film(simulator: Simulator, recording: Recording, path: Path, policy: str, settings: Film = USUAL) -> None:
-    """Write an mp4 of every recorded episode in real time, from its first state to its last.
+    """Write an mp4 of every recorded episode in real time, from first to last state.
 
     Args:
         simulator: Draws the states.

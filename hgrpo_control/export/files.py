@@ -128,7 +128,7 @@ def _onnx_files(
 def _variant(
     policy: ActorCritic, path: Path, precision: str, flown: PolicyEpisodes, trained: TrainedOn
 ) -> dict[str, Any]:
-    """Write a variant, fly it and record what was measured in its file; it takes its place only then."""
+    """Write a variant, fly it, record its figures in its file, and move it into place."""
     calibrated = {"calibration_observations": len(flown.calibration)} if precision == "int8" else {}
     with replacing(path, is_own_model) as made:
         export_onnx(policy, made, precision=precision, calibration=flown.calibration, trained=trained)
@@ -152,7 +152,10 @@ def _fly(policy: ActorCritic, simulator: Simulator, judged: Judged, episodes: in
 
 
 def _measure(policy: ActorCritic, variant: OnnxPolicy, flown: PolicyEpisodes) -> dict[str, Any]:
-    """Errors of a variant as shares of an action's range, and success rates and returns of variant and policy."""
+    """Errors, success rate and return of a variant, and those of the policy.
+
+    Errors are shares of an action's range.
+    """
     spec, theirs = policy.spec, flown.evaluation
     with torch.no_grad():
         expected = policy(torch.from_numpy(flown.observation)).numpy()
@@ -178,7 +181,10 @@ def _or_none(value: float) -> float | None:
 
 
 def _airframe(spec: PolicySpec) -> Airframe:
-    """Numbers of the preset that a policy was trained for; raises ValueError where its robot is no preset."""
+    """Numbers of the preset that a policy was trained for.
+
+    Raises ValueError if its robot is no preset.
+    """
     parameters = preset(spec.robot)
     return Airframe(parameters.mass, GRAVITY, parameters.thrust_curve, parameters.rotor_speed_min)
 

@@ -66,7 +66,10 @@ def _errors(measured: Mapping[str, Any]) -> str:
 
 
 def _episodes(measured: Mapping[str, Any]) -> str:
-    """Success rate, where the task has a goal, and return of the variant beside those of the policy."""
+    """Success rate and return of the variant beside those of the policy.
+
+    Without a goal there is no success rate.
+    """
     rate, policy_rate = measured["success_rate"], measured["policy_success_rate"]
     success = "" if rate is None else f", success {rate:.3f} (policy: {policy_rate:.3f})"
     returns = f", return {measured['return_mean']:.1f} (policy: {measured['policy_return_mean']:.1f})"

@@ -1,4 +1,4 @@
-"""Presets of the MuJoCo robots: small batches of few environments, as is usual for these tasks.
+"""Presets of the MuJoCo robots: small batches of few environments, as is usual there.
 
 The policy normalises observations, rewards are divided by the running deviation of their discounted sum, and the
 learning rate falls to zero. Two things differ from the usual settings. Minibatches are four times as large, at twice

@@ -31,7 +31,9 @@ _COLUMNS = (
 def compare(
     folders: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str], note: str = ""
 ) -> tuple[Path, Path]:
-    """Write learning_curves.png and comparison.md of several runs; runs that differ only in the seed share a curve.
+    """Write learning_curves.png and comparison.md of several runs.
+
+    Runs that differ only in the seed share a curve.
 
     Args:
         folders: Run folders of one task.
@@ -88,7 +90,7 @@ def _names(runs: Sequence[RunFolder]) -> list[str]:
 
 
 def _curve(label: str, names: Sequence[str]) -> str:
-    """Legend of a curve: the run and its algorithm, or the algorithm and the number of its runs."""
+    """Legend of a curve: run and algorithm, or algorithm and number of runs."""
     return f"{names[0]}: {label}" if len(names) == 1 else f"{label}: {len(names)} seeds"
 
 
@@ -104,7 +106,10 @@ def _require_one_task(runs: Sequence[RunFolder]) -> str:
 
 
 def _over_seeds(cells: Sequence[Sequence[str]]) -> str:
-    """Table with one row per label: mean and range of its runs, from the cells of the first table."""
+    """Table with one row per label: mean and range of its runs.
+
+    The values are those of the first table.
+    """
     measures = (
         "success (evaluation)",
         "return (evaluation)",

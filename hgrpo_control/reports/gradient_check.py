@@ -9,7 +9,7 @@ from robots.gradient_check.slopes import BAR
 
 
 def slope_table(report: GradientReport) -> Table:
-    """Wrong slopes: output and input entry, the slope by autograd and by central differences, and the error."""
+    """Wrong slopes: entries, slopes by autograd and by differences, and errors."""
     table = Table()
     for column in ("slope of", "with respect to", "autograd", "differences", "relative error"):
         table.add_column(column, justify="left" if column in ("slope of", "with respect to") else "right")

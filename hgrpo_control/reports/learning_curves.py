@@ -26,7 +26,9 @@ _POINTS = 200  # of a mean over several runs
 
 
 def learning_curves(curves: Mapping[str, Sequence[Sequence[Metrics]]], path: Path, title: str = "") -> None:
-    """PNG of return and success rate in training over simulator steps, executed steps and wall-clock time.
+    """PNG of return and success rate in training over steps and wall-clock time.
+
+    There is one column each for simulator steps, executed steps and wall-clock time.
 
     Args:
         curves: For each label the metrics of its runs. Several runs are drawn as their mean with a pointwise 95 %
@@ -58,7 +60,10 @@ def learning_curves(curves: Mapping[str, Sequence[Sequence[Metrics]]], path: Pat
 
 
 def _measures(runs: Sequence[Sequence[Metrics]]) -> dict[str, str]:
-    """Labels by names of metrics.csv: those that some run has measured, or all of them if none has measured any."""
+    """Labels by names of metrics.csv that some run has measured.
+
+    All labels if no run has measured any.
+    """
     measures = {"episode_return": "episode return", "success_rate": "success rate"}
     measured = {name for name in measures for run in runs for row in run if not math.isnan(row.get(name, math.nan))}
     return {name: label for name, label in measures.items() if name in measured or not measured}

@@ -1,4 +1,4 @@
-"""A lock on a run folder: one process at a time. The kernel frees it whenever its process ends."""
+"""Lock of a run folder for one process. The kernel frees it when the process ends."""
 
 from __future__ import annotations
 

@@ -13,8 +13,9 @@ from hgrpo_control.runs.run_folder import Metrics
 
 
 class ProgressBar:
-    """The run's algorithm and task, and below it one line of at most 80 columns: share done, speed, return, success if
-    the task has a goal, and time left.
+    """Algorithm and task of a run, and below them one line of progress.
+
+    The line has at most 80 columns: share done, speed, return, success if the task has a goal, and time left.
     """
 
     def __init__(self, config: Config, console: Console | None = None) -> None:

@@ -48,7 +48,10 @@ class EvaluationFiles(NamedTuple):
 
 
 class RunFolder:
-    """Paths of one run. `create` never overwrites a run; only the holder of the lock writes into the folder."""
+    """Paths of one run. Only the holder of the lock writes into the folder.
+
+    `create` never overwrites a run.
+    """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
@@ -65,7 +68,7 @@ class RunFolder:
         self._within_locked = False
 
     def evaluation_files(self, changed: Mapping[str, str]) -> EvaluationFiles:
-        """Files of an evaluation, named after the changed options of the task, such as evaluation-speed=2.json.
+        """Files of an evaluation, named after changed task options, such as evaluation-speed=2.json.
 
         Without changes they are evaluation.json, episodes.png and video.mp4.
         """
@@ -82,7 +85,9 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], config: Config) -> RunFolder:
-        """Make a new folder, lock it and write config.json; the lock is freed at the end of `locked` or of the process.
+        """Make a new folder, lock it and write config.json.
+
+        The lock is freed at the end of `locked` or of the process.
 
         Raises RunFolderError if the folder exists and is not empty, RunInUseError if another process is creating it.
         """
@@ -174,7 +179,7 @@ class RunFolder:
             raise RunFolderError(f"{self.metrics} does not hold the metrics of a run: {error!r}") from error
 
     def append_metrics(self, row: Metrics) -> None:
-        """Add one row. A column that the file lacks is added to it, with NaN in earlier rows."""
+        """Add one row. A new column has NaN in earlier rows."""
         columns = self._columns()
         missing = [name for name in row if name not in columns]
         if missing:
@@ -213,7 +218,7 @@ def _csv(rows: Iterable[Iterable[object]]) -> str:
 
 
 def _instead_of_a_run(folder: RunFolder) -> str:
-    """Error line for a path that is no run: what it is, and which runs are near."""
+    """Error line for a path that is no run: what it is, and runs near it."""
     path, config = folder.path, folder.config.name
     if path.is_file():
         meant = f"; did you mean {path.parent}?" if (path.parent / config).exists() else ", which hgrpo train makes"

@@ -1,4 +1,7 @@
-"""Episodes of an exported policy in another physics and in its own, from the same starts: docs/guides/sim2sim.md."""
+"""Episodes of an exported policy in another physics engine and in its own.
+
+They start from the same states. See docs/guides/sim2sim.md.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +67,10 @@ class Transfer:
         return self.flights[-2]
 
     def share_of(self, home: Flight) -> float:
-        """Success rate there divided by that of `home`; NaN where that is 0 or the task has no goal."""
+        """Success rate there divided by that of `home`.
+
+        NaN if that is 0 or the task has no goal.
+        """
         success = home.evaluation.success_rate
         return self.there.evaluation.success_rate / success if success > 0.0 else float("nan")
 
@@ -82,7 +88,10 @@ class Places:
             self.judged = judge_at(simulator, config, training, choice)
 
     def fly(self, policy: Policy, episodes: int, seed: int) -> Transfer:
-        """Run the same starts in every place; raises PolicyMismatchError, and HgrpoError for fewer than one episode."""
+        """Run the same starts in every place.
+
+        Raises PolicyMismatchError, and HgrpoError for fewer than one episode.
+        """
         flights = []
         for place, simulator in self.simulators.items():
             evaluation, recording = evaluate(policy, simulator, episodes, seed, RECORDED)

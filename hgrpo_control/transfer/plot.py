@@ -22,7 +22,9 @@ THERE: dict[str, Any] = {"linewidth": 1.3, "alpha": 1.0, "solid_capstyle": "roun
 
 
 def picture(transfer: Transfer, path: Path) -> None:
-    """PNG of the recorded episodes: a view from above, each coordinate over time, and the distance of the two flights.
+    """PNG of the recorded episodes.
+
+    It has a view from above, each coordinate over time, and the distance of the two flights.
 
     A colour is an episode; the broad pale line is flown at home, the narrow one there. A dot is a start, a cross the
     end of an episode that ended for good without success. Discs are what the mission marks: a target, points to reach.

@@ -20,7 +20,10 @@ from hgrpo_files import write_text
 
 
 def write(transfer: Transfer, folder: RunFolder, video: Film | None = None) -> Iterator[tuple[str, Path]]:
-    """Write transfer-NAME.json, .png and, with `video`, .mp4 into a run folder; yields name and path of each."""
+    """Write transfer-NAME.json, .png and, with `video`, .mp4 into a run folder.
+
+    Yields name and path of each.
+    """
     paths = {kind: folder.transfer(transfer.target, kind) for kind in ("json", "png")}
     text = json.dumps(_fields(transfer), indent=2, allow_nan=False) + "\n"
     same = holds(paths["json"], text)
@@ -39,7 +42,10 @@ def write(transfer: Transfer, folder: RunFolder, video: Film | None = None) -> I
 
 
 def table(transfer: Transfer) -> Table:
-    """Figures of all flights side by side; the second row is the success rate there over that of the column."""
+    """Figures of all flights side by side.
+
+    The second row is the success rate there over that of the column.
+    """
     result = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     result.add_column("mean over episodes")
     for flight in transfer.flights:

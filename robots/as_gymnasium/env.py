@@ -129,7 +129,9 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         return EnvSnapshot(self.state, random_state, int(self._buffer.seed[0]), int(self._buffer.left[0]))
 
     def set_snapshot(self, snapshot: EnvSnapshot) -> None:
-        """Restore a snapshot of this task; later steps and resets give the same bits as after the snapshot.
+        """Restore a snapshot of this task.
+
+        Later steps and resets give the same bits as after the snapshot.
 
         A snapshot from another process gives the same bits on the same kind of machine and build of torch with the same
         number of threads. The time limit is in an outer wrapper and does not change.
@@ -147,7 +149,10 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 
 
 def make_limited(task: str, render_mode: str | None = None, **options: Any) -> TimeLimit[np.ndarray, np.ndarray]:
-    """Build a TaskEnv with the time limit of its task; arguments and errors are those of TaskEnv."""
+    """Build a TaskEnv with the time limit of its task.
+
+    Arguments and errors are those of TaskEnv.
+    """
     env = TaskEnv(task, render_mode, **options)
     return TimeLimit(env, env.simulator.spec.max_episode_steps)
 

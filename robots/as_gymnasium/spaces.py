@@ -17,7 +17,10 @@ RENDER_MODES = ("rgb_array",)
 
 
 def open_task(task: str | Simulator, options: dict[str, Any]) -> Simulator:
-    """Simulator of a named task with options, or the given simulator; raises TypeError for a simulator with options."""
+    """Simulator of a named task with options, or the given simulator.
+
+    Raises TypeError for a simulator with options.
+    """
     if isinstance(task, str):
         return make(task, **options)
     if options:

@@ -213,7 +213,10 @@ class TaskVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         return fresh
 
     def _restart_at_once(self, success: np.ndarray) -> dict[str, Any] | None:
-        """Reset the rows that have just ended; returns infos of the step, or None if no row has ended."""
+        """Reset the rows that have just ended and return infos of the step.
+
+        Returns None if no row has ended.
+        """
         ended = self._ended.copy()
         rows = np.flatnonzero(ended)
         if not rows.size:

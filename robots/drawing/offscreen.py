@@ -50,7 +50,7 @@ class _EncoderError(Exception):
 
 
 class MissingGraphicsError(HgrpoError):
-    """No picture can be drawn; the message has the missing part and how to install it."""
+    """No picture can be drawn; the message names the missing part and its installation."""
 
 
 @functools.cache

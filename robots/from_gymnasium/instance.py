@@ -73,7 +73,10 @@ class Instance:
 
     @classmethod
     def open(cls, source: Source, options: AdapterOptions, **more: Any) -> Instance:
-        """Make an environment of a source, with more arguments; it is closed if it cannot be adapted."""
+        """Make an environment of a source, with more arguments.
+
+        It is closed if it cannot be adapted.
+        """
         env = source.make(**more)
         try:
             return cls(env, source.name, options)

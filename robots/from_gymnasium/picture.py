@@ -12,7 +12,10 @@ from robots.from_gymnasium.source import Source, one_line
 
 
 class Painter:
-    """Draws with a separate instance, made for the first picture, or with `only` if there is no other."""
+    """Draws with a separate instance, made for the first picture.
+
+    Where there cannot be a second instance, `only` draws.
+    """
 
     def __init__(self, source: Source, options: AdapterOptions, only: Instance) -> None:
         self._source, self._options, self._only = source, options, only

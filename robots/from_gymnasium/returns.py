@@ -1,4 +1,7 @@
-"""Checks of what an environment returns from reset and step; any form but Gymnasium's is an error."""
+"""Checks of the values that an environment returns from reset and step.
+
+Every form except that of Gymnasium is an error.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ _STEP = "(observation, reward, terminated, truncated, info)"
 
 
 class EnvironmentFailedError(HgrpoError):
-    """An environment that raises, returns a wrong value, or truncates where the options do not allow it."""
+    """An environment that raises, returns a wrong value, or truncates although its options forbid it."""
 
 
 class Outcome(NamedTuple):

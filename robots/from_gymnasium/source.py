@@ -98,7 +98,10 @@ def one_line(error: BaseException) -> str:
 
 
 def _by_name(name: str) -> Callable[..., Environment]:
-    """Factory of an id, MODULE:ID or MODULE:FACTORY; modules are also searched in the current directory."""
+    """Factory of an id, MODULE:ID or MODULE:FACTORY.
+
+    Modules are also searched in the current directory.
+    """
     module_name, colon, member = name.rpartition(":")
     if colon:
         try:

@@ -115,7 +115,10 @@ def _space(env: gymnasium.Env[Any, Any], name: str, which: str) -> gymnasium.Spa
 
 
 def _leaves(what: str, space: gymnasium.Space[Any], value: Any) -> list[np.ndarray]:
-    """Numbers of a value as float64 vectors, one per Box of the space, in the order of `flatdim`."""
+    """Numbers of a value as float64 vectors, one per Box of the space.
+
+    Their order is that of `flatdim`.
+    """
     if isinstance(space, spaces.Dict):
         if not isinstance(value, Mapping):
             raise MalformedError(f"{what} {shown(value)}; expected a dict with the keys {', '.join(space.spaces)}")

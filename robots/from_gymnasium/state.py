@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class GymnasiumState(NamedTuple):
-    """Rows of an adapted environment: all that the next step reads, and the results of the last one."""
+    """Rows of an adapted environment, with the results of the last step.
+
+    They hold everything that the next step reads.
+    """
 
     snapshot: Tensor
     """(B, K) uint8, the whole environment; K = 0 without snapshots."""

@@ -1,4 +1,6 @@
-"""Values that a robot reads from its simulations, and sums that round as numpy rounds a single row.
+"""Values that a robot reads from its simulations, and sums for single rows.
+
+The sums round as numpy rounds a single row.
 
 Gymnasium computes rewards row by row. A batch gives the same bits only if every sum runs in the same order, so robots
 of Gymnasium's tasks must use the functions below.

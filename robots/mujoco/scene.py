@@ -15,7 +15,7 @@ _PATH_RADIUS = 0.003  # share of the camera's distance
 
 
 def drawable_model(file: str, view: View) -> Any:
-    """Model of an MJCF file for drawing, with a sky, a floor and light if it has none.
+    """Model of an MJCF file for drawing; missing sky, floor or light are added.
 
     Nothing that moves is added, so the joint positions are the same.
     """

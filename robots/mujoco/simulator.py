@@ -148,7 +148,9 @@ class MujocoSimulator:
         return state
 
     def step(self, state: MujocoState, action: Tensor) -> Step:
-        """Apply controls (B, A) for one control period; MuJoCo clips them to their range, the reward does not.
+        """Apply controls (B, A) for one control period.
+
+        MuJoCo clips them to their range; the reward does not.
 
         A row that diverges or has NaN controls terminates with reward 0. Except for `diverged` its state is that before
         the step.
@@ -235,7 +237,10 @@ class MujocoSimulator:
 
 
 def model_path(file: str) -> str:
-    """Path of an MJCF file; a relative path is in the model folder of the gymnasium package."""
+    """Path of an MJCF file.
+
+    A relative path is in the model folder of the gymnasium package.
+    """
     return os.path.join(os.path.dirname(gymnasium.__file__), "envs", "mujoco", "assets", file)
 
 
@@ -246,7 +251,7 @@ def load_model(file: str) -> mujoco.MjModel:
 
 
 def _keep(new: MujocoState, old: MujocoState, rows: Tensor) -> MujocoState:
-    """The new state with physics and derived fields of the old one in some rows (B,) bool."""
+    """The new state, with the old physics and derived fields in some rows (B,) bool."""
     return new._replace(
         physics=torch.where(rows[:, None], old.physics, new.physics),
         derived=torch.where(rows[:, None], old.derived, new.derived),
@@ -281,7 +286,7 @@ def _options(robot: Any) -> Any:
 
 
 def _reward(robot: Robot) -> str:
-    """Paragraph on the reward in the docstring of the robot's class or of a base; empty if there is none."""
+    """Paragraph on the reward in the docstring of a robot's class or base; else empty."""
     docs = (inspect.cleandoc(kind.__doc__ or "") for kind in type(robot).__mro__)
     paragraphs = (paragraph for doc in docs for paragraph in doc.split("\n\n"))
     formula = next((paragraph for paragraph in paragraphs if paragraph.startswith(_FORMULA)), "")

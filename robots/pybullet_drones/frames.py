@@ -1,4 +1,7 @@
-"""Messages between a simulator and its workers: one byte of kind, eight bytes of length, the content."""
+"""Messages between a simulator and its workers.
+
+A message is one byte of kind, eight bytes of length, and the content.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,10 @@ def send(stream: BinaryIO, kind: bytes, content: bytes) -> None:
 
 
 def receive(stream: BinaryIO) -> tuple[bytes, bytes]:
-    """Read kind and content of the next message; raises EOFError if the other side is closed."""
+    """Read kind and content of the next message.
+
+    Raises EOFError if the other side is closed.
+    """
     head = _exactly(stream, 9)
     return head[:1], _exactly(stream, struct.unpack("<Q", head[1:])[0])
 

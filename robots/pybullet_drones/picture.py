@@ -1,4 +1,4 @@
-"""Pictures of an aviary: the first drone in detail, the others as discs with their targets."""
+"""Pictures of an aviary: the first drone in detail, the others as discs with targets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""One cf2x of gym-pybullet-drones with commanded rotor speeds, drag, ground effect and downwash; runs in a worker.
+"""One cf2x of gym-pybullet-drones with commanded rotor speeds; runs in a worker.
+
+Drag, ground effect and downwash act on it.
 
 It is the CtrlAviary of that package, set to a state before each control step as in aviary.py. A row also has the rotor
 speeds of the control step before, because drag depends on those of the physics step before.

@@ -44,7 +44,9 @@ def opened(arguments: Sequence[str]) -> Served:
 
 
 def serve(source: BinaryIO, sink: BinaryIO, served: Served) -> None:
-    """Answer each message of input rows with the rows after one step, until the input ends.
+    """Answer each message of input rows with the rows after one step.
+
+    It ends with the input.
 
     Args:
         source: Input.

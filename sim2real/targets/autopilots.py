@@ -10,7 +10,7 @@ from sim2real.flight.target import TargetError
 
 
 class Mode(NamedTuple):
-    """A mode of an autopilot, with its numbers in MAV_CMD_DO_SET_MODE and in heartbeats."""
+    """A mode of an autopilot, with its numbers in MAV_CMD_DO_SET_MODE and heartbeats."""
 
     name: str
     main: int

@@ -15,7 +15,6 @@ from torch import Tensor
 
 import robots
 from robots.episodes import Episodes, step_episodes
-from robots.registry import Summary, summary
 from robots.simulator import Simulator, map_state, num_rows, repeat, select, where
 
 pytestmark = pytest.mark.slow
@@ -28,12 +27,6 @@ def test_it_is_registered_under_the_name_it_goes_by(name: str) -> None:
     simulator = robots.make(name)
     assert isinstance(simulator, Simulator)
     assert simulator.spec.name == name
-
-
-@pytest.mark.parametrize("name", robots.names())
-def test_the_list_of_tasks_has_the_values_of_the_specification(name: str) -> None:
-    spec = robots.make(name).spec
-    assert summary(name)._asdict() == {field: getattr(spec, field) for field in Summary._fields}
 
 
 def test_the_specification_is_complete(simulator: Simulator) -> None:

@@ -89,6 +89,13 @@ def test_whoever_registers_a_task_is_known(monkeypatch: pytest.MonkeyPatch) -> N
     assert registry.registered_by("quadrotor-hover") == registry.registered_by("nothing") == ""
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", robots.names())
+def test_the_summary_of_a_task_has_the_values_of_its_specification(name: str) -> None:
+    spec = robots.make(name).spec
+    assert registry.summary(name)._asdict() == {field: getattr(spec, field) for field in registry.Summary._fields}
+
+
 def test_a_task_without_a_summary_has_that_of_its_simulator(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_FACTORIES", dict(registry._FACTORIES))
     robots.register("mine", lambda: robots.make("quadrotor-hover"))

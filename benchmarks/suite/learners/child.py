@@ -1,4 +1,6 @@
-"""Child processes that stop when whoever started them closes their standard input, or dies; the command `hgrpo` as one.
+"""Child processes that stop when their parent closes their standard input or dies.
+
+Run as a module, this file is the command `hgrpo` as such a process.
 
 Training that is asked to stop saves first. A child that outlived its parent would go on writing into a run folder
 that somebody else resumes.

@@ -18,7 +18,10 @@ class Regions:
         self._spans = [(address(part), address(part) + part.nbytes) for part in parts]
 
     def find(self, array: np.ndarray) -> tuple[int, int] | None:
-        """Number of the part that an array views, and its offset there in bytes; None for other arrays."""
+        """Number of the part that an array views, and its offset there in bytes.
+
+        None for other arrays.
+        """
         return None if array.size == 0 else self.find_address(address(array))
 
     def find_address(self, where: int) -> tuple[int, int] | None:
@@ -41,7 +44,7 @@ def geometry(array: np.ndarray) -> tuple[Any, ...]:
 
 
 def root(array: np.ndarray) -> np.ndarray:
-    """The contiguous array that owns the memory of a view; the array itself if there is none."""
+    """Contiguous array that owns the memory of a view, or the array itself."""
     found: Any = array
     while type(found.base) in ARRAYS:
         found = found.base
@@ -86,7 +89,10 @@ def view_of(
 
 
 def new_array(raw_bytes: bytes, shape: tuple[int, ...], strides: tuple[int, ...], dtype: Any, writeable: bool) -> Any:
-    """New array with the given bytes and the layout of `geometry`; arguments are those of view_of."""
+    """New array with the given bytes and the layout of `geometry`.
+
+    Arguments are those of view_of.
+    """
     view: np.ndarray = np.ndarray(shape, dtype, bytearray(raw_bytes), 0, strides)
     if not writeable:
         view.flags.writeable = False

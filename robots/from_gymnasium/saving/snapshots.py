@@ -197,7 +197,7 @@ class Snapshots:
         return state["state"]["state"], state["state"]["inc"], state["has_uint32"], state["uinteger"]
 
     def _replaced(self) -> str:
-        """Reason why an object that is not saved has been replaced, as a clause; empty if none has."""
+        """Clause that names a replaced object that is not saved; empty if there is none."""
         if self.memory is not None:
             if self._bare.data is not self.memory.data:
                 return "it replaces its MjData during an episode"
@@ -240,7 +240,10 @@ def offers_protocol(layer: Environment) -> bool:
 
 
 def _shared_objects(found: list[Environment]) -> list[Any]:
-    """Objects that snapshots only name: the layers, their spaces, the model, its data and the renderer."""
+    """Objects that snapshots only name.
+
+    They are the layers, their spaces, the model, its data and the renderer.
+    """
     parts: list[Any] = list(found)
     for layer in found:
         parts += [getattr(layer, name) for name in ("observation_space", "action_space") if hasattr(layer, name)]
