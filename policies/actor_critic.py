@@ -111,12 +111,6 @@ class ActorCritic(nn.Module):
         """Normalised input of the critic, (..., O) or (..., O + P) if privileged."""
         return self._critic_features(self.normalizer(self._seen(observation)), observation)
 
-    def mean_and_value_of(self, features: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Mean action (..., A) and V (...) of `critic_features`; V is None without a critic."""
-        size = self.spec.observation_size
-        seen = features if features.shape[-1] == size else features[..., :size].contiguous()
-        return self.actor(seen), None if self.critic is None else self.critic(features).squeeze(-1)
-
     def update_normalizers(self, observation: Tensor) -> None:
         """Add observations, (..., O) or (..., O + P) if privileged, to the statistics."""
         if self.privileged_normalizer is not None:

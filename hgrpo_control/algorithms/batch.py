@@ -48,11 +48,15 @@ def minibatches_of(batch: Batch, order: Tensor, number: int) -> list[Batch]:
         order: (R,) int64 permutation of the rows.
         number: Of minibatches; sizes are those of `Tensor.chunk`.
     """
-    shuffled = rows_of(batch, order)
-    columns = [None if column is None else column.chunk(number) for column in shuffled]
+    return blocks_of(rows_of(batch, order), -(-len(order) // number))
+
+
+def blocks_of(batch: Batch, rows: int) -> list[Batch]:
+    """Blocks of so many consecutive rows of a batch; the last one may have fewer. They share its memory."""
+    columns = [None if column is None else column.split(rows) for column in batch]
     return [
         Batch(*(None if column is None else column[i] for column in columns))  # type: ignore[arg-type]
-        for i in range(len(shuffled.observation.chunk(number)))
+        for i in range(-(-len(batch.observation) // rows))
     ]
 
 

@@ -17,6 +17,8 @@ class PolicyLoss(NamedTuple):
     """() mean KL(old || new), by the k3 estimate."""
     clip_fraction: Tensor
     """() share of samples whose ratio lies outside the clip range."""
+    slope: Tensor
+    """(R, M) derivative of `loss` by log pi."""
 
 
 class ReferenceKl(NamedTuple):
@@ -26,6 +28,8 @@ class ReferenceKl(NamedTuple):
     """() weighted like the surrogate, to be minimised."""
     divergence: Tensor
     """() mean KL(policy || reference), by the k3 estimate."""
+    slope: Tensor
+    """(R, M) derivative of `loss` by log pi."""
 
 
 def clipped_surrogate(
@@ -56,10 +60,13 @@ def clipped_surrogate(
     log_ratio = log_prob - old_log_prob
     ratio = log_ratio.exp()
     clipped = ratio.clamp(1.0 - clip_coef, 1.0 + clip_high)
-    loss = -(weight * torch.minimum(ratio * advantage, clipped * advantage)).mean()
+    gain, bounded = ratio * advantage, clipped * advantage
+    loss = -(weight * torch.minimum(gain, bounded)).mean()
     with torch.no_grad():
-        outside = ((ratio - 1.0 > clip_high) | (1.0 - ratio > clip_coef)).to(ratio.dtype)
-        return PolicyLoss(loss, k3_divergence(log_ratio).mean(), outside.mean())
+        outside = (clipped != ratio).to(ratio.dtype)
+        # A product, so that 0 x infinity is NaN and is reported, as in the derivative by the chain rule.
+        slope = weight * gain * (gain <= bounded) / -weight.numel()
+        return PolicyLoss(loss, k3_divergence(log_ratio).mean(), outside.mean(), slope)
 
 
 def reference_kl(log_prob: Tensor, reference_log_prob: Tensor, weight: Tensor) -> ReferenceKl:
@@ -76,8 +83,11 @@ def reference_kl(log_prob: Tensor, reference_log_prob: Tensor, weight: Tensor) -
     Raises ValueError if the shapes differ.
     """
     _require_same_shape(log_prob=log_prob, reference_log_prob=reference_log_prob, weight=weight)
-    k3 = k3_divergence(reference_log_prob - log_prob)
-    return ReferenceKl((weight * k3).mean(), k3.detach().mean())
+    log_ratio = reference_log_prob - log_prob
+    k3 = k3_divergence(log_ratio)
+    with torch.no_grad():
+        slope = weight * torch.expm1(log_ratio) / -weight.numel()
+    return ReferenceKl((weight * k3).mean(), k3.detach().mean(), slope)
 
 
 def value_loss(value: Tensor, target: Tensor) -> Tensor:

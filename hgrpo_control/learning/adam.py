@@ -68,15 +68,14 @@ class Adam:
 
 
 @torch.no_grad()
-def clip_grad_norm(gradient: Tensor, limit: float) -> Tensor:
-    """Scale a gradient (P,) in place by limit / norm where that is below 1.
+def clip_gradients(gradients: list[Tensor], limit: float) -> Tensor:
+    """Scale each gradient in place by limit / norm where that is below 1.
 
-    Returns () its norm before.
+    Returns (k,) the norms of the k gradients before. A gradient whose norm is not finite is lost.
     """
-    length = torch.linalg.vector_norm(gradient)
-    # The factor is 1 for short gradients and for a norm of NaN, which the caller reports.
-    gradient *= (limit / (length + 1e-6)).clamp_max(1.0).nan_to_num(1.0)
-    return length
+    norms = torch.stack(torch._foreach_norm(gradients))
+    torch._foreach_mul_(gradients, list((limit / (norms + 1e-6)).clamp_max(1.0).unbind()))
+    return norms
 
 
 def _of_torch(saved: dict[str, Any], like: Adam) -> dict[str, Tensor]:

@@ -13,8 +13,9 @@ from hgrpo_control.algorithms import losses
 from hgrpo_control.algorithms.batch import Batch, minibatches_of
 from hgrpo_control.algorithms.rollout import NotFiniteError
 from hgrpo_control.config.learning import Learning
-from hgrpo_control.learning.adam import Adam, clip_grad_norm
+from hgrpo_control.learning.adam import Adam, clip_gradients
 from hgrpo_control.learning.gradient_noise import GradientMoments
+from hgrpo_control.learning.loss_gradient import LossGradient
 from hgrpo_control.learning.temperature import Temperature, gaussian_entropy
 from policies import gaussian
 from policies.actor_critic import ActorCritic
@@ -34,11 +35,12 @@ class Learner:
         actor = [policy.raw_sigma, *policy.actor.parameters()]
         critic = [] if policy.critic is None else list(policy.critic.parameters())
         self.optimizer = Adam([*actor, *critic])
+        self._gradient = LossGradient(policy, config)
         # The networks share nothing, so a critic far from its targets must not reduce the policy's step.
         size = sum(parameter.numel() for parameter in actor)
-        self._actor_gradient, self._critic_gradient = self.optimizer.gradient[:size], self.optimizer.gradient[size:]
+        gradient = self.optimizer.gradient
+        self._gradients = [gradient[:size], gradient[size:]] if critic else [gradient]
         self.generator = torch.Generator(policy.device).manual_seed(seed)
-        self._not_measured = torch.full((), torch.nan, dtype=torch.float32, device=policy.device)
         sigma, size = config.target_sigma, policy.spec.action_size
         target = None if sigma is None else gaussian_entropy(sigma, size)
         self.temperature = Temperature(config.ent_coef, target, config.ent_learning_rate)
@@ -120,44 +122,26 @@ class Learner:
 
         Returns the values of _TERMS (7,).
         """
-        policy, config, alpha = self.policy, self.config, self.temperature.value
-        mean, value = policy.mean_and_value_of(batch.observation)
-        log_prob = gaussian.log_density(batch.action, mean.unsqueeze(1), policy.sigma)
-        surrogate = losses.clipped_surrogate(
-            log_prob, batch.old_log_prob, batch.advantage, batch.weight, config.clip_coef, config.clip_high
-        )
-        loss, value_loss, reference_kl = surrogate.loss, self._not_measured, self._not_measured
-        if value is not None and batch.value_target is not None:
-            value_loss = losses.value_loss(value, batch.value_target)
-            loss = loss + config.vf_coef * value_loss
-        with torch.set_grad_enabled(alpha != 0.0):
-            entropy = policy.entropy()
-        if alpha != 0.0:
-            loss = loss - alpha * entropy
-        if batch.reference_log_prob is not None:
-            leash = losses.reference_kl(log_prob, batch.reference_log_prob, batch.weight)
-            loss, reference_kl = loss + config.kl_coef * leash.loss, leash.divergence
         self.optimizer.gradient.zero_()
-        loss.backward()
-        norm, critic_norm = self._clip_gradients()
-        kl, clipped = surrogate.approx_kl, surrogate.clip_fraction
-        with torch.no_grad():
-            terms = torch.stack((surrogate.loss, value_loss, entropy, kl, reference_kl, clipped, norm)).double()
-            # The only read of numbers in a step: each read waits until the GPU has finished.
-            read = torch.stack((loss, norm, critic_norm)).tolist()
+        terms = self._gradient.add(batch, self.temperature.value)
+        if self._moments is not None:
+            self._moments.add(self._gradients[0])
+        norms = clip_gradients(self._gradients, self.config.max_grad_norm)
+        # The only read of numbers in a step: each read waits until the GPU has finished.
+        read = torch.cat((terms.loss.reshape(1), norms)).tolist()
         if not math.isfinite(read[0]):
-            away = "" if batch.reference_log_prob is None else f", divergence from the reference {reference_kl.item()}"
+            away = "" if batch.reference_log_prob is None else f", divergence from the reference {terms.reference_kl}"
             raise NotFiniteError(
-                f"the loss is not finite: policy {surrogate.loss.item()}, value {value_loss.item()}, "
-                f"entropy {entropy.item()}{away}"
+                f"the loss is not finite: policy {terms.policy_loss}, value {terms.value_loss}, "
+                f"entropy {terms.entropy}{away}"
             )
-        if not (math.isfinite(read[1]) and math.isfinite(read[2])):
+        if not all(map(math.isfinite, read)):
             raise NotFiniteError(
-                f"a gradient is not finite, although the loss is: norm {read[1]:.3g} of the actor, "
-                f"{read[2]:.3g} of the critic"
+                f"a gradient is not finite, although the loss is: norm {read[1]:.3g} of the actor"
+                + "".join(f", {norm:.3g} of the critic" for norm in read[2:])
             )
         self.optimizer.step(learning_rate)
-        return terms
+        return torch.stack((*terms[1:], norms[0])).double()
 
     def _figures(
         self, batch: Batch, means: Sequence[float], learning_rate: float, epochs: int, noise_scale: float
@@ -171,16 +155,6 @@ class Learner:
             "temperature": self.temperature.value,
             "gradient_noise_scale": noise_scale,
         }
-
-    def _clip_gradients(self) -> tuple[Tensor, Tensor]:
-        """Clip the gradients of actor and critic; returns both norms before, () each.
-
-        While the first pass lasts, the actor's gradient is added to its moments before it is clipped.
-        """
-        if self._moments is not None:
-            self._moments.add(self._actor_gradient)
-        limit = self.config.max_grad_norm
-        return clip_grad_norm(self._actor_gradient, limit), clip_grad_norm(self._critic_gradient, limit)
 
 
 @torch.no_grad()

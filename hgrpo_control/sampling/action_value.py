@@ -12,7 +12,7 @@ from hgrpo_control.algorithms import losses
 from hgrpo_control.algorithms.batch import Batch
 from hgrpo_control.algorithms.rollout import NotFiniteError
 from hgrpo_control.config.learning import Learning
-from hgrpo_control.learning.adam import Adam, clip_grad_norm
+from hgrpo_control.learning.adam import Adam, clip_gradients
 from policies.actor_critic import ActorCritic, mlp
 from policies.spec import PolicySpec
 
@@ -110,6 +110,6 @@ class ActionValueLearner:
             raise NotFiniteError(f"the loss of Q is not finite: {shown}")
         self.optimizer.gradient.zero_()
         loss.backward()
-        clip_grad_norm(self.optimizer.gradient, self.config.max_grad_norm)
+        clip_gradients([self.optimizer.gradient], self.config.max_grad_norm)
         self.optimizer.step(learning_rate)
         return shown, predicted.detach()

@@ -164,14 +164,6 @@ def test_actor_and_critic_see_normalised_observations() -> None:
     torch.testing.assert_close(policy.value(x), policy.critic(policy.normalizer(x)).squeeze(-1))
 
 
-def test_mean_and_value_together_are_mean_and_value() -> None:
-    policy, x = fresh(), some_observations()
-    mean, value = policy.mean_and_value_of(policy.critic_features(x))
-    assert value is not None
-    assert torch.equal(mean, policy.mean(x))
-    assert torch.equal(value, policy.value(x))
-
-
 @pytest.mark.parametrize("leading", [(), (5,), (2, 3, 4)])
 def test_any_leading_shape_is_kept(leading: tuple[int, ...]) -> None:
     policy, observation = fresh(), torch.zeros(*leading, 4)
@@ -190,7 +182,6 @@ def test_a_policy_without_critic_says_so() -> None:
     assert policy.critic is None
     with pytest.raises(ValueError, match="no critic"):
         policy.value(some_observations())
-    assert policy.mean_and_value_of(policy.critic_features(some_observations()))[1] is None
 
 
 def test_without_hidden_layers_the_policy_is_linear() -> None:

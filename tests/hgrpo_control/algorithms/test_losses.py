@@ -29,6 +29,7 @@ def surrogate_of(
     loss = clipped_surrogate(log_prob, torch.zeros_like(advantages), advantages, weights, 0.2, clip_high)
     loss.loss.backward()
     assert log_prob.grad is not None
+    torch.testing.assert_close(loss.slope, log_prob.grad)
     return loss.loss.detach(), loss.approx_kl, loss.clip_fraction, log_prob.grad
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hgrpo_control.learning.adam import Adam, clip_grad_norm
+from hgrpo_control.learning.adam import Adam, clip_gradients
 
 
 def network() -> nn.Sequential:
@@ -98,16 +98,19 @@ def test_adam_does_not_import_torchs_compiler() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize("limit", [0.1, 3.0, 1e3])
-def test_clipping_is_torchs(limit: float) -> None:
-    gradient = torch.randn(1000, generator=torch.Generator().manual_seed(0))
-    reference = nn.Parameter(torch.zeros_like(gradient))
-    reference.grad = gradient.clone()
-    assert torch.equal(clip_grad_norm(gradient, limit), nn.utils.clip_grad_norm_([reference], limit))
-    assert torch.allclose(reference.grad, gradient, rtol=1e-6)
+@pytest.mark.parametrize("limit", [0.1, 3.0, 1e3, math.inf])
+def test_clipping_is_torchs_for_each_gradient(limit: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    gradients = [torch.randn(1000, generator=generator), 0.1 * torch.randn(50, generator=generator)]
+    reference = [nn.Parameter(torch.zeros_like(gradient)) for gradient in gradients]
+    for parameter, gradient in zip(reference, gradients, strict=True):
+        parameter.grad = gradient.clone()
+    norms = clip_gradients(gradients, limit)
+    for parameter, gradient, norm in zip(reference, gradients, norms, strict=True):
+        assert torch.allclose(nn.utils.clip_grad_norm_([parameter], limit), norm)
+        assert torch.allclose(parameter.grad, gradient, rtol=1e-6)
 
 
-def test_a_gradient_that_is_not_finite_is_left_as_it_is() -> None:
-    gradient = torch.tensor([1.0, math.nan])
-    assert clip_grad_norm(gradient, 0.5).isnan()
-    assert gradient[0] == 1.0
+def test_the_norm_of_a_gradient_that_is_not_finite_is_returned() -> None:
+    assert clip_gradients([torch.tensor([1.0, math.nan])], 0.5).isnan().all()
+    assert clip_gradients([torch.tensor([1.0, math.inf])], 0.5).isinf().all()
