@@ -12,7 +12,7 @@ from benchmarks.speed import former
 from benchmarks.speed.former import FormerSimulator
 
 STEPS, ROWS = 50, 32
-CLOSE = 1e-6
+CLOSE = 1e-4  # what float32 rounding may grow to in 50 steps
 CASES = [("quadrotor-hover", interface) for interface in ("motors", "ctbr", "velocity")]
 CASES += [(task, "motors") for task in former.TASKS if task != "quadrotor-hover"]
 
