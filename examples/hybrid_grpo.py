@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 import robots
-from robots.episodes import autoreset, reset_episodes, step_episodes
+from robots.episodes import FreshEpisodes, autoreset, reset_episodes, step_episodes
 
 
 class Settings(NamedTuple):
@@ -127,6 +127,8 @@ class HybridGRPO:
         self.policy = Policy(self.simulator.spec, torch.Generator().manual_seed(seeds[0]))
         self.optimizer = torch.optim.Adam(self.policy.parameters(), eps=1e-5, fused=True)
         self.roots = reset_episodes(self.simulator, chosen.roots, self.streams[2])
+        restarting = zip((chosen.roots, chosen.roots * (chosen.samples - 1)), self.streams[2:], strict=True)
+        self.fresh = [FreshEpisodes(self.simulator, rows, stream) for rows, stream in restarting]
         self.seen = self.simulator.observe(self.roots.state)
         self.policy.normalizer.update(self.seen)
 
@@ -148,10 +150,9 @@ class HybridGRPO:
             ended = done.nonzero().squeeze(1)
             executed, siblings = ended[ended % n == 0], ended[ended % n != 0]
             successes += self.simulator.success(branches.state)[executed].tolist()
-            if len(executed):
-                branches, seen = autoreset(self.simulator, branches, seen, executed, self.streams[2])
-            if len(siblings) and t < last:  # no sibling continues after the last step
-                branches, seen = autoreset(self.simulator, branches, seen, siblings, self.streams[3])
+            for rows, fresh in zip((executed, siblings), self.fresh, strict=True):
+                if len(rows) and (t < last or rows is executed):  # no sibling continues after the last step
+                    branches, seen = autoreset(branches, seen, rows, fresh.draw(len(rows)))
         self.roots, self.seen = robots.select(branches, slice(None, None, n)), seen[::n]
         columns = [torch.stack(column) for column in zip(*steps, strict=True)]
         value = self.policy.value(columns[0].flatten(0, 2)).view(-1, e, n)
@@ -178,8 +179,7 @@ class HybridGRPO:
         chosen, policy, (rollout, successes) = self.chosen, self.policy, self.collect()
         self.optimizer.param_groups[0]["lr"] = chosen.learning_rate * (1.0 - self.iteration / self.iterations)
         advantage, target = advantages(rollout, chosen.gamma)
-        advantage = advantage - advantage.mean()
-        advantage = advantage / advantage.square().mean().sqrt()
+        advantage = (advantage - advantage.mean()) / advantage.std(correction=0)
         columns = (policy.normalizer(rollout.observation), rollout.action, rollout.log_prob, advantage, target)
         columns = tuple(column.flatten(0, 2) for column in columns)
         actor, critic = [policy.raw_sigma, *policy.actor.parameters()], list(policy.critic.parameters())

@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from robots.simulator import Simulator, first_array, replace
+from robots.simulator import Adjustable, Simulator, first_array, map_state, replace, select
+
+_LEAST_AHEAD = 16
 
 
 class Episodes(NamedTuple):
@@ -59,20 +61,74 @@ def step_episodes(simulator: Simulator, episodes: Episodes, action: Tensor) -> T
     return Transition(Episodes(step.state, elapsed), step.observation, step.reward, step.terminated, truncated)
 
 
-def autoreset(
-    simulator: Simulator, episodes: Episodes, observation: Tensor, rows: Tensor, generator: torch.Generator
-) -> tuple[Episodes, Tensor]:
-    """Start new episodes in some rows; the other rows do not change.
+class Beginning(NamedTuple):
+    """Episodes that have just begun, and what they show."""
+
+    episodes: Episodes
+    observation: Tensor
+    """(B, O)."""
+
+
+class FreshEpisodes:
+    """Episodes that begin in single rows, drawn in blocks, because a reset takes about as long for one row as for many.
+
+    A block depends on its seed and on the simulator's settings alone. After a change of a setting, such as the
+    difficulty, what is left of the block is drawn again from its seed. A simulator that cannot restore states draws no
+    row ahead.
 
     Args:
-        simulator: The simulator of all rows.
+        simulator: The simulator.
+        rows: Number of rows in which episodes may begin; a block is an eighth of them, at least 16.
+        generator: Source of the seeds of blocks; it is advanced.
+    """
+
+    def __init__(self, simulator: Simulator, rows: int, generator: torch.Generator) -> None:
+        self.simulator, self.generator = simulator, generator
+        self.ahead = 0 if simulator.spec.branching_obstacle else max(rows // 8, _LEAST_AHEAD)
+        self._seed = self._size = self._left = 0
+        self._block: Beginning | None = None  # None where it is still to be drawn from its seed
+        self._settings: dict[str, float] = {}
+
+    def draw(self, num: int) -> Beginning:
+        """The next `num` episodes, at least one."""
+        if self._left >= num:
+            return self._take(num)
+        missing = num - self._left
+        rest = [self._take(self._left)] if self._left else []
+        self._seed = int(torch.randint(2**62, (), generator=self.generator, device=self.generator.device))
+        self._size = self._left = max(self.ahead, missing)
+        self._block = None
+        return map_state(lambda *x: torch.cat(x), *rest, self._take(missing))
+
+    def state_dict(self) -> dict[str, int]:
+        """Seed and size of the block, and how many of its rows are left; the generator is not part of it."""
+        return {"seed": self._seed, "size": self._size, "left": self._left}
+
+    def load_state_dict(self, saved: dict[str, int]) -> None:
+        """Continue exactly from a `state_dict`; an empty one begins a new block."""
+        self._seed, self._size, self._left = (saved.get(name, 0) for name in ("seed", "size", "left"))
+        self._block = None
+
+    def _take(self, num: int) -> Beginning:
+        settings = dict(self.simulator.settings) if isinstance(self.simulator, Adjustable) else {}
+        if self._block is None or settings != self._settings:
+            episodes = reset_episodes(self.simulator, self._size, self._seed)
+            self._block, self._settings = Beginning(episodes, self.simulator.observe(episodes.state)), settings
+        first = self._size - self._left
+        self._left -= num
+        return select(self._block, slice(first, first + num))
+
+
+def autoreset(episodes: Episodes, observation: Tensor, rows: Tensor, fresh: Beginning) -> tuple[Episodes, Tensor]:
+    """Begin new episodes in some rows; the other rows do not change.
+
+    Args:
         episodes: B rows.
         observation: (B, O) observation of the rows.
         rows: (k,) int64 rows to reset.
-        generator: Source of the initial states; it is advanced.
+        fresh: The k new episodes.
 
     Returns:
         Episodes and observation (B, O) of all rows.
     """
-    fresh = reset_episodes(simulator, int(rows.numel()), generator)
-    return replace(episodes, rows, fresh), observation.index_copy(0, rows, simulator.observe(fresh.state))
+    return replace(Beginning(episodes, observation), rows, fresh)

@@ -23,8 +23,8 @@ from hgrpo_control.algorithms.rollout import (
 from hgrpo_errors import HgrpoError
 from policies.actor_critic import ActorCritic
 from policies.gaussian import standard_log_density
-from robots.episodes import Episodes, Transition, autoreset, reset_episodes, step_episodes
-from robots.simulator import Simulator, repeat, select
+from robots.episodes import Episodes, FreshEpisodes, Transition, autoreset, reset_episodes, step_episodes
+from robots.simulator import Simulator, map_state, repeat, select
 
 
 class Sampler:
@@ -71,6 +71,10 @@ class Sampler:
         self.generators = {
             name: torch.Generator(policy.device).manual_seed(s) for name, s in zip(streams, seeds.tolist(), strict=True)
         }
+        self.restarts = {
+            name: FreshEpisodes(simulator, rows, self.generators[f"{name}_restarts"])
+            for name, rows in (("executed", num_envs), ("sibling", num_envs * (num_samples - 1)))
+        }
         self.roots = reset_episodes(simulator, num_envs, self.generators["executed_restarts"])
         self.root_observation = simulator.observe(self.roots.state)
         self.running_return = torch.zeros(num_envs, dtype=torch.float64, device=policy.device)
@@ -90,8 +94,7 @@ class Sampler:
         except HgrpoError as error:
             self.roots, self.root_observation = roots, observation
             self.running_return.copy_(saved["running_return"])
-            for name, generator in self.generators.items():
-                generator.set_state(saved["generators"][name])
+            self._load_streams(saved)
             raise RolloutFailedError(str(error)) from error
 
     def _collect(self) -> tuple[Rollout, FinishedEpisodes]:
@@ -110,11 +113,12 @@ class Sampler:
         return recorder.rollout(self.policy), recorder.finished()
 
     def state_dict(self) -> dict[str, Any]:
-        """Roots, running returns and generators, as containers of tensors."""
+        """Roots, running returns, generators and restarts, as containers of tensors and numbers."""
         return {
             "roots": _to_lists(self.roots),
             "running_return": self.running_return.clone(),
             "generators": {name: generator.get_state() for name, generator in self.generators.items()},
+            "restarts": {name: fresh.state_dict() for name, fresh in self.restarts.items()},
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
@@ -122,8 +126,7 @@ class Sampler:
 
         Where the simulator cannot restore states, every root begins a new episode instead.
         """
-        for name, generator in self.generators.items():
-            generator.set_state(saved["generators"][name])
+        self._load_streams(saved)
         if self.simulator.spec.branching_obstacle:
             if self.roots.elapsed.any():  # otherwise they are new already, and each new one takes one more environment
                 self._begin_anew()
@@ -131,6 +134,13 @@ class Sampler:
         self.roots = _from_lists(self.roots, saved["roots"])
         self.root_observation = self.simulator.observe(self.roots.state)
         self.running_return.copy_(saved["running_return"])
+
+    def _load_streams(self, saved: dict[str, Any]) -> None:
+        """Set the generators and restarts of a `state_dict`; those of earlier versions have no restarts."""
+        for name, generator in self.generators.items():
+            generator.set_state(saved["generators"][name])
+        for name, fresh in self.restarts.items():
+            fresh.load_state_dict(saved.get("restarts", {}).get(name, {}))
 
     def _begin_anew(self) -> None:
         """Drop every root's episode and draw a new initial state for it."""
@@ -217,11 +227,16 @@ class Sampler:
 
         `siblings` is None at the end of a branch, where no sibling continues.
         """
-        branches, observation = transition.episodes, transition.observation
-        for rows, stream in ((executed, "executed_restarts"), (siblings, "sibling_restarts")):
-            if rows is not None and rows.numel():
-                branches, observation = autoreset(self.simulator, branches, observation, rows, self.generators[stream])
-        return branches, observation
+        chosen = [
+            (rows, self.restarts[name].draw(len(rows)))
+            for rows, name in ((executed, "executed"), (siblings, "sibling"))
+            if rows is not None and rows.numel()
+        ]
+        if not chosen:
+            return transition.episodes, transition.observation
+        rows = torch.cat([rows for rows, _ in chosen])
+        fresh = map_state(lambda *x: torch.cat(x), *(fresh for _, fresh in chosen))
+        return autoreset(transition.episodes, transition.observation, rows, fresh)
 
 
 def _to_lists(state: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import robots
-from robots.episodes import Episodes, autoreset, reset_episodes, step_episodes
+from robots.episodes import Episodes, FreshEpisodes, autoreset, reset_episodes, step_episodes
 from robots.simulator import Channel, SimulatorSpec, Step
 
 LIMIT = 4
@@ -125,26 +126,24 @@ def test_a_transition_shows_the_last_observation_and_reward_of_a_row_that_ended(
     assert episodes.elapsed.tolist() == [0, 0], "the episodes given are left as they were"
 
 
-@given(rows=st.lists(st.integers(0, 7), unique=True))
+@given(rows=st.lists(st.integers(0, 7), unique=True, min_size=1))
 @settings(max_examples=50)
 def test_a_restart_touches_the_rows_named_and_no_other(rows: list[int]) -> None:
     simulator = Countdown((0,) * 8)
     transition = step_episodes(simulator, reset_episodes(simulator, 8, 1), torch.zeros(8, 1))
     before = [x.clone() for x in (*flat(transition.episodes), transition.observation)]
     chosen = torch.tensor(rows, dtype=torch.int64)
-    generator, same = torch.Generator().manual_seed(9), torch.Generator().manual_seed(9)
+    fresh = fresh_episodes(simulator).draw(len(rows))
 
-    episodes, observation = autoreset(simulator, transition.episodes, transition.observation, chosen, generator)
+    episodes, observation = autoreset(transition.episodes, transition.observation, chosen, fresh)
 
-    fresh = reset_episodes(simulator, len(rows), same)
-    expected = [*flat(fresh), simulator.observe(fresh.state)]
+    expected = [*flat(fresh.episodes), simulator.observe(fresh.episodes.state)]
     others = [b for b in range(8) if b not in rows]
     for new, old, wanted in zip((*flat(episodes), observation), before, expected, strict=True):
         assert torch.equal(new[chosen], wanted)  # the k-th fresh row goes to the k-th row named
         assert torch.equal(new[others], old[others])
     for kept, old in zip((*flat(transition.episodes), transition.observation), before, strict=True):
         assert torch.equal(kept, old), "what was given is left as it was"
-    assert torch.equal(generator.get_state(), same.get_state()), "only as much is drawn as rows restart"
 
 
 @pytest.mark.parametrize("task", robots.names())
@@ -153,15 +152,86 @@ def test_restarted_rows_of_a_task_go_on_like_fresh_episodes(task: str) -> None:
     neutral = torch.tensor(simulator.spec.neutral_action, dtype=torch.float32)
     transition = step_episodes(simulator, reset_episodes(simulator, 4, 0), neutral.expand(4, -1))
     rows = torch.tensor([3, 1])
-    episodes, observation = autoreset(
-        simulator, transition.episodes, transition.observation, rows, torch.Generator().manual_seed(7)
-    )
-    fresh = reset_episodes(simulator, 2, 7)
+    fresh = fresh_episodes(simulator).draw(2)
+    episodes, observation = autoreset(transition.episodes, transition.observation, rows, fresh)
     assert episodes.elapsed.tolist() == [1, 0, 1, 0]
-    assert torch.equal(observation[rows], simulator.observe(fresh.state))
+    assert torch.equal(observation[rows], fresh.observation)
     assert torch.equal(observation, simulator.observe(episodes.state))
     ours = step_episodes(simulator, episodes, neutral.expand(4, -1))
-    theirs = step_episodes(simulator, fresh, neutral.expand(2, -1))
+    theirs = step_episodes(simulator, fresh.episodes, neutral.expand(2, -1))
     untouched = step_episodes(simulator, transition.episodes, neutral.expand(4, -1))
     torch.testing.assert_close(ours.observation[rows], theirs.observation, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(ours.observation[[0, 2]], untouched.observation[[0, 2]], rtol=1e-5, atol=1e-6)
+
+
+class Counted(Countdown):
+    """Counts its resets; labels of fresh rows are the difficulty plus the random numbers."""
+
+    def __init__(self, obstacle: str = "") -> None:
+        super().__init__()
+        self.spec = dataclasses.replace(self.spec, branching_obstacle=obstacle)
+        self.sizes: list[int] = []
+        self.settings = {"difficulty": 0.0}
+
+    def adjust(self, name: str, value: float) -> None:
+        self.settings[name] = value
+
+    def reset(self, num: int, seed: int | torch.Generator) -> CountdownState:
+        self.sizes.append(num)
+        state = super().reset(num, seed)
+        return state._replace(label=state.label + self.settings["difficulty"])
+
+
+def fresh_episodes(simulator: Any, rows: int = 8, seed: int = 9) -> FreshEpisodes:
+    return FreshEpisodes(simulator, rows, torch.Generator().manual_seed(seed))
+
+
+def labels(fresh: FreshEpisodes, *numbers: int) -> list[float]:
+    """Labels of as many episodes as the numbers add up to, drawn in parts."""
+    drawn = [fresh.draw(number) for number in numbers]
+    assert [len(part.episodes.elapsed) for part in drawn] == list(numbers)
+    assert all(torch.equal(part.observation[:, 1], part.episodes.state.label) for part in drawn)
+    return [label for part in drawn for label in part.episodes.state.label.tolist()]
+
+
+def test_fresh_episodes_are_drawn_in_blocks_and_handed_out_once() -> None:
+    simulator = Counted()
+    drawn = labels(fresh_episodes(simulator, rows=8 * 20), 7, 1, 12, 5)
+    assert simulator.sizes == [20, 20]
+    assert len(set(drawn)) == 25
+    assert drawn == labels(fresh_episodes(Counted(), rows=8 * 20), 1, 1, 18, 5)
+
+
+def test_more_fresh_episodes_than_a_block_are_one_reset() -> None:
+    simulator = Counted()
+    assert len(set(labels(fresh_episodes(simulator), 6, 30))) == 36
+    assert simulator.sizes == [16, 20]
+
+
+def test_a_changed_setting_changes_the_fresh_episodes_left_in_a_block() -> None:
+    simulator, other = Counted(), Counted()
+    fresh, same = fresh_episodes(simulator), fresh_episodes(other)
+    assert labels(fresh, 3) == labels(same, 3)
+    simulator.adjust("difficulty", 10.0)
+    harder, easier = labels(fresh, 4), labels(same, 4)
+    assert harder == pytest.approx([label + 10.0 for label in easier])
+
+
+@pytest.mark.parametrize("taken", [0, 3, 16])
+@pytest.mark.parametrize("difficulty", [0.0, 10.0])
+def test_fresh_episodes_continue_exactly_from_a_saved_state(taken: int, difficulty: float) -> None:
+    simulator, other = Counted(), Counted()
+    first, second = fresh_episodes(simulator), fresh_episodes(other, seed=5)
+    if taken:
+        first.draw(taken)
+    second.generator.set_state(first.generator.get_state())
+    second.load_state_dict(first.state_dict())
+    simulator.adjust("difficulty", difficulty)
+    other.adjust("difficulty", difficulty)
+    assert labels(first, 5, 30) == labels(second, 5, 30)
+
+
+def test_a_simulator_that_cannot_restore_states_draws_no_episode_ahead() -> None:
+    simulator = Counted(obstacle="it cannot")
+    labels(fresh_episodes(simulator), 2, 1, 5)
+    assert simulator.sizes == [2, 1, 5]
