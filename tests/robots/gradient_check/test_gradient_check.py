@@ -162,3 +162,13 @@ def test_the_command_checks_branches_and_gradients(
     assert "action[0] (torque)" in out
     assert "0.05005" in out
     assert "wrong-slopes has WRONG gradients" in out.splitlines()[-1]
+
+
+def test_a_task_that_cannot_be_made_in_float64_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(registry._FACTORIES, "single-slopes", lambda: Pendulum())
+    assert main(["check", "single-slopes", "--states", "5"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "single-slopes" in line
+    assert "dtype=torch.float64" in line
