@@ -15,7 +15,6 @@ neither value nor slope does no harm.
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -115,33 +114,36 @@ def _differences(
     same = torch.ones(len(shifts), rows, dtype=torch.bool)
     for before, after in zip(events(plain).values(), events(moved).values(), strict=True):
         same &= (after.reshape(len(shifts), rows, -1) == before.reshape(1, rows, -1)).all(dim=2)
+    same = same.unflatten(0, (-1, 2)).all(dim=1)
     here, there = floating(plain), floating(moved)
     found = {}
     for output, cotangent in cotangents.items():
-        change = there[output].unflatten(0, (len(shifts), rows)) - here[output]
-        rise = [_inner(change[i], cotangent) / shift for i, shift in enumerate(shifts)]
-        size = _inner(here[output].abs(), cotangent.abs())
-        tried = []
-        for k in range(len(_STEPS) - 2):
-            every = slice(2 * k, 2 * k + 6)
-            tried.append(
-                _extrapolated(rise[every][::2], rise[every][1::2], same[every].all(dim=0), size / _STEPS[k + 2])
-            )
-        # rounding doubles with each k, so agreement at a smaller step may be chance
-        best = torch.stack([slopes.doubt * 2.0**k for k, slopes in enumerate(tried)]).argmin(dim=0, keepdim=True)
-        found[output] = Slopes(*(torch.stack(parts).gather(0, best)[0] for parts in zip(*tried, strict=True)))
+        change = (there[output].unflatten(0, (len(shifts), rows)) - here[output]) * cotangent
+        rise = change.reshape(len(shifts), rows, -1).sum(dim=2) / torch.tensor(shifts, dtype=change.dtype).unsqueeze(1)
+        found[output] = _extrapolated(rise[::2], rise[1::2], same, _inner(here[output].abs(), cotangent.abs()))
     return found
 
 
-def _extrapolated(right: list[Tensor], left: list[Tensor], same: Tensor, size: Tensor) -> Slopes:
-    """Slopes from one-sided differences (B,) of three step sizes, and the size of the results per smallest step."""
-    central = [0.5 * (a + b) for a, b in zip(right, left, strict=True)]
-    coarse, fine = ((4.0 * half - whole) / 3.0 for whole, half in pairwise(central))
+def _extrapolated(right: Tensor, left: Tensor, same: Tensor, size: Tensor) -> Slopes:
+    """Slopes from the three step sizes that agree best.
+
+    Args:
+        right: (S, B) one-sided differences to the right, by step size.
+        left: (S, B) those to the left.
+        same: (S, B) bool, true where no bool or integer result differs.
+        size: (B,) size of the results.
+    """
+    steps = torch.tensor(_STEPS[2:], dtype=size.dtype).unsqueeze(1)
+    central = 0.5 * (right + left)
+    extrapolated = (4.0 * central[1:] - central[:-1]) / 3.0
     # the sum of these weights is 1, and they remove the errors of first and second order
-    one_sided = [(x[0] - 6.0 * x[1] + 8.0 * x[2]) / 3.0 for x in (right, left)]
-    doubt = torch.maximum((coarse - fine).abs(), (one_sided[0] - one_sided[1]).abs())
-    doubt = torch.where(same & doubt.isfinite(), doubt, torch.inf)
-    return Slopes(torch.zeros_like(fine), fine, doubt, 4.0 * torch.finfo(size.dtype).eps * size)
+    sides = [(x[:-2] - 6.0 * x[1:-1] + 8.0 * x[2:]) / 3.0 for x in (right, left)]
+    doubt = torch.maximum((extrapolated[1:] - extrapolated[:-1]).abs(), (sides[0] - sides[1]).abs())
+    doubt = torch.where(same[:-2] & same[1:-1] & same[2:] & doubt.isfinite(), doubt, torch.inf)
+    # rounding doubles when the steps are halved, so agreement at a smaller step may be chance
+    best = (doubt / steps).argmin(dim=0, keepdim=True)
+    difference, doubt, step = (x.gather(0, best)[0] for x in (extrapolated[1:], doubt, steps.expand_as(doubt)))
+    return Slopes(torch.zeros_like(size), difference, doubt, 4.0 * torch.finfo(size.dtype).eps * size / step)
 
 
 def _inner(a: Tensor, b: Tensor) -> Tensor:
