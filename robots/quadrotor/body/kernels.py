@@ -17,121 +17,93 @@ BODY = 17
 """Numbers of one body: position, velocity, quaternion, angular velocity, rotor speeds."""
 MEMORY = 6
 """Numbers of one rate loop: integral, rate one substep before."""
+SPEED_MIN, LAG_START, LAG_HALF, LAG_FULL, PUSH, TURN_GAIN, GYROSCOPIC, DRAG, WIND = 0, 1, 3, 5, 7, 19, 22, 25, 27
+"""Where the coefficients of an airframe begin in its row; lags are of rising, then of falling speed."""
+FRAME = 30
+"""Numbers of one airframe."""
+RATE_GAINS, LIMITS, RATE_TURN_GAIN, RATE_GYROSCOPIC, CURVE, OUTER = 0, 9, 15, 18, 21, 25
+"""Where the coefficients of the inner loops begin."""
+LOOP = 29
+"""Numbers of the inner loops."""
 
 
 @cache
 def functions(real: Any) -> SimpleNamespace:
     """The Warp types and functions for wp.float32 or wp.float64."""
-    vec2 = wp.types.vector(length=2, dtype=real)
+    coefficients, gains = wp.array2d(dtype=real), wp.array(dtype=real)
     vec3 = wp.types.vector(length=3, dtype=real)
     vec4 = wp.types.vector(length=4, dtype=real)
     vec6 = wp.types.vector(length=MEMORY, dtype=real)
     vec13 = wp.types.vector(length=13, dtype=real)
     vec17 = wp.types.vector(length=BODY, dtype=real)
 
-    @wp.struct
-    class Frame:
-        """An airframe's coefficients for one substep."""
-
-        speed_min: real
-        lag_start: vec2
-        lag_half: vec2
-        lag_full: vec2
-        c0: vec4
-        c1: vec4
-        c2: vec4
-        inertia: vec3
-        turn_gain: vec3
-        gyroscopic: vec3
-        drag_across: real
-        drag_excess: real
-        wind: vec3
-
-    @wp.struct
-    class Loop:
-        """Nominal coefficients and gains of the inner loops."""
-
-        proportional: vec3
-        integral: vec3
-        derivative: vec3
-        integral_limit: vec3
-        turn_gain: vec3
-        gyroscopic: vec3
-        yaw_limit: real
-        least: real
-        most: real
-        c0: real
-        c1: real
-        c2: real
-        speed_min: real
-        attitude: real
-        velocity: real
-        max_slope: real
-        most_lift: real
-
     @wp.func
-    def lagged(speed: vec4, command: vec4, decay: vec2) -> vec4:
+    def lagged(speed: vec4, command: vec4, up: real, down: real) -> vec4:
         """Rotor speeds after a held command: u = c + (u0 - c) exp(-t / tau), tau up or down by the sign of u0 - c."""
         out = vec4()
         for i in range(4):
             error = speed[i] - command[i]
-            out[i] = command[i] + error * decay[0] + wp.max(error, real(0.0)) * (decay[1] - decay[0])
+            out[i] = command[i] + error * up + wp.max(error, real(0.0)) * (down - up)
         return out
 
     @wp.func
-    def pushes(speed: vec4, frame: Frame) -> vec4:
+    def pushes(speed: vec4, frame: coefficients, row: int) -> vec4:
         """Thrust over mass of each rotor [m/s^2]."""
-        return frame.c0 + wp.cw_mul(frame.c1 + wp.cw_mul(frame.c2, speed), speed)
+        out = vec4()
+        for i in range(4):
+            slope = frame[row, PUSH + 4 + i] + frame[row, PUSH + 8 + i] * speed[i]
+            out[i] = frame[row, PUSH + i] + slope * speed[i]
+        return out
 
     @wp.func
-    def derivative(body: vec13, push: vec4, frame: Frame, gravity: real) -> vec13:
+    def derivative(body: vec13, push: vec4, frame: coefficients, row: int, gravity: real) -> vec13:
         """d/dt of position, velocity, quaternion and angular velocity under rotors FR, BR, BL, FL."""
         two, half = real(2.0), real(0.5)
         right, left = push[0] + push[1], push[2] + push[3]
-        turn_x = (left - right) * frame.turn_gain[0]
-        turn_y = ((push[1] + push[2]) - (push[0] + push[3])) * frame.turn_gain[1]
-        turn_z = ((push[1] + push[3]) - (push[0] + push[2])) * frame.turn_gain[2]
+        turn_x = (left - right) * frame[row, TURN_GAIN]
+        turn_y = ((push[1] + push[2]) - (push[0] + push[3])) * frame[row, TURN_GAIN + 1]
+        turn_z = ((push[1] + push[3]) - (push[0] + push[2])) * frame[row, TURN_GAIN + 2]
         vx, vy, vz = body[3], body[4], body[5]
         w, x, y, z = body[6], body[7], body[8], body[9]
         rx, ry, rz = body[10], body[11], body[12]
         zx, zy = two * (x * z + w * y), two * (y * z - w * x)
         zz = two * (w * w + z * z) - real(1.0)
-        lift = right + left - (vx * zx + vy * zy + vz * zz) * frame.drag_excess
+        lift = right + left - (vx * zx + vy * zy + vz * zz) * frame[row, DRAG + 1]
         hx, hy, hz = half * rx, half * ry, half * rz
         return vec13(
             body[3],
             body[4],
             body[5],
-            zx * lift - frame.drag_across * vx + frame.wind[0],
-            zy * lift - frame.drag_across * vy + frame.wind[1],
-            zz * lift - frame.drag_across * vz - gravity + frame.wind[2],
+            zx * lift - frame[row, DRAG] * vx + frame[row, WIND],
+            zy * lift - frame[row, DRAG] * vy + frame[row, WIND + 1],
+            zz * lift - frame[row, DRAG] * vz - gravity + frame[row, WIND + 2],
             -(x * hx + y * hy + z * hz),
             w * hx + y * hz - z * hy,
             w * hy + z * hx - x * hz,
             w * hz + x * hy - y * hx,
-            ry * rz * frame.gyroscopic[0] + turn_x,
-            rz * rx * frame.gyroscopic[1] + turn_y,
-            rx * ry * frame.gyroscopic[2] + turn_z,
+            ry * rz * frame[row, GYROSCOPIC] + turn_x,
+            rz * rx * frame[row, GYROSCOPIC + 1] + turn_y,
+            rx * ry * frame[row, GYROSCOPIC + 2] + turn_z,
         )
 
     @wp.func
-    def rigid_step(state: vec17, motors: vec4, frame: Frame, duration: real, gravity: real) -> vec17:
+    def rigid_step(state: vec17, motors: vec4, frame: coefficients, row: int, duration: real, gravity: real) -> vec17:
         """Hold motor commands in [-1, 1] for one substep; a body that sinks below the ground rests there."""
-        half, two = real(0.5), real(2.0)
+        half, two, idle = real(0.5), real(2.0), frame[row, SPEED_MIN]
         start, command, before = vec4(), vec4(), vec13()
         for i in range(4):
             start[i] = state[13 + i]
-            command[i] = frame.speed_min + (motors[i] + real(1.0)) * half * (real(1.0) - frame.speed_min)
+            command[i] = idle + (motors[i] + real(1.0)) * half * (real(1.0) - idle)
         for j in range(13):
             before[j] = state[j]
-        middle = lagged(start, command, frame.lag_half)
-        end = lagged(start, command, frame.lag_full)
-        push_0 = pushes(lagged(start, command, frame.lag_start), frame)
-        push_1, push_2 = pushes(middle, frame), pushes(end, frame)
-        k1 = derivative(before, push_0, frame, gravity)
-        k2 = derivative(before + half * duration * k1, push_1, frame, gravity)
-        k3 = derivative(before + half * duration * k2, push_1, frame, gravity)
-        k4 = derivative(before + duration * k3, push_2, frame, gravity)
+        middle = lagged(start, command, frame[row, LAG_HALF], frame[row, LAG_HALF + 1])
+        end = lagged(start, command, frame[row, LAG_FULL], frame[row, LAG_FULL + 1])
+        begin = lagged(start, command, frame[row, LAG_START], frame[row, LAG_START + 1])
+        push_0, push_1, push_2 = pushes(begin, frame, row), pushes(middle, frame, row), pushes(end, frame, row)
+        k1 = derivative(before, push_0, frame, row, gravity)
+        k2 = derivative(before + half * duration * k1, push_1, frame, row, gravity)
+        k3 = derivative(before + half * duration * k2, push_1, frame, row, gravity)
+        k4 = derivative(before + duration * k3, push_2, frame, row, gravity)
         body = before + (duration / real(6.0)) * (k1 + two * k2 + two * k3 + k4)
         norm = wp.sqrt(body[6] * body[6] + body[7] * body[7] + body[8] * body[8] + body[9] * body[9])
         sunk = body[2] < real(0.0)
@@ -148,41 +120,41 @@ def functions(real: Any) -> SimpleNamespace:
         return out
 
     @wp.func
-    def mixed(thrust: real, imbalance: vec3, loop: Loop) -> vec4:
+    def mixed(thrust: real, imbalance: vec3, loop: gains) -> vec4:
         """Motor commands for a thrust and differences of push about x, y, z, all over mass [m/s^2].
 
         Where they do not fit between idle and full thrust, thrust gives way to turning; the rest is clipped.
         """
         x, y = imbalance[0], imbalance[1]
-        z = wp.clamp(imbalance[2], -loop.yaw_limit, loop.yaw_limit)
+        z = wp.clamp(imbalance[2], -loop[LIMITS + 3], loop[LIMITS + 3])
         quarter = real(0.25)
         push = quarter * vec4(thrust - x - y - z, thrust - x + y + z, thrust + x + y - z, thrust + x - y + z)
-        excess = wp.max(wp.max(push) - loop.most, real(0.0))
+        excess = wp.max(wp.max(push) - loop[LIMITS + 5], real(0.0))
         push = push - vec4(excess, excess, excess, excess)
-        missing = wp.max(loop.least - wp.min(push), real(0.0))
+        missing = wp.max(loop[LIMITS + 4] - wp.min(push), real(0.0))
         motors = vec4()
         for i in range(4):
-            wanted = wp.clamp(push[i] + missing, loop.least, loop.most)
+            wanted = wp.clamp(push[i] + missing, loop[LIMITS + 4], loop[LIMITS + 5])
             # the thrust curve, inverted
-            root = wp.sqrt(wp.max(loop.c1 * loop.c1 - real(4.0) * loop.c2 * (loop.c0 - wanted), real(0.0)))
-            speed = (root - loop.c1) / (real(2.0) * loop.c2)
-            share = (speed - loop.speed_min) * (real(2.0) / (real(1.0) - loop.speed_min)) - real(1.0)
+            root = wp.sqrt(wp.max(loop[CURVE + 1] * loop[CURVE + 1] - real(4.0) * loop[CURVE + 2] * (loop[CURVE] - wanted), real(0.0)))
+            speed = (root - loop[CURVE + 1]) / (real(2.0) * loop[CURVE + 2])
+            share = (speed - loop[CURVE + 3]) * (real(2.0) / (real(1.0) - loop[CURVE + 3])) - real(1.0)
             motors[i] = wp.clamp(share, real(-1.0), real(1.0))
         return motors
 
     @wp.func
-    def integrated(wanted_rate: vec3, state: vec17, memory: vec6, loop: Loop, duration: real) -> vec6:
+    def integrated(wanted_rate: vec3, state: vec17, memory: vec6, loop: gains, duration: real) -> vec6:
         """The rate loop's memory after one substep: i' = k_i (rate_c - rate), bounded."""
         out = vec6()
         for j in range(3):
-            integral = memory[j] + loop.integral[j] * (wanted_rate[j] - state[10 + j]) * duration
-            out[j] = wp.clamp(integral, -loop.integral_limit[j], loop.integral_limit[j])
+            integral = memory[j] + loop[RATE_GAINS + 3 + j] * (wanted_rate[j] - state[10 + j]) * duration
+            out[j] = wp.clamp(integral, -loop[LIMITS + j], loop[LIMITS + j])
             out[3 + j] = state[10 + j]
         return out
 
     @wp.func
     def rate_motors(
-        thrust: real, wanted_rate: vec3, state: vec17, before: vec6, after: vec6, loop: Loop, duration: real
+        thrust: real, wanted_rate: vec3, state: vec17, before: vec6, after: vec6, loop: gains, duration: real
     ) -> vec4:
         """Motor commands of the rate loop: a = k_p (rate_c - rate) + i - k_d d rate/dt, mixed to four rotors."""
         rx, ry, rz = state[10], state[11], state[12]
@@ -190,13 +162,13 @@ def functions(real: Any) -> SimpleNamespace:
         imbalance = vec3()
         for j in range(3):
             change = (state[10 + j] - before[3 + j]) / duration
-            wanted = loop.proportional[j] * (wanted_rate[j] - state[10 + j]) + after[j]
-            wanted = wanted - loop.derivative[j] * change
-            imbalance[j] = (wanted - loop.gyroscopic[j] * free[j]) / loop.turn_gain[j]
+            wanted = loop[RATE_GAINS + j] * (wanted_rate[j] - state[10 + j]) + after[j]
+            wanted = wanted - loop[RATE_GAINS + 6 + j] * change
+            imbalance[j] = (wanted - loop[RATE_GYROSCOPIC + j] * free[j]) / loop[RATE_TURN_GAIN + j]
         return mixed(thrust, imbalance, loop)
 
     @wp.func
-    def velocity_rates(command: vec4, state: vec17, loop: Loop, gravity: real) -> vec4:
+    def velocity_rates(command: vec4, state: vec17, loop: gains, gravity: real) -> vec4:
         """Thrust over mass and body rates for a velocity in the heading frame and a yaw rate.
 
         f = k_v (v_c - v) + g e_z within max_tilt, thrust = f . z_b, rate_c = k_a n + yaw_rate R^T e_z.
@@ -212,14 +184,14 @@ def functions(real: Any) -> SimpleNamespace:
         defined = level > tiny * tiny
         nose = wp.sqrt(wp.where(defined, level, one))
         cosine, sine = wp.where(defined, r00 / nose, one), wp.where(defined, r10 / nose, real(0.0))
-        ex = loop.velocity * (cosine * command[0] - sine * command[1] - state[3])
-        ey = loop.velocity * (sine * command[0] + cosine * command[1] - state[4])
-        ez = loop.velocity * (command[2] - state[5])
-        lift = wp.clamp(ez + gravity, real(0.3) * gravity, loop.most_lift)
+        ex = loop[OUTER + 1] * (cosine * command[0] - sine * command[1] - state[3])
+        ey = loop[OUTER + 1] * (sine * command[0] + cosine * command[1] - state[4])
+        ez = loop[OUTER + 1] * (command[2] - state[5])
+        lift = wp.clamp(ez + gravity, real(0.3) * gravity, loop[OUTER + 3])
         across = ex * ex + ey * ey
         far = across > tiny * tiny
         length = wp.sqrt(wp.where(far, across, one))
-        share = wp.where(far, wp.min(loop.max_slope * lift / length, one), one)
+        share = wp.where(far, wp.min(loop[OUTER + 2] * lift / length, one), one)
         fx, fy = ex * share, ey * share
         bx = r00 * fx + r10 * fy + r20 * lift
         by = r01 * fx + r11 * fy + r21 * lift
@@ -232,8 +204,8 @@ def functions(real: Any) -> SimpleNamespace:
         about_y = wp.where(upside_down, real(0.0), nx * scale)
         return vec4(
             wp.max(bz, real(0.0)),
-            loop.attitude * about_x + command[3] * r20,
-            loop.attitude * about_y + command[3] * r21,
+            loop[OUTER] * about_x + command[3] * r20,
+            loop[OUTER] * about_y + command[3] * r21,
             command[3] * r22,
         )
 
