@@ -199,7 +199,7 @@ def package(parameters: QuadrotorParameters, dtype: torch.dtype, body: Array, sp
     """Body after the commands as the package integrates it."""
     frame = dynamics.airframe(parameters, CONTROL_STEP, dtype, torch.device("cpu"))
     parts = [torch.tensor(x.T, dtype=dtype) for x in (body[:3], body[3:6], body[6:10], body[10:13], speed)]
-    state, low = QuadrotorState(*parts), parameters.rotor_speed_min
+    state, low = QuadrotorState.of(*parts), parameters.rotor_speed_min
     for command in commands:
         action = torch.tensor(2.0 * (command.T - low) / (1.0 - low) - 1.0, dtype=dtype)
         state = dynamics.step(state, action, frame, CONTROL_STEP)

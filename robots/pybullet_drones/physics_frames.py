@@ -29,7 +29,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robots.quadrotor.body.dynamics import QuadrotorState, rotation_rows
+from robots.quadrotor.body.dynamics import QuadrotorState
+from robots.quadrotor.body.rotation import rotation_rows
 
 
 class Conventions(NamedTuple):
@@ -52,7 +53,7 @@ def to_theirs(body: QuadrotorState, motors: Tensor, theirs: Conventions) -> np.n
     Returns:
         (B, 25) float64 rows.
     """
-    position, velocity, quaternion, rate, speed = (part.detach().cpu().double() for part in body)
+    position, velocity, quaternion, rate, speed = (part.detach().cpu().double() for part in body.parts)
     quaternion = quaternion / quaternion.norm(dim=1, keepdim=True)
     spin = body_to_world(quaternion, rate)
     link = attitude_before(quaternion, spin, theirs.physics_step)
@@ -73,7 +74,7 @@ def to_ours(rows: np.ndarray, motors: Tensor, like: QuadrotorState) -> Quadrotor
     position, xyzw, velocity, spin = answer[:, :13].split((3, 4, 3, 3), dim=1)
     quaternion = xyzw_to_wxyz(xyzw)
     parts = (position, velocity, quaternion, world_to_body(quaternion, spin), rotor_speed(motors))
-    return QuadrotorState(*(part.to(like.position) for part in parts))
+    return QuadrotorState.of(*(part.to(like.position) for part in parts))
 
 
 def rotor_speed(motors: Tensor) -> Tensor:

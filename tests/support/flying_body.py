@@ -28,7 +28,7 @@ class Body:
         """At rest, nose north, this high [m]."""
         speed = self.parameters.hover_rotor_speed if height > 0.0 else 0.0
         zero = torch.zeros(1, 3)
-        self.state = QuadrotorState(
+        self.state = QuadrotorState.of(
             torch.tensor([[0.0, 0.0, height]]),
             zero.clone(),
             torch.tensor([[1.0, 0.0, 0.0, 0.0]]),

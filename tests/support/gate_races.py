@@ -33,7 +33,7 @@ def race(passed: int = 0, first: int = 0, half: float = 0.4) -> GateState:
 def body(place: object, rate: float = 0.0) -> QuadrotorState:
     """One level body that turns about z."""
     upright, still = tensor([[1.0, 0.0, 0.0, 0.0]]), torch.zeros(1, 3, dtype=torch.float64)
-    return QuadrotorState(tensor([place]), still, upright, tensor([[0.0, 0.0, rate]]), tensor([[0.7] * 4]))
+    return QuadrotorState.of(tensor([place]), still, upright, tensor([[0.0, 0.0, rate]]), tensor([[0.7] * 4]))
 
 
 def fly(

@@ -28,7 +28,7 @@ def body(positions: object, rate: float = 0.0) -> QuadrotorState:
     place = tensor(positions)
     upright, turning = tensor([1.0, 0.0, 0.0, 0.0]), tensor([0.0, 0.0, rate])
     rows = (len(place), 1)
-    return QuadrotorState(
+    return QuadrotorState.of(
         place, torch.zeros_like(place), upright.repeat(rows), turning.repeat(rows), tensor([0.7] * 4).repeat(rows)
     )
 

@@ -1,15 +1,4 @@
-"""Rigid-body quadrotor with first-order rotors, batched in torch for CPU and GPU.
-
-World frame: z up, right-handed. Body frame: x forward, y left, z up. Quaternions are (w, x, y, z), body to world.
-
-The lag of a rotor is linear while its command is constant, so rotor speeds are computed exactly. The rigid body is
-integrated by the classical fourth-order Runge-Kutta method with one step per control step. Its stages use the exact
-rotor speeds at the start, the middle and the end. docs/concepts/quadrotor.md has the measurements behind this choice.
-
-In this file arrays are component-first, (k, B), so that operations run over contiguous memory. The public state is
-batch-first and consists of views of the same memory. All operations act element by element, so a row gives the same
-bits in any batch.
-"""
+"""State of the quadrotor, its coefficients, and one step of its rigid body; kernels.py has the equations."""
 
 from __future__ import annotations
 
@@ -19,49 +8,62 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from robots.quadrotor.body.parameters import GRAVITY, QuadrotorParameters
+from robots.kernels.launch import Kernel, Output
+from robots.quadrotor.body.kernels import BODY, rigid_step
+from robots.quadrotor.body.parameters import QuadrotorParameters
 
 
 class QuadrotorState(NamedTuple):
-    """State of the rigid body and its rotors for B rows."""
+    """State of the rigid body and its rotors for B rows, in one tensor."""
 
-    position: Tensor
-    """(B, 3) in the world frame [m]."""
-    velocity: Tensor
-    """(B, 3) in the world frame [m/s]."""
-    quaternion: Tensor
-    """(B, 4) unit quaternion, body to world."""
-    angular_velocity: Tensor
-    """(B, 3) in the body frame [rad/s]."""
-    rotor_speed: Tensor
-    """(B, 4) fraction of the maximum rotor speed, in [0, 1]."""
+    values: Tensor
+    """(B, 17) position, velocity, quaternion, angular velocity, rotor speeds."""
+
+    @classmethod
+    def of(
+        cls, position: Tensor, velocity: Tensor, quaternion: Tensor, angular_velocity: Tensor, rotor_speed: Tensor
+    ) -> QuadrotorState:
+        """State of its parts; shapes and units are those of the properties."""
+        return cls(torch.cat((position, velocity, quaternion, angular_velocity, rotor_speed), dim=1))
+
+    @property
+    def position(self) -> Tensor:
+        """(B, 3) in the world frame [m]."""
+        return self.values[:, 0:3]
+
+    @property
+    def velocity(self) -> Tensor:
+        """(B, 3) in the world frame [m/s]."""
+        return self.values[:, 3:6]
+
+    @property
+    def quaternion(self) -> Tensor:
+        """(B, 4) unit quaternion, body to world."""
+        return self.values[:, 6:10]
+
+    @property
+    def angular_velocity(self) -> Tensor:
+        """(B, 3) in the body frame [rad/s]."""
+        return self.values[:, 10:13]
+
+    @property
+    def rotor_speed(self) -> Tensor:
+        """(B, 4) fraction of the maximum rotor speed, in [0, 1]."""
+        return self.values[:, 13:17]
+
+    @property
+    def parts(self) -> tuple[Tensor, ...]:
+        """Position, velocity, quaternion, angular velocity and rotor speeds."""
+        return self.values.split((3, 3, 4, 3, 4), dim=1)
+
+    def changed(self, **parts: Tensor) -> QuadrotorState:
+        """The same state with other `parts`, by the names of the properties."""
+        names = ("position", "velocity", "quaternion", "angular_velocity", "rotor_speed")
+        return self.of(**{**dict(zip(names, self.parts, strict=True)), **parts})
 
 
-class Airframe(NamedTuple):
-    """Coefficients of the equations of motion for one step length, for all rows or per row."""
-
-    speed_min: Tensor
-    """() or (B,) idle speed of a rotor, fraction of the maximum."""
-    lag_half: tuple[Tensor, Tensor]
-    """exp(-h/2 / tau) for rotors that speed up and for rotors that slow down."""
-    lag_full: tuple[Tensor, Tensor]
-    """exp(-h / tau), in the same way."""
-    lag_start: tuple[Tensor, Tensor] | None
-    """Factor directly after a command: 0 without lag, else 1; None if both directions have a lag."""
-    push_curve: tuple[Tensor, Tensor, Tensor]
-    """(4, 1) or (4, B): thrust curve over mass [m/s^2]."""
-    turn_gain: Tensor
-    """(3, 1) or (3, B): angular acceleration about x, y, z per unit of rotor push imbalance [rad/m]."""
-    gyroscopic: Tensor
-    """(3, 1) or (3, B): (Jy - Jz) / Jx and its cyclic successors."""
-    drag_across: Tensor
-    """() or (B,): linear drag of body x and y over mass [1/s]."""
-    drag_excess: Tensor
-    """() or (B,): additional linear drag of body z over mass [1/s]."""
-
-
-def airframe(parameters: QuadrotorParameters, duration: float, dtype: torch.dtype, device: torch.device) -> Airframe:
-    """Coefficients of an airframe.
+def airframe(parameters: QuadrotorParameters, duration: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Coefficients (1, 30) of an airframe, in the order of kernels.py.
 
     Args:
         parameters: The airframe.
@@ -69,27 +71,22 @@ def airframe(parameters: QuadrotorParameters, duration: float, dtype: torch.dtyp
         dtype: Type of the coefficients.
         device: Their device.
     """
-
-    def tensor(*values: float) -> Tensor:
-        return torch.tensor(values, dtype=dtype, device=device)
-
     p, (jx, jy, jz) = parameters, parameters.inertia
     taus = (p.rotor_time_up, p.rotor_time_down)
     across, along = (d / p.mass for d in p.drag)
-    half, full = (tuple(tensor(_decay(time, tau))[0] for tau in taus) for time in (0.5 * duration, duration))
-    curve = [tensor(c / p.mass).expand(4, 1).contiguous() for c in p.thrust_curve]
     arm = p.mass * p.rotor_offset
-    return Airframe(
-        speed_min=tensor(p.rotor_speed_min)[0],
-        lag_half=(half[0], half[1]),
-        lag_full=(full[0], full[1]),
-        lag_start=(tensor(float(taus[0] > 0.0))[0], tensor(float(taus[1] > 0.0))[0]) if min(taus) == 0.0 else None,
-        push_curve=(curve[0], curve[1], curve[2]),
-        turn_gain=tensor(arm / jx, arm / jy, p.mass * p.torque_per_thrust / jz).unsqueeze(1),
-        gyroscopic=tensor((jy - jz) / jx, (jz - jx) / jy, (jx - jy) / jz).unsqueeze(1),
-        drag_across=tensor(across)[0],
-        drag_excess=tensor(along - across)[0],
+    row = (
+        p.rotor_speed_min,
+        *(float(tau > 0.0) for tau in taus),
+        *(_decay(0.5 * duration, tau) for tau in taus),
+        *(_decay(duration, tau) for tau in taus),
+        *(coefficient / p.mass for coefficient in p.thrust_curve for _ in range(4)),
+        *(arm / jx, arm / jy, p.mass * p.torque_per_thrust / jz),
+        *((jy - jz) / jx, (jz - jx) / jy, (jx - jy) / jz),
+        *(across, along - across),
+        *(0.0, 0.0, 0.0),  # no wind
     )
+    return torch.tensor([row], dtype=dtype, device=device)
 
 
 def hover_action(parameters: QuadrotorParameters) -> float:
@@ -98,157 +95,32 @@ def hover_action(parameters: QuadrotorParameters) -> float:
     return 2.0 * (parameters.hover_rotor_speed - low) / (1.0 - low) - 1.0
 
 
-def step(
-    state: QuadrotorState, action: Tensor, frame: Airframe, duration: float, wind: Tensor | None = None
-) -> QuadrotorState:
-    """Apply constant motor commands for one step; a body that reaches the ground stops there.
-
-    Rotors: u(t) = c + (u0 - c) exp(-t / tau). Body, with the rotor axis z_b in the world frame:
-
-        p' = v,    v' = z_b (T/m - (d_z - d_xy)/m v.z_b) - d_xy/m v - g e_z + w
-        q' = q (0, omega) / 2,    J omega' = tau - omega x J omega
+class RigidStep:
+    """One step of B bodies with constant motor commands; a body that reaches the ground stops there.
 
     Args:
-        state: B rows.
-        action: (B, 4) motor commands; -1 is idle speed, +1 full speed.
-        frame: Coefficients for this step length.
         duration: Step length [s].
-        wind: (B, 3) acceleration w in the world frame, constant during the step [m/s^2].
+        dtype: Type of the state.
     """
-    command = torch.addcmul(frame.speed_min, action.t() + 1.0, 0.5 * (1.0 - frame.speed_min))
-    start = state.rotor_speed.t()
-    half, end = _lag(start, command, frame.lag_half), _lag(start, command, frame.lag_full)
-    if frame.lag_start is not None:
-        start = _lag(start, command, frame.lag_start)
-    loads = [_load(speed, frame) for speed in (start, half, end)]
-    before = torch.cat((state.position.t(), state.velocity.t(), state.quaternion.t(), state.angular_velocity.t()))
-    body = before
-    pull = None if wind is None else wind.t()
-    slope = _derivative(body, loads[0], frame, pull)
-    total = slope
-    for weight, fraction, load in ((2.0, 0.5, loads[1]), (2.0, 0.5, loads[1]), (1.0, 1.0, loads[2])):
-        slope = _derivative(torch.add(body, slope, alpha=fraction * duration), load, frame, pull)
-        total = torch.add(total, slope, alpha=weight)
-    body = torch.add(body, total, alpha=duration / 6.0)
-    body[6:10].div_(torch.sqrt(squared_norm(body[6:10])))
-    _rest_on_ground(body, before)
-    position, velocity, quaternion, angular_velocity = body.split((3, 3, 4, 3))
-    return QuadrotorState(position.t(), velocity.t(), quaternion.t(), angular_velocity.t(), end.t())
 
+    def __init__(self, duration: float, dtype: torch.dtype) -> None:
+        self._kernel = Kernel(rigid_step, dtype, [Output((BODY,)), Output((), torch.bool)], [duration])
 
-def rotation_rows(quaternion: Tensor) -> Tensor:
-    """Rotation matrices (3, 3, B), body to world, of component-first quaternions (4, B)."""
-    w, vector = quaternion[0], quaternion[1:]
-    minus_one = torch.tensor(-1.0, dtype=w.dtype, device=w.device)
-    double = vector + vector
-    turn = w * double
-    rows = double.unsqueeze(1) * vector.unsqueeze(0)
-    real = torch.addcmul(minus_one, w, w, value=2)
-    for i in range(3):
-        rows[i, i].add_(real)
-    for row, column, axis in ((1, 0, 2), (2, 1, 0), (0, 2, 1)):
-        rows[row, column].add_(turn[axis])
-        rows[column, row].sub_(turn[axis])
-    return rows
+    def __call__(self, body: QuadrotorState, motors: Tensor, frame: Tensor) -> tuple[QuadrotorState, Tensor]:
+        """Apply motor commands for one step.
 
+        Args:
+            body: B bodies.
+            motors: (B, 4) motor commands; -1 is idle speed, +1 full speed.
+            frame: (B, 30) coefficients of each airframe, or (1, 30) for all.
 
-def to_body(rows: Tensor, vector: Tensor) -> Tensor:
-    """World vector (3, B) in the body frame, R^T v, for rotation rows (3, 3, B)."""
-    return (rows[0] * vector[0]).addcmul_(rows[1], vector[1]).addcmul_(rows[2], vector[2])
-
-
-def heading(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Cosine and sine (B,) of the heading of rotation rows (3, 3, B); heading 0 if body x is vertical."""
-    x, y = rows[0, 0], rows[1, 0]
-    level = (x * x + y * y).sqrt()
-    defined = level > 1e-6
-    level = level.clamp_min(1e-6)
-    return torch.where(defined, x / level, 1.0), torch.where(defined, y / level, 0.0)
-
-
-def squared_norm(vector: Tensor) -> Tensor:
-    """Squared length (B,) of component-first vectors (k, B)."""
-    total = vector[0] * vector[0]
-    for component in vector[1:]:
-        total.addcmul_(component, component)
-    return total
+        Returns:
+            The bodies after the step, and (B,) bool, true where a body is on the floor.
+        """
+        values, grounded = self._kernel(body.values, motors, frame)
+        return QuadrotorState(values), grounded
 
 
 def _decay(time: float, tau: float) -> float:
     """exp(-time / tau), or 0 for a rotor without lag."""
     return math.exp(-time / tau) if tau > 0.0 else 0.0
-
-
-def _lag(speed: Tensor, command: Tensor, lag: tuple[Tensor, Tensor]) -> Tensor:
-    """Rotor speeds (4, B) after the time of `lag` with a constant command."""
-    up, down = lag
-    error = speed - command
-    # error up while the rotor speeds up (error < 0), error down while it slows down
-    return torch.addcmul(command, error, up).addcmul_(error.clamp_min(0.0), down - up)
-
-
-def _load(speed: Tensor, frame: Airframe) -> tuple[Tensor, Tensor]:
-    """Acceleration along body z (B,) [m/s^2] and angular acceleration (3, B) [rad/s^2] of the rotors.
-
-    Args:
-        speed: (4, B) rotor speeds in the order front right, back right, back left, front left.
-        frame: The airframe.
-    """
-    c0, c1, c2 = frame.push_curve
-    push = torch.addcmul(c0, torch.addcmul(c1, c2, speed), speed)
-    right, left = push[0] + push[1], push[2] + push[3]
-    front, back = push[0] + push[3], push[1] + push[2]
-    clockwise, counter = push[1] + push[3], push[0] + push[2]
-    turn = torch.stack((left - right, back - front, clockwise - counter))
-    return right + left, turn.mul_(frame.turn_gain)
-
-
-def _derivative(body: Tensor, load: tuple[Tensor, Tensor], frame: Airframe, pull: Tensor | None) -> Tensor:
-    """Time derivative (13, B) of position, velocity, quaternion and angular velocity."""
-    push, turn = load
-    velocity, quaternion, rate = body[3:6], body[6:10], body[10:13]
-    (qw, qx, qy, qz), (wx, wy, wz) = quaternion.unbind(0), rate.unbind(0)
-    out = torch.empty_like(body)
-    out[0:3] = velocity
-    _rotor_axis(qw, qx, qy, qz, out[3:6])
-    vx, vy, vz = velocity.unbind(0)
-    zx, zy, zz = out[3:6].unbind(0)
-    along = (vx * zx).addcmul_(vy, zy).addcmul_(vz, zz)
-    out[3:6].mul_(torch.addcmul(push, along, frame.drag_excess, value=-1))
-    out[3:6].addcmul_(velocity, frame.drag_across, value=-1)
-    out[5].sub_(GRAVITY)
-    if pull is not None:
-        out[3:6].add_(pull)
-    hx, hy, hz = torch.mul(rate, 0.5).unbind(0)
-    out[6] = (qx * hx).addcmul_(qy, hy).addcmul_(qz, hz).neg_()
-    torch.mul(qw, hx, out=out[7]).addcmul_(qy, hz).addcmul_(qz, hy, value=-1)
-    torch.mul(qw, hy, out=out[8]).addcmul_(qz, hx).addcmul_(qx, hz, value=-1)
-    torch.mul(qw, hz, out=out[9]).addcmul_(qx, hy).addcmul_(qy, hx, value=-1)
-    torch.mul(wy, wz, out=out[10])
-    torch.mul(wz, wx, out=out[11])
-    torch.mul(wx, wy, out=out[12])
-    out[10:13].mul_(frame.gyroscopic).add_(turn)
-    return out
-
-
-def _rotor_axis(qw: Tensor, qx: Tensor, qy: Tensor, qz: Tensor, out: Tensor) -> None:
-    """Write body z in the world frame into `out` (3, B)."""
-    torch.mul(qx, qz, out=out[0]).addcmul_(qw, qy)
-    torch.mul(qy, qz, out=out[1]).addcmul_(qw, qx, value=-1)
-    torch.mul(qz, qz, out=out[2]).addcmul_(qw, qw)
-    out.add_(out)
-    out[2].sub_(1.0)
-
-
-def _rest_on_ground(body: Tensor, before: Tensor) -> None:
-    """Stop rows of `body` (13, B) below z = 0 on the floor.
-
-    They keep place and attitude of `before` the step. They lift off again when their thrust moves them above the floor.
-    """
-    below = body[2] < 0.0
-    if bool(below.any()):
-        rows = below.nonzero().squeeze(1)
-        body[:, rows] = before[:, rows]
-        body[2, rows] = 0.0
-        body[3:6, rows] = 0.0
-        body[10:13, rows] = 0.0

@@ -1,11 +1,18 @@
-"""The quadrotor's equations of motion and inner loops as Warp functions, one source for CPU and GPU.
+"""Equations of motion of the quadrotor as Warp functions, one source for CPU and GPU.
 
 World frame: z up, right-handed. Body frame: x forward, y left, z up. Quaternions are (w, x, y, z), body to world.
 
-The rotors' lag is linear while a command is held, so their speeds are followed exactly. The rigid body is integrated by
-the classical fourth-order Runge-Kutta method, one step per substep. The stages use the rotors' exact speeds at the
-beginning, middle and end. docs/concepts/quadrotor.md has the measurement behind this choice.
+The lag of a rotor is linear while its command is constant, so rotor speeds are computed exactly. The rigid body is
+integrated by the classical fourth-order Runge-Kutta method with one step per substep. Its stages use the exact rotor
+speeds at the start, the middle and the end. docs/concepts/quadrotor.md has the measurements behind this choice.
+
+Rotors: u(t) = c + (u0 - c) exp(-t / tau). Body, with the rotor axis z_b in the world frame:
+
+    p' = v,    v' = z_b (T/m - (d_z - d_xy)/m v.z_b) - d_xy/m v - g e_z + w
+    q' = q (0, omega) / 2,    J omega' = tau - omega x J omega
 """
+
+# mypy: ignore-errors
 
 from functools import cache
 from types import SimpleNamespace
@@ -13,27 +20,22 @@ from typing import Any
 
 import warp as wp
 
+from robots.quadrotor.body.parameters import GRAVITY
+
 BODY = 17
 """Numbers of one body: position, velocity, quaternion, angular velocity, rotor speeds."""
-MEMORY = 6
-"""Numbers of one rate loop: integral, rate one substep before."""
 SPEED_MIN, LAG_START, LAG_HALF, LAG_FULL, PUSH, TURN_GAIN, GYROSCOPIC, DRAG, WIND = 0, 1, 3, 5, 7, 19, 22, 25, 27
-"""Where the coefficients of an airframe begin in its row; lags are of rising, then of falling speed."""
+"""First index of each kind of coefficient in the row of an airframe; lags are of rising, then of falling speed."""
 FRAME = 30
 """Numbers of one airframe."""
-RATE_GAINS, LIMITS, RATE_TURN_GAIN, RATE_GYROSCOPIC, CURVE, OUTER = 0, 9, 15, 18, 21, 25
-"""Where the coefficients of the inner loops begin."""
-LOOP = 29
-"""Numbers of the inner loops."""
 
 
 @cache
 def functions(real: Any) -> SimpleNamespace:
-    """The Warp types and functions for wp.float32 or wp.float64."""
-    coefficients, gains = wp.array2d(dtype=real), wp.array(dtype=real)
+    """Warp types and functions for wp.float32 or wp.float64."""
+    coefficients = wp.array2d(dtype=real)
     vec3 = wp.types.vector(length=3, dtype=real)
     vec4 = wp.types.vector(length=4, dtype=real)
-    vec6 = wp.types.vector(length=MEMORY, dtype=real)
     vec13 = wp.types.vector(length=13, dtype=real)
     vec17 = wp.types.vector(length=BODY, dtype=real)
 
@@ -56,7 +58,7 @@ def functions(real: Any) -> SimpleNamespace:
         return out
 
     @wp.func
-    def derivative(body: vec13, push: vec4, frame: coefficients, row: int, gravity: real) -> vec13:
+    def derivative(body: vec13, push: vec4, frame: coefficients, row: int) -> vec13:
         """d/dt of position, velocity, quaternion and angular velocity under rotors FR, BR, BL, FL."""
         two, half = real(2.0), real(0.5)
         right, left = push[0] + push[1], push[2] + push[3]
@@ -76,7 +78,7 @@ def functions(real: Any) -> SimpleNamespace:
             body[5],
             zx * lift - frame[row, DRAG] * vx + frame[row, WIND],
             zy * lift - frame[row, DRAG] * vy + frame[row, WIND + 1],
-            zz * lift - frame[row, DRAG] * vz - gravity + frame[row, WIND + 2],
+            zz * lift - frame[row, DRAG] * vz - real(GRAVITY) + frame[row, WIND + 2],
             -(x * hx + y * hy + z * hz),
             w * hx + y * hz - z * hy,
             w * hy + z * hx - x * hz,
@@ -87,7 +89,7 @@ def functions(real: Any) -> SimpleNamespace:
         )
 
     @wp.func
-    def rigid_step(state: vec17, motors: vec4, frame: coefficients, row: int, duration: real, gravity: real) -> vec17:
+    def rigid_step(state: vec17, motors: vec4, frame: coefficients, row: int, duration: real) -> vec17:
         """Hold motor commands in [-1, 1] for one substep; a body that sinks below the ground rests there."""
         half, two, idle = real(0.5), real(2.0), frame[row, SPEED_MIN]
         start, command, before = vec4(), vec4(), vec13()
@@ -100,10 +102,10 @@ def functions(real: Any) -> SimpleNamespace:
         end = lagged(start, command, frame[row, LAG_FULL], frame[row, LAG_FULL + 1])
         begin = lagged(start, command, frame[row, LAG_START], frame[row, LAG_START + 1])
         push_0, push_1, push_2 = pushes(begin, frame, row), pushes(middle, frame, row), pushes(end, frame, row)
-        k1 = derivative(before, push_0, frame, row, gravity)
-        k2 = derivative(before + half * duration * k1, push_1, frame, row, gravity)
-        k3 = derivative(before + half * duration * k2, push_1, frame, row, gravity)
-        k4 = derivative(before + duration * k3, push_2, frame, row, gravity)
+        k1 = derivative(before, push_0, frame, row)
+        k2 = derivative(before + half * duration * k1, push_1, frame, row)
+        k3 = derivative(before + half * duration * k2, push_1, frame, row)
+        k4 = derivative(before + duration * k3, push_2, frame, row)
         body = before + (duration / real(6.0)) * (k1 + two * k2 + two * k3 + k4)
         norm = wp.sqrt(body[6] * body[6] + body[7] * body[7] + body[8] * body[8] + body[9] * body[9])
         sunk = body[2] < real(0.0)
@@ -120,93 +122,116 @@ def functions(real: Any) -> SimpleNamespace:
         return out
 
     @wp.func
-    def mixed(thrust: real, imbalance: vec3, loop: gains) -> vec4:
-        """Motor commands for a thrust and differences of push about x, y, z, all over mass [m/s^2].
+    def pose_of(poses: coefficients, row: int) -> vec17:
+        """Pose and motion of a row of (B, 13 or more); the rotor speeds are zero."""
+        state = vec17()
+        for j in range(13):
+            state[j] = poses[row, j]
+        return state
 
-        Where they do not fit between idle and full thrust, thrust gives way to turning; the rest is clipped.
-        """
-        x, y = imbalance[0], imbalance[1]
-        z = wp.clamp(imbalance[2], -loop[LIMITS + 3], loop[LIMITS + 3])
-        quarter = real(0.25)
-        push = quarter * vec4(thrust - x - y - z, thrust - x + y + z, thrust + x + y - z, thrust + x - y + z)
-        excess = wp.max(wp.max(push) - loop[LIMITS + 5], real(0.0))
-        push = push - vec4(excess, excess, excess, excess)
-        missing = wp.max(loop[LIMITS + 4] - wp.min(push), real(0.0))
-        motors = vec4()
+    @wp.func
+    def body_of(bodies: coefficients, row: int) -> vec17:
+        """Body of a row of (B, 17)."""
+        state = vec17()
+        for j in range(13):
+            state[j] = bodies[row, j]
         for i in range(4):
-            wanted = wp.clamp(push[i] + missing, loop[LIMITS + 4], loop[LIMITS + 5])
-            # the thrust curve, inverted
-            root = wp.sqrt(wp.max(loop[CURVE + 1] * loop[CURVE + 1] - real(4.0) * loop[CURVE + 2] * (loop[CURVE] - wanted), real(0.0)))
-            speed = (root - loop[CURVE + 1]) / (real(2.0) * loop[CURVE + 2])
-            share = (speed - loop[CURVE + 3]) * (real(2.0) / (real(1.0) - loop[CURVE + 3])) - real(1.0)
-            motors[i] = wp.clamp(share, real(-1.0), real(1.0))
-        return motors
+            state[13 + i] = bodies[row, 13 + i]
+        return state
 
     @wp.func
-    def integrated(wanted_rate: vec3, state: vec17, memory: vec6, loop: gains, duration: real) -> vec6:
-        """The rate loop's memory after one substep: i' = k_i (rate_c - rate), bounded."""
-        out = vec6()
-        for j in range(3):
-            integral = memory[j] + loop[RATE_GAINS + 3 + j] * (wanted_rate[j] - state[10 + j]) * duration
-            out[j] = wp.clamp(integral, -loop[LIMITS + j], loop[LIMITS + j])
-            out[3 + j] = state[10 + j]
-        return out
-
-    @wp.func
-    def rate_motors(
-        thrust: real, wanted_rate: vec3, state: vec17, before: vec6, after: vec6, loop: gains, duration: real
-    ) -> vec4:
-        """Motor commands of the rate loop: a = k_p (rate_c - rate) + i - k_d d rate/dt, mixed to four rotors."""
-        rx, ry, rz = state[10], state[11], state[12]
-        free = vec3(ry * rz, rz * rx, rx * ry)
-        imbalance = vec3()
-        for j in range(3):
-            change = (state[10 + j] - before[3 + j]) / duration
-            wanted = loop[RATE_GAINS + j] * (wanted_rate[j] - state[10 + j]) + after[j]
-            wanted = wanted - loop[RATE_GAINS + 6 + j] * change
-            imbalance[j] = (wanted - loop[RATE_GYROSCOPIC + j] * free[j]) / loop[RATE_TURN_GAIN + j]
-        return mixed(thrust, imbalance, loop)
-
-    @wp.func
-    def velocity_rates(command: vec4, state: vec17, loop: gains, gravity: real) -> vec4:
-        """Thrust over mass and body rates for a velocity in the heading frame and a yaw rate.
-
-        f = k_v (v_c - v) + g e_z within max_tilt, thrust = f . z_b, rate_c = k_a n + yaw_rate R^T e_z.
-        """
-        one, two = real(1.0), real(2.0)
-        tiny = real(1e-6)
+    def rotated_back(state: vec17, vector: vec3) -> vec3:
+        """World vector in the body frame, R^T v."""
+        two = real(2.0)
         w, x, y, z = state[6], state[7], state[8], state[9]
-        r00, r01, r02 = one - two * (y * y + z * z), two * (x * y - w * z), two * (x * z + w * y)
-        r10, r11, r12 = two * (x * y + w * z), one - two * (x * x + z * z), two * (y * z - w * x)
-        r20, r21, r22 = two * (x * z - w * y), two * (y * z + w * x), two * (w * w + z * z) - one
-        # a nose that points straight up or down counts as along x
-        level = r00 * r00 + r10 * r10
-        defined = level > tiny * tiny
-        nose = wp.sqrt(wp.where(defined, level, one))
-        cosine, sine = wp.where(defined, r00 / nose, one), wp.where(defined, r10 / nose, real(0.0))
-        ex = loop[OUTER + 1] * (cosine * command[0] - sine * command[1] - state[3])
-        ey = loop[OUTER + 1] * (sine * command[0] + cosine * command[1] - state[4])
-        ez = loop[OUTER + 1] * (command[2] - state[5])
-        lift = wp.clamp(ez + gravity, real(0.3) * gravity, loop[OUTER + 3])
-        across = ex * ex + ey * ey
-        far = across > tiny * tiny
-        length = wp.sqrt(wp.where(far, across, one))
-        share = wp.where(far, wp.min(loop[OUTER + 2] * lift / length, one), one)
-        fx, fy = ex * share, ey * share
-        bx = r00 * fx + r10 * fy + r20 * lift
-        by = r01 * fx + r11 * fy + r21 * lift
-        bz = r02 * fx + r12 * fy + r22 * lift
-        force = wp.max(wp.sqrt(bx * bx + by * by + bz * bz), tiny)
-        nx, ny, nz = bx / force, by / force, bz / force
-        upside_down = nz < real(-0.9999)
-        scale = wp.sqrt(two / wp.max(one + nz, real(1e-4)))
-        about_x = wp.where(upside_down, two, -ny * scale)
-        about_y = wp.where(upside_down, real(0.0), nx * scale)
-        return vec4(
-            wp.max(bz, real(0.0)),
-            loop[OUTER] * about_x + command[3] * r20,
-            loop[OUTER] * about_y + command[3] * r21,
-            command[3] * r22,
+        # v + 2 w (v x u) + 2 u x (u x v) for u = (x, y, z), the inverse rotation
+        cx, cy, cz = vector[1] * z - vector[2] * y, vector[2] * x - vector[0] * z, vector[0] * y - vector[1] * x
+        return vec3(
+            vector[0] + two * (w * cx + (cy * z - cz * y)),
+            vector[1] + two * (w * cy + (cz * x - cx * z)),
+            vector[2] + two * (w * cz + (cx * y - cy * x)),
         )
 
     return SimpleNamespace(**{name: value for name, value in locals().items() if name != "real"}, real=real)
+
+
+@cache
+def rigid_step(real: Any, backward: bool) -> Any:
+    """Kernel of one step of bodies (B, 17) with motor commands (B, 4), airframes (B or 1, 30) and a step length."""
+    f = functions(real)
+    vec4, body_of, moved = f.vec4, f.body_of, f.rigid_step
+
+    @wp.kernel(enable_backward=backward, module="unique")
+    def step(
+        body: wp.array2d(dtype=real),
+        motors: wp.array2d(dtype=real),
+        frame: wp.array2d(dtype=real),
+        duration: real,
+        new_body: wp.array2d(dtype=real),
+        grounded: wp.array(dtype=wp.bool),
+    ):
+        row = wp.tid()
+        own = wp.where(frame.shape[0] > 1, row, 0)  # each row has its own airframe, or all have the same
+        command = vec4(motors[row, 0], motors[row, 1], motors[row, 2], motors[row, 3])
+        new = moved(body_of(body, row), command, frame, own, duration)
+        for j in range(13):
+            new_body[row, j] = new[j]
+        for i in range(4):
+            new_body[row, 13 + i] = new[13 + i]
+        grounded[row] = new[2] <= real(0.0)
+
+    return step
+
+
+@cache
+def drawn_frames(real: Any, backward: bool) -> Any:
+    """Kernel from hidden parameters of rows to the coefficients of their airframes (B, 30)."""
+    column = wp.array2d(dtype=real)
+
+    @wp.func
+    def factor(of: column, row: int) -> real:
+        return of[wp.where(of.shape[0] > 1, row, 0), 0]
+
+    @wp.func
+    def lasting(decay: real, share: real) -> real:
+        """The decay exp(-t / tau) with tau times `share`; without a lag it is 0."""
+        return wp.where(decay > real(0.0), wp.exp(wp.log(wp.max(decay, real(1e-30))) / share), real(0.0))
+
+    @wp.kernel(enable_backward=backward, module="unique")
+    def drawn(
+        mass: wp.array2d(dtype=real),
+        rotor_thrust: wp.array2d(dtype=real),
+        inertia: wp.array2d(dtype=real),
+        rotor_lag: wp.array2d(dtype=real),
+        wind: wp.array2d(dtype=real),
+        gust: wp.array2d(dtype=real),
+        drag: wp.array2d(dtype=real),
+        yaw_torque: wp.array2d(dtype=real),
+        rotor_offset: wp.array2d(dtype=real),
+        idle_speed: wp.array2d(dtype=real),
+        nominal: wp.array(dtype=real),
+        moments: wp.array(dtype=real),
+        frame: wp.array2d(dtype=real),
+    ):
+        row = wp.tid()
+        m, lag, offset = mass[row, 0], rotor_lag[row, 0], factor(rotor_offset, row)
+        jx, jy, jz = moments[0] * inertia[row, 0], moments[1] * inertia[row, 1], moments[2] * inertia[row, 2]
+        frame[row, SPEED_MIN] = nominal[SPEED_MIN] * factor(idle_speed, row)
+        for i in range(2):
+            frame[row, LAG_START + i] = nominal[LAG_START + i]
+            frame[row, LAG_HALF + i] = lasting(nominal[LAG_HALF + i], lag)
+            frame[row, LAG_FULL + i] = lasting(nominal[LAG_FULL + i], lag)
+            frame[row, DRAG + i] = nominal[DRAG + i] * factor(drag, row) / m
+        for i in range(4):
+            for k in range(3):
+                frame[row, PUSH + 4 * k + i] = nominal[PUSH + 4 * k + i] * rotor_thrust[row, i] / m
+        frame[row, TURN_GAIN] = nominal[TURN_GAIN] * m * offset / inertia[row, 0]
+        frame[row, TURN_GAIN + 1] = nominal[TURN_GAIN + 1] * m * offset / inertia[row, 1]
+        frame[row, TURN_GAIN + 2] = nominal[TURN_GAIN + 2] * m * factor(yaw_torque, row) / inertia[row, 2]
+        frame[row, GYROSCOPIC] = (jy - jz) / jx
+        frame[row, GYROSCOPIC + 1] = (jz - jx) / jy
+        frame[row, GYROSCOPIC + 2] = (jx - jy) / jz
+        for i in range(3):
+            frame[row, WIND + i] = wind[row, i] + gust[row, i]
+
+    return drawn

@@ -16,7 +16,7 @@ from torch import Tensor
 from hgrpo_fields import Range, check
 from robots import noise
 from robots.options import OptionError
-from robots.quadrotor.body.dynamics import Airframe, to_body
+from robots.quadrotor.body.rotation import to_body
 from robots.quadrotor.body.parameters import QuadrotorParameters
 from robots.simulator import Channel
 
@@ -187,54 +187,9 @@ def next_gust(
     return hidden._replace(gust=gust, gust_steps=counter)
 
 
-def drawn_airframe(nominal: Airframe, parameters: QuadrotorParameters, hidden: HiddenParameters) -> Airframe:
-    """Airframe of B rows: the nominal coefficients with the factors of each row.
-
-    Args:
-        nominal: Coefficients without factors.
-        parameters: The preset.
-        hidden: Hidden parameters of B rows.
-    """
-    mass, inverse_lag = hidden.mass.t(), 1.0 / hidden.rotor_lag.squeeze(1)
-    jx, jy, jz = (j * factor for j, factor in zip(parameters.inertia, hidden.inertia.unbind(1), strict=True))
-    push = hidden.rotor_thrust.t() / mass
-    c0, c1, c2 = (coefficient * push for coefficient in nominal.push_curve)
-    frame = nominal._replace(
-        lag_half=(_power(nominal.lag_half[0], inverse_lag), _power(nominal.lag_half[1], inverse_lag)),
-        lag_full=(_power(nominal.lag_full[0], inverse_lag), _power(nominal.lag_full[1], inverse_lag)),
-        push_curve=(c0, c1, c2),
-        turn_gain=nominal.turn_gain * mass / hidden.inertia.t(),
-        gyroscopic=torch.stack(((jy - jz) / jx, (jz - jx) / jy, (jx - jy) / jz)),
-        drag_across=nominal.drag_across / mass[0],
-        drag_excess=nominal.drag_excess / mass[0],
-    )
-    return _with_factors_of_their_own(frame, hidden)
-
-
-def _with_factors_of_their_own(frame: Airframe, hidden: HiddenParameters) -> Airframe:
-    """The airframe with the factors of drag, yaw torque, rotor offset and idle speed, if drawn."""
-    if isinstance(hidden.drag, Tensor):
-        drag = hidden.drag.squeeze(1)
-        frame = frame._replace(drag_across=frame.drag_across * drag, drag_excess=frame.drag_excess * drag)
-    if isinstance(hidden.rotor_offset, Tensor) or isinstance(hidden.yaw_torque, Tensor):
-        one = torch.ones_like(hidden.mass)
-        across = hidden.rotor_offset if isinstance(hidden.rotor_offset, Tensor) else one
-        about = hidden.yaw_torque if isinstance(hidden.yaw_torque, Tensor) else one
-        frame = frame._replace(turn_gain=frame.turn_gain * torch.cat((across, across, about), dim=1).t())
-    if isinstance(hidden.idle_speed, Tensor):
-        frame = frame._replace(speed_min=frame.speed_min * hidden.idle_speed.squeeze(1))
-    return frame
-
-
 def shown(hidden: HiddenParameters, rows: Tensor) -> list[Tensor]:
     """Values of `channels`, component-first; rotation rows (3, 3, B) turn wind and gust into the body frame."""
     factors = [x.t() for x in (hidden.mass, hidden.rotor_thrust, hidden.inertia, hidden.rotor_lag)]
     alone = (getattr(hidden, name) for name in _ALONE)
     moving = (to_body(rows, x.t()) for x in (hidden.wind, hidden.gust))
     return [*factors, *moving, *(x.t() for x in alone if isinstance(x, Tensor))]
-
-
-def _power(decay: Tensor, exponent: Tensor) -> Tensor:
-    """Decay () to a positive power (B,); 0 stays 0."""
-    # not torch.pow, whose last bit depends on the position of the row in the batch
-    return torch.exp(torch.log(decay) * exponent)

@@ -1,7 +1,8 @@
 """Missions: the part of a quadrotor task that differs between tasks.
 
 A mission is a set of pure functions. Its memory of an episode is a NamedTuple of (B, ...) tensors, which is part of the
-flight's state. Poses and results are component-first, (k, B), as in dynamics.py; states are batch-first.
+flight's state. Poses and results are component-first, (k, B), as in rotation.py; states are batch-first. A mission in
+plain torch must not change its inputs in place, so that gradients flow through it; KernelMission is the faster way.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from torch import Tensor
 from robots.drawing.shapes import Shape, Vector
 from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.parameters import QuadrotorParameters
-from robots.quadrotor.body.pose import Pose
+from robots.quadrotor.body.pose import Pose, pose_of
 from robots.quadrotor.draw import Draw
+from robots.quadrotor.flight.score import Score, motion
 from robots.simulator import Channel
 
 if TYPE_CHECKING:
@@ -41,6 +43,10 @@ class StepContext(NamedTuple):
     """(B,) int64 control steps since the start of the episode with this one: the counter of noise."""
     duration: float
     """Length of the control step [s]."""
+    command: Tensor
+    """(B, A) command of the step."""
+    last_command: Tensor
+    """(B, A) command of the step before."""
 
 
 class TaskResult(NamedTuple):
@@ -52,6 +58,19 @@ class TaskResult(NamedTuple):
     """Terms (B,) of the reward without weights, by name; every name is in `Mission.weights`."""
     terminated: Tensor
     """(B,) bool, true where the episode terminates: crashed, lost or done."""
+
+
+class Judged(NamedTuple):
+    """A control step of a mission with its reward."""
+
+    mission: Any
+    """State of the mission after the step."""
+    reward: Tensor
+    """(B,)."""
+    terminated: Tensor
+    """(B,) bool."""
+    seen: Tensor
+    """(B, k + 9) entries of the mission from the true pose after the step, and the motion."""
 
 
 class Drawing(NamedTuple):
@@ -89,6 +108,7 @@ class Mission(ABC):
         self, options: FlightOptions, parameters: QuadrotorParameters, dtype: torch.dtype, device: torch.device
     ) -> None:
         self.options, self.parameters, self.dtype, self.device = options, parameters, dtype, device
+        self._motion = motion(dtype)
 
     @abstractmethod
     def begin(self, draw: Draw, difficulty: Tensor) -> tuple[QuadrotorState, Any]:
@@ -110,6 +130,23 @@ class Mission(ABC):
     @abstractmethod
     def success(self, state: FlightState) -> Tensor:
         """(B,) bool, true where an episode that ends in this state has reached the goal."""
+
+    def judged(self, context: StepContext, mission: Any, score: Score) -> Judged:
+        """A control step with its reward.
+
+        Args:
+            context: The control step.
+            mission: State of the mission before it.
+            score: Weighted sum of the terms.
+        """
+        result = self.advance(context, mission)
+        reward = score(result.terms, context.command, context.last_command)
+        seen = self.seen(pose_of(context.after), result.mission)
+        return Judged(result.mission, reward, result.terminated, seen)
+
+    def seen(self, pose: Pose, mission: Any) -> Tensor:
+        """(B, k + 9) entries of the mission, and the motion, of a measured pose."""
+        return torch.cat((self.observe(pose, mission).t(), *self._motion(pose.values)), dim=1)
 
     def hidden(self, pose: Pose, mission: Any) -> Tensor:
         """Entries (p, B) of `privileged` from the true pose."""
@@ -141,4 +178,4 @@ class Mission(ABC):
             angular_velocity: (B, 3) in the body frame [rad/s].
         """
         speed = torch.full((len(position), 4), self.parameters.hover_rotor_speed, dtype=self.dtype, device=self.device)
-        return QuadrotorState(position, velocity, quaternion, angular_velocity, speed)
+        return QuadrotorState.of(position, velocity, quaternion, angular_velocity, speed)

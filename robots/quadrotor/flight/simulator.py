@@ -21,15 +21,18 @@ from robots import noise
 from robots.options import OptionError, read_options
 from robots.quadrotor.body import dynamics
 from robots.quadrotor.body import randomization as randomize
-from robots.quadrotor.body.dynamics import Airframe, QuadrotorState
+from robots.quadrotor.body.drawn_airframe import DrawnAirframe
+from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.parameters import preset
 from robots.quadrotor.body.pose import Pose, pose_of
-from robots.quadrotor.body.randomization import HiddenParameters
+from robots.quadrotor.body.rotation import rotation_rows
 from robots.quadrotor.draw import Draw
 from robots.quadrotor.flight.mission import Mission, StepContext
 from robots.quadrotor.flight.options import FlightOptions
 from robots.quadrotor.flight.state import FlightState
+from robots.quadrotor.flight.score import Score
 from robots.quadrotor.interfaces import Interface, make_interface
+from robots.quadrotor.interfaces.control_step import ControlStep, Flown, LoopStep
 from robots.quadrotor.physics.catalogue import make_physics
 from robots.quadrotor.scene import QuadrotorScene
 from robots.quadrotor.sensing.latency import ActionQueue
@@ -87,12 +90,17 @@ class QuadrotorFlight:
         self.duration = 1.0 / self.mission.control_hz
         self.substep = self.duration / self.interface.substeps
         self.airframe = dynamics.airframe(self.parameters, self.substep, dtype, self.device)
+        self._drawn = DrawnAirframe(self.airframe, self.parameters)
+        self._control_step = ControlStep(self.interface, self.substep, dtype)
+        self._loop_step = LoopStep(self.interface, self.substep, dtype)
         self.physics = make_physics(options.physics, self.parameters, self.substep)
         drawn = options.latency == "drawn"
         self.sensors = Sensors(options, options.observation_latency, drawn, dtype, self.device)
         self.queue = ActionQueue(options)
         self.difficulty = options.difficulty
         self.weights = {**self.mission.weights, "action_difference": options.action_difference_penalty}
+        self._score = Score(self.interface, tuple(self.mission.weights), dtype, self.device)
+        self._score.set_weights(self.weights, self.weights["action_difference"])
         self._bounds = _bounds(self.interface, dtype, self.device)
         self._scenes: dict[tuple[int, int], QuadrotorScene] = {}
         self.spec = self._specification(name)
@@ -136,6 +144,7 @@ class QuadrotorFlight:
             raise OptionError(f"{name} must be finite; given {value}")
         if name != "difficulty":
             self.weights[name] = value
+            self._score.set_weights(self.weights, self.weights["action_difference"])
         elif not 0.0 <= value <= 1.0:
             raise OptionError(f"difficulty must lie in [0, 1]; given {value}")
         else:
@@ -157,67 +166,39 @@ class QuadrotorFlight:
 
     def observe(self, state: FlightState) -> Tensor:
         """(B, O) observation: entries of the mission, motion, past actions."""
-        pose = self._sensed(state)
-        parts = (
-            self.mission.observe(pose, state.mission),
-            pose.in_body(pose.velocity),
-            pose.rows[2],
-            pose.angular_velocity,
-            *self.queue.history_of(state.sent, state.last_action),
-        )
-        return torch.cat(parts).t()
+        seen = self.mission.seen(self._sensed(state), state.mission)
+        return torch.cat((seen, *self.queue.history_of(state.sent, state.last_action)), dim=1)
 
     def step(self, state: FlightState, action: Tensor) -> Step:
         """Apply an action (B, A) from any device for one control step; it is clipped to the bounds."""
-        command = action.t().to(self.device, self.dtype).clamp(*self._bounds)
-        acting, sent = self.queue.push(state.sent, command.t())
-        body, controller, grounded, hidden = self._fly(state, acting.t())
-        steps = state.steps + 1
-        context = StepContext(state.body, body, grounded, state.noise_key, steps, self.duration)
-        mission, terms, terminated = self.mission.advance(context, state.mission)
-        senses = self.sensors.advance(state.senses, body, state.noise_key, steps)
-        new = FlightState(body, command.t(), mission, steps, state.noise_key, hidden, controller, senses, sent)
-        return Step(new, self.observe(new), self._reward(terms, command - state.last_action.t()), terminated)
-
-    def _fly(self, state: FlightState, command: Tensor) -> tuple[QuadrotorState, Any, Tensor, Any]:
-        """Body, controller, contact with the floor (B,) bool and hidden parameters after a command (A, B)."""
-        body, controller, hidden = state.body, state.controller, state.hidden
-        frame, wind = self._circumstances(hidden)
-        grounded = None
-        for _ in range(self.interface.substeps):
-            motors, controller = self.interface.motors(command, body, controller, self.substep)
-            if self.physics is None:
-                body = dynamics.step(body, motors.t(), frame, self.substep, wind)
-                below = body.position[:, 2] <= 0.0
-            else:
-                body, below = self.physics.step(body, motors.t())
-            grounded = below if grounded is None else grounded | below
-        assert grounded is not None  # there is at least one substep
+        command = action.to(self.device, self.dtype).clamp(*self._bounds)
+        acting, sent = self.queue.push(state.sent, command)
+        flown = self._fly(state, acting)
+        hidden = state.hidden
         if hidden:
             hidden = randomize.next_gust(hidden, state.noise_key, self.options, self.duration)
-        return body, controller, grounded, hidden
+        key, steps = state.noise_key, state.steps + 1
+        context = StepContext(
+            state.body, flown.body, flown.grounded, key, steps, self.duration, command, state.last_action
+        )
+        judged = self.mission.judged(context, state.mission, self._score)
+        senses = self.sensors.advance(state.senses, flown.body, key, steps)
+        new = FlightState(flown.body, command, judged.mission, steps, key, hidden, flown.memory, senses, sent)
+        seen = self.mission.seen(self._sensed(new), new.mission) if senses else judged.seen
+        observation = torch.cat((seen, *self.queue.history_of(sent, command)), dim=1)
+        return Step(new, observation, judged.reward, judged.terminated)
 
-    def _circumstances(self, hidden: HiddenParameters | tuple[()]) -> tuple[Airframe, Tensor | None]:
-        """Airframe and wind (B, 3) of a step with some hidden parameters."""
-        if not hidden:
-            return self.airframe, None
-        return randomize.drawn_airframe(self.airframe, self.parameters, hidden), hidden.wind + hidden.gust
-
-    def _reward(self, terms: dict[str, Tensor], change: Tensor) -> Tensor:
-        """Weighted sum (B,) of the mission's terms, minus the penalty on the change of action (A, B)."""
-        total: Tensor | None = None
-        for name, term in terms.items():
-            weight = self.weights[name]
-            part = term if weight == 1.0 else weight * term
-            total = part if total is None else total + part
-        assert total is not None  # a mission has at least one term
-        penalty = self.weights["action_difference"]
-        if penalty == 0.0:
-            return total
-        low, high = self._bounds
-        if not isinstance(low, float) or high - low != 2.0:
-            change = change * (2.0 / (high - low))
-        return total - (penalty / len(change)) * dynamics.squared_norm(change)
+    def _fly(self, state: FlightState, command: Tensor) -> Flown:
+        """Body and memory of the inner loops after a command (B, A)."""
+        if self.physics is None:
+            frame = self._drawn(state.hidden) if state.hidden else self.airframe
+            return self._control_step(state.body, state.controller, command, frame)
+        body, memory, grounded = state.body, state.controller, torch.zeros_like(state.steps, dtype=torch.bool)
+        for _ in range(self.interface.substeps):
+            motors, memory = self._loop_step(body, memory, command)
+            body, below = self.physics.step(body, motors)
+            grounded = grounded | below
+        return Flown(body, memory, grounded)
 
     def _sensed(self, state: FlightState) -> Pose:
         """Pose for the observation."""
@@ -251,7 +232,7 @@ class QuadrotorFlight:
 
     def signals(self, state: FlightState) -> dict[str, Tensor]:
         """Signals of the mission, tilt, body rates and commands."""
-        up = dynamics.rotation_rows(state.body.quaternion.t())[2, 2].unsqueeze(1)
+        up = rotation_rows(state.body.quaternion.t())[2, 2].unsqueeze(1)
         return {
             **self.mission.signals(state),
             "tilt [deg]": torch.rad2deg(torch.acos(up.clamp(-1.0, 1.0))),
@@ -290,8 +271,8 @@ class QuadrotorFlight:
 
 
 def _bounds(interface: Interface, dtype: torch.dtype, device: torch.device) -> tuple[Any, Any]:
-    """Bounds of the action: two numbers if all entries have the same, else two tensors (A, 1)."""
+    """Bounds of the action: two numbers if all entries have the same, else two tensors (A,)."""
     if len(set(interface.low)) == len(set(interface.high)) == 1:
         return interface.low[0], interface.high[0]
-    low, high = (torch.tensor(x, dtype=dtype, device=device).unsqueeze(1) for x in (interface.low, interface.high))
+    low, high = (torch.tensor(x, dtype=dtype, device=device) for x in (interface.low, interface.high))
     return low, high

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.parameters import GRAVITY, QuadrotorParameters
+from robots.quadrotor.interfaces import rate_loop
 from robots.quadrotor.interfaces.interface import Interface, substeps_at
-from robots.quadrotor.interfaces.rate_loop import RateLoop, RateMemory
+from robots.quadrotor.interfaces.rate_loop import RateMemory
 from robots.simulator import Channel
 
 
@@ -18,6 +18,7 @@ class BodyRates(Interface):
     A thrust of 1 g without rates keeps a nominal drone at rest. The bounds of the thrust are those of the airframe.
     """
 
+    name = "ctbr"
     action = (
         Channel("collective_thrust", "g", "body"),
         *(Channel(f"{axis}_rate", "rad/s", "body") for axis in ("roll", "pitch", "yaw")),
@@ -32,14 +33,9 @@ class BodyRates(Interface):
         self.low = (parameters.thrust(parameters.rotor_speed_min) / weight, *(-rate for rate in rates))
         self.high = (parameters.thrust_to_weight, *rates)
         self.substeps = substeps_at(control_hz)
-        self.loop = RateLoop(parameters, dtype, device)
+        no_outer_loops = (0.0,) * 4
+        self.gains = torch.tensor([*rate_loop.gains(parameters), *no_outer_loops], dtype=dtype, device=device)
 
     def begin(self, body: QuadrotorState) -> RateMemory:
         """Memory of the rate loop."""
-        return self.loop.begin(body)
-
-    def motors(
-        self, command: Tensor, body: QuadrotorState, memory: RateMemory, duration: float
-    ) -> tuple[Tensor, RateMemory]:
-        """As Interface.motors, for a command of thrust and rates (4, B)."""
-        return self.loop.motors(command[0] * GRAVITY, command[1:], body, memory, duration)
+        return rate_loop.begin(body)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import Any
 
 from torch import Tensor
@@ -10,6 +9,8 @@ from torch import Tensor
 from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.simulator import Channel
 
+ACTIONS = 4
+"""Entries of every command."""
 INNER_HZ = 500.0
 """Rate of the inner loops [Hz], as in the firmware of small quadrotors."""
 
@@ -19,13 +20,15 @@ def substeps_at(control_hz: float) -> int:
     return max(1, round(INNER_HZ / control_hz))
 
 
-class Interface(ABC):
-    """An inner loop between commands and motors that runs `substeps` times per control step.
+class Interface:
+    """Inner loops between commands and motors that run `substeps` times per control step.
 
-    Its functions are pure: memory is an argument and a result. As on a real autopilot, the loops use the nominal
-    airframe and not the hidden parameters of the episode.
+    The loops themselves are in control_step.py. As on a real autopilot, they use the nominal airframe and not the
+    hidden parameters of the episode.
     """
 
+    name: str
+    """Value of the option `interface`."""
     action: tuple[Channel, ...]
     """The A entries of a command."""
     low: tuple[float, ...]
@@ -36,24 +39,14 @@ class Interface(ABC):
     """Command that keeps a drone at rest."""
     substeps: int
     """Inner-loop steps per control step."""
+    loopless: bool = False
+    """Whether commands are motor commands, so that no loop runs."""
+    gains: Tensor
+    """(29,) gains of the loops; see rate_loop.py."""
 
     def begin(self, body: QuadrotorState) -> Any:
         """Memory at the start of an episode: a NamedTuple of (B, ...) tensors, or () for none."""
         return ()
-
-    @abstractmethod
-    def motors(self, command: Tensor, body: QuadrotorState, memory: Any, duration: float) -> tuple[Tensor, Any]:
-        """Motor commands for one inner-loop step.
-
-        Args:
-            command: (A, B) command, constant during the control step.
-            body: B bodies.
-            memory: Memory of the loop.
-            duration: Length of the inner-loop step [s].
-
-        Returns:
-            Motor commands (4, B) in [-1, 1] and the new memory.
-        """
 
     def signals(self, command: Tensor) -> dict[str, Tensor]:
         """Commands (B, A) as signals to plot."""

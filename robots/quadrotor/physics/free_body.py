@@ -39,7 +39,7 @@ class FreeBody:
 
         Each rotor approaches its constant command from one side and has the time constant of that side.
         """
-        position, velocity, quaternion, rate, speed = (part.detach().cpu().double().numpy() for part in body)
+        position, velocity, quaternion, rate, speed = (part.detach().cpu().double().numpy() for part in body.parts)
         thrust, command = self._thrust(speed), self._thrust(self._commanded(motors.detach().cpu().double().numpy()))
         rows = np.repeat(self._rest, len(position), axis=0)
         rows[:, self._slices["QPOS"]] = np.concatenate((position, quaternion), axis=1)
@@ -53,7 +53,7 @@ class FreeBody:
         speed = self._speed(moved.physics[:, self._slices["ACT"]])
         parts = (pose[:, :3], motion[:, :3], pose[:, 3:], motion[:, 3:], speed)
         touches = torch.from_numpy(moved.derived["contacts"][:, 0] > 0.0).to(body.position.device)
-        return QuadrotorState(*(torch.from_numpy(part).to(body.position) for part in parts)), touches
+        return QuadrotorState.of(*(torch.from_numpy(part).to(body.position) for part in parts)), touches
 
     def close(self) -> None:
         """Nothing to close."""

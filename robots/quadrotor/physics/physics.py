@@ -1,4 +1,4 @@
-"""Contract of physics engines that replace dynamics.py."""
+"""Contract of physics engines that replace the built-in dynamics."""
 
 from __future__ import annotations
 

@@ -83,10 +83,10 @@ class ActionQueue:
         return queue.gather(1, where).squeeze(1), sent._replace(actions=queue[:, :-1].contiguous())
 
     def history_of(self, sent: Sent | tuple[()], last_action: Tensor) -> list[Tensor]:
-        """Values of `shown`, component-first."""
+        """Values of `shown`, (B, A) each."""
         if self.history <= 1 or not sent:
-            return [last_action.t()] if self.history == 1 else []
-        return [action.t() for action in sent.actions[:, : self.history].unbind(1)]
+            return [last_action] if self.history == 1 else []
+        return list(sent.actions[:, : self.history].unbind(1))
 
     def hidden(self, sent: Sent | tuple[()], dtype: torch.dtype) -> list[Tensor]:
         """Values of `channels`, component-first."""

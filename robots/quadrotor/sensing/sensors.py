@@ -19,8 +19,9 @@ from torch import Tensor
 from hgrpo_fields import Range, check
 from robots import noise
 from robots.options import OptionError
-from robots.quadrotor.body.dynamics import QuadrotorState, rotation_rows, to_body
+from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.pose import Pose
+from robots.quadrotor.body.rotation import to_body
 from robots.quadrotor.draw import Draw
 from robots.simulator import Channel
 
@@ -155,9 +156,7 @@ class Sensors:
     def pose(self, memory: Measurements) -> Pose:
         """The delayed pose."""
         where = memory.delay.view(-1, 1, 1).expand(-1, 1, memory.measured.shape[2])
-        arrived = memory.measured.gather(1, where).squeeze(1).t()
-        position, velocity, quaternion, rate = arrived.split((3, 3, 4, 3))
-        return Pose(position, velocity, rotation_rows(quaternion), rate)
+        return Pose(memory.measured.gather(1, where).squeeze(1))
 
     def hidden(self, memory: Measurements, true: Pose) -> list[Tensor]:
         """Values of `channels`, component-first."""

@@ -35,29 +35,23 @@ import torch
 from torch import Tensor
 
 from robots.options import read_options
-from robots.quadrotor.body import dynamics
 from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.parameters import QuadrotorParameters
-from robots.quadrotor.body.pose import Pose
 from robots.quadrotor.draw import Draw
+from robots.quadrotor.flight.kernel_mission import KernelMission
 from robots.quadrotor.flight.mission import (
     Drawing,
-    Mission,
-    StepContext,
-    TaskResult,
 )
 from robots.quadrotor.flight.options import FlightOptions, Penalty
 from robots.quadrotor.flight.simulator import QuadrotorFlight
 from robots.quadrotor.flight.state import FlightState
+from robots.quadrotor.tasks.hover_kernels import FLY_AWAY, SUCCESS_RADIUS, TARGET, hover_functions
 from robots.simulator import Channel
 
-TARGET = (0.0, 0.0, 2.0)  # m, world; high enough for a drone that starts on its side 1 m below
 START_RADIUS = 1.0  # m
 START_TILT = 0.5 * torch.pi  # rad
 START_SPEED = 1.0  # m/s, per axis
 START_RATE = 1.0  # rad/s, per axis
-FLY_AWAY = 3.0  # m
-SUCCESS_RADIUS = 0.10  # m
 SUCCESS_SECONDS = 1.0
 CONTROL_HZ = 100.0
 EPISODE_SECONDS = 5.0
@@ -66,8 +60,17 @@ EPISODE_SECONDS = 5.0
 class HoverProgress(NamedTuple):
     """State of the mission."""
 
-    steps_inside: Tensor
-    """(B,) int64 consecutive control steps within the success radius; 0 after termination."""
+    course: Tensor
+    """(B, 0)."""
+    values: Tensor
+    """(B, 0)."""
+    counts: Tensor
+    """(B, 1) int64; see `steps_inside`."""
+
+    @property
+    def steps_inside(self) -> Tensor:
+        """(B,) int64 consecutive control steps within the success radius; 0 after termination."""
+        return self.counts[:, 0]
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class HoverOptions(FlightOptions):
     action_difference_penalty: Penalty = 0.1
 
 
-class Hover(Mission):
+class Hover(KernelMission):
     """Hover at a point."""
 
     goal = f"the last {SUCCESS_SECONDS:g} s are spent within {SUCCESS_RADIUS:g} m of the target"
@@ -86,6 +89,7 @@ class Hover(Mission):
     control_hz = CONTROL_HZ
     episode_seconds = EPISODE_SECONDS
     target_radius = SUCCESS_RADIUS
+    course_size, values_size, counts_size = 0, 0, 1
 
     def __init__(
         self, options: FlightOptions, parameters: QuadrotorParameters, dtype: torch.dtype, device: torch.device
@@ -102,25 +106,10 @@ class Hover(Mission):
         attitude = draw.attitude(START_TILT * difficulty)
         speed, rate = START_SPEED * difficulty, START_RATE * difficulty
         body = self.body(position, draw.uniform(3, -speed, speed), attitude, draw.uniform(3, -rate, rate))
-        return body, HoverProgress(torch.zeros(draw.num, dtype=torch.int64, device=self.device))
+        nothing = position.new_empty(draw.num, 0)
+        return body, HoverProgress(nothing, nothing, torch.zeros(draw.num, 1, dtype=torch.int64, device=self.device))
 
-    def observe(self, pose: Pose, mission: HoverProgress) -> Tensor:
-        """Target minus position (3, B) in the body frame [m]."""
-        return pose.in_body(self.target - pose.position)
-
-    def advance(self, context: StepContext, mission: HoverProgress) -> TaskResult:
-        """Count the steps within the success radius; the module's docstring has the reward."""
-        distance_squared = dynamics.squared_norm(self.target - context.after.position.t())
-        inside = distance_squared <= SUCCESS_RADIUS**2
-        terminated = context.grounded | (distance_squared > FLY_AWAY**2)
-        # a terminated row is never inside, because the target is 2 m above the floor
-        progress = HoverProgress((mission.steps_inside + 1).mul_(inside))
-        rate_squared = dynamics.squared_norm(context.after.angular_velocity.t())
-        terms = {
-            "at_target": ((1.0 + distance_squared / 0.05**2) * (1.0 + 0.25 * rate_squared)).reciprocal(),
-            "near_target": (1.0 + distance_squared).reciprocal(),
-        }
-        return TaskResult(progress, terms, terminated)
+    functions = staticmethod(hover_functions)
 
     def success(self, state: FlightState) -> Tensor:
         """(B,) bool, true where the last second was within 0.10 m of the target."""

@@ -37,7 +37,7 @@ from torch import Tensor
 from hgrpo_fields import Range
 from robots import noise
 from robots.drawing.shapes import Shape, bar
-from robots.quadrotor.body import dynamics
+from robots.quadrotor.body import rotation
 from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.parameters import QuadrotorParameters
 from robots.quadrotor.body.pose import Pose, pose_of
@@ -130,7 +130,7 @@ def wanted(push: Tensor, mission: PursuitState) -> Tensor:
     share = torch.tensor((1.0, 1.0, VERTICAL), dtype=push.dtype, device=push.device)
     free = PUSH * mission.agility.unsqueeze(1) * share * push
     free = free - SPRING * (mission.target - mission.home) - DAMPING * mission.velocity
-    length = dynamics.squared_norm(free.t()).sqrt().unsqueeze(1)
+    length = rotation.squared_norm(free.t()).sqrt().unsqueeze(1)
     return free * (MAX_ACCELERATION / length.clamp_min(MAX_ACCELERATION))
 
 
@@ -211,7 +211,7 @@ class Pursuit(Mission):
             error=mission.error + error.abs(),
         )
         facing = 0.5 * (1.0 + cosine)
-        spin = 1.0 + 0.04 * dynamics.squared_norm(pose.angular_velocity)
+        spin = 1.0 + 0.04 * rotation.squared_norm(pose.angular_velocity)
         squared = error * error
         terms = {
             "holding": facing * facing / ((1.0 + squared / 0.15**2) * spin),
@@ -242,12 +242,12 @@ class Pursuit(Mission):
         return {
             "distance error [m]": (distance - self.distance).unsqueeze(1),
             "bearing [deg]": torch.rad2deg(torch.acos(cosine.clamp(-1.0, 1.0))).unsqueeze(1),
-            "target speed [m/s]": dynamics.squared_norm(mission.velocity.t()).sqrt().unsqueeze(1),
+            "target speed [m/s]": rotation.squared_norm(mission.velocity.t()).sqrt().unsqueeze(1),
         }
 
     def drawing(self, state: FlightState, row: int) -> Drawing:
         """The target with its path, and a line along body x as long as the distance to keep."""
-        mission, pose = state.mission, pose_of(QuadrotorState(*(part[row : row + 1] for part in state.body)))
+        mission, pose = state.mission, pose_of(QuadrotorState(state.body.values[row : row + 1]))
         target = mission.target[row].tolist()
         places = [target, *mission.recent[row].tolist()]
         shapes = [bar(a, b, 0.008, _GREEN) for a, b in itertools.pairwise(places) if math.dist(a, b) > 1e-4]
@@ -260,6 +260,6 @@ class Pursuit(Mission):
 def _sight(pose: Pose, mission: PursuitState) -> tuple[Tensor, Tensor]:
     """Distance (B,) to the target [m], and cosine (B,) of its angle to body x."""
     away = mission.target.t() - pose.position
-    distance = dynamics.squared_norm(away).sqrt()
+    distance = rotation.squared_norm(away).sqrt()
     forward = away[0] * pose.rows[0, 0] + away[1] * pose.rows[1, 0] + away[2] * pose.rows[2, 0]
     return distance, forward / distance.clamp_min(1e-6)

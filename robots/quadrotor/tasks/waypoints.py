@@ -31,7 +31,7 @@ from torch import Tensor
 
 from hgrpo_fields import Range
 from robots.drawing.shapes import Shape, bar
-from robots.quadrotor.body import dynamics
+from robots.quadrotor.body import rotation
 from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.parameters import QuadrotorParameters
 from robots.quadrotor.body.pose import Pose
@@ -126,7 +126,7 @@ class Waypoints(Mission):
         """Count the point if the segment comes near it; the module's docstring has the reward."""
         point = self._point(mission)
         before, after = point - context.before.position.t(), point - context.after.position.t()
-        d_before, d_after = (dynamics.squared_norm(x).sqrt() for x in (before, after))
+        d_before, d_after = (rotation.squared_norm(x).sqrt() for x in (before, after))
         crashed = mission.crashed | context.grounded | (d_after > LOST)
         near = nearest_squared(before, after) <= self.options.radius**2
         reached = near & ~crashed & (mission.reached < self.options.points)
@@ -134,7 +134,7 @@ class Waypoints(Mission):
         terms = {
             "progress": d_before - d_after,
             "reached": reached.to(self.dtype),
-            "angular_velocity": dynamics.squared_norm(context.after.angular_velocity.t()),
+            "angular_velocity": rotation.squared_norm(context.after.angular_velocity.t()),
             "crashed": crashed.to(self.dtype),
         }
         new = WaypointState(mission.points, count, crashed)
@@ -197,7 +197,7 @@ def next_point(place: Tensor, leg: Tensor) -> Tensor:
 def nearest_squared(start: Tensor, end: Tensor) -> Tensor:
     """Smallest squared distance (B,) of the segments from `start` to `end` (3, B) to the origin."""
     way = end - start
-    length_squared = dynamics.squared_norm(way)
+    length_squared = rotation.squared_norm(way)
     along = -(start[0] * way[0] + start[1] * way[1] + start[2] * way[2])
     share = (along / length_squared.clamp_min(1e-12)).clamp(0.0, 1.0)
-    return dynamics.squared_norm(start + share * way)
+    return rotation.squared_norm(start + share * way)

@@ -45,7 +45,7 @@ def made() -> Iterator[PybulletDrone]:
 
 def resting(rows: int = 1, rotor_speed: float = 2.0 / 3.0, height: float = 50.0) -> QuadrotorState:
     """Level bodies at rest."""
-    body = QuadrotorState(*(torch.zeros(rows, size, dtype=torch.float64) for size in (3, 3, 4, 3, 4)))
+    body = QuadrotorState.of(*(torch.zeros(rows, size, dtype=torch.float64) for size in (3, 3, 4, 3, 4)))
     body.position[:, 2] = height
     body.quaternion[:, 0] = 1.0
     body.rotor_speed[:] = rotor_speed
@@ -176,7 +176,7 @@ def test_a_row_moves_alike_in_any_batch_and_every_time(engine: PybulletDrone) ->
     motors = torch.rand(4, 4, generator=generator, dtype=torch.float64)
     together = engine.step(body, motors)[0]
     engine.step(resting(3, height=0.01), motors[:3])  # three on the ground leave nothing behind
-    alone = engine.step(QuadrotorState(*(part[2:3] for part in body)), motors[2:3])[0]
+    alone = engine.step(QuadrotorState.of(*(part[2:3] for part in body.parts)), motors[2:3])[0]
     for many, one, again in zip(together, alone, engine.step(body, motors)[0], strict=True):
         assert torch.equal(many[2:3], one)
         assert torch.equal(many, again)

@@ -69,7 +69,7 @@ def test_a_row_as_it_travels() -> None:
     """The nose along world y, rolling at pi / 2 rad/s: about world y; 0.5 s ago it was turned back by pi / 4 about it,
     which is q times the same turn about body x: (1, 0, 0, 1) / sqrt(2) times (c, -s, 0, 0) with c, s of pi / 8 is
     (c, -s, -s, c) / sqrt(2)."""
-    body = QuadrotorState(
+    body = QuadrotorState.of(
         vectors((1.0, 2.0, 3.0)),
         vectors((4.0, 5.0, 6.0)),
         LEFT_TURN,
@@ -90,7 +90,7 @@ def test_a_row_as_it_travels() -> None:
 
 
 def test_a_quaternion_that_is_not_quite_one_is_made_one() -> None:
-    body = QuadrotorState(*(torch.zeros(1, size, dtype=torch.float64) for size in (3, 3, 4, 3, 4)))
+    body = QuadrotorState.of(*(torch.zeros(1, size, dtype=torch.float64) for size in (3, 3, 4, 3, 4)))
     body.quaternion[:, 0] = 1.001
     row = frames.to_theirs(body, torch.zeros(1, 4), THEIRS)
     assert row[0, 3:7].tolist() == [0.0, 0.0, 0.0, 1.0]

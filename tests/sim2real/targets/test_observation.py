@@ -52,7 +52,7 @@ def test_waypoints_are_left_one_after_the_other() -> None:
     for point in state.mission.points[0]:
         np.testing.assert_allclose(builder.build(motion_of(state)), simulator.observe(state)[0].numpy(), atol=2e-6)
         state = state._replace(
-            body=state.body._replace(position=point.unsqueeze(0)),
+            body=state.body.changed(position=point.unsqueeze(0)),
             mission=state.mission._replace(reached=state.mission.reached + 1),
         )
 

@@ -41,7 +41,7 @@ import torch
 from torch import Tensor
 
 from hgrpo_fields import OneOf, Range
-from robots.quadrotor.body import dynamics
+from robots.quadrotor.body import rotation
 from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.parameters import QuadrotorParameters
 from robots.quadrotor.body.pose import Pose
@@ -181,7 +181,7 @@ class Gates(Mission):
         index = self._index(mission).unsqueeze(1)
         forward, inside, struck, share, off_centre = (x.gather(1, index).squeeze(1) for x in met)
         middle = self._gate(mission)[0]
-        d_before, d_after = (dynamics.squared_norm(middle - x.t()).sqrt() for x in (before, after))
+        d_before, d_after = (rotation.squared_norm(middle - x.t()).sqrt() for x in (before, after))
         crashed = context.grounded | (d_after > LOST) | met.struck.any(dim=1)
         missed = forward & ~inside & ~struck & ~crashed
         flying = mission.ending == FLYING
@@ -194,7 +194,7 @@ class Gates(Mission):
             "progress": d_before - d_after,
             "passed": passed.to(self.dtype),
             "off_centre": passed * (off_centre / (mission.half - CLEARANCE)).square(),
-            "angular_velocity": dynamics.squared_norm(context.after.angular_velocity.t()),
+            "angular_velocity": rotation.squared_norm(context.after.angular_velocity.t()),
             "failed": (ending != FLYING).to(self.dtype),
         }
         return TaskResult(new, terms, ending != FLYING)
@@ -209,7 +209,7 @@ class Gates(Mission):
         return {
             "vector to the gate [m]": self._gate(state.mission)[0].t() - state.body.position,
             "gates passed [1]": state.mission.passed.to(self.dtype)[:, None],
-            "speed [m/s]": dynamics.squared_norm(state.body.velocity.t()).sqrt()[:, None],
+            "speed [m/s]": rotation.squared_norm(state.body.velocity.t()).sqrt()[:, None],
         }
 
     def metrics(self, state: FlightState) -> dict[str, Tensor]:

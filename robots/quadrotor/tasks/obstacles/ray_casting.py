@@ -16,7 +16,7 @@ import math
 import torch
 from torch import Tensor
 
-from robots.quadrotor.body import dynamics
+from robots.quadrotor.body import rotation
 
 
 def to_columns(origin: Tensor, direction: Tensor, centre: Tensor, radius: Tensor) -> Tensor:
@@ -54,16 +54,16 @@ def closest_approach(start: Tensor, end: Tensor, centre: Tensor) -> Tensor:
     """
     along = (end - start).unsqueeze(1)
     to_centre = centre - start.unsqueeze(1)
-    share = _dot(to_centre, along) / dynamics.squared_norm(along).clamp_min(torch.finfo(along.dtype).tiny)
-    return dynamics.squared_norm(to_centre - share.clamp(0.0, 1.0) * along).sqrt()
+    share = _dot(to_centre, along) / rotation.squared_norm(along).clamp_min(torch.finfo(along.dtype).tiny)
+    return rotation.squared_norm(to_centre - share.clamp(0.0, 1.0) * along).sqrt()
 
 
 def _nearest(origin: Tensor, direction: Tensor, centre: Tensor, radius: Tensor) -> Tensor:
     """Range (R, B) to the nearest of M circles (two components) or spheres (three)."""
     away = origin.unsqueeze(1) - centre
-    c = dynamics.squared_norm(away) - radius * radius
+    c = rotation.squared_norm(away) - radius * radius
     b = _dot(away.unsqueeze(1), direction.unsqueeze(2))
-    discriminant = b * b - dynamics.squared_norm(direction).unsqueeze(1) * c
+    discriminant = b * b - rotation.squared_norm(direction).unsqueeze(1) * c
     meets = (discriminant >= 0.0) & (b < 0.0)
     root = torch.where(meets, discriminant, 1.0).sqrt()
     reach = torch.where(meets, c / torch.where(meets, root - b, 1.0), math.inf)

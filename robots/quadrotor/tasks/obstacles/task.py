@@ -38,7 +38,7 @@ from torch import Tensor
 
 from hgrpo_fields import Range
 from robots.drawing.shapes import Shape, bar
-from robots.quadrotor.body import dynamics
+from robots.quadrotor.body import rotation
 from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.parameters import QuadrotorParameters
 from robots.quadrotor.body.pose import Pose, pose_of
@@ -142,7 +142,7 @@ class Obstacles(Mission):
         speed, rate = START_SPEED * difficulty, START_RATE * difficulty
         attitude = draw.attitude(START_TILT * difficulty)
         body = self.body(start, draw.uniform(3, -speed, speed), attitude, draw.uniform(3, -rate, rate))
-        straight = dynamics.squared_norm((goal - start).t()).sqrt()
+        straight = rotation.squared_norm((goal - start).t()).sqrt()
         gap = forest.clearance(planted, start.t(), start.t()) - self.radius
         no = torch.zeros(draw.num, dtype=torch.bool, device=self.device)
         return body, ObstacleState(planted, goal, straight, torch.zeros_like(straight), gap, no, no.clone())
@@ -150,13 +150,13 @@ class Obstacles(Mission):
     def observe(self, pose: Pose, mission: ObstacleState) -> Tensor:
         """Goal in the body frame, limited in length, and inverse ranges of the rays (40, B)."""
         away = pose.in_body(mission.goal.t() - pose.position)
-        shorten = (GOAL_SEEN / dynamics.squared_norm(away).sqrt().clamp_min(1e-6)).clamp_max(1.0)
+        shorten = (GOAL_SEEN / rotation.squared_norm(away).sqrt().clamp_min(1e-6)).clamp_max(1.0)
         rays = forest.ranges(mission.forest, pose.position, self._directions(pose), REACH)
         return torch.cat((away * shorten, rays.clamp_min(NEAREST).reciprocal()))
 
     def _directions(self, pose: Pose) -> Tensor:
         """Directions (3, R, B) of the rays in the world, turned with the heading."""
-        cosine, sine = dynamics.heading(pose.rows)
+        cosine, sine = rotation.heading(pose.rows)
         ahead, left, up = self.rays
         return torch.stack((cosine * ahead - sine * left, sine * ahead + cosine * left, up.expand(-1, len(cosine))))
 
@@ -166,16 +166,16 @@ class Obstacles(Mission):
         gap = forest.clearance(mission.forest, before, after) - self.radius
         collided = (gap <= 0.0) | context.grounded
         crashed = collided | self._left(after)
-        away_before, away = (dynamics.squared_norm(goal - place).sqrt() for place in (before, after))
+        away_before, away = (rotation.squared_norm(goal - place).sqrt() for place in (before, after))
         reached = (away <= GOAL_RADIUS) & ~crashed
-        path = mission.flown + dynamics.squared_norm(after - before).sqrt()
+        path = mission.flown + rotation.squared_norm(after - before).sqrt()
         closeness = (1.0 - gap / NEAR).clamp(0.0, 1.0)
         terms = {
             "gained": (away_before - away).clamp_max(PAID_SPEED * context.duration),
             "reached": reached.to(self.dtype),
             "crashed": crashed.to(self.dtype),
             "near": closeness * closeness,
-            "turning": dynamics.squared_norm(context.after.angular_velocity.t()).clamp_max(25.0),
+            "turning": rotation.squared_norm(context.after.angular_velocity.t()).clamp_max(25.0),
             "flying": torch.ones_like(gap),
         }
         new = mission._replace(flown=path, gap=gap, reached=reached, collided=collided)
@@ -206,8 +206,8 @@ class Obstacles(Mission):
 
     def signals(self, state: FlightState) -> dict[str, Tensor]:
         """Distance to the goal, gap to the nearest surface (at most 4 m) and speed."""
-        away = dynamics.squared_norm((state.mission.goal - state.body.position).t()).sqrt()
-        speed = dynamics.squared_norm(state.body.velocity.t()).sqrt()
+        away = rotation.squared_norm((state.mission.goal - state.body.position).t()).sqrt()
+        speed = rotation.squared_norm(state.body.velocity.t()).sqrt()
         return {
             "distance to the goal [m]": away.unsqueeze(1),
             "gap [m]": state.mission.gap.clamp_max(REACH).unsqueeze(1),
@@ -225,7 +225,7 @@ class Obstacles(Mission):
         for place, r in zip(planted.spheres[0].tolist(), planted.sphere_radius[0].tolist(), strict=True):
             if place[0] < forest.PARKED:
                 shapes.append(Shape("sphere", (r,), place, _STONE))
-        body = QuadrotorState(*(part[only] for part in state.body))
+        body = QuadrotorState(state.body.values[only])
         shapes += self._drawn_rays(pose_of(body), planted)
         centre = (4.0, 0.0, 1.0)
         return Drawing(state.mission.goal[row].tolist(), shapes, Camera(centre, 10.5, azimuth=60.0, elevation=-35.0))

@@ -29,7 +29,7 @@ from torch import Tensor
 
 from hgrpo_fields import Range
 from robots.drawing.shapes import Shape, bar
-from robots.quadrotor.body import dynamics
+from robots.quadrotor.body import rotation
 from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.parameters import QuadrotorParameters
 from robots.quadrotor.body.pose import Pose
@@ -157,7 +157,7 @@ class Track(Mission):
         """Move the reference and measure the error; the module's docstring has the reward."""
         steps = mission.steps + 1
         reference = self._reference(mission._replace(steps=steps), 0.0)[:, 0]
-        squared = dynamics.squared_norm(reference - context.after.position.t())
+        squared = rotation.squared_norm(reference - context.after.position.t())
         counts = steps > round(SETTLE_SECONDS * self.control_hz)
         crashed = context.grounded | (squared > FLY_AWAY**2)
         new = TrackState(
@@ -168,7 +168,7 @@ class Track(Mission):
             mission.counted + counts,
             crashed,
         )
-        rate_squared = dynamics.squared_norm(context.after.angular_velocity.t())
+        rate_squared = rotation.squared_norm(context.after.angular_velocity.t())
         terms = {
             "at_reference": ((1.0 + 100.0 * squared) * (1.0 + 0.04 * rate_squared)).reciprocal(),
             "near_reference": (1.0 + squared).reciprocal(),

@@ -22,7 +22,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from robots.quadrotor.body import dynamics
+from robots.quadrotor.body import rotation
+
 
 KNOTS = 16
 _SAMPLES = 256  # samples of a lap for its length
@@ -98,7 +99,7 @@ def length(points: Tensor) -> Tensor:
     one = torch.ones(batch, dtype=points.dtype, device=points.device)
     laps = (torch.arange(_SAMPLES, dtype=points.dtype, device=points.device) + 0.5) / _SAMPLES
     along = evaluate(Trajectory(points, one, 0.0 * one), laps.unsqueeze(1).expand(-1, batch), order=1)
-    return dynamics.squared_norm(along).sqrt().mean(dim=0)
+    return rotation.squared_norm(along).sqrt().mean(dim=0)
 
 
 def circle(radius: Tensor) -> Tensor:
@@ -135,7 +136,7 @@ def loop(radius: Tensor, height: Tensor) -> Tensor:
 
 def placed(points: Tensor, centre: Tensor, quaternion: Tensor) -> Tensor:
     """Rotate control points (B, K, 3) by quaternions (B, 4) and move them by centres (B, 3) [m]."""
-    rows = dynamics.rotation_rows(quaternion.t())
+    rows = rotation.rotation_rows(quaternion.t())
     x, y, z = points.unbind(2)
     turned = [rows[i, 0, :, None] * x + rows[i, 1, :, None] * y + rows[i, 2, :, None] * z for i in range(3)]
     return torch.stack(turned, dim=2) + centre.unsqueeze(1)

@@ -148,7 +148,7 @@ def test_a_drawn_drone_flies_like_one_that_is_built_so(name: str) -> None:
     rows, generator = 3, torch.Generator().manual_seed(1)
     p, hidden = preset(name), same_rotors(hidden_factors(rows=rows))
     unit = torch.rand(rows, 17, generator=generator, dtype=torch.float64) - 0.5
-    start = QuadrotorState(
+    start = QuadrotorState.of(
         position=unit[:, :3] + torch.tensor([0.0, 0.0, 50.0], dtype=torch.float64),
         velocity=4.0 * unit[:, 3:6],
         quaternion=unit[:, 6:10] / unit[:, 6:10].norm(dim=1, keepdim=True),
@@ -177,7 +177,7 @@ def hovering(rows: int, **factors: ArrayLike) -> tuple[Airframe, QuadrotorState,
     rest = [np.tile(v, (rows, 1)) for v in ([0.0, 0.0, 9.0], [0.0] * 3, [1.0, 0.0, 0.0, 0.0], [0.0] * 3)]
     speed = np.full((rows, 4), p.hover_rotor_speed)
     action = torch.full((rows, 4), dynamics.hover_action(p), dtype=torch.float64)
-    return drawn(p, hidden), QuadrotorState(*(torch.tensor(x) for x in (*rest, speed))), action
+    return drawn(p, hidden), QuadrotorState.of(*(torch.tensor(x) for x in (*rest, speed))), action
 
 
 def test_a_stronger_rotor_lifts_its_corner() -> None:

@@ -35,7 +35,7 @@ def state(rows: int = 1, **fields: ArrayLike) -> QuadrotorState:
     """Upright and at rest 100 m up with stopped rotors, except for the fields that are given."""
     rest = {"position": [0, 0, 100], "velocity": [0] * 3, "quaternion": [1, 0, 0, 0], "angular_velocity": [0] * 3}
     rest["rotor_speed"] = [0] * 4
-    return QuadrotorState(**{k: tensor(fields.get(k, np.tile(v, (rows, 1)))) for k, v in rest.items()})
+    return QuadrotorState.of(**{k: tensor(fields.get(k, np.tile(v, (rows, 1)))) for k, v in rest.items()})
 
 
 def random_state(rows: int, dtype: torch.dtype, seed: int = 0) -> QuadrotorState:
@@ -48,7 +48,7 @@ def random_state(rows: int, dtype: torch.dtype, seed: int = 0) -> QuadrotorState
     drawn = torch.tensor(low) + (torch.tensor(high) - torch.tensor(low)) * unit
     ends = (0, 3, 6, 10, 13, 17)
     position, velocity, quaternion, rate, speed = (drawn[:, i:j].clone() for i, j in pairwise(ends))
-    return QuadrotorState(position, velocity, quaternion / quaternion.norm(dim=1, keepdim=True), rate, speed)
+    return QuadrotorState.of(position, velocity, quaternion / quaternion.norm(dim=1, keepdim=True), rate, speed)
 
 
 def random_action(rows: int, dtype: torch.dtype, seed: int = 1) -> Tensor:

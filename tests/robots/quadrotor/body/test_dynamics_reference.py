@@ -94,7 +94,7 @@ def fly(flight: Flight, p: QuadrotorParameters, dtype: torch.dtype, substeps: in
     """(B, 22) end of a flight as the package computes it, every command held for `substeps` steps."""
     quaternion = matrices(flight.start).as_quat(scalar_first=True)
     fields = (flight.start[:, :3], flight.start[:, 3:6], quaternion, flight.start[:, 15:18], flight.start[:, 18:])
-    state = QuadrotorState(*(torch.tensor(x, dtype=dtype) for x in fields))
+    state = QuadrotorState.of(*(torch.tensor(x, dtype=dtype) for x in fields))
     frame = dynamics.airframe(p, duration / substeps, dtype, torch.device("cpu"))
     for action in torch.tensor(flight.actions, dtype=dtype).repeat_interleave(substeps, dim=0):
         state = dynamics.step(state, action, frame, duration / substeps)

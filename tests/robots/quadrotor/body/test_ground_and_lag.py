@@ -21,7 +21,7 @@ def test_a_body_on_the_ground_neither_slides_nor_turns() -> None:
     p = preset("cf21B_500")
     frame = dynamics.airframe(p, H, torch.float64, CPU)
     half = math.radians(30.0)
-    state = QuadrotorState(
+    state = QuadrotorState.of(
         position=torch.tensor([[0.3, -0.2, 0.0], [1.0, 2.0, 0.0]], dtype=torch.float64),
         velocity=torch.zeros(2, 3, dtype=torch.float64),
         quaternion=torch.tensor(
@@ -43,7 +43,7 @@ def test_a_rotor_that_follows_at_once_only_upwards_starts_the_step_at_its_comman
     """With no lag up, full thrust acts from the first instant: v_z = (T/m - g) h, whatever the lag down."""
     p = replace(preset("cf2x"), rotor_time_up=0.0, rotor_time_down=0.2, drag=(0.0, 0.0))
     frame = dynamics.airframe(p, H, torch.float64, CPU)
-    start = QuadrotorState(
+    start = QuadrotorState.of(
         position=torch.tensor([[0.0, 0.0, 5.0]], dtype=torch.float64),
         velocity=torch.zeros(1, 3, dtype=torch.float64),
         quaternion=torch.tensor([[1.0, 0.0, 0.0, 0.0]], dtype=torch.float64),

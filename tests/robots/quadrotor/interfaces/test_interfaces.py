@@ -35,7 +35,7 @@ def still(p: QuadrotorParameters, rows: int = 1, heading: float = 0.0) -> Quadro
     zero, half = torch.zeros(rows, 3, dtype=DOUBLE), torch.tensor(0.5 * heading, dtype=DOUBLE)
     quaternion = torch.tensor([half.cos(), 0.0, 0.0, half.sin()], dtype=DOUBLE).repeat(rows, 1)
     speed = torch.full((rows, 4), p.hover_rotor_speed, dtype=DOUBLE)
-    return QuadrotorState(zero + torch.tensor([0.0, 0.0, 500.0]), zero.clone(), quaternion, zero.clone(), speed)
+    return QuadrotorState.of(zero + torch.tensor([0.0, 0.0, 500.0]), zero.clone(), quaternion, zero.clone(), speed)
 
 
 def fly(

@@ -22,7 +22,7 @@ H = 0.001  # s, MuJoCo's step within it
 
 def resting(rows: int = 1, rotor_speed: float = 0.0, height: float = 100.0) -> QuadrotorState:
     """Level bodies at rest."""
-    body = QuadrotorState(*(torch.zeros(rows, size, dtype=torch.float64) for size in (3, 3, 4, 3, 4)))
+    body = QuadrotorState.of(*(torch.zeros(rows, size, dtype=torch.float64) for size in (3, 3, 4, 3, 4)))
     body.position[:, 2] = height
     body.quaternion[:, 0] = 1.0
     body.rotor_speed[:] = rotor_speed
@@ -152,7 +152,7 @@ def test_a_row_moves_alike_in_any_batch_and_every_time() -> None:
     motors = torch.rand(5, 4, generator=generator, dtype=torch.float64)
     together = engine.step(body, motors)[0]
     engine.step(body, -motors)
-    alone = engine.step(QuadrotorState(*(part[3:4] for part in body)), motors[3:4])[0]
+    alone = engine.step(QuadrotorState.of(*(part[3:4] for part in body.parts)), motors[3:4])[0]
     for many, one, again in zip(together, alone, engine.step(body, motors)[0], strict=True):
         assert torch.equal(many[3:4], one)
         assert torch.equal(many, again)
@@ -175,7 +175,7 @@ def test_the_floor_is_felt_and_holds() -> None:
 
 
 def test_what_it_is_given_keeps_its_type() -> None:
-    body = QuadrotorState(*(part.float() for part in resting(2, 0.6)))
+    body = QuadrotorState.of(*(part.float() for part in resting(2, 0.6)))
     after, touches = FreeBody(preset("cf2x"), PERIOD).step(body, torch.zeros(2, 4))
     assert all(part.dtype == torch.float32 for part in after)
     assert touches.dtype == torch.bool

@@ -71,7 +71,7 @@ def test_observation_shows_the_corners_of_two_gates_in_the_body_frame() -> None:
     """At (4, 1, 2), heading along -x after three gates: forward is -x, left is -y. The fourth gate, at (4, 2, 2) and
     passed along -x, is 1 m to the right; its left is -y as well. The fifth is 2 m further on."""
     here = state(race(passed=3), (4.0, 1.0, 2.0))
-    here = here._replace(body=here.body._replace(quaternion=tensor([[0.0, 0.0, 0.0, 1.0]])))
+    here = here._replace(body=here.body.changed(quaternion=tensor([[0.0, 0.0, 0.0, 1.0]])))
     seen = SIM.observe(here)[0, :24].reshape(2, 4, 3)
     for gate, ahead in ((0, 0.0), (1, 2.0)):
         expected = [[ahead, y, z] for y, z in ((-0.6, 0.4), (-1.4, 0.4), (-1.4, -0.4), (-0.6, -0.4))]
@@ -93,7 +93,7 @@ def test_turning_course_and_drone_together_changes_nothing(angle: float, seed: i
     here = SIM.reset(8, seed)
     attitude = turn * Rotation.from_quat(here.body.quaternion.numpy(), scalar_first=True)
     there = here._replace(
-        body=here.body._replace(
+        body=here.body.changed(
             position=turned(here.body.position),
             velocity=turned(here.body.velocity),
             quaternion=tensor(attitude.as_quat(scalar_first=True)),

@@ -35,7 +35,7 @@ def still(offset: ArrayLike, spin: ArrayLike = 0.0, last_action: ArrayLike = NEU
 
     rate = np.zeros((rows, 3))
     rate[:, 2] = spin
-    body = QuadrotorState(
+    body = QuadrotorState.of(
         position=tensor(TARGET + offset, 3),
         velocity=tensor(0.0, 3),
         quaternion=tensor([1.0, 0.0, 0.0, 0.0], 4),
@@ -148,7 +148,7 @@ def test_nothing_depends_on_the_heading() -> None:
     state = rollout(50, 10)
     angle = np.random.default_rng(0).uniform(-np.pi, np.pi, 50)
     turn = Rotation.from_rotvec(np.outer(angle, [0.0, 0.0, 1.0]))
-    body = state.body._replace(
+    body = state.body.changed(
         position=torch.tensor(TARGET + turn.apply(state.body.position.numpy() - TARGET)),
         velocity=torch.tensor(turn.apply(state.body.velocity.numpy())),
         quaternion=torch.tensor((turn * matrices(state)).as_quat(scalar_first=True)),

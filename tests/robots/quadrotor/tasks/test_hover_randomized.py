@@ -47,7 +47,7 @@ def falling(rows: int, wind: Tensor, gust: Tensor) -> tuple[QuadrotorHover, Flig
         HoverOptions(quadrotor="learning-to-fly", wind=1.0, gust=1.0, gust_time=0.02), dtype=torch.float64
     )
     state = task.reset(rows, 0)
-    body = state.body._replace(velocity=torch.zeros(rows, 3).double(), rotor_speed=torch.zeros(rows, 4).double())
+    body = state.body.changed(velocity=torch.zeros(rows, 3).double(), rotor_speed=torch.zeros(rows, 4).double())
     return task, with_hidden(state._replace(body=body), wind=wind, gust=gust)
 
 
@@ -173,7 +173,7 @@ def test_a_drone_on_its_side_feels_the_wind_from_elsewhere() -> None:
     state = with_hidden(VARIED.reset(1, 0), wind=torch.tensor([[1.0, 2.0, 3.0]], dtype=torch.float64))
     half = 0.5**0.5
     rolled = torch.tensor([[half, half, 0.0, 0.0]], dtype=torch.float64)
-    state = state._replace(body=state.body._replace(quaternion=rolled))
+    state = state._replace(body=state.body.changed(quaternion=rolled))
     torch.testing.assert_close(VARIED.privileged(state)[0, 9:12], torch.tensor([1.0, 3.0, -2.0]).double())
 
 

@@ -36,7 +36,7 @@ FORESTS = forest.plant(Draw(300, torch.Generator().manual_seed(0), torch.float64
 def body(place: tuple[float, ...], rotation: Rotation | None = None, rate: float = 0.0) -> QuadrotorState:
     quaternion = (rotation or Rotation.identity()).as_quat(scalar_first=True)
     parts = (place, np.zeros(3), quaternion, [rate, 0.0, 0.0], np.full(4, SIM.parameters.hover_rotor_speed))
-    return QuadrotorState(*(torch.tensor(np.array(part), dtype=torch.float64).unsqueeze(0) for part in parts))
+    return QuadrotorState.of(*(torch.tensor(np.array(part), dtype=torch.float64).unsqueeze(0) for part in parts))
 
 
 def lone(column: tuple[float, float] = (3.0, 0.0), sphere: tuple[float, ...] = (0.0, 3.0, 1.5)) -> ObstacleState:
@@ -163,7 +163,7 @@ def test_a_nose_that_points_straight_up_leaves_rays_where_they_are() -> None:
     state = flight((1.0, 0.0, 1.5), lone(), up)
     half = math.sqrt(0.5)
     exact = torch.tensor([[half, 0.0, -half, 0.0]], dtype=torch.float64)
-    vertical = state._replace(body=state.body._replace(quaternion=exact / exact.norm()))
+    vertical = state._replace(body=state.body.changed(quaternion=exact / exact.norm()))
     assert SIM.observe(vertical).isfinite().all()
     directions = SIM.mission._directions(pose_of(vertical.body))
     torch.testing.assert_close(directions.norm(dim=0), torch.ones(37, 1).double())

@@ -44,7 +44,7 @@ def body(
 ) -> QuadrotorState:
     quaternion = (rotation or Rotation.identity()).as_quat(scalar_first=True)
     parts = (place, velocity, quaternion, [0.0, rate, 0.0], np.full(4, SIM.parameters.hover_rotor_speed))
-    return QuadrotorState(*(torch.tensor(np.array(part), dtype=torch.float64).unsqueeze(0) for part in parts))
+    return QuadrotorState.of(*(torch.tensor(np.array(part), dtype=torch.float64).unsqueeze(0) for part in parts))
 
 
 def still(velocity: tuple[float, ...] = (0.0, 0.0, 0.0)) -> PursuitState:

@@ -34,7 +34,7 @@ def body(position: np.ndarray, rotation: Rotation | None = None) -> QuadrotorSta
     """One drone at rest."""
     quaternion = (rotation or Rotation.identity()).as_quat(scalar_first=True)
     parts = (position, np.zeros(3), quaternion, np.zeros(3), np.full(4, SIM.parameters.hover_rotor_speed))
-    return QuadrotorState(*(torch.tensor(part, dtype=torch.float64).unsqueeze(0) for part in parts))
+    return QuadrotorState.of(*(torch.tensor(part, dtype=torch.float64).unsqueeze(0) for part in parts))
 
 
 def on_circle(rate: float, steps: int = 0, rotation: Rotation | None = None) -> TrackState:

@@ -75,7 +75,7 @@ def test_observation_shows_this_point_and_the_next_in_the_body_frame() -> None:
     (1, 1, 2), 1 m ahead, then to (0, 1, 3): 1 m ahead, 1 m to the left, 1 m up."""
     turned = state(task(1, reached=1), (1.0, 0.0, 2.0))
     half = math.sqrt(0.5)
-    turned = turned._replace(body=turned.body._replace(quaternion=tensor([[half, 0.0, 0.0, half]])))
+    turned = turned._replace(body=turned.body.changed(quaternion=tensor([[half, 0.0, 0.0, half]])))
     assert SIM.observe(turned)[0, :6].tolist() == pytest.approx([1.0, 0.0, 0.0, 1.0, 1.0, 1.0])
     names = [q.name for q in SIM.spec.observation[:6]]
     assert names == [f"{which}_point_{axis}" for which in ("this", "next") for axis in "xyz"]
@@ -97,7 +97,7 @@ def test_turning_course_and_drone_together_changes_nothing(angle: float, seed: i
     here = SIM.reset(8, seed)
     attitude = turn * Rotation.from_quat(here.body.quaternion.numpy(), scalar_first=True)
     there = here._replace(
-        body=here.body._replace(
+        body=here.body.changed(
             position=turned(here.body.position),
             velocity=turned(here.body.velocity),
             quaternion=tensor(attitude.as_quat(scalar_first=True)),
