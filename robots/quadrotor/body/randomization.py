@@ -16,8 +16,8 @@ from torch import Tensor
 from hgrpo_fields import Range, check
 from robots import noise
 from robots.options import OptionError
-from robots.quadrotor.body.rotation import to_body
 from robots.quadrotor.body.parameters import QuadrotorParameters
+from robots.quadrotor.body.rotation import to_body
 from robots.simulator import Channel
 
 _ALONE = ("drag", "yaw_torque", "rotor_offset", "idle_speed")

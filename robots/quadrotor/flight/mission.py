@@ -97,6 +97,8 @@ class Mission(ABC):
     """Privileged entries about the mission."""
     noise: bool = False
     """Whether steps draw random numbers."""
+    differentiable: bool = True
+    """Whether gradients flow through its functions, which then change no input in place."""
     control_hz: float = 100.0
     """Control rate [Hz]."""
     episode_seconds: float = 5.0

@@ -22,15 +22,14 @@ from robots.options import OptionError, read_options
 from robots.quadrotor.body import dynamics
 from robots.quadrotor.body import randomization as randomize
 from robots.quadrotor.body.drawn_airframe import DrawnAirframe
-from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.parameters import preset
 from robots.quadrotor.body.pose import Pose, pose_of
 from robots.quadrotor.body.rotation import rotation_rows
 from robots.quadrotor.draw import Draw
 from robots.quadrotor.flight.mission import Mission, StepContext
 from robots.quadrotor.flight.options import FlightOptions
-from robots.quadrotor.flight.state import FlightState
 from robots.quadrotor.flight.score import Score
+from robots.quadrotor.flight.state import FlightState
 from robots.quadrotor.interfaces import Interface, make_interface
 from robots.quadrotor.interfaces.control_step import ControlStep, Flown, LoopStep
 from robots.quadrotor.physics.catalogue import make_physics
@@ -124,6 +123,7 @@ class QuadrotorFlight:
                 *mission.privileged,
             ),
             goal=mission.goal,
+            differentiable=self.physics is None and mission.differentiable,
             noise=mission.noise or self.options.noisy or self.options.gust > 0.0,
         )
 

@@ -157,7 +157,7 @@ def control_step(interface: str, substeps: int, real: Any, backward: bool) -> An
         held = vec4(command[row, 0], command[row, 1], command[row, 2], command[row, 3])
         for k in range(6):
             remembered[k] = memory[row, k]
-        touched = bool(False)
+        touched = False
         for _ in range(wp.static(substeps)):
             wanted = vec4(held[0] * real(GRAVITY), held[1], held[2], held[3])
             if wp.static(interface == "velocity"):

@@ -45,7 +45,7 @@ from robots.quadrotor.flight.mission import (
 from robots.quadrotor.flight.options import FlightOptions, Penalty
 from robots.quadrotor.flight.simulator import QuadrotorFlight
 from robots.quadrotor.flight.state import FlightState
-from robots.quadrotor.tasks.hover_kernels import FLY_AWAY, SUCCESS_RADIUS, TARGET, hover_functions
+from robots.quadrotor.tasks.hover_kernels import SUCCESS_RADIUS, TARGET, hover_functions
 from robots.simulator import Channel
 
 START_RADIUS = 1.0  # m

@@ -24,7 +24,6 @@ from torch import Tensor
 
 from robots.quadrotor.body import rotation
 
-
 KNOTS = 16
 _SAMPLES = 256  # samples of a lap for its length
 _CORNERS = 8  # corners of a random loop
