@@ -22,7 +22,7 @@ class KernelMission(Mission):
     """A mission whose state is a NamedTuple with the fields `course`, `values` and `counts`.
 
     `course` (B, C) stays constant during an episode, `values` (B, V) change and carry slopes, and `counts` (B, K) int64
-    are counters and flags without slopes. V, C and K may be 0.
+    are counters and flags without slopes. A field of size 0 is ().
     """
 
     course_size: int
@@ -37,6 +37,8 @@ class KernelMission(Mission):
     ) -> None:
         super().__init__(options, parameters, dtype, device)
         self.numbers = torch.tensor(self.function_numbers(), dtype=dtype, device=device)
+        real, integer = (torch.empty(1, 0, dtype=kind, device=device) for kind in (dtype, torch.int64))
+        self._nothing = (real, real, integer)
         terms, entries, functions = len(self.weights), len(self.observation), self.functions
         self._see = Kernel(
             lambda real, backward: see_kernel(functions, entries, real, backward), dtype, [_seen(entries)]
@@ -67,26 +69,26 @@ class KernelMission(Mission):
 
     def judged(self, context: StepContext, mission: Any, score: Score) -> Judged:
         """As Mission.judged, by one kernel."""
-        values, counts, _, reward, terminated, seen = self._launch(context, mission, score.weights, score.scale)
-        return Judged(mission._replace(values=values, counts=counts), reward, terminated, seen)
+        new, _, reward, terminated, seen = self._launch(context, mission, score.weights, score.scale)
+        return Judged(new, reward, terminated, seen)
 
     def seen(self, pose: Pose, mission: Any) -> Tensor:
         """As Mission.seen, by one kernel."""
-        return self._see(pose.values, mission.course, mission.values, mission.counts, shared=(self.numbers,))[0]
+        return self._see(pose.values, *self._arrays(mission), shared=(self.numbers,))[0]
 
     def advance(self, context: StepContext, mission: Any) -> TaskResult:
         """As Mission.advance."""
         none = torch.zeros(len(self.weights) + 1, dtype=self.dtype, device=self.device)
-        values, counts, terms, _, terminated, _ = self._launch(context, mission, none, none[:1].expand(ACTIONS))
-        named = dict(zip(self.weights, terms.unbind(1), strict=True))
-        return TaskResult(mission._replace(values=values, counts=counts), named, terminated)
+        new, terms, _, terminated, _ = self._launch(context, mission, none, none.new_zeros(ACTIONS))
+        return TaskResult(new, dict(zip(self.weights, terms.unbind(1), strict=True)), terminated)
 
     def observe(self, pose: Pose, mission: Any) -> Tensor:
         """As Mission.observe."""
         return self.seen(pose, mission)[:, : len(self.observation)].t()
 
-    def _launch(self, context: StepContext, mission: Any, weights: Tensor, scale: Tensor) -> tuple[Tensor, ...]:
-        return self._judge(
+    def _launch(self, context: StepContext, mission: Any, weights: Tensor, scale: Tensor) -> tuple[Any, ...]:
+        """New state of the mission, terms (B, W), reward, termination and the entries that are seen."""
+        values, counts, *rest = self._judge(
             context.before.values,
             context.after.values,
             context.command,
@@ -94,11 +96,16 @@ class KernelMission(Mission):
             context.grounded,
             context.noise_key,
             context.steps,
-            mission.course,
-            mission.values,
-            mission.counts,
+            *self._arrays(mission),
             shared=(self.numbers, weights, scale),
         )
+        new = {"values": values if self.values_size else (), "counts": counts if self.counts_size else ()}
+        return (mission._replace(**new), *rest)
+
+    def _arrays(self, mission: Any) -> tuple[Tensor, ...]:
+        """The three fields, with an array of nothing for ()."""
+        fields = (mission.course, mission.values, mission.counts)
+        return tuple(x if isinstance(x, Tensor) else none for x, none in zip(fields, self._nothing, strict=True))
 
 
 def _seen(entries: int) -> Output:

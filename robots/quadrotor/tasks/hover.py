@@ -60,12 +60,10 @@ EPISODE_SECONDS = 5.0
 class HoverProgress(NamedTuple):
     """State of the mission."""
 
-    course: Tensor
-    """(B, 0)."""
-    values: Tensor
-    """(B, 0)."""
     counts: Tensor
     """(B, 1) int64; see `steps_inside`."""
+    course: tuple[()] = ()
+    values: tuple[()] = ()
 
     @property
     def steps_inside(self) -> Tensor:
@@ -106,8 +104,7 @@ class Hover(KernelMission):
         attitude = draw.attitude(START_TILT * difficulty)
         speed, rate = START_SPEED * difficulty, START_RATE * difficulty
         body = self.body(position, draw.uniform(3, -speed, speed), attitude, draw.uniform(3, -rate, rate))
-        nothing = position.new_empty(draw.num, 0)
-        return body, HoverProgress(nothing, nothing, torch.zeros(draw.num, 1, dtype=torch.int64, device=self.device))
+        return body, HoverProgress(torch.zeros(draw.num, 1, dtype=torch.int64, device=self.device))
 
     functions = staticmethod(hover_functions)
 
