@@ -24,10 +24,14 @@ _KEEP_GRADIENT = 1  # flag of an array: its gradient is only read
 
 
 class Output(NamedTuple):
-    """Shape of one row of an output, and its type; None is the type of the first input."""
+    """An output of a kernel."""
 
     shape: tuple[int, ...] = ()
+    """Shape of one row."""
     dtype: torch.dtype | None = None
+    """Type; None is the floating type of the kernel."""
+    read_back: bool = False
+    """Whether the kernel reads what it wrote, so that its adjoint needs memory for the gradient."""
 
 
 class Kernel:
@@ -49,6 +53,7 @@ class Kernel:
     ) -> None:
         self._make, self._dtype, self._numbers = make, dtype, tuple(numbers)
         self._outputs = [(output.shape, output.dtype or dtype) for output in outputs]
+        self._read_back = [output.read_back for output in outputs]
         self._steady = [not dtype.is_floating_point for _, dtype in self._outputs]
         self._commands = threading.local()
 
@@ -225,6 +230,14 @@ class _Launch(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         inputs, outputs = ctx.saved_tensors[: ctx.number], ctx.saved_tensors[ctx.number :]
-        given = [None if x is None else x.contiguous() for x in gradients]
+        given = [
+            _own_gradient(x, output) if read_back else None if x is None else x.contiguous()
+            for x, output, read_back in zip(gradients, outputs, ctx.kernel._read_back, strict=True)
+        ]
         into = ctx.kernel._adjoint(inputs, ctx.shared, outputs, ctx.needs_input_grad[2:], given)
         return (None, None, *into)
+
+
+def _own_gradient(gradient: Tensor | None, output: Tensor) -> Tensor:
+    """Copy of the gradient of an output, which an adjoint may change."""
+    return torch.zeros_like(output) if gradient is None else gradient.clone(memory_format=torch.contiguous_format)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from robots.kernels.launch import Kernel, Output
@@ -24,9 +23,8 @@ class DrawnAirframe:
         self._inertia, self._one = nominal.new_tensor(parameters.inertia), nominal.new_ones(1, 1)
         self._kernel = Kernel(drawn_frames, nominal.dtype, [Output((FRAME,))])
 
-    @torch.no_grad()
     def __call__(self, hidden: HiddenParameters) -> Tensor:
-        """(B, 30) coefficients; they carry no slope."""
+        """(B, 30) coefficients of the airframes."""
         alone = (hidden.drag, hidden.yaw_torque, hidden.rotor_offset, hidden.idle_speed)
         factors = (x if isinstance(x, Tensor) else self._one for x in alone)
         always = (hidden.mass, hidden.rotor_thrust, hidden.inertia, hidden.rotor_lag, hidden.wind, hidden.gust)

@@ -44,9 +44,9 @@ class KernelMission(Mission):
             lambda real, backward: see_kernel(functions, entries, real, backward), dtype, [_seen(entries)]
         )
         outputs = [
-            Output((self.values_size,)),
+            Output((self.values_size,), read_back=True),
             Output((self.counts_size,), torch.int64),
-            Output((terms,)),
+            Output((terms,), read_back=True),
             Output(),
             Output((), torch.bool),
             _seen(entries),
