@@ -8,6 +8,7 @@ from torch import Tensor
 from robots.quadrotor.body import dynamics
 from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.parameters import QuadrotorParameters
+from support import rigid_body
 
 
 class BuiltInPhysics:
@@ -21,7 +22,7 @@ class BuiltInPhysics:
         BuiltInPhysics.opened.append(self)
 
     def step(self, body: QuadrotorState, motors: Tensor) -> tuple[QuadrotorState, Tensor]:
-        moved = dynamics.step(body, motors, self.frame, self.duration)
+        moved = rigid_body.step(body, motors, self.frame, self.duration)
         return moved, moved.position[:, 2] <= self.floor
 
     def close(self) -> None:

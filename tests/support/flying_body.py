@@ -9,7 +9,9 @@ import torch
 from robots.quadrotor.body import dynamics
 from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.parameters import preset
-from robots.quadrotor.interfaces import make_interface
+from robots.quadrotor.interfaces import make_interface, rate_loop
+from robots.quadrotor.interfaces.control_step import LoopStep
+from support import rigid_body
 
 SUBSTEP = 0.005  # [s]
 
@@ -21,7 +23,8 @@ class Body:
         self.parameters = preset("cf21B_500")
         where = torch.float32, torch.device("cpu")
         self.frame = dynamics.airframe(self.parameters, SUBSTEP, *where)
-        self.loops = {name: make_interface(name, self.parameters, 100.0, *where) for name in ("ctbr", "velocity")}
+        interfaces = (make_interface(name, self.parameters, 100.0, *where) for name in ("ctbr", "velocity"))
+        self.loops = {interface.name: LoopStep(interface, SUBSTEP, torch.float32) for interface in interfaces}
         self.place(0.0)
 
     def place(self, height: float) -> None:
@@ -39,16 +42,15 @@ class Body:
 
     def forget(self) -> None:
         """Start the loops anew."""
-        self.memory = self.loops["ctbr"].begin(self.state)
+        self.memory = rate_loop.begin(self.state)
 
     def fly(self, kind: str, command: list[float]) -> None:
         """One substep under a command of our interfaces; without one the motors stand still."""
         if kind == "off":
-            motors = torch.full((4, 1), -1.0)
+            motors = torch.full((1, 4), -1.0)
         else:
-            column = torch.tensor(command).unsqueeze(1)
-            motors, self.memory = self.loops[kind].motors(column, self.state, self.memory, SUBSTEP)
-        self.state = dynamics.step(self.state, motors.t(), self.frame, SUBSTEP)
+            motors, self.memory = self.loops[kind](self.state, self.memory, torch.tensor([command]))
+        self.state = rigid_body.step(self.state, motors, self.frame, SUBSTEP)
 
     @property
     def heading(self) -> float:

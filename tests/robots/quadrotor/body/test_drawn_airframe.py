@@ -8,22 +8,42 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import ArrayLike
+from support import rigid_body
 from torch import Tensor
 
 from robots.quadrotor.body import dynamics
-from robots.quadrotor.body.dynamics import Airframe, QuadrotorState
+from robots.quadrotor.body.drawn_airframe import DrawnAirframe
+from robots.quadrotor.body.dynamics import QuadrotorState
+from robots.quadrotor.body.kernels import (
+    DRAG,
+    FRAME,
+    GYROSCOPIC,
+    LAG_FULL,
+    LAG_HALF,
+    LAG_START,
+    PUSH,
+    SPEED_MIN,
+    TURN_GAIN,
+    WIND,
+)
 from robots.quadrotor.body.parameters import (
     GRAVITY,
     PRESETS,
     QuadrotorParameters,
     preset,
 )
-from robots.quadrotor.body.randomization import HiddenParameters, drawn_airframe
+from robots.quadrotor.body.randomization import HiddenParameters
 from robots.simulator import select
 
 CPU = torch.device("cpu")
 H = 0.01  # s
 ROWS = 7
+# entries of an airframe's row
+SPEED, START, HALF, FULL = (
+    slice(i, j) for i, j in ((SPEED_MIN, LAG_START), (LAG_START, LAG_HALF), (LAG_HALF, LAG_FULL), (LAG_FULL, PUSH))
+)
+CURVE, TURN, FREE = slice(PUSH, TURN_GAIN), slice(TURN_GAIN, GYROSCOPIC), slice(GYROSCOPIC, DRAG)
+ACROSS, EXCESS, PULL = slice(DRAG, DRAG + 1), slice(DRAG + 1, WIND), slice(WIND, FRAME)
 EVERY_PRESET = pytest.mark.parametrize("name", sorted(PRESETS))
 PRECISIONS = pytest.mark.parametrize(("dtype", "rtol"), [(torch.float32, 1e-6), (torch.float64, 1e-14)])
 
@@ -59,8 +79,9 @@ def changed(p: QuadrotorParameters, hidden: HiddenParameters, row: int, rotor: i
     )
 
 
-def drawn(p: QuadrotorParameters, hidden: HiddenParameters) -> Airframe:
-    return drawn_airframe(dynamics.airframe(p, H, hidden.mass.dtype, CPU), p, hidden)
+def drawn(p: QuadrotorParameters, hidden: HiddenParameters, duration: float = H) -> Tensor:
+    """(B, 30) coefficients."""
+    return DrawnAirframe(dynamics.airframe(p, duration, hidden.mass.dtype, CPU), p)(hidden)
 
 
 @PRECISIONS
@@ -68,25 +89,23 @@ def drawn(p: QuadrotorParameters, hidden: HiddenParameters) -> Airframe:
 def test_every_coefficient_is_that_of_the_changed_parameters(name: str, dtype: torch.dtype, rtol: float) -> None:
     p, hidden = preset(name), hidden_factors(dtype)
     frame = drawn(p, hidden)
-
-    def assert_row(value: Tensor, row: int, expected: Tensor, atol: float = 0.0) -> None:
-        torch.testing.assert_close(value[..., row], expected, rtol=rtol, atol=atol)
-
+    assert frame.shape == (ROWS, FRAME)
     for row in range(ROWS):
-        alone = [dynamics.airframe(changed(p, hidden, row, rotor), H, dtype, CPU) for rotor in range(4)]
-        for k in range(3):
-            assert_row(frame.push_curve[k], row, torch.cat([a.push_curve[k][i] for i, a in enumerate(alone)]))
-        for k in range(2):
-            assert_row(frame.lag_half[k], row, alone[0].lag_half[k])
-            assert_row(frame.lag_full[k], row, alone[0].lag_full[k])
-        assert_row(frame.turn_gain, row, alone[0].turn_gain[:, 0])
-        # a difference of moments up to four times the third: it loses digits, not its place
-        assert_row(frame.gyroscopic, row, alone[0].gyroscopic[:, 0], atol=4.0 * rtol)
-        assert_row(frame.drag_across, row, alone[0].drag_across)
-        # a difference of drags again, of some 0.5 1/s
-        assert_row(frame.drag_excess, row, alone[0].drag_excess, atol=rtol)
-        assert frame.speed_min == alone[0].speed_min
-        assert frame.lag_start == alone[0].lag_start
+        alone = [dynamics.airframe(changed(p, hidden, row, rotor), H, dtype, CPU)[0] for rotor in range(4)]
+
+        def assert_same(part: slice, atol: float = 0.0, row: int = row, expected: Tensor = alone[0]) -> None:
+            torch.testing.assert_close(frame[row, part], expected[part], rtol=rtol, atol=atol)
+
+        curves = torch.stack([a[CURVE].reshape(3, 4)[:, i] for i, a in enumerate(alone)], dim=1)
+        torch.testing.assert_close(frame[row, CURVE].reshape(3, 4), curves, rtol=rtol, atol=0.0)
+        for part in (HALF, FULL, TURN, ACROSS):
+            assert_same(part)
+        # a difference of moments up to four times the third loses digits
+        assert_same(FREE, atol=4.0 * rtol)
+        # a difference of drags of about 0.5 1/s
+        assert_same(EXCESS, atol=rtol)
+        for part in (SPEED, START, PULL):
+            assert torch.equal(frame[row, part], alone[0][part])
 
 
 @PRECISIONS
@@ -107,39 +126,52 @@ def test_drag_yaw_torque_offset_and_idle_speed_are_those_of_the_changed_paramete
             rotor_offset=p.rotor_offset * offset[row].item(),
             rotor_speed_min=p.rotor_speed_min * idle[row].item(),
         )
-        expected = dynamics.airframe(own, H, dtype, CPU)
-        for field in ("drag_across", "turn_gain", "speed_min"):
-            wanted = getattr(expected, field).reshape(-1)
-            torch.testing.assert_close(getattr(frame, field)[..., row].reshape(-1), wanted, rtol=2.0 * rtol, atol=0.0)
-        torch.testing.assert_close(frame.drag_excess[row], expected.drag_excess, rtol=0.0, atol=rtol)
+        expected = dynamics.airframe(own, H, dtype, CPU)[0]
+        for part in (ACROSS, TURN, SPEED):
+            torch.testing.assert_close(frame[row, part], expected[part], rtol=2.0 * rtol, atol=0.0)
+        torch.testing.assert_close(frame[row, EXCESS], expected[EXCESS], rtol=0.0, atol=rtol)
 
 
 def test_each_factor_of_its_own_leaves_the_others_alone() -> None:
     p, hidden = preset("cf21B_500"), hidden_factors()
     plain, twice = drawn(p, hidden), torch.full((ROWS, 1), 2.0, dtype=torch.float64)
     changes = {
-        "drag": {"drag_across", "drag_excess"},
-        "yaw_torque": {"turn_gain"},
-        "rotor_offset": {"turn_gain"},
-        "idle_speed": {"speed_min"},
+        "drag": {DRAG, DRAG + 1},
+        "yaw_torque": {TURN_GAIN + 2},
+        "rotor_offset": {TURN_GAIN, TURN_GAIN + 1},
+        "idle_speed": {SPEED_MIN},
     }
     for factor, expected in changes.items():
         frame = drawn(p, hidden._replace(**{factor: twice}))
-        pairs = {k: (getattr(frame, k), getattr(plain, k)) for k in Airframe._fields}
-        differ = {k for k, (a, b) in pairs.items() if isinstance(a, Tensor) and not bool((a == b).all())}
-        assert differ == expected, factor
-    only_yaw = drawn(p, hidden._replace(yaw_torque=twice)).turn_gain / plain.turn_gain
-    torch.testing.assert_close(only_yaw[:, 0], torch.tensor([1.0, 1.0, 2.0], dtype=torch.float64))
+        differ = (frame != plain).any(dim=0).nonzero().flatten().tolist()
+        assert set(differ) == expected, factor
+        torch.testing.assert_close(frame[:, differ], 2.0 * plain[:, differ], rtol=1e-14, atol=0.0)
+
+
+def test_wind_and_gust_add_up_in_the_row() -> None:
+    p, hidden, generator = preset("cf2x"), hidden_factors(), torch.Generator().manual_seed(3)
+    wind, gust = torch.randn(2, ROWS, 3, generator=generator, dtype=torch.float64)
+    frame = drawn(p, hidden._replace(wind=wind, gust=gust))
+    assert torch.equal(frame[:, PULL], wind + gust)
+    assert torch.equal(frame[:, :WIND], drawn(p, hidden)[:, :WIND])
+
+
+def test_wind_accelerates_the_body() -> None:
+    """v' = w - g e_z - d_xy/m v - ... of a level body at rest with hovering rotors: v = w t for a short time t."""
+    frame, start, action = hovering(2)
+    wind = torch.tensor([[1.0, -2.0, 0.5], [0.0, 3.0, -1.0]], dtype=torch.float64)
+    frame[:, PULL] = wind
+    end = rigid_body.step(start, action, frame, 1e-4)
+    torch.testing.assert_close(end.velocity, 1e-4 * wind, rtol=1e-4, atol=1e-15)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_rotors_without_lag_stay_without(dtype: torch.dtype) -> None:
     frame = drawn(preset("cf2x"), hidden_factors(dtype))
-    for decay in (*frame.lag_half, *frame.lag_full):
-        assert torch.equal(decay, torch.zeros(ROWS, dtype=dtype))
+    assert not frame[:, LAG_START:PUSH].any()
     one_way = drawn(replace(preset("cf2x"), rotor_time_up=0.1), hidden_factors(dtype))
-    assert (one_way.lag_full[0] > 0.0).all()
-    assert not one_way.lag_full[1].any()
+    assert (one_way[:, LAG_FULL] > 0.0).all()
+    assert not one_way[:, LAG_FULL + 1].any()
 
 
 @EVERY_PRESET
@@ -158,17 +190,16 @@ def test_a_drawn_drone_flies_like_one_that_is_built_so(name: str) -> None:
     actions = 2.0 * torch.rand(20, rows, 4, generator=generator, dtype=torch.float64) - 1.0
     frame, end = drawn(p, hidden), start
     for action in actions:
-        end = dynamics.step(end, action, frame, H, hidden.wind)
+        end = rigid_body.step(end, action, frame, H)
     for row in range(rows):
         only = slice(row, row + 1)
         alone, expected = dynamics.airframe(changed(p, hidden, row), H, torch.float64, CPU), select(start, only)
         for action in actions:
-            expected = dynamics.step(expected, action[only], alone, H)
-        for field, a, b in zip(QuadrotorState._fields, select(end, only), expected, strict=True):
-            torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9, msg=lambda text, field=field: f"{field}: {text}")
+            expected = rigid_body.step(expected, action[only], alone, H)
+        torch.testing.assert_close(select(end, only).values, expected.values, rtol=1e-9, atol=1e-9)
 
 
-def hovering(rows: int, **factors: ArrayLike) -> tuple[Airframe, QuadrotorState, Tensor]:
+def hovering(rows: int, **factors: ArrayLike) -> tuple[Tensor, QuadrotorState, Tensor]:
     """cf2x rows with factors of their own at hover speed, at rest, upright, and the action that keeps the speed."""
     p = preset("cf2x")
     ones = {"mass": 1, "rotor_thrust": 4, "inertia": 3, "rotor_lag": 1}
@@ -187,7 +218,7 @@ def test_a_stronger_rotor_lifts_its_corner() -> None:
     Drag takes d t / 2 m = 1.2e-5 of the speed after t = 1e-4 s.
     """
     frame, start, action = hovering(4, rotor_thrust=1.0 + 0.1 * np.eye(4))
-    end = dynamics.step(start, action, frame, 1e-4)
+    end = rigid_body.step(start, action, frame, 1e-4)
     force, arm = 0.1 * 0.027 * GRAVITY / 4.0, 0.0397 / np.sqrt(2.0)
     corners = np.array([[1, -1, -1], [-1, -1, 1], [-1, 1, -1], [1, 1, 1]])  # x, y, sense of the yaw torque
     torque = force * np.stack((arm * corners[:, 1], -arm * corners[:, 0], 7.94 / 316.0 * corners[:, 2]), axis=1)
@@ -201,7 +232,7 @@ def test_twice_the_mass_at_hover_falls_with_half_of_gravity() -> None:
     Drag takes d t / 2 m k of the speed, at most 2.3e-5 after t = 1e-4 s.
     """
     frame, start, action = hovering(3, mass=[[0.5], [1.0], [2.0]])
-    end = dynamics.step(start, action, frame, 1e-4)
+    end = rigid_body.step(start, action, frame, 1e-4)
     np.testing.assert_allclose(end.velocity[:, 2], GRAVITY * np.array([1.0, 0.0, -0.5]) * 1e-4, rtol=3e-5, atol=1e-15)
     assert not end.angular_velocity.any()
 
@@ -212,6 +243,6 @@ def test_twice_the_moment_turns_half_as_fast_whatever_the_mass() -> None:
     frame, start, action = hovering(
         3, mass=[[1.0], [1.0], [1.7]], inertia=[[1.0, 1, 1], [2, 1, 1], [1, 3, 3]], rotor_thrust=stronger
     )
-    rate = dynamics.step(start, action, frame, 1e-4).angular_velocity.numpy()
+    rate = rigid_body.step(start, action, frame, 1e-4).angular_velocity.numpy()
     assert rate[0, 0] > 0.0
     np.testing.assert_allclose(rate[:, 0], rate[0, 0] * np.array([1.0, 0.5, 1.0]), rtol=1e-9)

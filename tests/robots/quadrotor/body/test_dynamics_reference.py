@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 from scipy.spatial.transform import Rotation
+from support import rigid_body
 
 from robots.quadrotor.body import dynamics
 from robots.quadrotor.body.dynamics import QuadrotorState
@@ -97,8 +98,8 @@ def fly(flight: Flight, p: QuadrotorParameters, dtype: torch.dtype, substeps: in
     state = QuadrotorState.of(*(torch.tensor(x, dtype=dtype) for x in fields))
     frame = dynamics.airframe(p, duration / substeps, dtype, torch.device("cpu"))
     for action in torch.tensor(flight.actions, dtype=dtype).repeat_interleave(substeps, dim=0):
-        state = dynamics.step(state, action, frame, duration / substeps)
-    position, velocity, quaternion, rate, speed = (x.double().numpy() for x in state)
+        state = rigid_body.step(state, action, frame, duration / substeps)
+    position, velocity, quaternion, rate, speed = (x.double().numpy() for x in state.parts)
     rotation = Rotation.from_quat(quaternion, scalar_first=True).as_matrix().reshape(-1, 9)
     return np.concatenate([position, velocity, rotation, rate, speed], axis=1)
 

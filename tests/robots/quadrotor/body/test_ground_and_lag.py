@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from support import rigid_body
 
 from robots.quadrotor.body import dynamics
 from robots.quadrotor.body.dynamics import QuadrotorState
@@ -34,7 +35,7 @@ def test_a_body_on_the_ground_neither_slides_nor_turns() -> None:
     action = torch.tensor([[hover] * 4, [-1.0, 0.0, 0.0, -1.0]], dtype=torch.float64)
     end = state
     for _ in range(100):
-        end = dynamics.step(end, action, frame, H)
+        end = rigid_body.step(end, action, frame, H)
     torch.testing.assert_close(end.position, state.position, rtol=0.0, atol=0.0)
     torch.testing.assert_close(end.quaternion, state.quaternion, rtol=0.0, atol=1e-15)
 
@@ -50,6 +51,6 @@ def test_a_rotor_that_follows_at_once_only_upwards_starts_the_step_at_its_comman
         angular_velocity=torch.zeros(1, 3, dtype=torch.float64),
         rotor_speed=torch.zeros(1, 4, dtype=torch.float64),
     )
-    end = dynamics.step(start, torch.ones(1, 4, dtype=torch.float64), frame, H)
+    end = rigid_body.step(start, torch.ones(1, 4, dtype=torch.float64), frame, H)
     # cf2x: thrust to weight 2.25, so (2.25 - 1) 9.81 m/s^2 over 10 ms
     assert end.velocity[0, 2].item() == pytest.approx(1.25 * 9.81 * H, abs=1e-12)

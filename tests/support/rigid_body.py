@@ -1,0 +1,20 @@
+"""One step of the built-in rigid body, with a kernel for each step length and type."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from robots.quadrotor.body.dynamics import QuadrotorState, RigidStep
+
+
+@cache
+def _rigid_step(duration: float, dtype: torch.dtype) -> RigidStep:
+    return RigidStep(duration, dtype)
+
+
+def step(body: QuadrotorState, motors: Tensor, frame: Tensor, duration: float) -> QuadrotorState:
+    """Bodies after motor commands (B, 4) in [-1, 1] that are held for `duration` [s]; `frame` (B or 1, 30)."""
+    return _rigid_step(duration, body.values.dtype)(body, motors, frame)[0]
