@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
 from robots.quadrotor.body import dynamics
-from robots.quadrotor.body.dynamics import QuadrotorState
+from robots.quadrotor.body.dynamics import QuadrotorState, RigidStep
 from robots.quadrotor.body.parameters import (
     GRAVITY,
     PRESETS,
@@ -197,13 +197,16 @@ def reference(model: Model, body: Array, speed: Array, commands: Array) -> tuple
 
 def package(parameters: QuadrotorParameters, dtype: torch.dtype, body: Array, speed: Array, commands: Array) -> Array:
     """Body after the commands as the package integrates it."""
-    frame = dynamics.airframe(parameters, CONTROL_STEP, dtype, torch.device("cpu"))
+    step, frame = (
+        RigidStep(CONTROL_STEP, dtype),
+        dynamics.airframe(parameters, CONTROL_STEP, dtype, torch.device("cpu")),
+    )
     parts = [torch.tensor(x.T, dtype=dtype) for x in (body[:3], body[3:6], body[6:10], body[10:13], speed)]
     state, low = QuadrotorState.of(*parts), parameters.rotor_speed_min
     for command in commands:
         action = torch.tensor(2.0 * (command.T - low) / (1.0 - low) - 1.0, dtype=dtype)
-        state = dynamics.step(state, action, frame, CONTROL_STEP)
-    return np.concatenate([x.double().numpy().T for x in state[:4]])
+        state, _ = step(state, action, frame)
+    return state.values[:, :13].double().numpy().T
 
 
 def errors(body: Array, truth: Array) -> tuple[float, float, float]:
@@ -246,7 +249,7 @@ def table(parameters: QuadrotorParameters, rows: int, seed: int) -> list[str]:
         lines.append(f"| {method.name} | {h:g} | {evaluations} | {cost:.2f} | {p:.1e} | {v:.1e} | {a:.1e} |")
     for dtype in (torch.float64, torch.float32):
         p, v, a = errors(package(parameters, dtype, body, speed, commands), truth)
-        name = f"`dynamics.step`, {str(dtype).removeprefix('torch.')}"
+        name = f"`dynamics.RigidStep`, {str(dtype).removeprefix('torch.')}"
         lines.append(f"| {name} | {1e3 * CONTROL_STEP:g} | 4 | | {p:.1e} | {v:.1e} | {a:.1e} |")
     return lines
 
