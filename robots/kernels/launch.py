@@ -23,6 +23,10 @@ _ROWS_PER_THREAD = 1024
 _KEEP_GRADIENT = 1  # flag of an array: its gradient is only read
 
 
+_Gradients = tuple[Sequence[Tensor | None], Sequence[Tensor | None]]
+"""Gradients of the inputs, to add to, and given gradients of the outputs."""
+
+
 class Output(NamedTuple):
     """An output of a kernel."""
 
@@ -74,9 +78,9 @@ class Kernel:
     def _forward(self, inputs: Sequence[Tensor], shared: Sequence[Tensor]) -> tuple[Tensor, ...]:
         first = inputs[0]
         rows = first.shape[0]
-        outputs = tuple(first.new_empty((rows, *shape), dtype=dtype) for shape, dtype in self._outputs)
+        outputs = tuple([first.new_empty((rows, *shape), dtype=dtype) for shape, dtype in self._outputs])
         if rows:
-            self._launch(False, rows, len(inputs), (*inputs, *shared, *outputs))
+            self._launch(False, rows, inputs, shared, outputs)
         return outputs
 
     def _adjoint(
@@ -88,121 +92,167 @@ class Kernel:
         given: Sequence[Tensor | None],
     ) -> list[Tensor | None]:
         """Gradients of the inputs that are `wanted` for `given` gradients of the outputs."""
-        into = [
-            torch.zeros(x.shape, dtype=x.dtype, device=x.device) if want else None
-            for x, want in zip(inputs, wanted, strict=True)
-        ]
-        if len(inputs[0]):
-            nothing = (None,) * len(shared)
-            self._launch(True, len(inputs[0]), len(inputs), (*inputs, *shared, *outputs), (*into, *nothing, *given))
+        rows = len(inputs[0])
+        into: list[Tensor | None] = []
+        for tensor, want in zip(inputs, wanted, strict=True):
+            if want and len(tensor) != rows:
+                raise ValueError(f"one row for all has no gradient; given {tuple(tensor.shape)} for {rows} rows")
+            into.append(torch.zeros(tensor.shape, dtype=tensor.dtype, device=tensor.device) if want else None)
+        if rows:
+            self._launch(True, rows, inputs, shared, outputs, (into, given))
         return into
 
     def _launch(
         self,
         backward: bool,
         rows: int,
-        inputs: int,
-        tensors: Sequence[Tensor],
-        gradients: Sequence[Tensor | None] = (),
+        inputs: Sequence[Tensor],
+        shared: Sequence[Tensor],
+        outputs: Sequence[Tensor],
+        gradients: _Gradients | None = None,
     ) -> None:
-        """Launch with all tensors in the order of the arguments; blocks of rows run in threads of their own."""
-        device = tensors[0].device
+        """Launch; large blocks of rows run in threads of their own."""
+        device = outputs[0].device
         blocks = 1
         if rows >= 2 * _ROWS_PER_THREAD and device.type == "cpu":
             blocks = min(torch.get_num_threads(), rows // _ROWS_PER_THREAD)
         if blocks == 1:
-            self._command(device, backward, 0, inputs, tensors).run(0, rows, tensors, gradients)
+            self._command(device, backward, 0, inputs, shared, outputs).run(0, rows, inputs, outputs, gradients)
             return
-        bounds = [rows * i // blocks for i in range(blocks + 1)]
-        commands = [self._command(device, backward, i, inputs, tensors) for i in range(blocks)]
+        ends = [rows * i // blocks for i in range(blocks + 1)]
+        commands = [self._command(device, backward, i, inputs, shared, outputs) for i in range(blocks)]
         jobs = [
-            _pool(blocks).submit(command.run, bounds[i], bounds[i + 1], tensors, gradients)
-            for i, command in enumerate(commands)
+            _pool(blocks).submit(command.run, first, end, inputs, outputs, gradients)
+            for command, first, end in zip(commands, ends[:-1], ends[1:], strict=True)
         ]
         for job in jobs:
             job.result()
 
     def _command(
-        self, device: torch.device, backward: bool, block: int, inputs: int, tensors: Sequence[Tensor]
+        self,
+        device: torch.device,
+        backward: bool,
+        block: int,
+        inputs: Sequence[Tensor],
+        shared: Sequence[Tensor],
+        outputs: Sequence[Tensor],
     ) -> _Command:
         """The command of this thread for a block of rows."""
         try:
-            return self._commands.of[device, backward, block]
+            command: _Command = self._commands.of[device, backward, block]
         except (AttributeError, KeyError):
             start()
             with announced():
                 kernel = self._make(wp.dtype_from_torch(self._dtype), backward)
-                command = _Command(kernel, backward, tensors, inputs, len(self._outputs), self._numbers)
+                command = _Command(kernel, backward, inputs, shared, self._numbers, outputs)
             self._commands.__dict__.setdefault("of", {})[device, backward, block] = command
-            return command
+        command.share(shared)
+        return command
 
 
 class _Command:
-    """A launch of a kernel whose tensors are replaced between launches.
+    """A launch of a kernel whose tensors are replaced between launches; a row has the same shape in all of them.
 
     Args:
         kernel: The Warp kernel.
         backward: Whether its adjoint is launched.
-        tensors: Tensors with the types, the device and the shapes of all launches but for the number of rows.
-        inputs: How many of them are inputs; they come first.
-        outputs: How many are outputs; they come last.
-        numbers: Numbers of the kernel, which come before the outputs.
+        inputs: Inputs of one launch.
+        shared: Its shared arrays.
+        numbers: Numbers of the kernel.
+        outputs: Outputs of the launch.
     """
 
     def __init__(
         self,
         kernel: Any,
         backward: bool,
-        tensors: Sequence[Tensor],
-        inputs: int,
-        outputs: int,
+        inputs: Sequence[Tensor],
+        shared: Sequence[Tensor],
         numbers: Sequence[float],
+        outputs: Sequence[Tensor],
     ) -> None:
-        self.launch = wp.Launch(kernel, wp.device_from_torch(tensors[0].device), adjoint=backward)
-        self.backward, self.rows, read = backward, -1, len(tensors) - outputs
-        self.slots: list[tuple[Any, torch.dtype, int, bool, int]] = []
-        self.gradients = [_descriptor(tensor) for tensor in tensors] if backward else []
-        for i, tensor in enumerate(tensors):
-            array, index = _descriptor(tensor), i if i < read else i + len(numbers)
-            self.launch.set_param_at_index_from_ctype(index, array)
-            size = math.prod(tensor.shape[1:])
-            by_row = i < inputs or i >= read
-            self.slots.append((array, tensor.dtype, size, by_row, size * tensor.element_size()))
-            if backward:
-                self.gradients[i].flags = 0 if i < read else _KEEP_GRADIENT
-                self.launch.set_param_at_index_from_ctype(index, self.gradients[i], adjoint=True)
-        for i, number in enumerate(numbers, read):
+        self.launch = wp.Launch(kernel, wp.device_from_torch(outputs[0].device), adjoint=backward)
+        self.rows = -1
+        self.inputs, self.outputs = [_Slot(x) for x in inputs], [_Slot(x) for x in outputs]
+        self.shared = [_Slot(x) for x in shared]
+        self.kept: list[Tensor | None] = [None] * len(shared)
+        into, given = [_Slot(x) for x in inputs], [_Slot(x) for x in outputs]
+        self.into, self.given = (into, given) if backward else ([], [])
+        start = len(inputs) + len(shared) + len(numbers)
+        for i, slot in (*enumerate([*self.inputs, *self.shared]), *enumerate(self.outputs, start)):
+            self.launch.set_param_at_index_from_ctype(i, slot.array)
+        for i, number in enumerate(numbers, start - len(numbers)):
             self.launch.set_param_at_index(i, number)
-        self.stream = _stream if tensors[0].is_cuda else None
+        for i, slot in (*enumerate(self.into), *enumerate(self.given, start)):
+            self.launch.set_param_at_index_from_ctype(i, slot.array, adjoint=True)
+        for slot in self.given:
+            slot.array.flags = _KEEP_GRADIENT
+        self.stream = _stream if outputs[0].is_cuda else None
 
-    def run(self, first: int, end: int, tensors: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> None:
+    def share(self, tensors: Sequence[Tensor]) -> None:
+        """Set the shared arrays; a tensor that is set already is kept."""
+        for i, tensor in enumerate(tensors):
+            if tensor is not self.kept[i]:
+                self.shared[i].check(tensor)
+                self.kept[i] = tensor = tensor.contiguous()
+                self.shared[i].array.data = tensor.data_ptr()
+                self.shared[i].array.shape[0] = len(tensor)
+
+    def run(
+        self,
+        first: int,
+        end: int,
+        inputs: Sequence[Tensor],
+        outputs: Sequence[Tensor],
+        gradients: _Gradients | None = None,
+    ) -> None:
         """Launch for rows `first` to `end`."""
-        rows, keep = end - first, []
+        rows, copies = end - first, []
         if rows != self.rows:
             self.launch.set_dim(rows)
+            for slot in (*self.outputs, *self.given):
+                slot.array.shape[0] = rows
             self.rows = rows
-        for (array, dtype, size, by_row, stride), tensor in zip(self.slots, tensors, strict=True):
+        for slot, tensor in zip(self.inputs, inputs, strict=True):
             count = tensor.shape[0]
-            if tensor.dtype is not dtype or tensor.numel() != count * size:
-                raise ValueError(f"a kernel takes {size} numbers {dtype} a row; given {tensor.dtype} {tensor.shape}")
+            if tensor.dtype is not slot.dtype or tensor.numel() != count * slot.size:
+                slot.check(tensor)
             if not tensor.is_contiguous():
                 tensor = tensor.contiguous()
-                keep.append(tensor)
-            split = by_row and count > 1
-            array.data = tensor.data_ptr() + first * stride if split else tensor.data_ptr()
-            array.shape[0] = rows if split else count
-        if self.backward:
-            for array, gradient, (_, _, _, _, stride) in zip(self.gradients, gradients, self.slots, strict=True):
-                array.data = 0 if gradient is None else gradient.data_ptr() + first * stride
-                array.shape[0] = 0 if gradient is None else rows
-        self.launch.launch(None if self.stream is None else self.stream(tensors[0].device))
+                copies.append(tensor)
+            array = slot.array
+            if count == 1:
+                array.data, array.shape[0] = tensor.data_ptr(), 1
+            else:
+                array.data = tensor.data_ptr() + first * slot.stride
+                array.shape[0] = rows
+        for slot, tensor in zip(self.outputs, outputs, strict=True):
+            slot.array.data = tensor.data_ptr() + first * slot.stride
+        if gradients is not None:
+            into, given = gradients
+            for slot, gradient in zip((*self.into, *self.given), (*into, *given), strict=True):
+                slot.array.data = 0 if gradient is None else gradient.data_ptr() + first * slot.stride
+                slot.array.shape[0] = 0 if gradient is None else rows
+        self.launch.launch(None if self.stream is None else self.stream(outputs[0].device))
 
 
-def _descriptor(tensor: Tensor) -> Any:
-    """Warp's descriptor of an array with the shape and type of a tensor, without the tensor itself."""
-    array = wp.from_torch(tensor.detach().contiguous(), requires_grad=False, return_ctype=True)
-    array._ref = None
-    return array
+class _Slot:
+    """An argument of a launch: Warp's descriptor of an array, without the tensor itself."""
+
+    __slots__ = ("array", "dtype", "size", "stride")
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.array = wp.from_torch(tensor.detach().contiguous(), requires_grad=False, return_ctype=True)
+        self.array._ref = None
+        self.dtype, self.size = tensor.dtype, math.prod(tensor.shape[1:])
+        self.stride = self.size * tensor.element_size()
+
+    def check(self, tensor: Tensor) -> None:
+        """Raise ValueError for a tensor of another type or size: the kernel would read other memory."""
+        if tensor.dtype is not self.dtype or tensor.numel() != len(tensor) * self.size:
+            raise ValueError(
+                f"a kernel takes {self.size} numbers {self.dtype} a row; given {tensor.dtype} {tuple(tensor.shape)}"
+            )
 
 
 def _stream(device: torch.device) -> Any:
