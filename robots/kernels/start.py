@@ -18,8 +18,11 @@ _PATIENCE = 1.0  # s; a compiled kernel is loaded faster
 
 
 @cache
-def start() -> None:
-    """Initialise Warp; without a user's cache folder that can be written, kernels last for this process."""
+def start() -> bool:
+    """Initialise Warp; returns whether compiled kernels outlast the process.
+
+    Without a user's cache folder that can be written they do not.
+    """
     wp.config.log_level = wp.LOG_ERROR  # no greeting, no line for each kernel
     try:
         with _silent():
@@ -32,6 +35,7 @@ def start() -> None:
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         with _silent():
             wp.init()
+    return usable
 
 
 @contextmanager
@@ -62,5 +66,5 @@ def announced() -> Iterator[None]:
 
 @cache
 def _announce() -> None:
-    how_often = "once" if os.access(str(wp.config.kernel_cache_dir), os.W_OK) else "in every process"
+    how_often = "once" if start() else "in every process"
     print(f"compiling the simulator's kernels, {how_often}: some seconds", file=sys.stderr, flush=True)
