@@ -71,14 +71,16 @@ class Kernel:
         Returns:
             The outputs, (B, ...) each.
         """
-        if torch.is_grad_enabled() and any(x.requires_grad for x in inputs):
-            return _Launch.apply(self, tuple(shared), *inputs)
+        if torch.is_grad_enabled():
+            for tensor in inputs:
+                if tensor.requires_grad:
+                    return _Launch.apply(self, tuple(shared), *inputs)
         return self._forward(inputs, shared)
 
     def _forward(self, inputs: Sequence[Tensor], shared: Sequence[Tensor]) -> tuple[Tensor, ...]:
         first = inputs[0]
-        rows = first.shape[0]
-        outputs = tuple([first.new_empty((rows, *shape), dtype=dtype) for shape, dtype in self._outputs])
+        rows, device = first.shape[0], first.device
+        outputs = tuple([torch.empty((rows, *shape), dtype=dtype, device=device) for shape, dtype in self._outputs])
         if rows:
             self._launch(False, rows, inputs, shared, outputs)
         return outputs

@@ -20,6 +20,7 @@ from typing import Any
 
 import warp as wp
 
+from robots.kernels.define import kernel
 from robots.quadrotor.body.parameters import GRAVITY
 
 BODY = 17
@@ -161,7 +162,7 @@ def rigid_step(real: Any, backward: bool) -> Any:
     f = functions(real)
     vec4, body_of, moved = f.vec4, f.body_of, f.rigid_step
 
-    @wp.kernel(enable_backward=backward, module="unique")
+    @kernel(backward)
     def step(
         body: wp.array2d(dtype=real),
         motors: wp.array2d(dtype=real),
@@ -197,7 +198,7 @@ def drawn_frames(real: Any, backward: bool) -> Any:
         """The decay exp(-t / tau) with tau times `share`; without a lag it is 0."""
         return wp.where(decay > real(0.0), wp.exp(wp.log(wp.max(decay, real(1e-30))) / share), real(0.0))
 
-    @wp.kernel(enable_backward=backward, module="unique")
+    @kernel(backward)
     def drawn(
         mass: wp.array2d(dtype=real),
         rotor_thrust: wp.array2d(dtype=real),

@@ -74,7 +74,7 @@ class KernelMission(Mission):
 
     def seen(self, pose: Pose, mission: Any) -> Tensor:
         """As Mission.seen, by one kernel."""
-        return self._see(pose.values, *self._arrays(mission), shared=(self.numbers,))[0]
+        return self._see(pose.values, *self.arrays(mission), shared=(self.numbers,))[0]
 
     def advance(self, context: StepContext, mission: Any) -> TaskResult:
         """As Mission.advance."""
@@ -96,13 +96,18 @@ class KernelMission(Mission):
             context.grounded,
             context.noise_key,
             context.steps,
-            *self._arrays(mission),
+            *self.arrays(mission),
             shared=(self.numbers, weights, scale),
         )
-        new = {"values": values if self.values_size else (), "counts": counts if self.counts_size else ()}
-        return (mission._replace(**new), *rest)
+        return (self.changed(mission, values, counts), *rest)
 
-    def _arrays(self, mission: Any) -> tuple[Tensor, ...]:
+    def changed(self, mission: Any, values: Tensor, counts: Tensor) -> Any:
+        """State of the mission with other values and counts, where it has any."""
+        if not self.values_size:
+            return mission._replace(counts=counts)
+        return mission._replace(values=values, counts=counts) if self.counts_size else mission._replace(values=values)
+
+    def arrays(self, mission: Any) -> tuple[Tensor, ...]:
         """The three fields, with an array of nothing for ()."""
         fields = (mission.course, mission.values, mission.counts)
         return tuple(x if isinstance(x, Tensor) else none for x, none in zip(fields, self._nothing, strict=True))

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import warp as wp
 
+from robots.kernels.define import kernel
 from robots.quadrotor.body import kernels
 from robots.quadrotor.interfaces.interface import ACTIONS
 
@@ -71,7 +72,7 @@ def command_change(real: Any, backward: bool) -> Any:
     """Kernel of action_changes."""
     action_change = action_changes(real)
 
-    @wp.kernel(enable_backward=backward, module="unique")
+    @kernel(backward)
     def change(
         command: wp.array2d(dtype=real),
         last: wp.array2d(dtype=real),
@@ -89,7 +90,7 @@ def motion_of(real: Any, backward: bool) -> Any:
     """Kernel of motion_writer."""
     pose_of, write_motion = kernels.functions(real).pose_of, motion_writer(real)
 
-    @wp.kernel(enable_backward=backward, module="unique")
+    @kernel(backward)
     def motion(pose: wp.array2d(dtype=real), out: wp.array2d(dtype=real)):
         row = wp.tid()
         write_motion(pose_of(pose, row), row, out, 0)
@@ -110,10 +111,8 @@ def judge_kernel(make: Callable[[Any], MissionFunctions], terms: int, entries: i
     """
     f, (advance, observe) = kernels.functions(real), make(real)
     body_of, write_motion, action_change = f.body_of, motion_writer(real), action_changes(real)
-    # loops with more turns than max_unroll would give a wrong adjoint
-    options = {"max_unroll": max(16, terms)}
 
-    @wp.kernel(enable_backward=backward, module="unique", module_options=options)
+    @kernel(backward, terms)
     def judge(
         before: wp.array2d(dtype=real),
         after: wp.array2d(dtype=real),
@@ -158,7 +157,7 @@ def see_kernel(make: Callable[[Any], MissionFunctions], entries: int, real: Any,
     f, observe, write_motion = kernels.functions(real), make(real).observe, motion_writer(real)
     pose_of = f.pose_of
 
-    @wp.kernel(enable_backward=backward, module="unique")
+    @kernel(backward)
     def see(
         pose: wp.array2d(dtype=real),
         course: wp.array2d(dtype=real),

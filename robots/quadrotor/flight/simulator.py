@@ -24,12 +24,15 @@ from robots.quadrotor.body import randomization as randomize
 from robots.quadrotor.body.drawn_airframe import DrawnAirframe
 from robots.quadrotor.body.parameters import preset
 from robots.quadrotor.body.pose import Pose, pose_of
+from robots.quadrotor.body.randomization import HiddenParameters
 from robots.quadrotor.body.rotation import rotation_rows
 from robots.quadrotor.draw import Draw
+from robots.quadrotor.flight.kernel_mission import KernelMission
 from robots.quadrotor.flight.mission import Mission, StepContext
 from robots.quadrotor.flight.options import FlightOptions
 from robots.quadrotor.flight.score import Score
 from robots.quadrotor.flight.state import FlightState
+from robots.quadrotor.flight.whole_step import WholeStep, wants_gradient
 from robots.quadrotor.interfaces import Interface, make_interface
 from robots.quadrotor.interfaces.control_step import ControlStep, Flown, LoopStep
 from robots.quadrotor.physics.catalogue import make_physics
@@ -103,6 +106,7 @@ class QuadrotorFlight:
         self._bounds = _bounds(self.interface, dtype, self.device)
         self._scenes: dict[tuple[int, int], QuadrotorScene] = {}
         self.spec = self._specification(name)
+        self._whole = self._whole_step()
 
     def _specification(self, name: str) -> SimulatorSpec:
         mission, interface = self.mission, self.interface
@@ -126,6 +130,13 @@ class QuadrotorFlight:
             differentiable=self.physics is None and mission.differentiable,
             noise=mission.noise or self.options.noisy or self.options.gust > 0.0,
         )
+
+    def _whole_step(self) -> WholeStep | None:
+        """The control step in one launch, where the options allow it."""
+        mission, alone = self.mission, self.physics is None and self.sensors.perfect and not self.queue.needed
+        if not isinstance(mission, KernelMission) or not alone or self.options.action_history != 1:
+            return None
+        return WholeStep(mission, self.interface, self._score, self.substep)
 
     @property
     def settings(self) -> dict[str, float]:
@@ -171,12 +182,15 @@ class QuadrotorFlight:
 
     def step(self, state: FlightState, action: Tensor) -> Step:
         """Apply an action (B, A) from any device for one control step; it is clipped to the bounds."""
-        command = action.to(self.device, self.dtype).clamp(*self._bounds)
+        action = action.to(self.device, self.dtype)
+        if self._whole is not None and not wants_gradient(state, action):
+            hidden = state.hidden
+            step = self._whole(state, action, self._drawn(hidden) if hidden else self.airframe)
+            return step if not hidden else step._replace(state=step.state._replace(hidden=self._next_hidden(state)))
+        command = action.clamp(*self._bounds)
         acting, sent = self.queue.push(state.sent, command)
         flown = self._fly(state, acting)
-        hidden = state.hidden
-        if hidden:
-            hidden = randomize.next_gust(hidden, state.noise_key, self.options, self.duration)
+        hidden = self._next_hidden(state)
         key, steps = state.noise_key, state.steps + 1
         context = StepContext(
             state.body, flown.body, flown.grounded, key, steps, self.duration, command, state.last_action
@@ -187,6 +201,12 @@ class QuadrotorFlight:
         seen = self.mission.seen(self._sensed(new), new.mission) if senses else judged.seen
         observation = torch.cat((seen, *self.queue.history_of(sent, command)), dim=1)
         return Step(new, observation, judged.reward, judged.terminated)
+
+    def _next_hidden(self, state: FlightState) -> HiddenParameters | tuple[()]:
+        """Hidden parameters of the next step."""
+        if not state.hidden:
+            return ()
+        return randomize.next_gust(state.hidden, state.noise_key, self.options, self.duration)
 
     def _fly(self, state: FlightState, command: Tensor) -> Flown:
         """Body and memory of the inner loops after a command (B, A)."""

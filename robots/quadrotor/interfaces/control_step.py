@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from robots.kernels.launch import Kernel, Output
-from robots.quadrotor.body.dynamics import QuadrotorState, RigidStep
+from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.kernels import BODY
 from robots.quadrotor.interfaces.interface import Interface
 from robots.quadrotor.interfaces.kernels import MEMORY, control_step, inner_loops
@@ -36,8 +36,9 @@ class ControlStep:
 
     def __init__(self, interface: Interface, substep: float, dtype: torch.dtype) -> None:
         self.gains, name, substeps = interface.gains, interface.name, interface.substeps
-        self._rigid = RigidStep(substep, dtype) if interface.loopless else None
-        outputs = [Output((BODY,)), Output((MEMORY,)), Output((), torch.bool)]
+        self._nothing = interface.gains.new_empty(1, 0)
+        memory = 0 if interface.loopless else MEMORY
+        outputs = [Output((BODY,)), Output((memory,)), Output((), torch.bool)]
         self._kernel = Kernel(
             lambda real, backward: control_step(name, substeps, real, backward), dtype, outputs, [substep]
         )
@@ -51,11 +52,9 @@ class ControlStep:
             command: (B, A) command.
             frame: (B, 30) coefficients of each airframe, or (1, 30) for all.
         """
-        if self._rigid is not None:
-            new_body, grounded = self._rigid(body, command, frame)
-            return Flown(new_body, memory, grounded)
-        new, values, grounded = self._kernel(body.values, command, frame, memory.values, shared=(self.gains,))
-        return Flown(QuadrotorState(new), RateMemory(values), grounded)
+        before = memory.values if memory else self._nothing
+        new, after, grounded = self._kernel(body.values, command, frame, before, shared=(self.gains,))
+        return Flown(QuadrotorState(new), RateMemory(after) if memory else (), grounded)
 
 
 class LoopStep:

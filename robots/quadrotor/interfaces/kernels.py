@@ -8,6 +8,7 @@ from typing import Any
 
 import warp as wp
 
+from robots.kernels.define import kernel
 from robots.quadrotor.body import kernels
 from robots.quadrotor.body.parameters import GRAVITY
 
@@ -130,16 +131,43 @@ def velocity_loops(real: Any) -> Any:
 
 
 @cache
-def control_step(interface: str, substeps: int, real: Any, backward: bool) -> Any:
-    """Kernel of one control step of bodies and inner loops; rate_loop.py and velocity.py have the equations."""
+def held_command(interface: str, substeps: int, real: Any) -> Any:
+    """Warp function of one control step of bodies and inner loops; rate_loop.py and velocity.py have the equations.
+
+    It returns the body, the memory of the loops, and whether the body was on the floor at the end of any substep.
+    """
     f = functions(real)
-    vec3, vec4, vec6, body_of = f.vec3, f.vec4, f.vec6, f.body_of
+    vec3, vec4, vec6, vec17 = f.vec3, f.vec4, f.vec6, f.vec17
     rigid_step, integrated, rate_motors, outer = f.rigid_step, f.integrated, f.rate_motors, velocity_loops(real)
+    rows, each = wp.array2d(dtype=real), wp.array(dtype=real)
 
-    # loops with more turns than max_unroll would give a wrong adjoint
-    options = {"max_unroll": max(16, substeps)}
+    @wp.func
+    def held(body: vec17, memory: vec6, command: vec4, frame: rows, row: int, gains: each, duration: real):
+        state, remembered, touched = body, memory, bool(False)  # noqa: UP018, Warp needs a variable
+        for _ in range(wp.static(substeps)):
+            motors = command
+            if wp.static(interface != "motors"):
+                wanted = vec4(command[0] * real(GRAVITY), command[1], command[2], command[3])
+                if wp.static(interface == "velocity"):
+                    wanted = outer(command, state, gains)
+                rates = vec3(wanted[1], wanted[2], wanted[3])
+                after = integrated(rates, state, remembered, gains, duration)
+                motors = rate_motors(wanted[0], rates, state, remembered, after, gains, duration)
+                remembered = after
+            state = rigid_step(state, motors, frame, row, duration)
+            touched = touched or state[2] <= real(0.0)
+        return state, remembered, touched
 
-    @wp.kernel(enable_backward=backward, module="unique", module_options=options)
+    return held
+
+
+@cache
+def control_step(interface: str, substeps: int, real: Any, backward: bool) -> Any:
+    """Kernel of held_command for rows of bodies (B, 17)."""
+    f = functions(real)
+    vec4, vec6, body_of, held = f.vec4, f.vec6, f.body_of, held_command(interface, substeps, real)
+
+    @kernel(backward, substeps)
     def step(
         body: wp.array2d(dtype=real),
         command: wp.array2d(dtype=real),
@@ -152,28 +180,20 @@ def control_step(interface: str, substeps: int, real: Any, backward: bool) -> An
         grounded: wp.array(dtype=wp.bool),
     ):
         row = wp.tid()
-        own = wp.where(frame.shape[0] > 1, row, 0)
-        state, remembered = body_of(body, row), vec6()
-        held = vec4(command[row, 0], command[row, 1], command[row, 2], command[row, 3])
-        for k in range(6):
-            remembered[k] = memory[row, k]
-        touched = False
-        for _ in range(wp.static(substeps)):
-            wanted = vec4(held[0] * real(GRAVITY), held[1], held[2], held[3])
-            if wp.static(interface == "velocity"):
-                wanted = outer(held, state, gains)
-            rates = vec3(wanted[1], wanted[2], wanted[3])
-            after = integrated(rates, state, remembered, gains, duration)
-            motors = rate_motors(wanted[0], rates, state, remembered, after, gains, duration)
-            remembered = after
-            state = rigid_step(state, motors, frame, own, duration)
-            touched = touched or state[2] <= real(0.0)
+        own = wp.where(frame.shape[0] > 1, row, 0)  # each row has its own airframe, or all have the same
+        constant = vec4(command[row, 0], command[row, 1], command[row, 2], command[row, 3])
+        before = vec6()
+        if wp.static(interface != "motors"):
+            for k in range(MEMORY):
+                before[k] = memory[row, k]
+        state, after, touched = held(body_of(body, row), before, constant, frame, own, gains, duration)
         for j in range(13):
             new_body[row, j] = state[j]
         for i in range(4):
             new_body[row, 13 + i] = state[13 + i]
-        for k in range(6):
-            new_memory[row, k] = remembered[k]
+        if wp.static(interface != "motors"):
+            for k in range(MEMORY):
+                new_memory[row, k] = after[k]
         grounded[row] = touched
 
     return step
@@ -186,8 +206,8 @@ def inner_loops(interface: str, real: Any, backward: bool) -> Any:
     vec3, vec4, vec6, body_of = f.vec3, f.vec4, f.vec6, f.body_of
     integrated, rate_motors, outer = f.integrated, f.rate_motors, velocity_loops(real)
 
-    @wp.kernel(enable_backward=backward, module="unique")
-    def loop_step(
+    @kernel(backward)
+    def loops(
         body: wp.array2d(dtype=real),
         command: wp.array2d(dtype=real),
         memory: wp.array2d(dtype=real),
@@ -197,19 +217,19 @@ def inner_loops(interface: str, real: Any, backward: bool) -> Any:
         new_memory: wp.array2d(dtype=real),
     ):
         row = wp.tid()
-        state, remembered = body_of(body, row), vec6()
+        state, before = body_of(body, row), vec6()
         held = vec4(command[row, 0], command[row, 1], command[row, 2], command[row, 3])
-        for k in range(6):
-            remembered[k] = memory[row, k]
+        for k in range(MEMORY):
+            before[k] = memory[row, k]
         wanted = vec4(held[0] * real(GRAVITY), held[1], held[2], held[3])
         if wp.static(interface == "velocity"):
             wanted = outer(held, state, gains)
         rates = vec3(wanted[1], wanted[2], wanted[3])
-        after = integrated(rates, state, remembered, gains, duration)
-        out = rate_motors(wanted[0], rates, state, remembered, after, gains, duration)
+        after = integrated(rates, state, before, gains, duration)
+        out = rate_motors(wanted[0], rates, state, before, after, gains, duration)
         for i in range(4):
             motors[row, i] = out[i]
-        for k in range(6):
+        for k in range(MEMORY):
             new_memory[row, k] = after[k]
 
-    return loop_step
+    return loops

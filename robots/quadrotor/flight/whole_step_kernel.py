@@ -1,0 +1,99 @@
+"""A whole control step as one Warp kernel: command, body, inner loops, mission, reward and observation."""
+
+# mypy: ignore-errors
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import warp as wp
+
+from robots.kernels.define import kernel
+from robots.quadrotor.flight.kernels import MOTION, MissionFunctions, action_changes, motion_writer
+from robots.quadrotor.interfaces import kernels as loops
+from robots.quadrotor.interfaces.interface import ACTIONS
+from robots.quadrotor.interfaces.kernels import MEMORY
+
+
+@cache
+def whole_step(
+    make: Callable[[Any], MissionFunctions], terms: int, entries: int, interface: str, substeps: int, real: Any
+) -> Any:
+    """Kernel of one control step; it has no adjoint.
+
+    Args:
+        make: Warp functions of the mission for a floating type.
+        terms: Number of terms of the reward.
+        entries: Entries of the observation about the mission.
+        interface: Name of the interface.
+        substeps: Inner-loop steps per control step.
+        real: Floating type of Warp.
+    """
+    f, (advance, observe) = loops.functions(real), make(real)
+    vec4, vec6, body_of = f.vec4, f.vec6, f.body_of
+    held = loops.held_command(interface, substeps, real)
+    write_motion, action_change = motion_writer(real), action_changes(real)
+
+    @kernel(False, max(terms, substeps))
+    def step(
+        body: wp.array2d(dtype=real),
+        memory: wp.array2d(dtype=real),
+        action: wp.array2d(dtype=real),
+        last_command: wp.array2d(dtype=real),
+        noise_key: wp.array(dtype=wp.int64),
+        steps: wp.array(dtype=wp.int64),
+        frame: wp.array2d(dtype=real),
+        course: wp.array2d(dtype=real),
+        values: wp.array2d(dtype=real),
+        counts: wp.array2d(dtype=wp.int64),
+        gains: wp.array(dtype=real),
+        low: wp.array(dtype=real),
+        high: wp.array(dtype=real),
+        numbers: wp.array(dtype=real),
+        weights: wp.array(dtype=real),
+        scale: wp.array(dtype=real),
+        substep: real,
+        duration: real,
+        new_body: wp.array2d(dtype=real),
+        new_memory: wp.array2d(dtype=real),
+        command: wp.array2d(dtype=real),
+        new_steps: wp.array(dtype=wp.int64),
+        new_values: wp.array2d(dtype=real),
+        new_counts: wp.array2d(dtype=wp.int64),
+        term: wp.array2d(dtype=real),
+        reward: wp.array(dtype=real),
+        terminated: wp.array(dtype=wp.bool),
+        observation: wp.array2d(dtype=real),
+    ):
+        row = wp.tid()
+        own = wp.where(frame.shape[0] > 1, row, 0)  # each row has its own airframe, or all have the same
+        constant, before, start = vec4(), vec6(), body_of(body, row)
+        for i in range(ACTIONS):
+            constant[i] = wp.clamp(action[row, i], low[i], high[i])
+            command[row, i] = constant[i]
+            observation[row, wp.static(entries + MOTION) + i] = constant[i]
+        if wp.static(interface != "motors"):
+            for k in range(MEMORY):
+                before[k] = memory[row, k]
+        end, after, grounded = held(start, before, constant, frame, own, gains, substep)
+        for j in range(13):
+            new_body[row, j] = end[j]
+        for i in range(4):
+            new_body[row, 13 + i] = end[13 + i]
+        if wp.static(interface != "motors"):
+            for k in range(MEMORY):
+                new_memory[row, k] = after[k]
+        now = steps[row] + wp.int64(1)
+        new_steps[row] = now
+        terminated[row] = advance(
+            start, end, grounded, row, noise_key[row], now, duration, numbers,
+            course, values, counts, new_values, new_counts, term,
+        )  # fmt: skip
+        total = -weights[wp.static(terms)] * action_change(command, last_command, scale, row)
+        for i in range(wp.static(terms)):
+            total += weights[i] * term[row, i]
+        reward[row] = total
+        observe(end, row, numbers, course, new_values, new_counts, observation)
+        write_motion(end, row, observation, wp.static(entries))
+
+    return step
