@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -27,7 +28,15 @@ def race(passed: int = 0, first: int = 0, half: float = 0.4) -> GateState:
     axes = courses.axes(HEADINGS, torch.zeros_like(HEADINGS))
     none = torch.zeros(1, dtype=torch.int64)
     time = torch.zeros(1, dtype=torch.float64)
-    return GateState(CENTRES[None], axes[None], tensor([half]), none + first, none + passed, time, time, none + FLYING)
+    return GateState.of(
+        CENTRES[None], axes[None], tensor([half]), none + first, none + passed, time, time, none + FLYING
+    )
+
+
+def changed(mission: GateState, **parts: torch.Tensor) -> GateState:
+    """The same state with other `parts`, by the names of the properties."""
+    names = ("centre", "axes", "half", "first", "passed", "began", "lapped", "ending")
+    return GateState.of(**{**{name: getattr(mission, name) for name in names}, **parts})
 
 
 def body(place: object, rate: float = 0.0) -> QuadrotorState:
@@ -36,12 +45,13 @@ def body(place: object, rate: float = 0.0) -> QuadrotorState:
     return QuadrotorState.of(tensor([place]), still, upright, tensor([[0.0, 0.0, rate]]), tensor([[0.7] * 4]))
 
 
-def fly(
-    mission: GateState, start: object, end: object, grounded: bool = False, steps: int = 1, rate: float = 0.0
-) -> TaskResult:
-    none = torch.zeros(1, dtype=torch.int64)
-    flown = StepContext(body(start), body(end, rate), torch.tensor([grounded]), none, none + steps, 0.01)
-    return SIM.mission.advance(flown, mission)
+def flown(start: object, end: object, grounded: bool = False, steps: int = 1, rate: float = 0.0) -> StepContext:
+    none, idle = torch.zeros(1, dtype=torch.int64), torch.zeros(1, 4, dtype=torch.float64)
+    return StepContext(body(start), body(end, rate), torch.tensor([grounded]), none, none + steps, 0.01, idle, idle)
+
+
+def fly(mission: GateState, start: object, end: object, **context: Any) -> TaskResult:
+    return SIM.mission.advance(flown(start, end, **context), mission)
 
 
 def state(mission: GateState, place: object = (-1.0, 0.0, 2.0), steps: int = 100) -> FlightState:

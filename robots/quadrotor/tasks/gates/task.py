@@ -44,24 +44,17 @@ from hgrpo_fields import OneOf, Range
 from robots.quadrotor.body import rotation
 from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.parameters import QuadrotorParameters
-from robots.quadrotor.body.pose import Pose
 from robots.quadrotor.draw import Draw
-from robots.quadrotor.flight.mission import (
-    Drawing,
-    Mission,
-    StepContext,
-    TaskResult,
-)
+from robots.quadrotor.flight.kernel_mission import KernelMission
+from robots.quadrotor.flight.mission import Drawing
 from robots.quadrotor.flight.options import FlightOptions, Penalty
 from robots.quadrotor.flight.state import FlightState
 from robots.quadrotor.scene import Camera
 from robots.quadrotor.tasks.gates import courses
-from robots.quadrotor.tasks.gates.crossing import crossing
 from robots.quadrotor.tasks.gates.drawing import frame
+from robots.quadrotor.tasks.gates.kernels import BAR, CRASHED, FLYING, GATE, MISSED, gate_functions
 from robots.simulator import Channel
 
-BAR = 0.1  # m, width of the ring around the opening
-CLEARANCE = 0.05  # m, radius of the drone
 EASY_SIZE = 1.5  # factor of the opening at difficulty 0
 START_BEHIND = (1.0, 2.0)  # m
 START_RADIUS = 0.3  # m
@@ -69,12 +62,9 @@ START_ADVANCE = 3.0  # m/s, along the direction of passing
 START_SPEED = 0.5  # m/s, per axis, added to it
 START_TILT = torch.pi / 3.0  # rad
 START_RATE = 1.0  # rad/s, per axis
-LOST = 5.0  # m
 SECONDS, SECONDS_PER_LAP = 2.0, 10.0
 
-FLYING, CRASHED, MISSED = 0, 1, 2
-CORNERS = {"upper_left": (1, 1), "upper_right": (-1, 1), "lower_right": (-1, -1), "lower_left": (1, -1)}
-"""Signs along left and up of each corner."""
+CORNERS = ("upper_left", "upper_right", "lower_right", "lower_left")
 
 _PASSED, _NEXT, _AFTER, _LATER = (0.55, 0.58, 0.62), (0.10, 0.80, 0.30), (1.0, 0.65, 0.10), (0.25, 0.45, 0.85)
 
@@ -99,27 +89,81 @@ class GateOptions(FlightOptions):
 
 
 class GateState(NamedTuple):
-    """State of the mission."""
+    """State of the mission; kernels.py has the order of the numbers."""
 
-    centre: Tensor
-    """(B, G, 3) centres of the openings, world frame [m]."""
-    axes: Tensor
-    """(B, G, 3, 3) axes of the gates in the world; the rows are direction of passing, left and up."""
-    half: Tensor
-    """(B,) half the inner edge [m]."""
-    first: Tensor
-    """(B,) int64 index of the first gate of the episode."""
-    passed: Tensor
-    """(B,) int64 number of gates passed."""
-    began: Tensor
-    """(B,) time when the first gate was passed for the first time [s]; 0 before."""
-    lapped: Tensor
-    """(B,) time when the first gate was passed for the last time [s]; 0 before."""
-    ending: Tensor
-    """(B,) int64: FLYING, CRASHED or MISSED."""
+    course: Tensor
+    """(B, 12 G + 1) centres and axes of the gates, and half the inner edge."""
+    values: Tensor
+    """(B, 2) times."""
+    counts: Tensor
+    """(B, 3) int64 indices and flags."""
+
+    @classmethod
+    def of(
+        cls,
+        centre: Tensor,
+        axes: Tensor,
+        half: Tensor,
+        first: Tensor,
+        passed: Tensor,
+        began: Tensor,
+        lapped: Tensor,
+        ending: Tensor,
+    ) -> GateState:
+        """State of its parts; shapes and units are those of the properties."""
+        gates = torch.cat((centre, axes.flatten(2)), dim=2).flatten(1)
+        return cls(
+            torch.cat((gates, half.unsqueeze(1)), dim=1),
+            torch.stack((began, lapped), dim=1),
+            torch.stack((first, passed, ending), dim=1),
+        )
+
+    @property
+    def centre(self) -> Tensor:
+        """(B, G, 3) centres of the openings, world frame [m]."""
+        return self._gates[:, :, :3]
+
+    @property
+    def axes(self) -> Tensor:
+        """(B, G, 3, 3) axes of the gates in the world; the rows are direction of passing, left and up."""
+        return self._gates[:, :, 3:].unflatten(2, (3, 3))
+
+    @property
+    def half(self) -> Tensor:
+        """(B,) half the inner edge [m]."""
+        return self.course[:, -1]
+
+    @property
+    def first(self) -> Tensor:
+        """(B,) int64 index of the first gate of the episode."""
+        return self.counts[:, 0]
+
+    @property
+    def passed(self) -> Tensor:
+        """(B,) int64 number of gates passed."""
+        return self.counts[:, 1]
+
+    @property
+    def began(self) -> Tensor:
+        """(B,) time when the first gate was passed for the first time [s]; 0 before."""
+        return self.values[:, 0]
+
+    @property
+    def lapped(self) -> Tensor:
+        """(B,) time when the first gate was passed for the last time [s]; 0 before."""
+        return self.values[:, 1]
+
+    @property
+    def ending(self) -> Tensor:
+        """(B,) int64: FLYING, CRASHED or MISSED."""
+        return self.counts[:, 2]
+
+    @property
+    def _gates(self) -> Tensor:
+        return self.course[:, :-1].unflatten(1, (-1, GATE))
 
 
-class Gates(Mission):
+class Gates(KernelMission):
     """Race through gates."""
 
     observation = tuple(
@@ -129,6 +173,8 @@ class Gates(Mission):
         for axis in "xyz"
     )
     weights = {"progress": 10.0, "passed": 5.0, "off_centre": -20.0, "angular_velocity": -0.0005, "failed": -10.0}  # noqa: RUF012
+    values_size, counts_size = 2, 3
+    functions = staticmethod(gate_functions)
     options: GateOptions
 
     def __init__(
@@ -140,6 +186,7 @@ class Gates(Mission):
         self.episode_seconds = SECONDS + SECONDS_PER_LAP * options.laps
         self.course = courses.course(options.course, dtype, device)
         self.gates = len(self.course[0])
+        self.course_size = GATE * self.gates + 1
 
     def begin(self, draw: Draw, difficulty: Tensor) -> tuple[QuadrotorState, GateState]:
         """Random initial states behind a gate, with any heading.
@@ -161,43 +208,7 @@ class Gates(Mission):
         body = self.body(position, velocity, draw.attitude(START_TILT * difficulty), draw.uniform(3, -rate, rate))
         half = 0.5 * self.options.gate_size * (EASY_SIZE + (1.0 - EASY_SIZE) * difficulty.squeeze(1))
         passed, began, lapped, ending = (torch.zeros_like(x) for x in (first, half, half, first))
-        return body, GateState(centre, axes, half, first, passed, began, lapped, ending)
-
-    def observe(self, pose: Pose, mission: GateState) -> Tensor:
-        """Corners of the next two gates minus position (24, B) in the body frame [m]."""
-        corners = []
-        for ahead in (0, 1):
-            centre, axes = self._gate(mission, ahead)
-            middle = pose.in_body(centre - pose.position)
-            left, up = (mission.half * pose.in_body(axes[i]) for i in (1, 2))
-            corners += [middle + i * left + j * up for i, j in CORNERS.values()]
-        return torch.cat(corners)
-
-    def advance(self, context: StepContext, mission: GateState) -> TaskResult:
-        """Check the segment at every gate; the module's docstring has the reward."""
-        before, after = context.before.position, context.after.position
-        half = mission.half.unsqueeze(1)
-        met = crossing(self._in_gates(before, mission), self._in_gates(after, mission), half, BAR, CLEARANCE)
-        index = self._index(mission).unsqueeze(1)
-        forward, inside, struck, share, off_centre = (x.gather(1, index).squeeze(1) for x in met)
-        middle = self._gate(mission)[0]
-        d_before, d_after = (rotation.squared_norm(middle - x.t()).sqrt() for x in (before, after))
-        crashed = context.grounded | (d_after > LOST) | met.struck.any(dim=1)
-        missed = forward & ~inside & ~struck & ~crashed
-        flying = mission.ending == FLYING
-        happened = CRASHED * crashed.to(torch.int64) + MISSED * missed.to(torch.int64)
-        ending = torch.where(flying, happened, mission.ending)
-        passed = forward & inside & (ending == FLYING)
-        time = (context.steps - 1 + share) * context.duration
-        new = self._counted(mission, passed, time.to(self.dtype))._replace(ending=ending)
-        terms = {
-            "progress": d_before - d_after,
-            "passed": passed.to(self.dtype),
-            "off_centre": passed * (off_centre / (mission.half - CLEARANCE)).square(),
-            "angular_velocity": rotation.squared_norm(context.after.angular_velocity.t()),
-            "failed": (ending != FLYING).to(self.dtype),
-        }
-        return TaskResult(new, terms, ending != FLYING)
+        return body, GateState.of(centre, axes, half, first, passed, began, lapped, ending)
 
     def success(self, state: FlightState) -> Tensor:
         """(B,) bool, true where all laps are flown without failure."""
@@ -206,8 +217,9 @@ class Gates(Mission):
 
     def signals(self, state: FlightState) -> dict[str, Tensor]:
         """Vector to the centre of the next gate in the world frame, gates passed, speed."""
+        following = self._index(state.mission)[:, None, None].expand(-1, 1, 3)
         return {
-            "vector to the gate [m]": self._gate(state.mission)[0].t() - state.body.position,
+            "vector to the gate [m]": state.mission.centre.gather(1, following).squeeze(1) - state.body.position,
             "gates passed [1]": state.mission.passed.to(self.dtype)[:, None],
             "speed [m/s]": rotation.squared_norm(state.body.velocity.t()).sqrt()[:, None],
         }
@@ -243,30 +255,10 @@ class Gates(Mission):
         shapes = [shape for centre, rows, rgb in gates for shape in frame(centre, rows, half, BAR, rgb)]
         return Drawing(shapes=shapes, camera=Camera(0.6 * drone + 0.4 * centres.mean(axis=0), 5.5, elevation=-20.0))
 
-    def _index(self, mission: GateState, ahead: int = 0) -> Tensor:
-        """Index (B,) int64 of the next gate, or of one `ahead` of it."""
-        return (mission.first + mission.passed + ahead) % self.gates
-
-    def _gate(self, mission: GateState, ahead: int = 0) -> tuple[Tensor, Tensor]:
-        """Centre (3, B) and axes (3, 3, B) of the next gate, or of one `ahead` of it."""
-        index = self._index(mission, ahead)[:, None, None]
-        centre = mission.centre.gather(1, index.expand(-1, 1, 3)).squeeze(1).t()
-        axes = mission.axes.flatten(2).gather(1, index.expand(-1, 1, 9)).squeeze(1).t()
-        return centre, axes.unflatten(0, (3, 3))
-
-    def _in_gates(self, position: Tensor, mission: GateState) -> Tensor:
-        """Positions (B, 3) in the frame of every gate (3, B, G) [m]."""
-        x, y, z = (position.unsqueeze(1) - mission.centre).unbind(2)
-        axes = mission.axes
-        return torch.stack([x * axes[:, :, i, 0] + y * axes[:, :, i, 1] + z * axes[:, :, i, 2] for i in range(3)])
+    def _index(self, mission: GateState) -> Tensor:
+        """Index (B,) int64 of the next gate."""
+        return (mission.first + mission.passed) % self.gates
 
     def _laps(self, mission: GateState) -> Tensor:
         """Number (B,) int64 of whole laps."""
         return torch.div((mission.passed - 1).clamp_min(0), self.gates, rounding_mode="floor")
-
-    def _counted(self, mission: GateState, passed: Tensor, time: Tensor) -> GateState:
-        """Count the next gate where it was `passed` (B,) bool at a time (B,) [s]."""
-        at_first = passed & (mission.passed % self.gates == 0)
-        began = torch.where(passed & (mission.passed == 0), time, mission.began)
-        lapped = torch.where(at_first, time, mission.lapped)
-        return mission._replace(passed=mission.passed + passed, began=began, lapped=lapped)

@@ -8,8 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-
-from robots.quadrotor.tasks.gates.crossing import Crossing, crossing
+from support.segment_kernels import Crossing, crossing
 
 HALF, BAR, CLEARANCE = 0.4, 0.1, 0.05  # free within 0.35 m of the middle, frame up to 0.55 m
 
@@ -19,7 +18,7 @@ point = st.tuples(coordinate, coordinate, coordinate)
 
 
 def cross(start: Point, end: Point, clearance: float = CLEARANCE) -> Crossing:
-    a, b = (torch.tensor(x, dtype=torch.float64).unsqueeze(1) for x in (start, end))
+    a, b = (torch.tensor([x], dtype=torch.float64) for x in (start, end))
     return crossing(a, b, torch.tensor([HALF], dtype=torch.float64), BAR, clearance)
 
 
@@ -82,7 +81,7 @@ def test_how_far_off_the_middle() -> None:
 def test_the_edges_belong_to_the_inner_side() -> None:
     """In binary fractions, so that edges are exact: free up to 0.5 - 0.125, frame up to 0.5 + 0.25 + 0.125."""
     for y, inside, struck in ((0.375, True, False), (0.376, False, True), (0.875, False, True), (0.876, False, False)):
-        start, end = (torch.tensor([[x], [y], [0.0]], dtype=torch.float64) for x in (-1.0, 1.0))
+        start, end = (torch.tensor([[x, y, 0.0]], dtype=torch.float64) for x in (-1.0, 1.0))
         met = crossing(start, end, torch.tensor([0.5], dtype=torch.float64), 0.25, 0.125)
         assert (met.inside.item(), met.struck.item()) == (inside, struck)
 

@@ -12,10 +12,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
-from support.gate_races import SIM, G, fly, race, state, tensor
+from support.gate_races import SIM, G, changed, flown, fly, race, state, tensor
 from torch import Tensor
 
 import robots
+from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.tasks.gates import task
 from robots.quadrotor.tasks.gates.task import FLYING
 from robots.simulator import Step, select
@@ -67,6 +68,56 @@ def test_reward_by_hand() -> None:
     assert paid == pytest.approx([6.998, -9.0])
 
 
+def slopes(term: str, start: object, end: object) -> tuple[Tensor, Tensor]:
+    """Slopes (3,) of a term, or of the times, with respect to the positions before and after the step."""
+    context = flown(start, end)
+    before, after = (body.values.clone().requires_grad_() for body in (context.before, context.after))
+    context = context._replace(before=QuadrotorState(before), after=QuadrotorState(after))
+    outcome = SIM.mission.advance(context, race())
+    result = outcome.mission.values.sum() if term == "times" else outcome.terms[term]
+    first, second = torch.autograd.grad(result, (before, after))
+    return first[0, :3], second[0, :3]
+
+
+def test_slopes_by_hand() -> None:
+    """The plane x = 0 is met half way at z - 2 = 0.2, where c = 0.2 / 0.35 m.
+
+    With s = 0.5, z_met = z_start + s (z_end - z_start), so d(c^2)/dz_end = s * 2 * 0.2 / 0.35^2.
+    """
+    start, end = (-0.1, 0.0, 2.2), (0.1, 0.0, 2.2)
+    before, after = slopes("off_centre", start, end)
+    expected = [0.0, 0.0, 0.2 / 0.35**2]
+    assert (before.tolist(), after.tolist()) == (pytest.approx(expected), pytest.approx(expected))
+    before, after = slopes("progress", start, end)
+    there = np.array([0.1, 0.0, 0.2]) / math.hypot(0.1, 0.2)
+    assert before.numpy() == pytest.approx(there * [-1.0, 1.0, 1.0])
+    assert after.numpy() == pytest.approx(-there)
+    # share = x_start / (x_start - x_end) = 0.5, so its slope is -(0.1, 0.1) / 0.2^2; both times are share * 0.01 s
+    before, after = slopes("times", start, end)
+    assert (before[0].item(), after[0].item()) == pytest.approx((-0.05, -0.05))
+    for event in ("passed", "failed"):
+        assert not any(slope.any() for slope in slopes(event, start, end))
+
+
+@pytest.mark.parametrize("term", ["progress", "off_centre", "times"])
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ((0.0, 0.0, 2.0), (0.0, 0.0, 2.0)),
+        ((-0.1, 0.0, 2.0), (0.0, 0.0, 2.0)),
+        ((-0.1, 0.0, 2.0), (-0.1, 0.0, 2.0)),
+        ((0.0, -1.0, 2.0), (0.0, 1.0, 2.0)),
+        ((-0.1, 0.1, 2.1), (0.1, 0.1, 2.1)),
+        ((-0.1, 0.35, 2.0), (0.1, 0.35, 2.0)),
+        ((-0.1, 0.4, 2.0), (0.1, 0.4, 2.0)),
+        ((-0.1, 0.6, 2.0), (0.1, 0.6, 2.0)),
+    ],
+    ids=["rest at the centre", "stop at the centre", "rest", "in the plane", "diagonal", "edge", "frame", "miss"],
+)
+def test_slopes_are_finite_at_events(start: object, end: object, term: str) -> None:
+    assert all(slope.isfinite().all() for slope in slopes(term, start, end))
+
+
 def test_observation_shows_the_corners_of_two_gates_in_the_body_frame() -> None:
     """At (4, 1, 2), heading along -x after three gates: forward is -x, left is -y. The fourth gate, at (4, 2, 2) and
     passed along -x, is 1 m to the right; its left is -y as well. The fifth is 2 m further on."""
@@ -98,7 +149,7 @@ def test_turning_course_and_drone_together_changes_nothing(angle: float, seed: i
             velocity=turned(here.body.velocity),
             quaternion=tensor(attitude.as_quat(scalar_first=True)),
         ),
-        mission=here.mission._replace(centre=turned(here.mission.centre), axes=turned(here.mission.axes)),
+        mission=changed(here.mission, centre=turned(here.mission.centre), axes=turned(here.mission.axes)),
     )
     for action in torch.rand(5, 8, 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64):
         a, b = SIM.step(here, action), SIM.step(there, action)
@@ -112,7 +163,7 @@ def test_a_row_has_the_same_bits_in_any_batch() -> None:
     """At states anywhere on the lap, in front of gates and in their planes."""
     simulator = robots.make("quadrotor-gates")
     start = simulator.reset(9, 4)
-    start = start._replace(mission=start.mission._replace(passed=torch.arange(9)))
+    start = start._replace(mission=changed(start.mission, passed=torch.arange(9)))
     start.body.position[:] = start.mission.centre[torch.arange(9), (start.mission.first + torch.arange(9)) % G]
     action = torch.rand(9, 4, generator=torch.Generator().manual_seed(0))
     together: Step = simulator.step(start, action)

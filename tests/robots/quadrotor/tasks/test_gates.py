@@ -10,11 +10,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.gate_races import CENTRES, SIM, G, fly, race, state, tensor
+from support.gate_races import CENTRES, SIM, G, changed, fly, race, state, tensor
 
 import robots
 from robots.options import OptionError
-from robots.quadrotor.body import dynamics
+from robots.quadrotor.body import rotation
 from robots.quadrotor.tasks.gates import courses
 from robots.quadrotor.tasks.gates.task import CRASHED, FLYING, MISSED
 
@@ -46,7 +46,7 @@ def test_races_begin_behind_a_gate_of_a_perturbed_course(difficulty: float) -> N
     advance = (start.body.velocity * mission.axes[row, mission.first, 0]).sum(dim=1)
     assert -0.9 * difficulty <= advance.min()
     assert advance.max() <= 3.9 * difficulty + 1e-12
-    up_z = dynamics.rotation_rows(start.body.quaternion.t())[2, 2].clamp(-1.0, 1.0)
+    up_z = rotation.rotation_rows(start.body.quaternion.t())[2, 2].clamp(-1.0, 1.0)
     assert torch.rad2deg(torch.acos(up_z)).max() <= 60.0 * difficulty + 1e-5
 
 
@@ -116,7 +116,7 @@ def test_gates_count_in_their_order() -> None:
     ids=["on the floor", "5.01 m away", "4.99 m away"],
 )
 def test_floor_and_distance(end: object, grounded: bool, ending: int) -> None:
-    assert fly(race(), end, end, grounded).mission.ending.item() == ending
+    assert fly(race(), end, end, grounded=grounded).mission.ending.item() == ending
 
 
 def test_nothing_counts_after_the_end() -> None:
@@ -125,7 +125,7 @@ def test_nothing_counts_after_the_end() -> None:
     assert (after.mission.passed.item(), after.mission.ending.item()) == (0, CRASHED)
     assert after.terminated.item()
     missed = fly(race(), (-0.1, 0.6, 2.0), (0.1, 0.6, 2.0)).mission
-    assert fly(missed, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), True).mission.ending.item() == MISSED
+    assert fly(missed, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), grounded=True).mission.ending.item() == MISSED
 
 
 @settings(max_examples=50)
@@ -164,7 +164,7 @@ def test_a_lap_is_timed_from_the_first_gate_to_the_first_gate() -> None:
     assert mission.passed.item() == 7
     assert SIM.success(state(mission)).item()
     assert SIM.metrics(state(mission))["lap time [s]"].item() == pytest.approx(4.0025)
-    again = fly(mission._replace(passed=mission.passed + 5), (-0.1, 0.0, 2.0), (0.1, 0.0, 2.0), steps=711).mission
+    again = fly(changed(mission, passed=mission.passed + 5), (-0.1, 0.0, 2.0), (0.1, 0.0, 2.0), steps=711).mission
     assert SIM.metrics(state(again))["lap time [s]"].item() == pytest.approx(7.0025 / 2)
     assert SIM.metrics(state(again))["laps [1]"].item() == 2.0
 
@@ -172,7 +172,7 @@ def test_a_lap_is_timed_from_the_first_gate_to_the_first_gate() -> None:
 def test_a_crash_after_the_lap_is_no_success() -> None:
     """One clean lap of two begun, at 7 gates in 10 s: 42 a minute."""
     crashed = fly(race(passed=7), (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), grounded=True).mission
-    crashed = crashed._replace(began=tensor([1.0]), lapped=tensor([8.0]))
+    crashed = changed(crashed, began=tensor([1.0]), lapped=tensor([8.0]))
     assert not SIM.success(state(crashed)).item()
     figures = {k: v.item() for k, v in SIM.metrics(state(crashed, steps=1000)).items()}
     assert figures == pytest.approx(

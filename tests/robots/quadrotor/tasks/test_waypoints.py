@@ -13,7 +13,7 @@ from support.waypoint_flights import COURSE, SIM, flown, state, task, tensor, ve
 
 import robots
 from robots.options import OptionError
-from robots.quadrotor.body import dynamics
+from robots.quadrotor.body import rotation
 from robots.quadrotor.tasks import waypoints
 from robots.quadrotor.tasks.waypoints import nearest_squared, next_point
 
@@ -31,7 +31,7 @@ def test_legs_have_the_stated_lengths_and_points_lie_in_the_arena(difficulty: fl
     assert legs.mean().item() == pytest.approx(0.5 * (0.5 + longest), abs=0.02)
     low, high = tensor(waypoints.ARENA_LOW), tensor(waypoints.ARENA_HIGH)
     assert ((places >= low - 1e-5) & (places <= high + 1e-5)).all()
-    up = dynamics.rotation_rows(start.body.quaternion.t())[2, 2]
+    up = rotation.rotation_rows(start.body.quaternion.t())[2, 2]
     assert torch.rad2deg(torch.acos(up.clamp(-1.0, 1.0))).max() <= 90.0 * difficulty + 0.1
     for values in (start.body.velocity, start.body.angular_velocity):
         assert values.abs().max() <= difficulty
@@ -78,7 +78,7 @@ def test_the_nearest_place_of_a_segment_by_hand(start: object, end: object, squa
 def test_no_place_of_a_segment_is_nearer(start: object, end: object) -> None:
     a, b = tensor(start)[:, None], tensor(end)[:, None]
     on_the_way = a + torch.linspace(0.0, 1.0, 101, dtype=torch.float64) * (b - a)
-    least = dynamics.squared_norm(on_the_way).min().item()
+    least = rotation.squared_norm(on_the_way).min().item()
     assert nearest_squared(a, b).item() <= least + 1e-9
     assert nearest_squared(a, b).item() >= max(0.0, math.sqrt(least) - 0.03 * (b - a).norm().item()) ** 2 - 1e-9
 
