@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -274,14 +275,14 @@ def test_a_path_that_stands_still_has_no_bars() -> None:
 def test_hover_draws_the_asked_row_of_its_state(scene: QuadrotorScene) -> None:
     simulator = QuadrotorHover()
     state = simulator.reset(3, 0)
-    before = [part.clone() for part in state.body]
+    before = state.body.values.clone()
     pictures = [simulator.render(state, row, WIDTH, HEIGHT) for row in (0, 1, 0)]
-    position, quaternion, rotor_speed = (state.body[i][1].double().numpy() for i in (0, 2, 4))
+    position, quaternion, rotor_speed = (state.body.parts[i][1].double().numpy() for i in (0, 2, 4))
     expected = scene.draw(position, quaternion, rotor_speed, np.array(TARGET))
     assert np.array_equal(pictures[0], pictures[2])
     assert np.array_equal(pictures[1], expected)
     assert changed(pictures[0], pictures[1]).any()
-    assert all(bool((part == old).all()) for part, old in zip(state.body, before, strict=True))
+    assert torch.equal(state.body.values, before)
     assert simulator.render(state, 0, 64, 48).shape == (48, 64, 3)
 
 

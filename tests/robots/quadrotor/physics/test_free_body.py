@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from support import rigid_body
 from torch import Tensor
 
 from robots.quadrotor.body import dynamics
@@ -137,7 +138,7 @@ def test_it_flies_as_the_built_in_dynamics_do(name: str) -> None:
     home = there = body
     for _ in range(30):
         motors = hover_action(p) + 0.2 * drawn(8, 4)
-        home, (there, _) = dynamics.step(home, motors, frame, PERIOD), engine.step(there, motors)
+        home, (there, _) = rigid_body.step(home, motors, frame, PERIOD), engine.step(there, motors)
     assert (home.position - body.position).norm(dim=1).min() > 0.1
     assert (there.position - home.position).norm(dim=1).max() < 0.01
     assert (there.velocity - home.velocity).norm(dim=1).max() < 0.1
@@ -152,10 +153,9 @@ def test_a_row_moves_alike_in_any_batch_and_every_time() -> None:
     motors = torch.rand(5, 4, generator=generator, dtype=torch.float64)
     together = engine.step(body, motors)[0]
     engine.step(body, -motors)
-    alone = engine.step(QuadrotorState.of(*(part[3:4] for part in body.parts)), motors[3:4])[0]
-    for many, one, again in zip(together, alone, engine.step(body, motors)[0], strict=True):
-        assert torch.equal(many[3:4], one)
-        assert torch.equal(many, again)
+    alone = engine.step(QuadrotorState(body.values[3:4]), motors[3:4])[0]
+    assert torch.equal(together.values[3:4], alone.values)
+    assert torch.equal(together.values, engine.step(body, motors)[0].values)
 
 
 def test_the_floor_is_felt_and_holds() -> None:
@@ -175,9 +175,9 @@ def test_the_floor_is_felt_and_holds() -> None:
 
 
 def test_what_it_is_given_keeps_its_type() -> None:
-    body = QuadrotorState.of(*(part.float() for part in resting(2, 0.6)))
+    body = QuadrotorState(resting(2, 0.6).values.float())
     after, touches = FreeBody(preset("cf2x"), PERIOD).step(body, torch.zeros(2, 4))
-    assert all(part.dtype == torch.float32 for part in after)
+    assert after.values.dtype == torch.float32
     assert touches.dtype == torch.bool
     assert touches.shape == (2,)
 
