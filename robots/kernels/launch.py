@@ -19,7 +19,7 @@ from torch import Tensor
 
 from robots.kernels.start import announced, start
 
-_ROWS_PER_THREAD = 1024
+_ROWS_PER_THREAD = 512
 _KEEP_GRADIENT = 1  # flag of an array: its gradient is only read
 
 
@@ -36,6 +36,8 @@ class Output(NamedTuple):
     """Type; None is the floating type of the kernel."""
     read_back: bool = False
     """Whether the kernel reads what it wrote, so that its adjoint needs memory for the gradient."""
+    scratch: bool = False
+    """Whether nobody reads it after the launch, so that launches without a gradient use the same memory."""
 
 
 class Kernel:
@@ -57,6 +59,7 @@ class Kernel:
     ) -> None:
         self._make, self._dtype, self._numbers = make, dtype, tuple(numbers)
         self._outputs = [(output.shape, output.dtype or dtype) for output in outputs]
+        self._fresh = [0 not in output.shape and not output.scratch for output in outputs]
         self._read_back = [output.read_back for output in outputs]
         self._steady = [not dtype.is_floating_point for _, dtype in self._outputs]
         self._commands = threading.local()
@@ -77,13 +80,29 @@ class Kernel:
                     return _Launch.apply(self, tuple(shared), *inputs)
         return self._forward(inputs, shared)
 
-    def _forward(self, inputs: Sequence[Tensor], shared: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    def _forward(self, inputs: Sequence[Tensor], shared: Sequence[Tensor], anew: bool = False) -> tuple[Tensor, ...]:
+        """The outputs; all of them are new tensors if `anew`."""
         first = inputs[0]
         rows, device = first.shape[0], first.device
-        outputs = tuple([torch.empty((rows, *shape), dtype=dtype, device=device) for shape, dtype in self._outputs])
+        outputs = tuple(
+            [
+                torch.empty((rows, *shape), dtype=dtype, device=device)
+                if fresh or anew
+                else self._scratch(i, (rows, *shape), dtype, device)
+                for i, ((shape, dtype), fresh) in enumerate(zip(self._outputs, self._fresh, strict=True))
+            ]
+        )
         if rows:
             self._launch(False, rows, inputs, shared, outputs)
         return outputs
+
+    def _scratch(self, index: int, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+        """Memory of an output that this thread uses again in each launch."""
+        kept: dict[int, Tensor] = self._commands.__dict__.setdefault("scratch", {})
+        tensor = kept.get(index)
+        if tensor is None or tensor.shape != shape or tensor.device != device:
+            tensor = kept[index] = torch.empty(shape, dtype=dtype, device=device)
+        return tensor
 
     def _adjoint(
         self,
@@ -124,9 +143,10 @@ class Kernel:
         ends = [rows * i // blocks for i in range(blocks + 1)]
         commands = [self._command(device, backward, i, inputs, shared, outputs) for i in range(blocks)]
         jobs = [
-            _pool(blocks).submit(command.run, first, end, inputs, outputs, gradients)
-            for command, first, end in zip(commands, ends[:-1], ends[1:], strict=True)
+            _pool(blocks - 1).submit(command.run, first, end, inputs, outputs, gradients)
+            for command, first, end in zip(commands[1:], ends[1:-1], ends[2:], strict=True)
         ]
+        commands[0].run(0, ends[1], inputs, outputs, gradients)
         for job in jobs:
             job.result()
 
@@ -175,12 +195,17 @@ class _Command:
     ) -> None:
         self.launch = wp.Launch(kernel, wp.device_from_torch(outputs[0].device), adjoint=backward)
         self.rows = -1
-        self.inputs, self.outputs = [_Slot(x) for x in inputs], [_Slot(x) for x in outputs]
-        self.shared = [_Slot(x) for x in shared]
-        self.kept: list[Tensor | None] = [None] * len(shared)
-        into, given = [_Slot(x) for x in inputs], [_Slot(x) for x in outputs]
-        self.into, self.given = (into, given) if backward else ([], [])
         start = len(inputs) + len(shared) + len(numbers)
+        types = [argument.type.dtype for argument in kernel.adj.args if hasattr(argument.type, "dtype")]
+
+        def slots(tensors: Sequence[Tensor], first: int) -> list[_Slot]:
+            return [_Slot(x, types[first + i]) for i, x in enumerate(tensors)]
+
+        self.inputs, self.shared = slots(inputs, 0), slots(shared, len(inputs))
+        self.outputs = slots(outputs, len(inputs) + len(shared))
+        self.kept: list[Tensor | None] = [None] * len(shared)
+        self.into = slots(inputs, 0) if backward else []
+        self.given = slots(outputs, len(inputs) + len(shared)) if backward else []
         for i, slot in (*enumerate([*self.inputs, *self.shared]), *enumerate(self.outputs, start)):
             self.launch.set_param_at_index_from_ctype(i, slot.array)
         for i, number in enumerate(numbers, start - len(numbers)):
@@ -243,11 +268,13 @@ class _Slot:
 
     __slots__ = ("array", "dtype", "size", "stride")
 
-    def __init__(self, tensor: Tensor) -> None:
-        self.array = wp.from_torch(tensor.detach().contiguous(), requires_grad=False, return_ctype=True)
-        self.array._ref = None
+    def __init__(self, tensor: Tensor, dtype: Any) -> None:
         self.dtype, self.size = tensor.dtype, math.prod(tensor.shape[1:])
         self.stride = self.size * tensor.element_size()
+        if not tensor.numel():  # an array that the kernel does not use
+            tensor = tensor.new_zeros(1, *getattr(dtype, "_shape_", [1] * (tensor.ndim - 1)))
+        self.array = wp.from_torch(tensor.detach().contiguous(), dtype, requires_grad=False, return_ctype=True)
+        self.array._ref = None
 
     def check(self, tensor: Tensor) -> None:
         """Raise ValueError for a tensor of another type or size: the kernel would read other memory."""
@@ -272,7 +299,7 @@ class _Launch(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, kernel: Kernel, shared: tuple[Tensor, ...], *inputs: Tensor) -> tuple[Tensor, ...]:
-        outputs = kernel._forward(inputs, shared)
+        outputs = kernel._forward(inputs, shared, anew=True)
         ctx.kernel, ctx.shared, ctx.number = kernel, shared, len(inputs)
         ctx.save_for_backward(*inputs, *outputs)
         ctx.mark_non_differentiable(*(x for x, steady in zip(outputs, kernel._steady, strict=True) if steady))

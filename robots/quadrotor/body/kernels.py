@@ -34,11 +34,12 @@ FRAME = 30
 @cache
 def functions(real: Any) -> SimpleNamespace:
     """Warp types and functions for wp.float32 or wp.float64."""
-    coefficients = wp.array2d(dtype=real)
+    rows = wp.array2d(dtype=real)
     vec3 = wp.types.vector(length=3, dtype=real)
     vec4 = wp.types.vector(length=4, dtype=real)
     vec13 = wp.types.vector(length=13, dtype=real)
     vec17 = wp.types.vector(length=BODY, dtype=real)
+    vec30 = wp.types.vector(length=FRAME, dtype=real)
 
     @wp.func
     def lagged(speed: vec4, command: vec4, up: real, down: real) -> vec4:
@@ -50,63 +51,63 @@ def functions(real: Any) -> SimpleNamespace:
         return out
 
     @wp.func
-    def pushes(speed: vec4, frame: coefficients, row: int) -> vec4:
+    def pushes(speed: vec4, frame: vec30) -> vec4:
         """Thrust over mass of each rotor [m/s^2]."""
         out = vec4()
         for i in range(4):
-            slope = frame[row, PUSH + 4 + i] + frame[row, PUSH + 8 + i] * speed[i]
-            out[i] = frame[row, PUSH + i] + slope * speed[i]
+            slope = frame[PUSH + 4 + i] + frame[PUSH + 8 + i] * speed[i]
+            out[i] = frame[PUSH + i] + slope * speed[i]
         return out
 
     @wp.func
-    def derivative(body: vec13, push: vec4, frame: coefficients, row: int) -> vec13:
+    def derivative(body: vec13, push: vec4, frame: vec30) -> vec13:
         """d/dt of position, velocity, quaternion and angular velocity under rotors FR, BR, BL, FL."""
         two, half = real(2.0), real(0.5)
         right, left = push[0] + push[1], push[2] + push[3]
-        turn_x = (left - right) * frame[row, TURN_GAIN]
-        turn_y = ((push[1] + push[2]) - (push[0] + push[3])) * frame[row, TURN_GAIN + 1]
-        turn_z = ((push[1] + push[3]) - (push[0] + push[2])) * frame[row, TURN_GAIN + 2]
+        turn_x = (left - right) * frame[TURN_GAIN]
+        turn_y = ((push[1] + push[2]) - (push[0] + push[3])) * frame[TURN_GAIN + 1]
+        turn_z = ((push[1] + push[3]) - (push[0] + push[2])) * frame[TURN_GAIN + 2]
         vx, vy, vz = body[3], body[4], body[5]
         w, x, y, z = body[6], body[7], body[8], body[9]
         rx, ry, rz = body[10], body[11], body[12]
         zx, zy = two * (x * z + w * y), two * (y * z - w * x)
         zz = two * (w * w + z * z) - real(1.0)
-        lift = right + left - (vx * zx + vy * zy + vz * zz) * frame[row, DRAG + 1]
+        lift = right + left - (vx * zx + vy * zy + vz * zz) * frame[DRAG + 1]
         hx, hy, hz = half * rx, half * ry, half * rz
         return vec13(
             body[3],
             body[4],
             body[5],
-            zx * lift - frame[row, DRAG] * vx + frame[row, WIND],
-            zy * lift - frame[row, DRAG] * vy + frame[row, WIND + 1],
-            zz * lift - frame[row, DRAG] * vz - real(GRAVITY) + frame[row, WIND + 2],
+            zx * lift - frame[DRAG] * vx + frame[WIND],
+            zy * lift - frame[DRAG] * vy + frame[WIND + 1],
+            zz * lift - frame[DRAG] * vz - real(GRAVITY) + frame[WIND + 2],
             -(x * hx + y * hy + z * hz),
             w * hx + y * hz - z * hy,
             w * hy + z * hx - x * hz,
             w * hz + x * hy - y * hx,
-            ry * rz * frame[row, GYROSCOPIC] + turn_x,
-            rz * rx * frame[row, GYROSCOPIC + 1] + turn_y,
-            rx * ry * frame[row, GYROSCOPIC + 2] + turn_z,
+            ry * rz * frame[GYROSCOPIC] + turn_x,
+            rz * rx * frame[GYROSCOPIC + 1] + turn_y,
+            rx * ry * frame[GYROSCOPIC + 2] + turn_z,
         )
 
     @wp.func
-    def rigid_step(state: vec17, motors: vec4, frame: coefficients, row: int, duration: real) -> vec17:
+    def rigid_step(state: vec17, motors: vec4, frame: vec30, duration: real) -> vec17:
         """Hold motor commands in [-1, 1] for one substep; a body that sinks below the ground rests there."""
-        half, two, idle = real(0.5), real(2.0), frame[row, SPEED_MIN]
+        half, two, idle = real(0.5), real(2.0), frame[SPEED_MIN]
         start, command, before = vec4(), vec4(), vec13()
         for i in range(4):
             start[i] = state[13 + i]
             command[i] = idle + (motors[i] + real(1.0)) * half * (real(1.0) - idle)
         for j in range(13):
             before[j] = state[j]
-        middle = lagged(start, command, frame[row, LAG_HALF], frame[row, LAG_HALF + 1])
-        end = lagged(start, command, frame[row, LAG_FULL], frame[row, LAG_FULL + 1])
-        begin = lagged(start, command, frame[row, LAG_START], frame[row, LAG_START + 1])
-        push_0, push_1, push_2 = pushes(begin, frame, row), pushes(middle, frame, row), pushes(end, frame, row)
-        k1 = derivative(before, push_0, frame, row)
-        k2 = derivative(before + half * duration * k1, push_1, frame, row)
-        k3 = derivative(before + half * duration * k2, push_1, frame, row)
-        k4 = derivative(before + duration * k3, push_2, frame, row)
+        middle = lagged(start, command, frame[LAG_HALF], frame[LAG_HALF + 1])
+        end = lagged(start, command, frame[LAG_FULL], frame[LAG_FULL + 1])
+        begin = lagged(start, command, frame[LAG_START], frame[LAG_START + 1])
+        push_0, push_1, push_2 = pushes(begin, frame), pushes(middle, frame), pushes(end, frame)
+        k1 = derivative(before, push_0, frame)
+        k2 = derivative(before + half * duration * k1, push_1, frame)
+        k3 = derivative(before + half * duration * k2, push_1, frame)
+        k4 = derivative(before + duration * k3, push_2, frame)
         body = before + (duration / real(6.0)) * (k1 + two * k2 + two * k3 + k4)
         norm = wp.sqrt(body[6] * body[6] + body[7] * body[7] + body[8] * body[8] + body[9] * body[9])
         sunk = body[2] < real(0.0)
@@ -123,21 +124,11 @@ def functions(real: Any) -> SimpleNamespace:
         return out
 
     @wp.func
-    def pose_of(poses: coefficients, row: int) -> vec17:
+    def pose_of(poses: rows, row: int) -> vec17:
         """Pose and motion of a row of (B, 13 or more); the rotor speeds are zero."""
         state = vec17()
         for j in range(13):
             state[j] = poses[row, j]
-        return state
-
-    @wp.func
-    def body_of(bodies: coefficients, row: int) -> vec17:
-        """Body of a row of (B, 17)."""
-        state = vec17()
-        for j in range(13):
-            state[j] = bodies[row, j]
-        for i in range(4):
-            state[13 + i] = bodies[row, 13 + i]
         return state
 
     @wp.func
@@ -160,25 +151,21 @@ def functions(real: Any) -> SimpleNamespace:
 def rigid_step(real: Any, backward: bool) -> Any:
     """Kernel of one step of bodies (B, 17) with motor commands (B, 4), airframes (B or 1, 30) and a step length."""
     f = functions(real)
-    vec4, body_of, moved = f.vec4, f.body_of, f.rigid_step
+    vec4, vec17, vec30, moved = f.vec4, f.vec17, f.vec30, f.rigid_step
 
     @kernel(backward)
     def step(
-        body: wp.array2d(dtype=real),
-        motors: wp.array2d(dtype=real),
-        frame: wp.array2d(dtype=real),
+        body: wp.array(dtype=vec17),
+        motors: wp.array(dtype=vec4),
+        frame: wp.array(dtype=vec30),
         duration: real,
-        new_body: wp.array2d(dtype=real),
+        new_body: wp.array(dtype=vec17),
         grounded: wp.array(dtype=wp.bool),
     ):
         row = wp.tid()
         own = wp.where(frame.shape[0] > 1, row, 0)  # each row has its own airframe, or all have the same
-        command = vec4(motors[row, 0], motors[row, 1], motors[row, 2], motors[row, 3])
-        new = moved(body_of(body, row), command, frame, own, duration)
-        for j in range(13):
-            new_body[row, j] = new[j]
-        for i in range(4):
-            new_body[row, 13 + i] = new[13 + i]
+        new = moved(body[row], motors[row], frame[own], duration)
+        new_body[row] = new
         grounded[row] = new[2] <= real(0.0)
 
     return step

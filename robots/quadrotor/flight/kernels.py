@@ -110,12 +110,12 @@ def judge_kernel(make: Callable[[Any], MissionFunctions], terms: int, entries: i
         backward: Whether the kernel has an adjoint.
     """
     f, (advance, observe) = kernels.functions(real), make(real)
-    body_of, write_motion, action_change = f.body_of, motion_writer(real), action_changes(real)
+    vec17, write_motion, action_change = f.vec17, motion_writer(real), action_changes(real)
 
     @kernel(backward, terms)
     def judge(
-        before: wp.array2d(dtype=real),
-        after: wp.array2d(dtype=real),
+        before: wp.array(dtype=vec17),
+        after: wp.array(dtype=vec17),
         command: wp.array2d(dtype=real),
         last_command: wp.array2d(dtype=real),
         grounded: wp.array(dtype=wp.bool),
@@ -136,7 +136,7 @@ def judge_kernel(make: Callable[[Any], MissionFunctions], terms: int, entries: i
         seen: wp.array2d(dtype=real),
     ):
         row = wp.tid()
-        start, end = body_of(before, row), body_of(after, row)
+        start, end = before[row], after[row]
         terminated[row] = advance(
             start, end, grounded[row], row, noise_key[row], steps[row], duration, numbers,
             course, values, counts, new_values, new_counts, term,

@@ -46,7 +46,7 @@ class WholeStep:
             Output((), torch.int64),
             Output((mission.values_size,)),
             Output((mission.counts_size,), torch.int64),
-            Output((len(mission.weights),)),
+            Output((len(mission.weights),), scratch=True),
             Output(),
             Output((), torch.bool),
             Output((entries + MOTION + ACTIONS,)),

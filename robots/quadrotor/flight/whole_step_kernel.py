@@ -12,7 +12,6 @@ from robots.kernels.define import kernel
 from robots.quadrotor.flight.kernels import MOTION, MissionFunctions, action_changes, motion_writer
 from robots.quadrotor.interfaces import kernels as loops
 from robots.quadrotor.interfaces.interface import ACTIONS
-from robots.quadrotor.interfaces.kernels import MEMORY
 
 
 @cache
@@ -30,19 +29,19 @@ def whole_step(
         real: Floating type of Warp.
     """
     f, (advance, observe) = loops.functions(real), make(real)
-    vec4, vec6, body_of = f.vec4, f.vec6, f.body_of
+    vec4, vec6, vec17, vec30 = f.vec4, f.vec6, f.vec17, f.vec30
     held = loops.held_command(interface, substeps, real)
     write_motion, action_change = motion_writer(real), action_changes(real)
 
     @kernel(False, max(terms, substeps))
     def step(
-        body: wp.array2d(dtype=real),
-        memory: wp.array2d(dtype=real),
-        action: wp.array2d(dtype=real),
+        body: wp.array(dtype=vec17),
+        memory: wp.array(dtype=vec6),
+        action: wp.array(dtype=vec4),
         last_command: wp.array2d(dtype=real),
         noise_key: wp.array(dtype=wp.int64),
         steps: wp.array(dtype=wp.int64),
-        frame: wp.array2d(dtype=real),
+        frame: wp.array(dtype=vec30),
         course: wp.array2d(dtype=real),
         values: wp.array2d(dtype=real),
         counts: wp.array2d(dtype=wp.int64),
@@ -54,8 +53,8 @@ def whole_step(
         scale: wp.array(dtype=real),
         substep: real,
         duration: real,
-        new_body: wp.array2d(dtype=real),
-        new_memory: wp.array2d(dtype=real),
+        new_body: wp.array(dtype=vec17),
+        new_memory: wp.array(dtype=vec6),
         command: wp.array2d(dtype=real),
         new_steps: wp.array(dtype=wp.int64),
         new_values: wp.array2d(dtype=real),
@@ -67,22 +66,17 @@ def whole_step(
     ):
         row = wp.tid()
         own = wp.where(frame.shape[0] > 1, row, 0)  # each row has its own airframe, or all have the same
-        constant, before, start = vec4(), vec6(), body_of(body, row)
+        constant, before, start, asked = vec4(), vec6(), body[row], action[row]
         for i in range(ACTIONS):
-            constant[i] = wp.clamp(action[row, i], low[i], high[i])
+            constant[i] = wp.clamp(asked[i], low[i], high[i])
             command[row, i] = constant[i]
             observation[row, wp.static(entries + MOTION) + i] = constant[i]
         if wp.static(interface != "motors"):
-            for k in range(MEMORY):
-                before[k] = memory[row, k]
-        end, after, grounded = held(start, before, constant, frame, own, gains, substep)
-        for j in range(13):
-            new_body[row, j] = end[j]
-        for i in range(4):
-            new_body[row, 13 + i] = end[13 + i]
+            before = memory[row]
+        end, after, grounded = held(start, before, constant, frame[own], gains, substep)
+        new_body[row] = end
         if wp.static(interface != "motors"):
-            for k in range(MEMORY):
-                new_memory[row, k] = after[k]
+            new_memory[row] = after
         now = steps[row] + wp.int64(1)
         new_steps[row] = now
         terminated[row] = advance(

@@ -139,10 +139,10 @@ def held_command(interface: str, substeps: int, real: Any) -> Any:
     f = functions(real)
     vec3, vec4, vec6, vec17 = f.vec3, f.vec4, f.vec6, f.vec17
     rigid_step, integrated, rate_motors, outer = f.rigid_step, f.integrated, f.rate_motors, velocity_loops(real)
-    rows, each = wp.array2d(dtype=real), wp.array(dtype=real)
+    vec30, each = f.vec30, wp.array(dtype=real)
 
     @wp.func
-    def held(body: vec17, memory: vec6, command: vec4, frame: rows, row: int, gains: each, duration: real):
+    def held(body: vec17, memory: vec6, command: vec4, frame: vec30, gains: each, duration: real):
         state, remembered, touched = body, memory, bool(False)  # noqa: UP018, Warp needs a variable
         for _ in range(wp.static(substeps)):
             motors = command
@@ -154,7 +154,7 @@ def held_command(interface: str, substeps: int, real: Any) -> Any:
                 after = integrated(rates, state, remembered, gains, duration)
                 motors = rate_motors(wanted[0], rates, state, remembered, after, gains, duration)
                 remembered = after
-            state = rigid_step(state, motors, frame, row, duration)
+            state = rigid_step(state, motors, frame, duration)
             touched = touched or state[2] <= real(0.0)
         return state, remembered, touched
 
@@ -163,37 +163,31 @@ def held_command(interface: str, substeps: int, real: Any) -> Any:
 
 @cache
 def control_step(interface: str, substeps: int, real: Any, backward: bool) -> Any:
-    """Kernel of held_command for rows of bodies (B, 17)."""
+    """Kernel of held_command for rows of bodies."""
     f = functions(real)
-    vec4, vec6, body_of, held = f.vec4, f.vec6, f.body_of, held_command(interface, substeps, real)
+    vec4, vec6, vec17, vec30, held = f.vec4, f.vec6, f.vec17, f.vec30, held_command(interface, substeps, real)
 
     @kernel(backward, substeps)
     def step(
-        body: wp.array2d(dtype=real),
-        command: wp.array2d(dtype=real),
-        frame: wp.array2d(dtype=real),
-        memory: wp.array2d(dtype=real),
+        body: wp.array(dtype=vec17),
+        command: wp.array(dtype=vec4),
+        frame: wp.array(dtype=vec30),
+        memory: wp.array(dtype=vec6),
         gains: wp.array(dtype=real),
         duration: real,
-        new_body: wp.array2d(dtype=real),
-        new_memory: wp.array2d(dtype=real),
+        new_body: wp.array(dtype=vec17),
+        new_memory: wp.array(dtype=vec6),
         grounded: wp.array(dtype=wp.bool),
     ):
         row = wp.tid()
         own = wp.where(frame.shape[0] > 1, row, 0)  # each row has its own airframe, or all have the same
-        constant = vec4(command[row, 0], command[row, 1], command[row, 2], command[row, 3])
         before = vec6()
         if wp.static(interface != "motors"):
-            for k in range(MEMORY):
-                before[k] = memory[row, k]
-        state, after, touched = held(body_of(body, row), before, constant, frame, own, gains, duration)
-        for j in range(13):
-            new_body[row, j] = state[j]
-        for i in range(4):
-            new_body[row, 13 + i] = state[13 + i]
+            before = memory[row]
+        state, after, touched = held(body[row], before, command[row], frame[own], gains, duration)
+        new_body[row] = state
         if wp.static(interface != "motors"):
-            for k in range(MEMORY):
-                new_memory[row, k] = after[k]
+            new_memory[row] = after
         grounded[row] = touched
 
     return step
@@ -203,33 +197,27 @@ def control_step(interface: str, substeps: int, real: Any, backward: bool) -> An
 def inner_loops(interface: str, real: Any, backward: bool) -> Any:
     """Kernel of one inner-loop step without a body."""
     f = functions(real)
-    vec3, vec4, vec6, body_of = f.vec3, f.vec4, f.vec6, f.body_of
+    vec3, vec4, vec6, vec17 = f.vec3, f.vec4, f.vec6, f.vec17
     integrated, rate_motors, outer = f.integrated, f.rate_motors, velocity_loops(real)
 
     @kernel(backward)
     def loops(
-        body: wp.array2d(dtype=real),
-        command: wp.array2d(dtype=real),
-        memory: wp.array2d(dtype=real),
+        body: wp.array(dtype=vec17),
+        command: wp.array(dtype=vec4),
+        memory: wp.array(dtype=vec6),
         gains: wp.array(dtype=real),
         duration: real,
-        motors: wp.array2d(dtype=real),
-        new_memory: wp.array2d(dtype=real),
+        motors: wp.array(dtype=vec4),
+        new_memory: wp.array(dtype=vec6),
     ):
         row = wp.tid()
-        state, before = body_of(body, row), vec6()
-        held = vec4(command[row, 0], command[row, 1], command[row, 2], command[row, 3])
-        for k in range(MEMORY):
-            before[k] = memory[row, k]
+        state, before, held = body[row], memory[row], command[row]
         wanted = vec4(held[0] * real(GRAVITY), held[1], held[2], held[3])
         if wp.static(interface == "velocity"):
             wanted = outer(held, state, gains)
         rates = vec3(wanted[1], wanted[2], wanted[3])
         after = integrated(rates, state, before, gains, duration)
-        out = rate_motors(wanted[0], rates, state, before, after, gains, duration)
-        for i in range(4):
-            motors[row, i] = out[i]
-        for k in range(MEMORY):
-            new_memory[row, k] = after[k]
+        motors[row] = rate_motors(wanted[0], rates, state, before, after, gains, duration)
+        new_memory[row] = after
 
     return loops
