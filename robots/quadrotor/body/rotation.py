@@ -31,16 +31,6 @@ def to_body(rows: Tensor, vector: Tensor) -> Tensor:
     return rows[0] * vector[0] + rows[1] * vector[1] + rows[2] * vector[2]
 
 
-def heading(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Cosine and sine (B,) of the heading of rotation rows (3, 3, B); heading 0 if body x is vertical."""
-    x, y = rows[0, 0], rows[1, 0]
-    squared = x * x + y * y
-    defined = squared > 1e-12
-    # the root of a number that is not used must be finite, or its slope is NaN
-    level = torch.where(defined, squared, 1.0).sqrt()
-    return torch.where(defined, x / level, 1.0), torch.where(defined, y / level, 0.0)
-
-
 def squared_norm(vector: Tensor) -> Tensor:
     """Squared length (B,) of component-first vectors (k, B)."""
     total = vector[0] * vector[0]

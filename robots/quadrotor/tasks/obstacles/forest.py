@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from robots.quadrotor.draw import Draw
-from robots.quadrotor.tasks.obstacles import ray_casting
 
 COLUMNS, SPHERES = 12, 8
 ROWS, LANES = 4, 5
@@ -29,17 +28,41 @@ NEAR_EDGE, FAR_EDGE = _ROW_X[0] - JITTER - RADIUS[1], _ROW_X[-1] + JITTER + RADI
 """Range of x with obstacles [m]."""
 
 
+COLUMN_RADIUS, SPHERE_PLACE, SPHERE_RADIUS = 2 * COLUMNS, 3 * COLUMNS, 3 * COLUMNS + 3 * SPHERES
+FOREST = SPHERE_RADIUS + SPHERES
+"""First entries of each kind in `Forest.values`, which begin with the places of the columns, and their number."""
+
+
 class Forest(NamedTuple):
     """Obstacles of B rows."""
 
-    columns: Tensor
-    """(B, 12, 2) x and y of the columns' axes [m]."""
-    column_radius: Tensor
-    """(B, 12) radii of the columns [m]."""
-    spheres: Tensor
-    """(B, 8, 3) centres of the spheres [m]."""
-    sphere_radius: Tensor
-    """(B, 8) radii of the spheres [m]."""
+    values: Tensor
+    """(B, 68 or more) columns, their radii, spheres, their radii."""
+
+    @classmethod
+    def of(cls, columns: Tensor, column_radius: Tensor, spheres: Tensor, sphere_radius: Tensor) -> Forest:
+        """Forest of its parts; shapes and units are those of the properties."""
+        return cls(torch.cat((columns.flatten(1), column_radius, spheres.flatten(1), sphere_radius), dim=1))
+
+    @property
+    def columns(self) -> Tensor:
+        """(B, 12, 2) x and y of the columns' axes [m]."""
+        return self.values[:, :COLUMN_RADIUS].unflatten(1, (COLUMNS, 2))
+
+    @property
+    def column_radius(self) -> Tensor:
+        """(B, 12) radii of the columns [m]."""
+        return self.values[:, COLUMN_RADIUS:SPHERE_PLACE]
+
+    @property
+    def spheres(self) -> Tensor:
+        """(B, 8, 3) centres of the spheres [m]."""
+        return self.values[:, SPHERE_PLACE:SPHERE_RADIUS].unflatten(1, (SPHERES, 3))
+
+    @property
+    def sphere_radius(self) -> Tensor:
+        """(B, 8) radii of the spheres [m]."""
+        return self.values[:, SPHERE_RADIUS:FOREST]
 
 
 def plant(draw: Draw, density: Tensor) -> Forest:
@@ -51,9 +74,7 @@ def plant(draw: Draw, density: Tensor) -> Forest:
     radius = draw.uniform(ROWS * LANES, *RADIUS)
     columns, column_spheres = places.split((COLUMNS, SPHERES), dim=1)
     spheres = torch.cat((column_spheres, draw.uniform(SPHERES, *SPHERE_HEIGHT).unsqueeze(2)), dim=2)
-    return Forest(
-        _standing(columns, density), radius[:, :COLUMNS], _standing(spheres, density), radius[:, COLUMNS:].contiguous()
-    )
+    return Forest.of(_standing(columns, density), radius[:, :COLUMNS], _standing(spheres, density), radius[:, COLUMNS:])
 
 
 def _cells(dtype: torch.dtype, device: torch.device) -> Tensor:
@@ -69,32 +90,3 @@ def _standing(places: Tensor, density: Tensor) -> Tensor:
     count = places.shape[1]
     stands = torch.arange(count, device=places.device) < (density * count).round()
     return torch.where(stands.unsqueeze(2), places, PARKED)
-
-
-def ranges(forest: Forest, origin: Tensor, direction: Tensor, reach: float) -> Tensor:
-    """Ranges (R, B) of rays to obstacles and ground [m].
-
-    Args:
-        forest: Obstacles of B rows.
-        origin: (3, B) origin of the rays [m].
-        direction: (3, R, B) unit vectors.
-        reach: Largest range [m].
-    """
-    columns = ray_casting.to_columns(origin, direction, forest.columns.permute(2, 1, 0), forest.column_radius.t())
-    spheres = ray_casting.to_spheres(origin, direction, forest.spheres.permute(2, 1, 0), forest.sphere_radius.t())
-    ground = ray_casting.to_ground(origin, direction)
-    return torch.minimum(torch.minimum(columns, spheres), ground).clamp_max(reach)
-
-
-def clearance(forest: Forest, start: Tensor, end: Tensor) -> Tensor:
-    """Smallest distance (B,) from a segment to a surface, negative inside [m].
-
-    Args:
-        forest: Obstacles of B rows.
-        start: (3, B) start of the segment [m].
-        end: (3, B) end of the segment [m].
-    """
-    columns = ray_casting.closest_approach(start[:2], end[:2], forest.columns.permute(2, 1, 0))
-    spheres = ray_casting.closest_approach(start, end, forest.spheres.permute(2, 1, 0))
-    nearest_column = (columns - forest.column_radius.t()).amin(dim=0)
-    return torch.minimum(nearest_column, (spheres - forest.sphere_radius.t()).amin(dim=0))

@@ -38,43 +38,36 @@ from torch import Tensor
 
 from hgrpo_fields import Range
 from robots.drawing.shapes import Shape, bar
+from robots.kernels.launch import Kernel, Output
 from robots.quadrotor.body import rotation
 from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.parameters import QuadrotorParameters
-from robots.quadrotor.body.pose import Pose, pose_of
 from robots.quadrotor.draw import Draw
-from robots.quadrotor.flight.mission import (
-    Drawing,
-    Mission,
-    StepContext,
-    TaskResult,
-)
+from robots.quadrotor.flight.kernel_mission import KernelMission
+from robots.quadrotor.flight.mission import Drawing
 from robots.quadrotor.flight.options import FlightOptions, Penalty
 from robots.quadrotor.flight.state import FlightState
 from robots.quadrotor.scene import Camera
 from robots.quadrotor.tasks.obstacles import forest
-from robots.quadrotor.tasks.obstacles.forest import Forest
+from robots.quadrotor.tasks.obstacles.forest import FOREST, Forest
+from robots.quadrotor.tasks.obstacles.kernels import (
+    CEILING,
+    COUNTS,
+    COURSE,
+    GOAL_RADIUS,
+    RAYS,
+    REACH,
+    VALUES,
+    function_numbers,
+    obstacle_functions,
+    ray_ends,
+)
+from robots.quadrotor.tasks.obstacles.ray_casting import segment_clearance
 from robots.simulator import Channel
 
 START, GOAL = (0.0, 0.0, 1.5), (8.0, 0.0, 1.5)  # m, world; centres of their ranges
 START_SPREAD, GOAL_SPREAD = (0.3, 1.5, 0.3), (0.3, 2.0, 0.5)  # m, half widths of their ranges per axis
 START_SPEED, START_TILT, START_RATE = 0.5, 0.3, 0.5  # m/s per axis, rad, rad/s per axis
-REACH = 4.0  # m, largest range of a ray
-NEAREST = 0.2  # m, smallest range of a ray
-GOAL_RADIUS = 0.3  # m
-GOAL_SEEN = 2.0  # m
-CEILING = 3.2  # m
-ARENA = ((-2.0, 10.0), (-5.0, 5.0))  # m, along x and y
-PAID_SPEED = 2.0  # m/s towards the goal
-NEAR = 0.3  # m, gap below which there is a penalty
-
-RAYS = (
-    *((30.0 * i, 0.0) for i in range(12)),
-    *((30.0 * i + 10.0, 15.0) for i in range(12)),
-    *((30.0 * i + 20.0, -15.0) for i in range(12)),
-    (0.0, -90.0),
-)
-"""Azimuth to the left of the heading and elevation of each ray [deg]."""
 
 _BARK, _STONE, _RAY, _HIT = (
     (0.45, 0.36, 0.30, 1.0),
@@ -96,22 +89,68 @@ class ObstacleOptions(FlightOptions):
 class ObstacleState(NamedTuple):
     """State of the mission: forest, goal and path so far."""
 
-    forest: Forest
-    goal: Tensor
-    """(B, 3) position of the goal [m]."""
-    straight: Tensor
-    """(B,) distance from the start to the goal [m]."""
-    flown: Tensor
-    """(B,) length of the path so far [m]."""
-    gap: Tensor
-    """(B,) smallest distance between the drone and a surface during the last step [m]."""
-    reached: Tensor
-    """(B,) bool, true where the goal is reached."""
-    collided: Tensor
-    """(B,) bool, true after a collision with an obstacle or the floor."""
+    course: Tensor
+    """(B, 72) forest, goal and straight distance."""
+    values: Tensor
+    """(B, 2) path and gap."""
+    counts: Tensor
+    """(B, 2) int64 1 where the goal is reached, and 1 after a collision."""
+
+    @classmethod
+    def of(
+        cls,
+        forest: Forest,
+        goal: Tensor,
+        straight: Tensor,
+        flown: Tensor,
+        gap: Tensor,
+        reached: Tensor,
+        collided: Tensor,
+    ) -> ObstacleState:
+        """State of its parts; shapes and units are those of the properties."""
+        return cls(
+            torch.cat((forest.values, goal, straight.unsqueeze(1)), dim=1),
+            torch.stack((flown, gap), dim=1),
+            torch.stack((reached, collided), dim=1).to(torch.int64),
+        )
+
+    @property
+    def forest(self) -> Forest:
+        """The obstacles."""
+        return Forest(self.course[:, :FOREST])
+
+    @property
+    def goal(self) -> Tensor:
+        """(B, 3) position of the goal [m]."""
+        return self.course[:, FOREST : FOREST + 3]
+
+    @property
+    def straight(self) -> Tensor:
+        """(B,) distance from the start to the goal [m]."""
+        return self.course[:, FOREST + 3]
+
+    @property
+    def flown(self) -> Tensor:
+        """(B,) length of the path so far [m]."""
+        return self.values[:, 0]
+
+    @property
+    def gap(self) -> Tensor:
+        """(B,) smallest distance between the drone and a surface during the last step [m]."""
+        return self.values[:, 1]
+
+    @property
+    def reached(self) -> Tensor:
+        """(B,) bool, true where the goal is reached."""
+        return self.counts[:, 0] != 0
+
+    @property
+    def collided(self) -> Tensor:
+        """(B,) bool, true after a collision with an obstacle or the floor."""
+        return self.counts[:, 1] != 0
 
 
-class Obstacles(Mission):
+class Obstacles(KernelMission):
     """Reach the goal without touching anything."""
 
     goal = f"the drone comes within {GOAL_RADIUS:g} m of the goal before it touches anything or leaves the arena"
@@ -122,15 +161,22 @@ class Obstacles(Mission):
     weights = {"gained": 5.0, "reached": 20.0, "crashed": -15.0, "near": -0.1, "turning": -0.002, "flying": 0.05}  # noqa: RUF012
     episode_seconds = 10.0
     target_radius = GOAL_RADIUS
+    course_size, values_size, counts_size = COURSE, VALUES, COUNTS
 
     def __init__(
         self, options: FlightOptions, parameters: QuadrotorParameters, dtype: torch.dtype, device: torch.device
     ) -> None:
-        super().__init__(options, parameters, dtype, device)
         assert isinstance(options, ObstacleOptions)
         self.radius = options.radius
-        directions = [_unit_vector(*(math.radians(angle) for angle in ray)) for ray in RAYS]
-        self.rays = torch.tensor(directions, dtype=dtype, device=device).t().unsqueeze(2)
+        super().__init__(options, parameters, dtype, device)
+        self._clearance = Kernel(segment_clearance, dtype, [Output()])
+        self._ray_ends = Kernel(ray_ends, dtype, [Output((4 * len(RAYS),))])
+
+    functions = staticmethod(obstacle_functions)
+
+    def function_numbers(self) -> tuple[float, ...]:
+        """As KernelMission.function_numbers."""
+        return function_numbers(self.radius)
 
     def begin(self, draw: Draw, difficulty: Tensor) -> tuple[QuadrotorState, ObstacleState]:
         """Random start and goal on both sides of a forest, with any heading."""
@@ -143,54 +189,14 @@ class Obstacles(Mission):
         attitude = draw.attitude(START_TILT * difficulty)
         body = self.body(start, draw.uniform(3, -speed, speed), attitude, draw.uniform(3, -rate, rate))
         straight = rotation.squared_norm((goal - start).t()).sqrt()
-        gap = forest.clearance(planted, start.t(), start.t()) - self.radius
+        gap = self._clearance(start, start, planted.values)[0] - self.radius
         no = torch.zeros(draw.num, dtype=torch.bool, device=self.device)
-        return body, ObstacleState(planted, goal, straight, torch.zeros_like(straight), gap, no, no.clone())
-
-    def observe(self, pose: Pose, mission: ObstacleState) -> Tensor:
-        """Goal in the body frame, limited in length, and inverse ranges of the rays (40, B)."""
-        away = pose.in_body(mission.goal.t() - pose.position)
-        shorten = (GOAL_SEEN / rotation.squared_norm(away).sqrt().clamp_min(1e-6)).clamp_max(1.0)
-        rays = forest.ranges(mission.forest, pose.position, self._directions(pose), REACH)
-        return torch.cat((away * shorten, rays.clamp_min(NEAREST).reciprocal()))
-
-    def _directions(self, pose: Pose) -> Tensor:
-        """Directions (3, R, B) of the rays in the world, turned with the heading."""
-        cosine, sine = rotation.heading(pose.rows)
-        ahead, left, up = self.rays
-        return torch.stack((cosine * ahead - sine * left, sine * ahead + cosine * left, up.expand(-1, len(cosine))))
-
-    def advance(self, context: StepContext, mission: ObstacleState) -> TaskResult:
-        """Check the segment for hits and the goal; the module's docstring has the reward."""
-        goal, before, after = mission.goal.t(), context.before.position.t(), context.after.position.t()
-        gap = forest.clearance(mission.forest, before, after) - self.radius
-        collided = (gap <= 0.0) | context.grounded
-        crashed = collided | self._left(after)
-        away_before, away = (rotation.squared_norm(goal - place).sqrt() for place in (before, after))
-        reached = (away <= GOAL_RADIUS) & ~crashed
-        path = mission.flown + rotation.squared_norm(after - before).sqrt()
-        closeness = (1.0 - gap / NEAR).clamp(0.0, 1.0)
-        terms = {
-            "gained": (away_before - away).clamp_max(PAID_SPEED * context.duration),
-            "reached": reached.to(self.dtype),
-            "crashed": crashed.to(self.dtype),
-            "near": closeness * closeness,
-            "turning": rotation.squared_norm(context.after.angular_velocity.t()).clamp_max(25.0),
-            "flying": torch.ones_like(gap),
-        }
-        new = mission._replace(flown=path, gap=gap, reached=reached, collided=collided)
-        return TaskResult(new, terms, crashed | reached)
-
-    def _left(self, position: Tensor) -> Tensor:
-        """(B,) bool, true where a position (3, B) is outside the arena."""
-        x, y, z = position
-        (x_low, x_high), (y_low, y_high) = ARENA
-        return (x < x_low) | (x > x_high) | (y < y_low) | (y > y_high) | (z > CEILING - self.radius)
+        return body, ObstacleState.of(planted, goal, straight, torch.zeros_like(straight), gap, no, no)
 
     def success(self, state: FlightState) -> Tensor:
         """(B,) bool, true where the last step reached the goal."""
         reached: Tensor = state.mission.reached
-        return reached.clone()
+        return reached
 
     def metrics(self, state: FlightState) -> dict[str, Tensor]:
         """Collision, and relative path length and time of episodes that reached the goal."""
@@ -217,7 +223,7 @@ class Obstacles(Mission):
     def drawing(self, state: FlightState, row: int) -> Drawing:
         """The forest, and every ray with a hit."""
         only = slice(row, row + 1)
-        planted = Forest(*(part[only] for part in state.mission.forest))
+        planted = Forest(state.mission.forest.values[only])
         shapes: list[Shape] = []
         for (x, y), r in zip(planted.columns[0].tolist(), planted.column_radius[0].tolist(), strict=True):
             if x < forest.PARKED:
@@ -225,24 +231,15 @@ class Obstacles(Mission):
         for place, r in zip(planted.spheres[0].tolist(), planted.sphere_radius[0].tolist(), strict=True):
             if place[0] < forest.PARKED:
                 shapes.append(Shape("sphere", (r,), place, _STONE))
-        body = QuadrotorState(state.body.values[only])
-        shapes += self._drawn_rays(pose_of(body), planted)
+        shapes += self._drawn_rays(state.body.values[only], state.mission.course[only])
         centre = (4.0, 0.0, 1.0)
         return Drawing(state.mission.goal[row].tolist(), shapes, Camera(centre, 10.5, azimuth=60.0, elevation=-35.0))
 
-    def _drawn_rays(self, pose: Pose, planted: Forest) -> list[Shape]:
+    def _drawn_rays(self, body: Tensor, course: Tensor) -> list[Shape]:
         """Lines from one drone to the hits of its rays, with a dot at each hit."""
-        direction = self._directions(pose)
-        length = forest.ranges(planted, pose.position, direction, REACH)
-        ends = (pose.position.unsqueeze(1) + direction * length)[:, :, 0].t().tolist()
-        origin, shapes = pose.position[:, 0].tolist(), []
-        for end, far in zip(ends, length[:, 0].tolist(), strict=True):
+        rays = self._ray_ends(body, course, shared=(self.numbers,))[0].reshape(-1, 4).tolist()
+        origin, shapes = body[0, :3].tolist(), []
+        for *end, far in rays:
             if 1e-3 < far < REACH:
                 shapes += [bar(origin, end, 0.006, _RAY), Shape("sphere", (0.025,), end, _HIT, glow=0.5)]
         return shapes
-
-
-def _unit_vector(azimuth: float, elevation: float) -> tuple[float, float, float]:
-    """Unit vector of an azimuth to the left of x and an elevation [rad]."""
-    level = math.cos(elevation)
-    return level * math.cos(azimuth), level * math.sin(azimuth), math.sin(elevation)

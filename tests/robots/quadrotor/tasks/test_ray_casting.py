@@ -11,32 +11,17 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
+from support.ray_kernels import closest_approach, column, forest_of, obstacle_ranges, point, ranges, scene
 from torch import Tensor
-
-from robots.quadrotor.tasks.obstacles import ray_casting
 
 Point = Sequence[float]
 HALF = math.sqrt(0.5)
 
 
-def column(*values: float) -> Tensor:
-    """(k, 1, 1): one direction or obstacle of one row."""
-    return torch.tensor(values, dtype=torch.float64).reshape(-1, 1, 1)
-
-
-def point(*values: float) -> Tensor:
-    """(k, 1): one place of one row."""
-    return torch.tensor(values, dtype=torch.float64).unsqueeze(1)
-
-
-def to_column(origin: Point, direction: Point, centre: Point, radius: float) -> float:
-    reach = ray_casting.to_columns(point(*origin), column(*direction), column(*centre), point(radius))
+def to_obstacle(origin: Point, direction: Point, centre: Point, radius: float) -> float:
+    reach = obstacle_ranges(point(*origin), column(*direction), column(*centre), point(radius))
     assert reach.shape == (1, 1)
     return reach.item()
-
-
-def to_sphere(origin: Point, direction: Point, centre: Point, radius: float) -> float:
-    return ray_casting.to_spheres(point(*origin), column(*direction), column(*centre), point(radius)).item()
 
 
 # --- columns ----------------------------------------------------------------------------------------------------------
@@ -61,13 +46,13 @@ def to_sphere(origin: Point, direction: Point, centre: Point, radius: float) -> 
     ],
 )
 def test_a_column_of_half_a_metre_at_3_m(origin: Point, direction: Point, reach: float) -> None:
-    assert to_column(origin, direction, (3, 0), 0.5) == pytest.approx(reach, abs=1e-12)
+    assert to_obstacle(origin, direction, (3, 0), 0.5) == pytest.approx(reach, abs=1e-12)
 
 
 def test_a_tangent_touches() -> None:
     """A ray 0.5 m beside the axis of a column of 0.5 m touches it once, 3 m ahead: every number is exact in binary."""
-    assert to_column((0, 0.5, 1), (1, 0, 0), (3, 0), 0.5) == 3.0
-    assert to_sphere((0, 0.5, 1), (1, 0, 0), (3, 0, 1), 0.5) == 3.0
+    assert to_obstacle((0, 0.5, 1), (1, 0, 0), (3, 0), 0.5) == 3.0
+    assert to_obstacle((0, 0.5, 1), (1, 0, 0), (3, 0, 1), 0.5) == 3.0
 
 
 # --- spheres and ground -----------------------------------------------------------------------------------------------
@@ -86,7 +71,7 @@ def test_a_tangent_touches() -> None:
     ],
 )
 def test_a_sphere_of_half_a_metre(origin: Point, direction: Point, reach: float) -> None:
-    assert to_sphere(origin, direction, (3, 0, 2), 0.5) == pytest.approx(reach, abs=1e-12)
+    assert to_obstacle(origin, direction, (3, 0, 2), 0.5) == pytest.approx(reach, abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +86,7 @@ def test_a_sphere_of_half_a_metre(origin: Point, direction: Point, reach: float)
     ],
 )
 def test_the_ground(height: float, direction: Point, reach: float) -> None:
-    assert ray_casting.to_ground(point(7, -3, height), column(*direction)).item() == pytest.approx(reach)
+    assert ranges(point(7, -3, height), column(*direction), forest_of()).item() == pytest.approx(reach)
 
 
 def test_the_nearest_obstacle_counts_for_each_ray() -> None:
@@ -109,7 +94,7 @@ def test_the_nearest_obstacle_counts_for_each_ray() -> None:
     centre = torch.tensor([[5.0, 3.0, 0.0], [0.0, 0.0, 4.0]]).unsqueeze(2)
     radius = torch.tensor([[0.5], [0.25], [1.0]])
     directions = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]).unsqueeze(2)
-    reach = ray_casting.to_columns(torch.zeros(3, 1), directions, centre, radius)
+    reach = obstacle_ranges(torch.zeros(3, 1), directions, centre, radius)
     np.testing.assert_allclose(reach[:, 0], [2.75, 3.0])
 
 
@@ -128,24 +113,14 @@ def test_the_nearest_obstacle_counts_for_each_ray() -> None:
     ],
 )
 def test_the_closest_approach_to_the_origin(start: Point, end: Point, distance: float) -> None:
-    assert ray_casting.closest_approach(point(*start), point(*end), column(0, 0)).item() == pytest.approx(distance)
+    level = closest_approach(point(*start, 0), point(*end, 9), column(0, 0)).item()
+    assert level == pytest.approx(distance, abs=1e-12)
     # a sphere's centre 1 m above the path is as much further away as Pythagoras says
-    level = ray_casting.closest_approach(point(*start, 0), point(*end, 0), column(0, 0, 1)).item()
+    level = closest_approach(point(*start, 0), point(*end, 0), column(0, 0, 1)).item()
     assert level == pytest.approx(math.hypot(distance, 1.0))
 
 
 # --- properties -------------------------------------------------------------------------------------------------------
-
-
-def scene(seed: int, rows: int = 5, rays: int = 4, obstacles: int = 3) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Origins, unit directions, centres and radii, mostly outside of each other."""
-    g = torch.Generator().manual_seed(seed)
-    origin, direction, centre = (
-        torch.randn(*shape, generator=g, dtype=torch.float64)
-        for shape in ((3, rows), (3, rays, rows), (3, obstacles, rows))
-    )
-    radius = 0.2 + 0.5 * torch.rand(obstacles, rows, generator=g, dtype=torch.float64)
-    return 2.0 * origin, direction / direction.norm(dim=0), 2.0 * centre, radius
 
 
 def surface_distance(points: Tensor, centre: Tensor, radius: Tensor) -> Tensor:
@@ -160,8 +135,7 @@ def test_a_ray_ends_on_the_first_surface_it_meets(seed: int, dimensions: int) ->
     """Its end lies on a surface, and no earlier point is inside; one that reaches nothing stays outside for 50 m."""
     origin, direction, centre, radius = scene(seed)
     centre = centre[:dimensions]
-    cast = ray_casting.to_columns if dimensions == 2 else ray_casting.to_spheres
-    reach = cast(origin, direction, centre, radius)
+    reach = obstacle_ranges(origin, direction, centre, radius)
     inside = surface_distance(origin[:dimensions].unsqueeze(1), centre, radius) < 0.0
     assert torch.equal(reach == 0.0, inside.expand_as(reach))
     end = origin.unsqueeze(1) + direction * reach.clamp_max(50.0)
@@ -191,14 +165,14 @@ def test_moving_everything_rigidly_changes_no_distance(
     by, none = torch.tensor(shift, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
     free, upright = Rotation.from_rotvec(turn), Rotation.from_rotvec([0.0, 0.0, turn[2]])
     spheres = [
-        ray_casting.to_spheres(o, d, c, radius).clamp_max(50.0)
+        obstacle_ranges(o, d, c, radius).clamp_max(50.0)
         for o, d, c in (
             (origin, direction, centre),
             (moved(free, origin, by), moved(free, direction, none), moved(free, centre, by)),
         )
     ]
     columns = [
-        ray_casting.to_columns(o, d, c[:2], radius).clamp_max(50.0)
+        obstacle_ranges(o, d, c[:2], radius).clamp_max(50.0)
         for o, d, c in (
             (origin, direction, centre),
             (moved(upright, origin, by), moved(upright, direction, none), moved(upright, centre, by)),
@@ -210,12 +184,12 @@ def test_moving_everything_rigidly_changes_no_distance(
 
 
 def test_a_row_has_the_same_bits_in_any_batch() -> None:
-    origin, direction, centre, radius = (x.float() for x in scene(1, rows=7, rays=25, obstacles=20))
+    origin, direction, centre, radius = (x.float() for x in scene(1, rows=7, rays=25, obstacles=8))
     for i in range(7):
         only = slice(i, i + 1)
-        o, d, c, r = (x[..., only] for x in (origin, direction, centre, radius))
-        for cast, k in ((ray_casting.to_columns, 2), (ray_casting.to_spheres, 3)):
-            assert torch.equal(cast(o, d, c[:k], r), cast(origin, direction, centre[:k], radius)[:, only])
-        assert torch.equal(ray_casting.to_ground(o, d), ray_casting.to_ground(origin, direction)[:, only])
-        passing = ray_casting.closest_approach(origin, direction[:, 0], centre)
-        assert torch.equal(ray_casting.closest_approach(o, d[:, 0], c), passing[:, only])
+        o, d, c = (x[..., only] for x in (origin, direction, centre))
+        for k in (2, 3):
+            forest = forest_of(centre[:k], radius)
+            assert torch.equal(ranges(o, d, forest[only]), ranges(origin, direction, forest)[:, only])
+            passing = closest_approach(origin, direction[:, 0], centre[:k])
+            assert torch.equal(closest_approach(o, d[:, 0], c[:k]), passing[only])
