@@ -48,6 +48,7 @@ class Kernel:
         dtype: Floating type of the tensors.
         outputs: Outputs of one row.
         numbers: Numbers that the kernel takes.
+        sizes: Entries in a row of each input; without them those of the first launch.
     """
 
     def __init__(
@@ -56,8 +57,9 @@ class Kernel:
         dtype: torch.dtype,
         outputs: Sequence[Output],
         numbers: Sequence[float] = (),
+        sizes: Sequence[int] = (),
     ) -> None:
-        self._make, self._dtype, self._numbers = make, dtype, tuple(numbers)
+        self._make, self._dtype, self._numbers, self._sizes = make, dtype, tuple(numbers), tuple(sizes)
         self._outputs = [(output.shape, output.dtype or dtype) for output in outputs]
         self._fresh = [0 not in output.shape and not output.scratch for output in outputs]
         self._read_back = [output.read_back for output in outputs]
@@ -166,6 +168,9 @@ class Kernel:
             start()
             with announced():
                 kernel = self._make(wp.dtype_from_torch(self._dtype), backward)
+                for i, tensor in enumerate((*inputs, *shared)):
+                    size = self._sizes[i] if i < len(self._sizes) else math.prod(tensor.shape[1:])
+                    _require(tensor, wp.dtype_to_torch(kernel.adj.args[i].type.dtype), size)
                 command = _Command(kernel, backward, inputs, shared, self._numbers, outputs)
             self._commands.__dict__.setdefault("of", {})[device, backward, block] = command
         command.share(shared)
@@ -234,7 +239,7 @@ class _Command:
         gradients: _Gradients | None = None,
     ) -> None:
         """Launch for rows `first` to `end`."""
-        rows, copies = end - first, []
+        rows, total, copies = end - first, outputs[0].shape[0], []
         if rows != self.rows:
             self.launch.set_dim(rows)
             for slot in (*self.outputs, *self.given):
@@ -244,15 +249,14 @@ class _Command:
             count = tensor.shape[0]
             if tensor.dtype is not slot.dtype or tensor.numel() != count * slot.size:
                 slot.check(tensor)
+            if count not in (1, total):
+                raise ValueError(f"a kernel takes {total} rows or one for all; given {tuple(tensor.shape)}")
             if not tensor.is_contiguous():
                 tensor = tensor.contiguous()
                 copies.append(tensor)
-            array = slot.array
-            if count == 1:
-                array.data, array.shape[0] = tensor.data_ptr(), 1
-            else:
-                array.data = tensor.data_ptr() + first * slot.stride
-                array.shape[0] = rows
+            array, step = slot.array, 0 if count == 1 else slot.stride
+            array.data = tensor.data_ptr() + first * step
+            array.shape[0], array.strides[0] = rows, step
         for slot, tensor in zip(self.outputs, outputs, strict=True):
             slot.array.data = tensor.data_ptr() + first * slot.stride
         if gradients is not None:
@@ -277,11 +281,14 @@ class _Slot:
         self.array._ref = None
 
     def check(self, tensor: Tensor) -> None:
-        """Raise ValueError for a tensor of another type or size: the kernel would read other memory."""
-        if tensor.dtype is not self.dtype or tensor.numel() != len(tensor) * self.size:
-            raise ValueError(
-                f"a kernel takes {self.size} numbers {self.dtype} a row; given {tensor.dtype} {tuple(tensor.shape)}"
-            )
+        """Raise ValueError for a tensor of another type or size."""
+        _require(tensor, self.dtype, self.size)
+
+
+def _require(tensor: Tensor, dtype: torch.dtype, size: int) -> None:
+    """Raise ValueError for a tensor of another type or size, because the kernel would read other memory."""
+    if tensor.dtype is not dtype or tensor.numel() != len(tensor) * size:
+        raise ValueError(f"a kernel takes {size} numbers {dtype} a row; given {tensor.dtype} {tuple(tensor.shape)}")
 
 
 def _stream(device: torch.device) -> Any:
@@ -308,6 +315,8 @@ class _Launch(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():
+            raise RuntimeError("the gradient of a kernel has no gradient; given create_graph=True")
         inputs, outputs = ctx.saved_tensors[: ctx.number], ctx.saved_tensors[ctx.number :]
         given = [
             _own_gradient(x, output) if read_back else None if x is None else x.contiguous()

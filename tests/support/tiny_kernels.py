@@ -26,17 +26,16 @@ def weighted_square(real: Any, backward: bool) -> Any:
         positive: wp.array(dtype=wp.bool),
     ):
         row = wp.tid()
-        own = wp.where(w.shape[0] > 1, row, 0)
         for j in range(2):
-            y[row, j] = scale * w[own, j] * x[row, j] * x[row, j] + offset[j]
-        positive[row] = scale * w[own, 0] * x[row, 0] * x[row, 0] + offset[0] > real(0.0)
+            y[row, j] = scale * w[row, j] * x[row, j] * x[row, j] + offset[j]
+        positive[row] = scale * w[row, 0] * x[row, 0] * x[row, 0] + offset[0] > real(0.0)
 
     return square
 
 
 def square_kernel(dtype: torch.dtype = torch.float64) -> Kernel:
     """The kernel with scale 3."""
-    return Kernel(weighted_square, dtype, [Output((2,)), Output((), torch.bool)], [3.0])
+    return Kernel(weighted_square, dtype, [Output((2,)), Output((), torch.bool)], [3.0], sizes=(2, 2))
 
 
 def square_in_torch(x: Tensor, w: Tensor, offset: Tensor) -> Tensor:

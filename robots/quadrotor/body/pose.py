@@ -14,7 +14,7 @@ class Pose:
     """Pose and motion of B bodies, true or measured; the properties are component-first.
 
     Args:
-        values: (B, 13) or more: position, velocity, quaternion, angular velocity.
+        values: (B, 13) position, velocity, quaternion, angular velocity.
     """
 
     def __init__(self, values: Tensor) -> None:
@@ -47,4 +47,4 @@ class Pose:
 
 def pose_of(body: QuadrotorState) -> Pose:
     """True pose and motion of a body."""
-    return Pose(body.values)
+    return Pose(body.values[:, :13])
