@@ -10,6 +10,7 @@ import torch
 from numpy.typing import ArrayLike
 from scipy import stats
 from scipy.spatial.transform import Rotation
+from support.states import same
 from torch import Tensor
 
 from robots import simulator
@@ -17,7 +18,7 @@ from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.flight.state import FlightState
 from robots.quadrotor.tasks import hover
 from robots.quadrotor.tasks.hover import HoverOptions, HoverProgress, QuadrotorHover
-from robots.simulator import map_state
+from robots.quadrotor.tasks.hover_kernels import FLY_AWAY, SUCCESS_RADIUS
 
 LEVEL = 1e-3  # p-value below which a fixed seed would be called a wrong distribution
 TARGET = np.array(hover.TARGET)
@@ -114,9 +115,8 @@ def test_seeds_decide_and_a_generator_is_advanced() -> None:
     first, again, other = SIM.reset(5, 7), SIM.reset(5, 7), SIM.reset(5, 8)
     generator = torch.Generator().manual_seed(7)
     drawn, later = SIM.reset(5, generator), SIM.reset(5, generator)
-    for same in (again, drawn):
-        equal = map_state(torch.eq, first, same)
-        assert all(leaf.all() for leaf in (*equal.body, equal.last_action, *equal.mission, equal.noise_key))
+    assert same(first, again)
+    assert same(first, drawn)
     for different in (other, later):
         for field in ("position", "velocity", "quaternion", "angular_velocity"):
             assert not torch.equal(getattr(first.body, field), getattr(different.body, field))
@@ -192,7 +192,7 @@ def test_reward_is_greatest_at_rest_on_the_target() -> None:
 
 
 def test_reward_falls_with_distance_rate_and_change_of_action() -> None:
-    assert (np.diff(reward(still(along_x(np.linspace(0.0, 1.2 * hover.FLY_AWAY, 200))))) < 0.0).all()
+    assert (np.diff(reward(still(along_x(np.linspace(0.0, 1.2 * FLY_AWAY, 200))))) < 0.0).all()
     assert (np.diff(reward(still(np.zeros((50, 3)), spin=np.linspace(0.0, 20.0, 50)))) < 0.0).all()
     change = np.outer(np.linspace(0.0, 0.5, 50), np.ones(4))
     assert (np.diff(reward(still(np.zeros((50, 3)), last_action=NEUTRAL - change))) < 0.0).all()
@@ -200,7 +200,7 @@ def test_reward_falls_with_distance_rate_and_change_of_action() -> None:
 
 def test_flying_on_pays_more_than_ending_the_episode() -> None:
     """Every step inside the allowed range pays, however fast the body turns, unless the commands thrash."""
-    distance = np.linspace(0.0, hover.FLY_AWAY, 40)
+    distance = np.linspace(0.0, FLY_AWAY, 40)
     for spin in (0.0, 1.0, 10.0, 1000.0):
         assert (reward(still(along_x(distance), spin)) > 0.0).all()
 
@@ -218,14 +218,14 @@ def test_touching_the_ground_ends_the_episode() -> None:
 
 
 def test_flying_away_ends_the_episode() -> None:
-    distance = hover.FLY_AWAY + np.array([-1e-6, 1e-6])
+    distance = FLY_AWAY + np.array([-1e-6, 1e-6])
     for direction in ([1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.6, 0.0, 0.8]):
         step = SIM.step(still(np.outer(distance, direction)), neutral(2))
         assert step.terminated.tolist() == [False, True]
 
 
 def test_success_takes_exactly_one_second_inside() -> None:
-    state = still(along_x([0.0, hover.SUCCESS_RADIUS - 1e-6, hover.SUCCESS_RADIUS + 1e-6]))
+    state = still(along_x([0.0, SUCCESS_RADIUS - 1e-6, SUCCESS_RADIUS + 1e-6]))
     needed = round(hover.SUCCESS_SECONDS * hover.CONTROL_HZ)
     assert needed == 100
     for count in range(1, needed + 3):

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
+from support import rigid_body
 from support.states import same
 from torch import Tensor
 
 import robots
-from robots.quadrotor.body import dynamics
 from robots.quadrotor.body.parameters import GRAVITY
 from robots.quadrotor.body.randomization import HiddenParameters, Randomization
 from robots.quadrotor.flight.state import FlightState
@@ -63,7 +63,7 @@ def test_without_ranges_a_step_is_the_nominal_one_to_the_bit(dtype: torch.dtype)
         assert state.hidden == ()
         assert task.privileged(state).shape == (50, 0)
         step = task.step(state, action)
-        assert same(step.state.body, dynamics.step(state.body, action, task.airframe, 0.01))
+        assert same(step.state.body, rigid_body.step(state.body, action, task.airframe, 0.01))
         state = step.state
 
 
