@@ -48,7 +48,6 @@ class Kernel:
         dtype: Floating type of the tensors.
         outputs: Outputs of one row.
         numbers: Numbers that the kernel takes.
-        sizes: Entries in a row of each input; without them those of the first launch.
     """
 
     def __init__(
@@ -57,9 +56,8 @@ class Kernel:
         dtype: torch.dtype,
         outputs: Sequence[Output],
         numbers: Sequence[float] = (),
-        sizes: Sequence[int] = (),
     ) -> None:
-        self._make, self._dtype, self._numbers, self._sizes = make, dtype, tuple(numbers), tuple(sizes)
+        self._make, self._dtype, self._numbers = make, dtype, tuple(numbers)
         self._outputs = [(output.shape, output.dtype or dtype) for output in outputs]
         self._fresh = [0 not in output.shape and not output.scratch for output in outputs]
         self._read_back = [output.read_back for output in outputs]
@@ -168,9 +166,6 @@ class Kernel:
             start()
             with announced():
                 kernel = self._make(wp.dtype_from_torch(self._dtype), backward)
-                for i, tensor in enumerate((*inputs, *shared)):
-                    size = self._sizes[i] if i < len(self._sizes) else math.prod(tensor.shape[1:])
-                    _require(tensor, wp.dtype_to_torch(kernel.adj.args[i].type.dtype), size)
                 command = _Command(kernel, backward, inputs, shared, self._numbers, outputs)
             self._commands.__dict__.setdefault("of", {})[device, backward, block] = command
         command.share(shared)
@@ -242,7 +237,7 @@ class _Command:
         rows, total, copies = end - first, outputs[0].shape[0], []
         if rows != self.rows:
             self.launch.set_dim(rows)
-            for slot in (*self.outputs, *self.given):
+            for slot in (*self.inputs, *self.outputs, *self.given):
                 slot.array.shape[0] = rows
             self.rows = rows
         for slot, tensor in zip(self.inputs, inputs, strict=True):
@@ -254,9 +249,10 @@ class _Command:
             if not tensor.is_contiguous():
                 tensor = tensor.contiguous()
                 copies.append(tensor)
-            array, step = slot.array, 0 if count == 1 else slot.stride
-            array.data = tensor.data_ptr() + first * step
-            array.shape[0], array.strides[0] = rows, step
+            step = 0 if count == 1 else slot.stride
+            if step != slot.step:
+                slot.array.strides[0] = slot.step = step
+            slot.array.data = tensor.data_ptr() + first * step
         for slot, tensor in zip(self.outputs, outputs, strict=True):
             slot.array.data = tensor.data_ptr() + first * slot.stride
         if gradients is not None:
@@ -270,25 +266,25 @@ class _Command:
 class _Slot:
     """An argument of a launch: Warp's descriptor of an array, without the tensor itself."""
 
-    __slots__ = ("array", "dtype", "size", "stride")
+    __slots__ = ("array", "dtype", "size", "step", "stride")
 
     def __init__(self, tensor: Tensor, dtype: Any) -> None:
-        self.dtype, self.size = tensor.dtype, math.prod(tensor.shape[1:])
-        self.stride = self.size * tensor.element_size()
+        scalar, vector = getattr(dtype, "_wp_scalar_type_", dtype), getattr(dtype, "_shape_", None)
+        self.dtype = wp.dtype_to_torch(scalar)
+        self.size = math.prod(tensor.shape[1:] if vector is None or not tensor.numel() else vector)
+        self.step = self.stride = self.size * tensor.element_size()
+        self.check(tensor)
         if not tensor.numel():  # an array that the kernel does not use
             tensor = tensor.new_zeros(1, *getattr(dtype, "_shape_", [1] * (tensor.ndim - 1)))
         self.array = wp.from_torch(tensor.detach().contiguous(), dtype, requires_grad=False, return_ctype=True)
         self.array._ref = None
 
     def check(self, tensor: Tensor) -> None:
-        """Raise ValueError for a tensor of another type or size."""
-        _require(tensor, self.dtype, self.size)
-
-
-def _require(tensor: Tensor, dtype: torch.dtype, size: int) -> None:
-    """Raise ValueError for a tensor of another type or size, because the kernel would read other memory."""
-    if tensor.dtype is not dtype or tensor.numel() != len(tensor) * size:
-        raise ValueError(f"a kernel takes {size} numbers {dtype} a row; given {tensor.dtype} {tuple(tensor.shape)}")
+        """Raise ValueError for a tensor of another type or size: the kernel would read other memory."""
+        if tensor.dtype is not self.dtype or tensor.numel() != len(tensor) * self.size:
+            raise ValueError(
+                f"a kernel takes {self.size} numbers {self.dtype} a row; given {tensor.dtype} {tuple(tensor.shape)}"
+            )
 
 
 def _stream(device: torch.device) -> Any:

@@ -16,9 +16,11 @@ from robots.kernels.launch import Kernel, Output
 def weighted_square(real: Any, backward: bool) -> Any:
     """Kernel of y = scale w x^2 + offset for x (B, 2), w (B or 1, 2) and offset (2,), and whether y_0 > 0."""
 
+    vec2 = wp.types.vector(length=2, dtype=real)
+
     @wp.kernel(enable_backward=backward, module="unique")
     def square(
-        x: wp.array2d(dtype=real),
+        x: wp.array(dtype=vec2),
         w: wp.array2d(dtype=real),
         offset: wp.array(dtype=real),
         scale: real,
@@ -26,16 +28,17 @@ def weighted_square(real: Any, backward: bool) -> Any:
         positive: wp.array(dtype=wp.bool),
     ):
         row = wp.tid()
+        own = x[row]
         for j in range(2):
-            y[row, j] = scale * w[row, j] * x[row, j] * x[row, j] + offset[j]
-        positive[row] = scale * w[row, 0] * x[row, 0] * x[row, 0] + offset[0] > real(0.0)
+            y[row, j] = scale * w[row, j] * own[j] * own[j] + offset[j]
+        positive[row] = scale * w[row, 0] * own[0] * own[0] + offset[0] > real(0.0)
 
     return square
 
 
 def square_kernel(dtype: torch.dtype = torch.float64) -> Kernel:
     """The kernel with scale 3."""
-    return Kernel(weighted_square, dtype, [Output((2,)), Output((), torch.bool)], [3.0], sizes=(2, 2))
+    return Kernel(weighted_square, dtype, [Output((2,)), Output((), torch.bool)], [3.0])
 
 
 def square_in_torch(x: Tensor, w: Tensor, offset: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from robots.kernels.launch import Kernel, Output
-from robots.quadrotor.body.kernels import BODY, FRAME, rigid_step
+from robots.quadrotor.body.kernels import BODY, rigid_step
 from robots.quadrotor.body.parameters import QuadrotorParameters
 
 
@@ -104,8 +104,7 @@ class RigidStep:
     """
 
     def __init__(self, duration: float, dtype: torch.dtype) -> None:
-        outputs, sizes = [Output((BODY,)), Output((), torch.bool)], (BODY, 4, FRAME)
-        self._kernel = Kernel(rigid_step, dtype, outputs, [duration], sizes)
+        self._kernel = Kernel(rigid_step, dtype, [Output((BODY,)), Output((), torch.bool)], [duration])
 
     def __call__(self, body: QuadrotorState, motors: Tensor, frame: Tensor) -> tuple[QuadrotorState, Tensor]:
         """Apply motor commands for one step.

@@ -163,8 +163,7 @@ def rigid_step(real: Any, backward: bool) -> Any:
         grounded: wp.array(dtype=wp.bool),
     ):
         row = wp.tid()
-        own = wp.where(frame.shape[0] > 1, row, 0)  # each row has its own airframe, or all have the same
-        new = moved(body[row], motors[row], frame[own], duration)
+        new = moved(body[row], motors[row], frame[row], duration)
         new_body[row] = new
         grounded[row] = new[2] <= real(0.0)
 
@@ -174,11 +173,6 @@ def rigid_step(real: Any, backward: bool) -> Any:
 @cache
 def drawn_frames(real: Any, backward: bool) -> Any:
     """Kernel from hidden parameters of rows to the coefficients of their airframes (B, 30)."""
-    column = wp.array2d(dtype=real)
-
-    @wp.func
-    def factor(of: column, row: int) -> real:
-        return of[wp.where(of.shape[0] > 1, row, 0), 0]
 
     @wp.func
     def lasting(decay: real, share: real) -> real:
@@ -202,20 +196,20 @@ def drawn_frames(real: Any, backward: bool) -> Any:
         frame: wp.array2d(dtype=real),
     ):
         row = wp.tid()
-        m, lag, offset = mass[row, 0], rotor_lag[row, 0], factor(rotor_offset, row)
+        m, lag, offset = mass[row, 0], rotor_lag[row, 0], rotor_offset[row, 0]
         jx, jy, jz = moments[0] * inertia[row, 0], moments[1] * inertia[row, 1], moments[2] * inertia[row, 2]
-        frame[row, SPEED_MIN] = nominal[SPEED_MIN] * factor(idle_speed, row)
+        frame[row, SPEED_MIN] = nominal[SPEED_MIN] * idle_speed[row, 0]
         for i in range(2):
             frame[row, LAG_START + i] = nominal[LAG_START + i]
             frame[row, LAG_HALF + i] = lasting(nominal[LAG_HALF + i], lag)
             frame[row, LAG_FULL + i] = lasting(nominal[LAG_FULL + i], lag)
-            frame[row, DRAG + i] = nominal[DRAG + i] * factor(drag, row) / m
+            frame[row, DRAG + i] = nominal[DRAG + i] * drag[row, 0] / m
         for i in range(4):
             for k in range(3):
                 frame[row, PUSH + 4 * k + i] = nominal[PUSH + 4 * k + i] * rotor_thrust[row, i] / m
         frame[row, TURN_GAIN] = nominal[TURN_GAIN] * m * offset / inertia[row, 0]
         frame[row, TURN_GAIN + 1] = nominal[TURN_GAIN + 1] * m * offset / inertia[row, 1]
-        frame[row, TURN_GAIN + 2] = nominal[TURN_GAIN + 2] * m * factor(yaw_torque, row) / inertia[row, 2]
+        frame[row, TURN_GAIN + 2] = nominal[TURN_GAIN + 2] * m * yaw_torque[row, 0] / inertia[row, 2]
         frame[row, GYROSCOPIC] = (jy - jz) / jx
         frame[row, GYROSCOPIC + 1] = (jz - jx) / jy
         frame[row, GYROSCOPIC + 2] = (jx - jy) / jz

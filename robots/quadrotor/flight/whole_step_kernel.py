@@ -65,7 +65,6 @@ def whole_step(
         observation: wp.array2d(dtype=real),
     ):
         row = wp.tid()
-        own = wp.where(frame.shape[0] > 1, row, 0)  # each row has its own airframe, or all have the same
         constant, before, start, asked = vec4(), vec6(), body[row], action[row]
         for i in range(ACTIONS):
             constant[i] = wp.clamp(asked[i], low[i], high[i])
@@ -73,7 +72,7 @@ def whole_step(
             observation[row, wp.static(entries + MOTION) + i] = constant[i]
         if wp.static(interface != "motors"):
             before = memory[row]
-        end, after, grounded = held(start, before, constant, frame[own], gains, substep)
+        end, after, grounded = held(start, before, constant, frame[row], gains, substep)
         new_body[row] = end
         if wp.static(interface != "motors"):
             new_memory[row] = after

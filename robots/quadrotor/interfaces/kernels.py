@@ -180,11 +180,10 @@ def control_step(interface: str, substeps: int, real: Any, backward: bool) -> An
         grounded: wp.array(dtype=wp.bool),
     ):
         row = wp.tid()
-        own = wp.where(frame.shape[0] > 1, row, 0)  # each row has its own airframe, or all have the same
         before = vec6()
         if wp.static(interface != "motors"):
             before = memory[row]
-        state, after, touched = held(body[row], before, command[row], frame[own], gains, duration)
+        state, after, touched = held(body[row], before, command[row], frame[row], gains, duration)
         new_body[row] = state
         if wp.static(interface != "motors"):
             new_memory[row] = after

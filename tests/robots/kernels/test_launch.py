@@ -99,11 +99,12 @@ def test_a_tensor_that_does_not_fit_raises(x: Tensor, w: Tensor, offset: Tensor)
 
 @pytest.mark.parametrize("width", [1, 3])
 def test_rows_of_another_size_raise(width: int) -> None:
+    """An input of vectors in the first launch as well; one of numbers has the size of the first launch."""
     used, other = square_kernel(), torch.zeros(4, width, dtype=torch.float64)
     used(numbers(4), numbers(4), shared=(OFFSET,))
-    for kernel in (square_kernel(), used):
+    for kernel, x, w in ((square_kernel(), other, numbers(4)), (used, other, numbers(4)), (used, numbers(4), other)):
         with pytest.raises(ValueError, match=rf"2 numbers .*{width}\)"):
-            kernel(numbers(4), other, shared=(OFFSET,))
+            kernel(x, w, shared=(OFFSET,))
 
 
 @pytest.mark.parametrize("rows", [1, 7, 4096])
