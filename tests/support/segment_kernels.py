@@ -12,6 +12,7 @@ from torch import Tensor
 from robots.kernels.launch import Kernel, Output
 from robots.quadrotor.body import kernels
 from robots.quadrotor.tasks.gates.crossing import crossings
+from robots.quadrotor.tasks.waypoint_kernels import nearest_squares
 
 
 class Crossing(NamedTuple):
@@ -29,6 +30,11 @@ def crossing(start: Tensor, end: Tensor, half: Tensor, bar: float, clearance: fl
     flag = Output((), torch.bool)
     kernel = Kernel(_crossing, start.dtype, [flag, flag, flag, Output(), Output()], [bar, clearance])
     return Crossing(*kernel(start, end, half))
+
+
+def nearest_squared(start: Tensor, end: Tensor) -> Tensor:
+    """Smallest squared distance (B,) of segments (B, 3) to the origin."""
+    return Kernel(_nearest, start.dtype, [Output()])(start, end)[0]
 
 
 @cache
@@ -63,3 +69,18 @@ def _crossing(real, backward):
         off_centre[i] = e
 
     return cross
+
+
+@cache
+def _nearest(real, backward):
+    function, vec3 = nearest_squares(real), kernels.functions(real).vec3
+
+    @wp.kernel(enable_backward=backward, module="unique")
+    def nearest(start: wp.array2d(dtype=real), end: wp.array2d(dtype=real), squared: wp.array(dtype=real)):
+        i = wp.tid()
+        squared[i] = function(
+            vec3(start[i, 0], start[i, 1], start[i, 2]),
+            vec3(end[i, 0], end[i, 1], end[i, 2]),
+        )
+
+    return nearest

@@ -35,13 +35,18 @@ def body(positions: object, rate: float = 0.0) -> QuadrotorState:
 
 def task(rows: int, reached: int = 0) -> WaypointState:
     count = torch.full((rows,), reached)
-    return WaypointState(tensor(COURSE).repeat(rows, 1, 1), count, torch.zeros(rows, dtype=torch.bool))
+    return WaypointState.of(tensor(COURSE).repeat(rows, 1, 1), count, torch.zeros(rows, dtype=torch.bool))
+
+
+def changed(mission: WaypointState, **parts: torch.Tensor) -> WaypointState:
+    """The same state with other `parts`, by the names of the properties."""
+    return WaypointState.of(**{**{name: getattr(mission, name) for name in ("points", "reached", "crashed")}, **parts})
 
 
 def flown(start: object, end: object, grounded: bool = False, rate: float = 0.0) -> StepContext:
     before, after = body([start]), body([end], rate)
-    none = torch.zeros(1, dtype=torch.int64)
-    return StepContext(before, after, torch.tensor([grounded]), none, none + 1, 0.01)
+    none, idle = torch.zeros(1, dtype=torch.int64), torch.zeros(1, 4, dtype=torch.float64)
+    return StepContext(before, after, torch.tensor([grounded]), none, none + 1, 0.01, idle, idle)
 
 
 def state(mission: WaypointState, place: object, steps: int = 100) -> FlightState:

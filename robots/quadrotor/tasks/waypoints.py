@@ -31,20 +31,15 @@ from torch import Tensor
 
 from hgrpo_fields import Range
 from robots.drawing.shapes import Shape, bar
-from robots.quadrotor.body import rotation
 from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.parameters import QuadrotorParameters
-from robots.quadrotor.body.pose import Pose
 from robots.quadrotor.draw import Draw
-from robots.quadrotor.flight.mission import (
-    Drawing,
-    Mission,
-    StepContext,
-    TaskResult,
-)
+from robots.quadrotor.flight.kernel_mission import KernelMission
+from robots.quadrotor.flight.mission import Drawing
 from robots.quadrotor.flight.options import FlightOptions, Penalty
 from robots.quadrotor.flight.state import FlightState
 from robots.quadrotor.scene import Camera
+from robots.quadrotor.tasks.waypoint_kernels import waypoint_functions
 from robots.simulator import Channel
 
 ARENA_LOW, ARENA_HIGH = (-3.0, -3.0, 0.5), (3.0, 3.0, 4.5)  # m, world
@@ -53,7 +48,6 @@ SHORTEST_LEG, LONGEST_LEG = 0.5, 2.0  # m; the longest is at most half the arena
 START_TILT = 0.5 * torch.pi  # rad
 START_SPEED = 1.0  # m/s, per axis
 START_RATE = 1.0  # rad/s, per axis
-LOST = 4.0  # m
 SECONDS_PER_POINT = 2.0
 
 _PASSED, _CURRENT, _NEXT, _LATER = (0.55, 0.58, 0.62), (0.10, 0.80, 0.30), (1.0, 0.65, 0.10), (0.25, 0.45, 0.85)
@@ -71,22 +65,43 @@ class WaypointOptions(FlightOptions):
 
 
 class WaypointState(NamedTuple):
-    """State of the mission."""
+    """State of the mission; waypoint_kernels.py has the order of the numbers."""
 
-    points: Tensor
-    """(B, P, 3) points in their order, world frame [m]."""
-    reached: Tensor
-    """(B,) int64 number of points reached."""
-    crashed: Tensor
-    """(B,) bool, true where the drone touched the ground or was lost."""
+    course: Tensor
+    """(B, 3 P) points."""
+    counts: Tensor
+    """(B, 2) int64 number of points, and a flag."""
+    values: tuple[()] = ()
+
+    @classmethod
+    def of(cls, points: Tensor, reached: Tensor, crashed: Tensor) -> WaypointState:
+        """State of its parts; shapes and units are those of the properties."""
+        return cls(points.flatten(1), torch.stack((reached, crashed.to(torch.int64)), dim=1))
+
+    @property
+    def points(self) -> Tensor:
+        """(B, P, 3) points in their order, world frame [m]."""
+        return self.course.unflatten(1, (-1, 3))
+
+    @property
+    def reached(self) -> Tensor:
+        """(B,) int64 number of points reached."""
+        return self.counts[:, 0]
+
+    @property
+    def crashed(self) -> Tensor:
+        """(B,) bool, true where the drone touched the ground or was lost."""
+        return self.counts[:, 1] != 0
 
 
-class Waypoints(Mission):
+class Waypoints(KernelMission):
     """Reach points in order."""
 
     goal = "all points are reached in order, without touching the ground, before the time is up"
     observation = tuple(Channel(f"{which}_point_{axis}", "m", "body") for which in ("this", "next") for axis in "xyz")
     weights = {"progress": 10.0, "reached": 5.0, "angular_velocity": -0.0005, "crashed": -10.0}  # noqa: RUF012
+    values_size, counts_size = 0, 2
+    functions = staticmethod(waypoint_functions)
     options: WaypointOptions
 
     def __init__(
@@ -95,6 +110,11 @@ class Waypoints(Mission):
         super().__init__(options, parameters, dtype, device)
         self.episode_seconds = SECONDS_PER_POINT * options.points
         self.target_radius = options.radius
+        self.course_size = 3 * options.points
+
+    def function_numbers(self) -> tuple[float, ...]:
+        """Squared radius."""
+        return (self.options.radius**2,)
 
     def begin(self, draw: Draw, difficulty: Tensor) -> tuple[QuadrotorState, WaypointState]:
         """Random initial states in the middle of the arena.
@@ -115,30 +135,7 @@ class Waypoints(Mission):
             place = next_point(place, draw.uniform(1, SHORTEST_LEG, longest) * draw.direction())
             points.append(place)
         nothing = torch.zeros(draw.num, dtype=torch.int64, device=self.device)
-        return body, WaypointState(torch.stack(points, dim=1), nothing, nothing.bool())
-
-    def observe(self, pose: Pose, mission: WaypointState) -> Tensor:
-        """Current and next point minus position (6, B) in the body frame [m]."""
-        points = (self._point(mission, ahead) - pose.position for ahead in (0, 1))
-        return torch.cat([pose.in_body(point) for point in points])
-
-    def advance(self, context: StepContext, mission: WaypointState) -> TaskResult:
-        """Count the point if the segment comes near it; the module's docstring has the reward."""
-        point = self._point(mission)
-        before, after = point - context.before.position.t(), point - context.after.position.t()
-        d_before, d_after = (rotation.squared_norm(x).sqrt() for x in (before, after))
-        crashed = mission.crashed | context.grounded | (d_after > LOST)
-        near = nearest_squared(before, after) <= self.options.radius**2
-        reached = near & ~crashed & (mission.reached < self.options.points)
-        count = mission.reached + reached
-        terms = {
-            "progress": d_before - d_after,
-            "reached": reached.to(self.dtype),
-            "angular_velocity": rotation.squared_norm(context.after.angular_velocity.t()),
-            "crashed": crashed.to(self.dtype),
-        }
-        new = WaypointState(mission.points, count, crashed)
-        return TaskResult(new, terms, crashed | (count == self.options.points))
+        return body, WaypointState.of(torch.stack(points, dim=1), nothing, nothing)
 
     def success(self, state: FlightState) -> Tensor:
         """(B,) bool, true where every point is reached and the drone has not crashed."""
@@ -147,8 +144,10 @@ class Waypoints(Mission):
 
     def signals(self, state: FlightState) -> dict[str, Tensor]:
         """Vector to the current point in the world frame, and points reached."""
-        error = self._point(state.mission).t() - state.body.position
-        return {"vector to the point [m]": error, "points reached [1]": state.mission.reached.to(self.dtype)[:, None]}
+        mission: WaypointState = state.mission
+        index = mission.reached.clamp_max(self.options.points - 1)[:, None, None].expand(-1, 1, 3)
+        error = mission.points.gather(1, index).squeeze(1) - state.body.position
+        return {"vector to the point [m]": error, "points reached [1]": mission.reached.to(self.dtype)[:, None]}
 
     def metrics(self, state: FlightState) -> dict[str, Tensor]:
         """Points per minute, points reached, crash, and the time of episodes with all points reached."""
@@ -178,11 +177,6 @@ class Waypoints(Mission):
         # the drone is within a few metres of the points' mean, so the point halfway keeps both in the picture
         return Drawing(shapes=shapes, camera=Camera(0.5 * (drone + points.mean(axis=0)), 5.5, elevation=-20.0))
 
-    def _point(self, mission: WaypointState, ahead: int = 0) -> Tensor:
-        """Current point (3, B), or one `ahead` of it, at most the last."""
-        index = (mission.reached + ahead).clamp_max(self.options.points - 1)
-        return mission.points.gather(1, index[:, None, None].expand(-1, 1, 3)).squeeze(1).t()
-
 
 def next_point(place: Tensor, leg: Tensor) -> Tensor:
     """Place plus leg (B, 3); components of the leg that would leave the arena change their sign.
@@ -192,12 +186,3 @@ def next_point(place: Tensor, leg: Tensor) -> Tensor:
     low, high = (torch.tensor(x, dtype=place.dtype, device=place.device) for x in (ARENA_LOW, ARENA_HIGH))
     there = place + leg
     return torch.where((there < low) | (there > high), place - leg, there)
-
-
-def nearest_squared(start: Tensor, end: Tensor) -> Tensor:
-    """Smallest squared distance (B,) of the segments from `start` to `end` (3, B) to the origin."""
-    way = end - start
-    length_squared = rotation.squared_norm(way)
-    along = -(start[0] * way[0] + start[1] * way[1] + start[2] * way[2])
-    share = (along / length_squared.clamp_min(1e-12)).clamp(0.0, 1.0)
-    return rotation.squared_norm(start + share * way)

@@ -53,7 +53,7 @@ def test_waypoints_are_left_one_after_the_other() -> None:
         np.testing.assert_allclose(builder.build(motion_of(state)), simulator.observe(state)[0].numpy(), atol=2e-6)
         state = state._replace(
             body=state.body.changed(position=point.unsqueeze(0)),
-            mission=state.mission._replace(reached=state.mission.reached + 1),
+            mission=state.mission._replace(counts=state.mission.counts + torch.tensor([1, 0])),
         )
 
 

@@ -12,10 +12,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
-from support.waypoint_flights import SIM, flown, state, task, tensor, vector
+from support.waypoint_flights import SIM, changed, flown, state, task, tensor, vector
 from torch import Tensor
 
 import robots
+from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.tasks import waypoints
 from robots.simulator import Step, select
 
@@ -62,9 +63,33 @@ def test_reward_by_hand() -> None:
 @settings(max_examples=30)
 @given(way=st.lists(vector, min_size=2, max_size=8))
 def test_progress_sums_to_the_distance_gained_whatever_the_way(way: list[tuple[float, float, float]]) -> None:
-    mission = task(1)._replace(points=tensor([[[50.0, 0.0, 0.0]] * 5]))
+    mission = changed(task(1), points=tensor([[[50.0, 0.0, 0.0]] * 5]))
     gained = sum(SIM.mission.advance(flown(a, b), mission).terms["progress"].item() for a, b in itertools.pairwise(way))
     assert gained == pytest.approx(math.dist(way[0], (50, 0, 0)) - math.dist(way[-1], (50, 0, 0)), abs=1e-9)
+
+
+def slopes(term: str, start: object, end: object) -> tuple[Tensor, Tensor]:
+    """Slopes (3,) of a term with respect to the positions before and after the step."""
+    context = flown(start, end)
+    before, after = (body.values.clone().requires_grad_() for body in (context.before, context.after))
+    context = context._replace(before=QuadrotorState(before), after=QuadrotorState(after))
+    first, second = torch.autograd.grad(SIM.mission.advance(context, task(1)).terms[term], (before, after))
+    return first[0, :3], second[0, :3]
+
+
+def test_slopes_by_hand() -> None:
+    """The point is (1, 0, 2): progress rises along the way to it, and events have no slope."""
+    start, end = (0.4, 0.0, 2.0), (1.0, 0.1, 2.0)
+    before, after = slopes("progress", start, end)
+    assert (before.tolist(), after.tolist()) == (pytest.approx([-1.0, 0.0, 0.0]), pytest.approx([0.0, -1.0, 0.0]))
+    for event in ("reached", "crashed"):
+        assert not any(slope.any() for slope in slopes(event, start, end))
+
+
+def test_slope_at_the_point_is_zero() -> None:
+    at_rest, arriving = (slopes("progress", start, (1.0, 0.0, 2.0)) for start in ((1.0, 0.0, 2.0), (0.9, 0.0, 2.0)))
+    assert not any(slope.any() for slope in (*at_rest, arriving[1]))
+    assert arriving[0].tolist() == pytest.approx([-1.0, 0.0, 0.0])
 
 
 # --- observation ------------------------------------------------------------------------------------------------------
@@ -102,7 +127,7 @@ def test_turning_course_and_drone_together_changes_nothing(angle: float, seed: i
             velocity=turned(here.body.velocity),
             quaternion=tensor(attitude.as_quat(scalar_first=True)),
         ),
-        mission=here.mission._replace(points=turned(here.mission.points)),
+        mission=changed(here.mission, points=turned(here.mission.points)),
     )
     for action in torch.rand(5, 8, 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64):
         a, b = SIM.step(here, action), SIM.step(there, action)
@@ -116,7 +141,7 @@ def test_a_row_has_the_same_bits_in_any_batch() -> None:
     """At states in which points have been reached, which random flights seldom get to."""
     simulator = robots.make("quadrotor-waypoints")
     start = simulator.reset(9, 4)
-    start = start._replace(mission=start.mission._replace(reached=torch.arange(9) % 6))
+    start = start._replace(mission=changed(start.mission, reached=torch.arange(9) % 6))
     action = torch.rand(9, 4, generator=torch.Generator().manual_seed(0))
     together: Step = simulator.step(start, action)
     for row in range(9):

@@ -9,13 +9,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from support.waypoint_flights import COURSE, SIM, flown, state, task, tensor, vector
+from support.segment_kernels import nearest_squared
+from support.waypoint_flights import COURSE, SIM, changed, flown, state, task, tensor, vector
 
 import robots
 from robots.options import OptionError
 from robots.quadrotor.body import rotation
 from robots.quadrotor.tasks import waypoints
-from robots.quadrotor.tasks.waypoints import nearest_squared, next_point
+from robots.quadrotor.tasks.waypoints import next_point
 
 # --- courses ----------------------------------------------------------------------------------------------------------
 
@@ -71,16 +72,17 @@ def test_no_leg_of_at_most_half_the_arena_leaves_it(
     ],
 )
 def test_the_nearest_place_of_a_segment_by_hand(start: object, end: object, squared: float) -> None:
-    assert nearest_squared(tensor(start)[:, None], tensor(end)[:, None]).item() == pytest.approx(squared)
+    assert nearest_squared(tensor([start]), tensor([end])).item() == pytest.approx(squared)
 
 
 @given(start=vector, end=vector)
 def test_no_place_of_a_segment_is_nearer(start: object, end: object) -> None:
-    a, b = tensor(start)[:, None], tensor(end)[:, None]
-    on_the_way = a + torch.linspace(0.0, 1.0, 101, dtype=torch.float64) * (b - a)
-    least = rotation.squared_norm(on_the_way).min().item()
-    assert nearest_squared(a, b).item() <= least + 1e-9
-    assert nearest_squared(a, b).item() >= max(0.0, math.sqrt(least) - 0.03 * (b - a).norm().item()) ** 2 - 1e-9
+    a, b = tensor([start]), tensor([end])
+    on_the_way = a + torch.linspace(0.0, 1.0, 101, dtype=torch.float64)[:, None] * (b - a)
+    least = rotation.squared_norm(on_the_way.t()).min().item()
+    nearest = nearest_squared(a, b).item()
+    assert nearest <= least + 1e-9
+    assert nearest >= max(0.0, math.sqrt(least) - 0.03 * (b - a).norm().item()) ** 2 - 1e-9
 
 
 @pytest.mark.parametrize(
@@ -156,7 +158,7 @@ def test_metrics_by_hand() -> None:
         nan_ok=True,
     )
     assert (whole["points per minute [1/min]"].item(), whole["time to the last point [s]"].item()) == (75.0, 4.0)
-    crashed = task(1, reached=2)._replace(crashed=torch.tensor([True]))
+    crashed = changed(task(1, reached=2), crashed=torch.tensor([True]))
     assert SIM.metrics(state(crashed, (0.0, 0.0, 0.0)))["crash rate [1]"].item() == 1.0
 
 
