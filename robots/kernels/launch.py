@@ -61,7 +61,7 @@ class Kernel:
         self._outputs = [(output.shape, output.dtype or dtype) for output in outputs]
         self._fresh = [0 not in output.shape and not output.scratch for output in outputs]
         self._read_back = [output.read_back for output in outputs]
-        self._steady = [not dtype.is_floating_point for _, dtype in self._outputs]
+        self._steady = [output.dtype is not None and not output.dtype.is_floating_point for output in outputs]
         self._commands = threading.local()
 
     def __call__(self, *inputs: Tensor, shared: Sequence[Tensor] = ()) -> tuple[Tensor, ...]:

@@ -66,7 +66,7 @@ def test_everything_else_is_passed_on() -> None:
     assert torch.equal(SHOWN.privileged(state), PLAIN.privileged(state))
     index = torch.arange(2).repeat(ROWS)
     assert same(SHOWN.split_noise(repeat(state, 2), index), PLAIN.split_noise(repeat(state, 2), index))
-    inside = state._replace(mission=HoverProgress(torch.arange(ROWS) * 25))
+    inside = state._replace(mission=HoverProgress(25 * torch.arange(ROWS).unsqueeze(1)))
     assert SHOWN.success(inside).tolist() == PLAIN.success(inside).tolist() == [i >= 4 for i in range(ROWS)]
     assert torch.equal(SHOWN.position(state), PLAIN.position(state))
     shown, plain = SHOWN.signals(state), PLAIN.signals(state)
