@@ -29,34 +29,37 @@ from torch import Tensor
 
 from hgrpo_fields import Range
 from robots.drawing.shapes import Shape, bar
-from robots.quadrotor.body import rotation
 from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.parameters import QuadrotorParameters
-from robots.quadrotor.body.pose import Pose
 from robots.quadrotor.draw import Draw, tilt_and_heading
-from robots.quadrotor.flight.mission import (
-    Drawing,
-    Mission,
-    StepContext,
-    TaskResult,
-)
+from robots.quadrotor.flight.kernel_mission import KernelMission
+from robots.quadrotor.flight.mission import Drawing
 from robots.quadrotor.flight.options import FlightOptions, Penalty
 from robots.quadrotor.flight.state import FlightState
 from robots.quadrotor.scene import Camera
 from robots.quadrotor.tasks.track import trajectories
-from robots.quadrotor.tasks.track.trajectories import Trajectory
+from robots.quadrotor.tasks.track.kernels import (
+    AHEAD,
+    CONTROL_HZ,
+    COUNTS,
+    COURSE,
+    RATE,
+    SETTLE_SECONDS,
+    SPEED,
+    START,
+    VALUES,
+    track_functions,
+)
+from robots.quadrotor.tasks.track.trajectories import KNOTS, Trajectory
 from robots.simulator import Channel
 
 KINDS = ("circle", "eight", "spline")
 CENTRE = (0.0, 0.0, 2.0)  # m, world
-AHEAD = (0.0, 0.1, 0.2, 0.4, 0.6)  # s from now
 SIZE = (1.0, 1.5)  # m, radius of a circle, mean radius of a loop, half width of an eight
 TILT = 0.4  # rad, of the trajectory's plane
 ROUGHNESS = 0.2  # m, deviation of a loop's corners from a circle
 SPEED_MIN, SPEED_MAX = 0.5, 2.0  # m/s
 START_RADIUS, START_SPEED, START_TILT = 0.5, 0.5, 0.5  # m, m/s per axis, rad
-FLY_AWAY = 2.0  # m
-SETTLE_SECONDS = 2.0
 SUCCESS_ERROR = 0.15  # m, RMS
 
 _ORANGE = (1.0, 0.55, 0.05, 0.7)
@@ -77,20 +80,64 @@ class TrackOptions(FlightOptions):
 class TrackState(NamedTuple):
     """State of the mission: the trajectory and errors so far."""
 
-    trajectory: Trajectory
-    speed: Tensor
-    """(B,) mean speed of the trajectory [m/s]."""
-    steps: Tensor
-    """(B,) int64 control steps since the start of the episode."""
-    squared_error: Tensor
-    """(B,) sum of squared position errors over the counted steps [m^2]."""
-    counted: Tensor
-    """(B,) int64 number of counted steps."""
-    crashed: Tensor
-    """(B,) bool, true where the drone touched the floor or lost the reference."""
+    course: Tensor
+    """(B, 51) control points, rate, start and mean speed of the trajectory."""
+    values: Tensor
+    """(B, 1) sum of squared errors."""
+    counts: Tensor
+    """(B, 3) int64 steps, counted steps, and 1 after a crash."""
+
+    @classmethod
+    def of(
+        cls,
+        trajectory: Trajectory,
+        speed: Tensor,
+        steps: Tensor,
+        squared_error: Tensor,
+        counted: Tensor,
+        crashed: Tensor,
+    ) -> TrackState:
+        """State of its parts; shapes and units are those of the properties."""
+        points, *numbers = trajectory
+        return cls(
+            torch.cat((points.flatten(1), torch.stack((*numbers, speed), dim=1)), dim=1),
+            squared_error.unsqueeze(1),
+            torch.stack((steps, counted, crashed), dim=1),
+        )
+
+    @property
+    def trajectory(self) -> Trajectory:
+        """The trajectories."""
+        points = self.course[:, :RATE].unflatten(1, (KNOTS, 3))
+        return Trajectory(points, self.course[:, RATE], self.course[:, START])
+
+    @property
+    def speed(self) -> Tensor:
+        """(B,) mean speed of the trajectory [m/s]."""
+        return self.course[:, SPEED]
+
+    @property
+    def steps(self) -> Tensor:
+        """(B,) int64 control steps since the start of the episode."""
+        return self.counts[:, 0]
+
+    @property
+    def squared_error(self) -> Tensor:
+        """(B,) sum of squared position errors over the counted steps [m^2]."""
+        return self.values[:, 0]
+
+    @property
+    def counted(self) -> Tensor:
+        """(B,) int64 number of counted steps."""
+        return self.counts[:, 1]
+
+    @property
+    def crashed(self) -> Tensor:
+        """(B,) bool, true where the drone touched the floor or lost the reference."""
+        return self.counts[:, 2] != 0
 
 
-class Track(Mission):
+class Track(KernelMission):
     """Follow a trajectory."""
 
     goal = (
@@ -99,8 +146,10 @@ class Track(Mission):
     )
     observation = tuple(Channel(f"reference_in_{1000 * t:.0f}_ms_{axis}", "m", "body") for t in AHEAD for axis in "xyz")
     weights = {"at_reference": 1.0, "near_reference": 0.5}  # noqa: RUF012
+    control_hz = CONTROL_HZ
     episode_seconds = 6.0
     target_radius = 0.08
+    course_size, values_size, counts_size = COURSE, VALUES, COUNTS
 
     def __init__(
         self, options: FlightOptions, parameters: QuadrotorParameters, dtype: torch.dtype, device: torch.device
@@ -108,6 +157,12 @@ class Track(Mission):
         super().__init__(options, parameters, dtype, device)
         assert isinstance(options, TrackOptions)
         self.kind, self.speed = options.trajectory, options.speed
+
+    functions = staticmethod(track_functions)
+
+    def function_numbers(self) -> tuple[float, ...]:
+        """Times of the observed references from now [s]."""
+        return AHEAD
 
     def begin(self, draw: Draw, difficulty: Tensor) -> tuple[QuadrotorState, TrackState]:
         """Random trajectory, and a drone near its first point."""
@@ -119,7 +174,7 @@ class Track(Mission):
         velocity, attitude = draw.uniform(3, -fast, fast), draw.attitude(START_TILT * difficulty)
         body = self.body(position, velocity, attitude, draw.uniform(3, -fast, fast))
         none = torch.zeros(draw.num, dtype=torch.int64, device=self.device)
-        return body, TrackState(trajectory, speed, none, zero, none.clone(), none.bool())
+        return body, TrackState.of(trajectory, speed, none, zero, none, none)
 
     def _trajectory(self, draw: Draw, difficulty: Tensor) -> tuple[Trajectory, Tensor]:
         """Draw trajectories and their mean speeds (num,) [m/s]."""
@@ -148,33 +203,6 @@ class Track(Mission):
         now = mission.steps.to(self.dtype) / self.control_hz
         return trajectories.evaluate(mission.trajectory, now + self.constant(*ahead))
 
-    def observe(self, pose: Pose, mission: TrackState) -> Tensor:
-        """Present and future reference minus position (15, B) in the body frame [m]."""
-        away = self._reference(mission, *AHEAD) - pose.position.unsqueeze(1)
-        return torch.cat([pose.in_body(away[:, i]) for i in range(len(AHEAD))])
-
-    def advance(self, context: StepContext, mission: TrackState) -> TaskResult:
-        """Move the reference and measure the error; the module's docstring has the reward."""
-        steps = mission.steps + 1
-        reference = self._reference(mission._replace(steps=steps), 0.0)[:, 0]
-        squared = rotation.squared_norm(reference - context.after.position.t())
-        counts = steps > round(SETTLE_SECONDS * self.control_hz)
-        crashed = context.grounded | (squared > FLY_AWAY**2)
-        new = TrackState(
-            mission.trajectory,
-            mission.speed,
-            steps,
-            mission.squared_error + torch.where(counts, squared, 0.0),
-            mission.counted + counts,
-            crashed,
-        )
-        rate_squared = rotation.squared_norm(context.after.angular_velocity.t())
-        terms = {
-            "at_reference": ((1.0 + 100.0 * squared) * (1.0 + 0.04 * rate_squared)).reciprocal(),
-            "near_reference": (1.0 + squared).reciprocal(),
-        }
-        return TaskResult(new, terms, crashed.clone())
-
     def _rms(self, mission: TrackState) -> Tensor:
         """RMS position error (B,) of the counted steps [m]; NaN before the first."""
         return (mission.squared_error / mission.counted.to(self.dtype)).sqrt()
@@ -201,9 +229,7 @@ class Track(Mission):
     def drawing(self, state: FlightState, row: int) -> Drawing:
         """The lap as a line, the reference as the target, and two future references as small balls."""
         only = slice(row, row + 1)
-        mission = TrackState(
-            Trajectory(*(x[only] for x in state.mission.trajectory)), *(x[only] for x in state.mission[1:])
-        )
+        mission = TrackState(*(x[only] for x in state.mission))
         lap = torch.linspace(0.0, 1.0, _DRAWN + 1, dtype=self.dtype, device=self.device).unsqueeze(1)
         line = trajectories.evaluate(mission.trajectory, lap / mission.trajectory.rate)[:, :, 0].t().cpu().tolist()
         now, *later = self._reference(mission, 0.0, 0.2, 0.4)[:, :, 0].t().cpu().tolist()

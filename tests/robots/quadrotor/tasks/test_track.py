@@ -18,6 +18,7 @@ from robots.quadrotor.flight.mission import StepContext, TaskResult
 from robots.quadrotor.flight.simulator import QuadrotorFlight, make_flight
 from robots.quadrotor.flight.state import FlightState
 from robots.quadrotor.tasks.track import task, trajectories
+from robots.quadrotor.tasks.track.kernels import AHEAD
 from robots.quadrotor.tasks.track.task import Track, TrackOptions, TrackState
 from robots.quadrotor.tasks.track.trajectories import Trajectory
 
@@ -37,14 +38,16 @@ def body(position: np.ndarray, rotation: Rotation | None = None) -> QuadrotorSta
     return QuadrotorState.of(*(torch.tensor(part, dtype=torch.float64).unsqueeze(0) for part in parts))
 
 
-def on_circle(rate: float, steps: int = 0, rotation: Rotation | None = None) -> TrackState:
-    """A circle of 1 m around CENTRE, from its point in direction x on."""
+def on_circle(rate: float, steps: int = 0, rotation: Rotation | None = None, error: float = 0.0) -> TrackState:
+    """A circle of 1 m around CENTRE, from its point in direction x on, with the same error at every step so far."""
     quaternion = torch.tensor((rotation or Rotation.identity()).as_quat(scalar_first=True)).unsqueeze(0)
     centre = torch.tensor(CENTRE).unsqueeze(0)
     points = trajectories.placed(trajectories.circle(torch.ones(1, 1).double()), centre, quaternion)
     trajectory = Trajectory(points, torch.tensor([rate]).double(), torch.zeros(1).double())
     zero, none = torch.zeros(1).double(), torch.zeros(1, dtype=torch.int64)
-    return TrackState(trajectory, zero + 2.0 * math.pi * rate, none + steps, zero, none, none.bool())
+    counted = none + max(0, steps - 200)
+    speed, squared_error = zero + 2.0 * math.pi * rate, error**2 * counted.double()
+    return TrackState.of(trajectory, speed, none + steps, squared_error, counted, none.bool())
 
 
 def flight(position: np.ndarray, mission: TrackState, rotation: Rotation | None = None) -> FlightState:
@@ -56,9 +59,10 @@ def advance(mission: TrackState, offset: float, grounded: bool = False, rate: fl
     """One step that ends `offset` metres beside the reference, along x."""
     now = (mission.steps + 1).double().unsqueeze(0) / 100.0
     place = trajectories.evaluate(mission.trajectory, now)[:, 0, 0].numpy() + np.array([offset, 0.0, 0.0])
-    after = body(place)._replace(angular_velocity=torch.tensor([[0.0, rate, 0.0]]).double())
-    steps = mission.steps + 1
-    return SIM.mission.advance(StepContext(after, after, torch.tensor([grounded]), steps, steps, 0.01), mission)
+    after = body(place).changed(angular_velocity=torch.tensor([[0.0, rate, 0.0]]).double())
+    steps, command = mission.steps + 1, torch.zeros(1, 4).double()
+    flown = StepContext(after, after, torch.tensor([grounded]), steps, steps, 0.01, command, command)
+    return SIM.mission.advance(flown, mission)
 
 
 def seen(state: FlightState) -> np.ndarray:
@@ -86,6 +90,24 @@ def test_time_moves_the_reference() -> None:
     later, now = (seen(flight(CENTRE, on_circle(1.25, steps))) for steps in (20, 0))
     np.testing.assert_allclose(later[0], now[2], atol=1e-12)
     np.testing.assert_allclose(later[2], now[3], atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_kernel_follows_the_trajectories_of_torch(dtype: torch.dtype) -> None:
+    """Forwards and backwards, also over several laps."""
+    simulator = make_flight("quadrotor-track", Track, TrackOptions(), dtype=dtype)
+    state = simulator.reset(300, 0)
+    level = state.body.changed(quaternion=torch.tensor([[1.0, 0.0, 0.0, 0.0]], dtype=dtype).repeat(300, 1))
+    counts = state.mission.counts.clone()
+    counts[:, 0] = torch.arange(300) * 10
+    state = state._replace(body=level, mission=state.mission._replace(counts=counts))
+    ahead = torch.tensor(AHEAD, dtype=dtype).unsqueeze(1)
+    expected = trajectories.evaluate(state.mission.trajectory, counts[:, 0].to(dtype) / 100.0 + ahead)
+    seen_from = expected - level.position.t().unsqueeze(1)
+    observed = simulator.observe(state)[:, :15].unflatten(1, (5, 3)).permute(2, 1, 0)
+    rounding = 40.0 * torch.finfo(dtype).eps * 100.0
+    torch.testing.assert_close(observed, seen_from, rtol=0, atol=rounding)
+    assert (state.mission.trajectory.rate < 0.0).any()
 
 
 @settings(max_examples=20)
@@ -139,8 +161,7 @@ def test_an_episode_that_ends_before_anything_counted_gives_no_error() -> None:
 
 def before_the_end(error: float, steps: int = 599) -> TrackState:
     """An episode whose error was the same at every step."""
-    counted = torch.tensor([steps - 200])
-    return on_circle(0.2, steps)._replace(counted=counted, squared_error=error**2 * counted.double())
+    return on_circle(0.2, steps, error=error)
 
 
 def test_success_is_a_small_error_at_the_time_limit() -> None:
