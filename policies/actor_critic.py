@@ -7,6 +7,7 @@ read them, so a policy flies without them.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -99,6 +100,11 @@ class ActorCritic(nn.Module):
     def mean(self, observation: Tensor) -> Tensor:
         """Mean action (..., A), normalised, of observations (..., O) or (..., O + P)."""
         return self.actor(self.normalizer(self._seen(observation)))
+
+    def acting(self) -> Callable[[Tensor], Tensor]:
+        """`mean` with the present statistics of observations, computed once for many calls."""
+        normalize = self.normalizer.fixed()
+        return lambda observation: self.actor(normalize(self._seen(observation)))
 
     def value(self, observation: Tensor) -> Tensor:
         """V(s) (...) of observations (..., O), or (..., O + P) for a privileged critic.

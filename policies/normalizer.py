@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -35,8 +36,12 @@ class ObservationNormalizer(nn.Module):
 
     def forward(self, observation: Tensor) -> Tensor:
         """Normalised observation (..., O)."""
+        return self.fixed()(observation)
+
+    def fixed(self) -> Callable[[Tensor], Tensor]:
+        """`forward` with the present statistics, computed once for many calls."""
         shift, scale = self.shift_and_scale()
-        return ((observation - shift) * scale).clamp(-CLIP, CLIP)
+        return lambda observation: ((observation - shift) * scale).clamp(-CLIP, CLIP)
 
     def shift_and_scale(self) -> tuple[Tensor, Tensor]:
         """Mean (O,) and reciprocal standard deviation (O,), in single precision.

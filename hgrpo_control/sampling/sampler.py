@@ -78,6 +78,7 @@ class Sampler:
         self.roots = reset_episodes(simulator, num_envs, self.generators["executed_restarts"])
         self.root_observation = simulator.observe(self.roots.state)
         self.running_return = torch.zeros(num_envs, dtype=torch.float64, device=policy.device)
+        self._mean, self._sigma = policy.acting(), policy.sigma
 
     @torch.no_grad()
     def collect(self) -> tuple[Rollout, FinishedEpisodes]:
@@ -87,6 +88,7 @@ class Sampler:
         simulator fails; the sampler is then where the rollout began.
         """
         roots, observation, saved = self.roots, self.root_observation, self.state_dict()
+        self._mean, self._sigma = self.policy.acting(), self.policy.sigma  # neither changes within a rollout
         try:
             return self._collect()
         except NotFiniteError:
@@ -190,13 +192,12 @@ class Sampler:
         e, n, size = self.num_envs, self.num_samples, self.simulator.spec.action_size
         grouped = observation.reshape(e, -1, observation.shape[-1])
         # The executed sample has a batch of its own: the bits of a matrix product depend on its number of rows.
-        mean = self.policy.mean(grouped[:, 0].contiguous()).unsqueeze(1)
+        mean = self._mean(grouped[:, 0].contiguous()).unsqueeze(1)
         if grouped.shape[1] > 1:
-            siblings = self.policy.mean(grouped[:, 1:].flatten(0, 1)).reshape(e, n - 1, size)
+            siblings = self._mean(grouped[:, 1:].flatten(0, 1)).reshape(e, n - 1, size)
             mean = torch.cat((mean, siblings), dim=1)
         noise = self._noise(grouped[:, 0], mean.expand(e, n, size), first)
-        sigma = self.policy.sigma
-        return mean + sigma * noise, standard_log_density(noise) - sigma.log().sum()
+        return mean + self._sigma * noise, standard_log_density(noise) - self._sigma.log().sum()
 
     def _noise(self, observation: Tensor, mean: Tensor, first: bool) -> Tensor:
         """(action - mean) / sigma of every sample (E, N, A), standard normal here.

@@ -164,6 +164,16 @@ def test_actor_and_critic_see_normalised_observations() -> None:
     torch.testing.assert_close(policy.value(x), policy.critic(policy.normalizer(x)).squeeze(-1))
 
 
+def test_acting_is_the_mean_with_the_statistics_of_its_beginning() -> None:
+    policy, x = fresh(), some_observations()
+    policy.update_normalizers(3.0 * x + 1.0)
+    acting, before = policy.acting(), policy.mean(x)
+    assert torch.equal(acting(x), before)
+    policy.update_normalizers(9.0 * x)
+    assert torch.equal(acting(x), before)
+    assert torch.equal(policy.acting()(x), policy.mean(x))
+
+
 @pytest.mark.parametrize("leading", [(), (5,), (2, 3, 4)])
 def test_any_leading_shape_is_kept(leading: tuple[int, ...]) -> None:
     policy, observation = fresh(), torch.zeros(*leading, 4)
