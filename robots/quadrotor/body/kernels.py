@@ -42,6 +42,11 @@ def functions(real: Any) -> SimpleNamespace:
     vec30 = wp.types.vector(length=FRAME, dtype=real)
 
     @wp.func
+    def clamped(x: real, low: real, high: real) -> real:
+        """x between bounds; a NaN stays a NaN, so that the fault of a policy shows."""
+        return wp.where(x == x, wp.clamp(x, low, high), x)
+
+    @wp.func
     def lagged(speed: vec4, command: vec4, up: real, down: real) -> vec4:
         """Rotor speeds after a held command: u = c + (u0 - c) exp(-t / tau), tau up or down by the sign of u0 - c."""
         out = vec4()

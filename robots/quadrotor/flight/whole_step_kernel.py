@@ -29,7 +29,7 @@ def whole_step(
         real: Floating type of Warp.
     """
     f, (advance, observe) = loops.functions(real), make(real)
-    vec4, vec6, vec17, vec30 = f.vec4, f.vec6, f.vec17, f.vec30
+    vec4, vec6, vec17, vec30, clamped = f.vec4, f.vec6, f.vec17, f.vec30, f.clamped
     held = loops.held_command(interface, substeps, real)
     write_motion, action_change = motion_writer(real), action_changes(real)
 
@@ -67,7 +67,7 @@ def whole_step(
         row = wp.tid()
         constant, before, start, asked = vec4(), vec6(), body[row], action[row]
         for i in range(ACTIONS):
-            constant[i] = wp.clamp(asked[i], low[i], high[i])
+            constant[i] = clamped(asked[i], low[i], high[i])
             command[row, i] = constant[i]
             observation[row, wp.static(entries + MOTION) + i] = constant[i]
         if wp.static(interface != "motors"):

@@ -25,7 +25,7 @@ _LEAST_LIFT = 0.3  # share of g; it keeps the direction of f defined in a descen
 def functions(real: Any) -> SimpleNamespace:
     """Warp types and functions of the loop for wp.float32 or wp.float64."""
     f = kernels.functions(real)
-    vec3, vec4, vec17 = f.vec3, f.vec4, f.vec17
+    vec3, vec4, vec17, clamped = f.vec3, f.vec4, f.vec17, f.clamped
     vec6 = wp.types.vector(length=MEMORY, dtype=real)
     row = wp.array(dtype=real)
 
@@ -36,8 +36,8 @@ def functions(real: Any) -> SimpleNamespace:
         Where they do not fit between idle and full thrust, thrust gives way to turning; the rest is clipped.
         """
         x, y = imbalance[0], imbalance[1]
-        z = wp.clamp(imbalance[2], -loop[LIMITS + 3], loop[LIMITS + 3])
-        quarter = real(0.25)
+        z = clamped(imbalance[2], -loop[LIMITS + 3], loop[LIMITS + 3])
+        quarter, total = real(0.25), thrust + x + y + z  # NaN if one of them is
         push = quarter * vec4(thrust - x - y - z, thrust - x + y + z, thrust + x + y - z, thrust + x - y + z)
         excess = wp.max(wp.max(push) - loop[LIMITS + 5], real(0.0))
         push = push - vec4(excess, excess, excess, excess)
@@ -50,7 +50,7 @@ def functions(real: Any) -> SimpleNamespace:
             root = wp.sqrt(wp.max(square, real(0.0)))
             speed = (root - loop[CURVE + 1]) / (real(2.0) * loop[CURVE + 2])
             share = (speed - loop[CURVE + 3]) * (real(2.0) / (real(1.0) - loop[CURVE + 3])) - real(1.0)
-            motors[i] = wp.clamp(share, real(-1.0), real(1.0))
+            motors[i] = wp.where(total == total, wp.clamp(share, real(-1.0), real(1.0)), total)
         return motors
 
     @wp.func
@@ -59,7 +59,7 @@ def functions(real: Any) -> SimpleNamespace:
         out = vec6()
         for j in range(3):
             integral = memory[j] + loop[RATE_GAINS + 3 + j] * (wanted_rate[j] - state[10 + j]) * duration
-            out[j] = wp.clamp(integral, -loop[LIMITS + j], loop[LIMITS + j])
+            out[j] = clamped(integral, -loop[LIMITS + j], loop[LIMITS + j])
             out[3 + j] = state[10 + j]
         return out
 
@@ -85,7 +85,7 @@ def functions(real: Any) -> SimpleNamespace:
 def velocity_loops(real: Any) -> Any:
     """Warp function of the velocity and attitude loops for wp.float32 or wp.float64."""
     f = functions(real)
-    vec4, vec17 = f.vec4, f.vec17
+    vec4, vec17, clamped = f.vec4, f.vec17, f.clamped
     row = wp.array(dtype=real)
 
     @wp.func
@@ -105,7 +105,7 @@ def velocity_loops(real: Any) -> Any:
         ex = loop[OUTER + 1] * (cosine * command[0] - sine * command[1] - state[3])
         ey = loop[OUTER + 1] * (sine * command[0] + cosine * command[1] - state[4])
         ez = loop[OUTER + 1] * (command[2] - state[5])
-        lift = wp.clamp(ez + real(GRAVITY), real(_LEAST_LIFT) * real(GRAVITY), loop[OUTER + 3])
+        lift = clamped(ez + real(GRAVITY), real(_LEAST_LIFT) * real(GRAVITY), loop[OUTER + 3])
         across = ex * ex + ey * ey
         far = across > tiny * tiny
         length = wp.sqrt(wp.where(far, across, one))

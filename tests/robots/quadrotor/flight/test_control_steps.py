@@ -1,0 +1,100 @@
+"""A control step in one launch, without gradients, against its parts, and the gradients of a step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from support.states import leaves, same
+from torch import Tensor
+
+import robots
+from robots.quadrotor.flight.kernel_mission import KernelMission
+from robots.quadrotor.flight.simulator import QuadrotorFlight
+from robots.simulator import Step, map_state
+
+ROWS = 60
+TASKS = ("quadrotor-hover", "quadrotor-gates", "quadrotor-obstacles", "quadrotor-track", "quadrotor-waypoints")
+RANDOM = {"mass": "0.3", "rotor_thrust": "0.1", "inertia": "0.3", "wind": "1", "gust": "3"}
+CASES: list[tuple[str, dict[str, Any]]] = [
+    *((name, {}) for name in TASKS),
+    ("quadrotor-hover", {"interface": "ctbr", **RANDOM}),
+    ("quadrotor-hover", {"interface": "velocity", "quadrotor": "rl-tools"}),
+    ("quadrotor-hover", RANDOM),
+]
+EVERY_CASE = pytest.mark.parametrize(
+    ("name", "options"), CASES, ids=["-".join((name, *map(str, options.values()))) for name, options in CASES]
+)
+
+
+def flight(name: str, options: dict[str, Any], dtype: torch.dtype = torch.float32) -> QuadrotorFlight:
+    simulator = robots.make(name, dtype=dtype, **options)
+    assert isinstance(simulator, QuadrotorFlight)
+    assert isinstance(simulator.mission, KernelMission)
+    return simulator
+
+
+def commands(simulator: QuadrotorFlight, steps: int, seed: int = 0) -> Tensor:
+    """(S, B, 4) commands, some of them beyond the bounds."""
+    low, high = (
+        torch.tensor(x, dtype=simulator.dtype) for x in (simulator.spec.action_low, simulator.spec.action_high)
+    )
+    generator = torch.Generator().manual_seed(seed)
+    unit = 1.4 * torch.rand(steps, ROWS, 4, generator=generator, dtype=simulator.dtype) - 0.2
+    return low + (high - low) * unit
+
+
+def without_gradient(step: Step) -> Step:
+    """The same numbers without a graph."""
+    return map_state(torch.Tensor.detach, step)
+
+
+@EVERY_CASE
+def test_a_step_has_the_same_bits_with_and_without_gradients(name: str, options: dict[str, Any]) -> None:
+    simulator = flight(name, options)
+    state = simulator.reset(ROWS, 0)
+    state.body.position[: ROWS // 4, 2] = 0.01  # some reach the floor
+    for action in commands(simulator, 15):
+        step, with_gradients = simulator.step(state, action), simulator.step(state, action.clone().requires_grad_())
+        assert with_gradients.reward.requires_grad
+        assert not any(leaf.requires_grad for leaf in leaves(step))
+        assert same(step, without_gradient(with_gradients))
+        state = step.state
+
+
+@EVERY_CASE
+def test_a_step_leaves_its_arguments_alone(name: str, options: dict[str, Any]) -> None:
+    simulator = flight(name, options)
+    state, action = simulator.reset(ROWS, 0), commands(simulator, 1)[0]
+    kept, kept_action = map_state(torch.clone, state), action.clone()
+    first = map_state(torch.clone, simulator.step(state, action))
+    other = simulator.step(state, -action)
+    assert same(state, kept)
+    assert torch.equal(action, kept_action)
+    assert same(first, simulator.step(state, action))
+    assert not same(first, other)
+
+
+@EVERY_CASE
+def test_no_step_writes_into_an_earlier_one(name: str, options: dict[str, Any]) -> None:
+    simulator = flight(name, options)
+    state = simulator.reset(ROWS, 0)
+    steps, copies = [], []
+    for action in commands(simulator, 4):
+        steps.append(simulator.step(state, action))
+        copies.append(map_state(torch.clone, steps[-1]))
+        state = steps[-1].state
+    assert all(same(step, copy) for step, copy in zip(steps, copies, strict=True))
+
+
+@pytest.mark.parametrize("grad", [False, True])
+@pytest.mark.parametrize("interface", ["motors", "ctbr", "velocity"])
+def test_a_command_that_is_no_number_gives_a_body_that_is_none(interface: str, grad: bool) -> None:
+    """A NaN is not clipped to a bound, so that the fault of a policy shows."""
+    simulator = flight("quadrotor-hover", {"interface": interface})
+    state, action = simulator.reset(5, 0), torch.zeros(5, 4)
+    action[:4] += torch.diag(torch.full((4,), torch.nan))
+    body = simulator.step(state, action.requires_grad_(grad)).state.body
+    assert body.values[:4].isnan().any(dim=1).all()
+    assert not body.values[4].isnan().any()
