@@ -278,6 +278,7 @@ class _Slot:
             tensor = tensor.new_zeros(1, *getattr(dtype, "_shape_", [1] * (tensor.ndim - 1)))
         self.array = wp.from_torch(tensor.detach().contiguous(), dtype, requires_grad=False, return_ctype=True)
         self.array._ref = None
+        self.array.strides[0] = self.stride  # torch calls one row of a wider tensor contiguous
 
     def check(self, tensor: Tensor) -> None:
         """Raise ValueError for a tensor of another type or size: the kernel would read other memory."""

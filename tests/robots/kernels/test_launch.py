@@ -124,6 +124,19 @@ def test_gradients_equal_those_of_torch(rows: int) -> None:
     assert x.grad is None
 
 
+def test_gradients_are_right_after_one_row_of_a_wider_tensor() -> None:
+    """Torch calls such a row contiguous, whatever its stride."""
+    used = square_kernel()
+    row = torch.cat((numbers(1), numbers(1), numbers(1)), dim=1)[:, 2:4].requires_grad_()
+    assert row.is_contiguous()
+    assert row.stride(0) == 6
+    used(row, numbers(1), shared=(OFFSET,))[0].sum().backward()
+    x, w = numbers(64, 0).requires_grad_(), numbers(64, 1)
+    (own,) = torch.autograd.grad(used(x, w, shared=(OFFSET,))[0].sum(), x)
+    (expected,) = torch.autograd.grad(square_in_torch(x, w, OFFSET).sum(), x)
+    torch.testing.assert_close(own, expected, rtol=1e-14, atol=1e-14)
+
+
 def test_only_wanted_gradients_are_computed() -> None:
     x, w = numbers(5, 0), numbers(5, 1).requires_grad_()
     square(x, w)[0].sum().backward()
