@@ -130,7 +130,7 @@ def wanted(push: Tensor, mission: PursuitState) -> Tensor:
     share = torch.tensor((1.0, 1.0, VERTICAL), dtype=push.dtype, device=push.device)
     free = PUSH * mission.agility.unsqueeze(1) * share * push
     free = free - SPRING * (mission.target - mission.home) - DAMPING * mission.velocity
-    length = rotation.squared_norm(free.t()).sqrt().unsqueeze(1)
+    length = rotation.length(free.t()).unsqueeze(1)
     return free * (MAX_ACCELERATION / length.clamp_min(MAX_ACCELERATION))
 
 
@@ -242,7 +242,7 @@ class Pursuit(Mission):
         return {
             "distance error [m]": (distance - self.distance).unsqueeze(1),
             "bearing [deg]": torch.rad2deg(torch.acos(cosine.clamp(-1.0, 1.0))).unsqueeze(1),
-            "target speed [m/s]": rotation.squared_norm(mission.velocity.t()).sqrt().unsqueeze(1),
+            "target speed [m/s]": rotation.length(mission.velocity.t()).unsqueeze(1),
         }
 
     def drawing(self, state: FlightState, row: int) -> Drawing:
@@ -260,6 +260,6 @@ class Pursuit(Mission):
 def _sight(pose: Pose, mission: PursuitState) -> tuple[Tensor, Tensor]:
     """Distance (B,) to the target [m], and cosine (B,) of its angle to body x."""
     away = mission.target.t() - pose.position
-    distance = rotation.squared_norm(away).sqrt()
+    distance = rotation.length(away)
     forward = away[0] * pose.rows[0, 0] + away[1] * pose.rows[1, 0] + away[2] * pose.rows[2, 0]
     return distance, forward / distance.clamp_min(1e-6)

@@ -120,7 +120,7 @@ def functions(real: Any, count: int) -> SimpleNamespace:
     def ground_range(origin: vec3, direction: vec3, reach: real) -> real:
         """Range of a ray to the plane z = 0, at most `reach`; 0 from below it."""
         height, down = origin[2], -direction[2]
-        meets = down * reach > height
+        meets = height > zero and down * reach > height
         far = wp.where(meets, height / wp.where(meets, down, one), reach)
         return wp.where(height > zero, far, zero)
 

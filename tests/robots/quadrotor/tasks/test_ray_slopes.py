@@ -39,6 +39,7 @@ def slopes(origin: Point, direction: Point, forest: Tensor, dtype: torch.dtype) 
         ((2.5, 0, 1), (6e-17, 0, -1)),
         ((2, 0, 0), (1, 0, 0)),  # on the ground
         ((2, 0, -1), (0, 0, 1)),  # below it
+        ((2, 0, -1), (1, 0, 0)),  # level, below it
     ],
 )
 def test_slopes_of_a_range_are_finite(origin: Point, direction: Point, centre: Point, dtype: torch.dtype) -> None:
