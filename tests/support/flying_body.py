@@ -7,11 +7,10 @@ import math
 import torch
 
 from robots.quadrotor.body import dynamics
-from robots.quadrotor.body.dynamics import QuadrotorState
+from robots.quadrotor.body.dynamics import QuadrotorState, RigidStep
 from robots.quadrotor.body.parameters import preset
 from robots.quadrotor.interfaces import make_interface, rate_loop
 from robots.quadrotor.interfaces.control_step import LoopStep
-from support import rigid_body
 
 SUBSTEP = 0.005  # [s]
 
@@ -23,6 +22,7 @@ class Body:
         self.parameters = preset("cf21B_500")
         where = torch.float32, torch.device("cpu")
         self.frame = dynamics.airframe(self.parameters, SUBSTEP, *where)
+        self.step = RigidStep(SUBSTEP, torch.float32)
         interfaces = (make_interface(name, self.parameters, 100.0, *where) for name in ("ctbr", "velocity"))
         self.loops = {interface.name: LoopStep(interface, SUBSTEP, torch.float32) for interface in interfaces}
         self.place(0.0)
@@ -50,7 +50,7 @@ class Body:
             motors = torch.full((1, 4), -1.0)
         else:
             motors, self.memory = self.loops[kind](self.state, self.memory, torch.tensor([command]))
-        self.state = rigid_body.step(self.state, motors, self.frame, SUBSTEP)
+        self.state, _ = self.step(self.state, motors, self.frame)
 
     @property
     def heading(self) -> float:
