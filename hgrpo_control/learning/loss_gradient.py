@@ -14,7 +14,7 @@ from hgrpo_control.learning.mlp_gradient import MlpGradient
 from policies import gaussian
 from policies.actor_critic import ActorCritic
 
-_BLOCK_ROWS = 2048  # their layers stay in a processor's cache; a GPU takes a minibatch at once
+_BLOCK_ROWS = 8192  # their layers stay in a shared cache; a GPU takes a minibatch at once
 
 
 class LossTerms(NamedTuple):
