@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
+from support.noise_kernels import drawn
 from torch import Tensor
 
 from robots import noise
@@ -103,6 +104,20 @@ def test_normal_numbers_stay_finite(dtype: torch.dtype) -> None:
 def test_normal_is_the_quantile_of_uniform() -> None:
     u, z = noise.uniform(keys(1000), 3, 20, torch.float64), noise.normal(keys(1000), 3, 20, torch.float64)
     np.testing.assert_allclose(z.numpy(), stats.norm.ppf(u.numpy()), rtol=1e-12, atol=1e-15)
+
+
+@DTYPES
+def test_kernels_draw_the_same_numbers(dtype: torch.dtype) -> None:
+    """Uniform numbers and keys to the bit; normal ones as far as two implementations of erfinv agree."""
+    base, counter = keys(20_000, 11), keys(20_000, 12)
+    counter[:100] = torch.arange(100)
+    edges = torch.cat([key_of(word) for word in (0, MASK)])
+    base, counter = torch.cat((base, edges)), torch.cat((counter, torch.zeros(2, dtype=torch.int64)))
+    uniform, normal, split = drawn(base, counter, 5, dtype)
+    assert torch.equal(uniform, noise.uniform(base, counter, 5, dtype))
+    assert torch.equal(split, noise.split(base, counter))
+    rounding = 4.0 * torch.finfo(dtype).eps
+    torch.testing.assert_close(normal, noise.normal(base, counter, 5, dtype), rtol=rounding, atol=0)
 
 
 # --- statistics -------------------------------------------------------------------------------------------------------

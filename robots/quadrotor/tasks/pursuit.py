@@ -35,37 +35,37 @@ import torch
 from torch import Tensor
 
 from hgrpo_fields import Range
-from robots import noise
 from robots.drawing.shapes import Shape, bar
 from robots.quadrotor.body import rotation
 from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.parameters import QuadrotorParameters
 from robots.quadrotor.body.pose import Pose, pose_of
 from robots.quadrotor.draw import Draw, tilt_and_heading
-from robots.quadrotor.flight.mission import (
-    Drawing,
-    Mission,
-    StepContext,
-    TaskResult,
-)
+from robots.quadrotor.flight.kernel_mission import KernelMission
+from robots.quadrotor.flight.mission import Drawing
 from robots.quadrotor.flight.options import FlightOptions, Penalty
 from robots.quadrotor.flight.state import FlightState
+from robots.quadrotor.tasks.pursuit_kernels import (
+    BAND,
+    COUNTS,
+    COURSE,
+    ERROR_AT,
+    PUSH_AT,
+    RECENT,
+    RECENT_AT,
+    TARGET_AT,
+    TOO_NEAR,
+    VALUES,
+    VELOCITY_AT,
+    function_numbers,
+    pursuit_functions,
+)
 from robots.simulator import Channel
 
 HOME = (0.0, 0.0, 2.5)  # m, world
 HOME_SPREAD = 0.5  # m
-PUSH, SPRING, DAMPING = 1.6, 0.8, 0.9  # m/s^2, 1/s^2, 1/s
-VERTICAL = 0.25  # share of the push that acts along z
-MAX_ACCELERATION = 4.0  # m/s^2
-CORRELATION_TIME = 0.8  # s
 START_DISTANCE, START_TILT, START_SPEED = 0.8, 0.3, 0.5  # m around the distance to keep, rad, m/s per axis
-BAND = 0.25  # m around the distance to keep
-VIEW_COSINE = math.cos(math.radians(30.0))
 HOLD_SECONDS = 2.0
-TOO_NEAR, TOO_FAR = 0.2, 4.0  # m
-_STREAM = 0x7A26  # separates this noise from gusts, which use the key itself
-_RECENT = 8  # number of past positions of the target, for pictures
-_RECENT_EVERY = 10  # steps
 
 _GREEN = (0.10, 0.75, 0.35, 0.6)
 _VIEW = (0.1, 0.5, 0.95, 0.35)
@@ -83,58 +83,86 @@ class PursuitOptions(FlightOptions):
 class PursuitState(NamedTuple):
     """State of the mission: the target, and errors so far."""
 
-    target: Tensor
-    """(B, 3) position [m]."""
-    velocity: Tensor
-    """(B, 3) velocity [m/s]."""
-    push: Tensor
-    """(B, 3) n of the module's formula."""
-    home: Tensor
-    """(B, 3) centre of the target's motion [m]."""
-    agility: Tensor
-    """(B,) agility of the target, in [0, 1]."""
-    recent: Tensor
-    """(B, 8, 3) past positions of the target, every 0.1 s, newest first [m]."""
-    held: Tensor
-    """(B,) int64 consecutive steps in the band with the target in view."""
-    in_band: Tensor
-    """(B,) int64 steps in the band."""
-    in_view: Tensor
-    """(B,) int64 steps with the target in view."""
-    error: Tensor
-    """(B,) sum over all steps of the absolute error of distance [m]."""
+    course: Tensor
+    """(B, 4) home and agility."""
+    values: Tensor
+    """(B, 34) target, velocity, push, recent places and error."""
+    counts: Tensor
+    """(B, 3) int64 steps held, in the band and in view."""
+
+    @classmethod
+    def of(
+        cls,
+        target: Tensor,
+        velocity: Tensor,
+        push: Tensor,
+        home: Tensor,
+        agility: Tensor,
+        recent: Tensor,
+        held: Tensor,
+        in_band: Tensor,
+        in_view: Tensor,
+        error: Tensor,
+    ) -> PursuitState:
+        """State of its parts; shapes and units are those of the properties."""
+        return cls(
+            torch.cat((home, agility.unsqueeze(1)), dim=1),
+            torch.cat((target, velocity, push, recent.flatten(1), error.unsqueeze(1)), dim=1),
+            torch.stack((held, in_band, in_view), dim=1),
+        )
+
+    @property
+    def target(self) -> Tensor:
+        """(B, 3) position [m]."""
+        return self.values[:, TARGET_AT:VELOCITY_AT]
+
+    @property
+    def velocity(self) -> Tensor:
+        """(B, 3) velocity [m/s]."""
+        return self.values[:, VELOCITY_AT:PUSH_AT]
+
+    @property
+    def push(self) -> Tensor:
+        """(B, 3) n of the module's formula."""
+        return self.values[:, PUSH_AT:RECENT_AT]
+
+    @property
+    def home(self) -> Tensor:
+        """(B, 3) centre of the target's motion [m]."""
+        return self.course[:, :3]
+
+    @property
+    def agility(self) -> Tensor:
+        """(B,) agility of the target, in [0, 1]."""
+        return self.course[:, 3]
+
+    @property
+    def recent(self) -> Tensor:
+        """(B, 8, 3) past positions of the target, every 0.1 s, newest first [m]."""
+        return self.values[:, RECENT_AT:ERROR_AT].unflatten(1, (RECENT, 3))
+
+    @property
+    def held(self) -> Tensor:
+        """(B,) int64 consecutive steps in the band with the target in view."""
+        return self.counts[:, 0]
+
+    @property
+    def in_band(self) -> Tensor:
+        """(B,) int64 steps in the band."""
+        return self.counts[:, 1]
+
+    @property
+    def in_view(self) -> Tensor:
+        """(B,) int64 steps with the target in view."""
+        return self.counts[:, 2]
+
+    @property
+    def error(self) -> Tensor:
+        """(B,) sum over all steps of the absolute error of distance [m]."""
+        return self.values[:, ERROR_AT]
 
 
-def manoeuvre(mission: PursuitState, draw: Tensor, duration: float) -> PursuitState:
-    """Move the target by one step of constant acceleration.
-
-    Args:
-        mission: B rows.
-        draw: (B, 3) uniform numbers in (0, 1).
-        duration: Length of the step [s].
-    """
-    keep = math.exp(-duration / CORRELATION_TIME)
-    white = math.sqrt(12.0) * (draw - 0.5)
-    push = keep * mission.push + math.sqrt(1.0 - keep * keep) * white
-    acceleration = wanted(push, mission)
-    half = 0.5 * duration * duration
-    return mission._replace(
-        target=mission.target + duration * mission.velocity + half * acceleration,
-        velocity=mission.velocity + duration * acceleration,
-        push=push,
-    )
-
-
-def wanted(push: Tensor, mission: PursuitState) -> Tensor:
-    """Acceleration (B, 3) of the target [m/s^2], limited to MAX_ACCELERATION."""
-    share = torch.tensor((1.0, 1.0, VERTICAL), dtype=push.dtype, device=push.device)
-    free = PUSH * mission.agility.unsqueeze(1) * share * push
-    free = free - SPRING * (mission.target - mission.home) - DAMPING * mission.velocity
-    length = rotation.length(free.t()).unsqueeze(1)
-    return free * (MAX_ACCELERATION / length.clamp_min(MAX_ACCELERATION))
-
-
-class Pursuit(Mission):
+class Pursuit(KernelMission):
     """Keep the distance to a moving target and face it."""
 
     goal = (
@@ -150,13 +178,20 @@ class Pursuit(Mission):
     weights = {"holding": 1.0, "near_distance": 0.5, "facing": 0.3}  # noqa: RUF012
     episode_seconds = 8.0
     target_radius = 0.08
+    course_size, values_size, counts_size = COURSE, VALUES, COUNTS
 
     def __init__(
         self, options: FlightOptions, parameters: QuadrotorParameters, dtype: torch.dtype, device: torch.device
     ) -> None:
-        super().__init__(options, parameters, dtype, device)
         assert isinstance(options, PursuitOptions)
         self.distance = options.distance
+        super().__init__(options, parameters, dtype, device)
+
+    functions = staticmethod(pursuit_functions)
+
+    def function_numbers(self) -> tuple[float, ...]:
+        """As KernelMission.function_numbers."""
+        return function_numbers(self.distance, 1.0 / self.control_hz)
 
     def begin(self, draw: Draw, difficulty: Tensor) -> tuple[QuadrotorState, PursuitState]:
         """A target near its home, and a drone that faces it with an error."""
@@ -177,48 +212,9 @@ class Pursuit(Mission):
         )
         push = draw.uniform(3, -math.sqrt(3.0), math.sqrt(3.0))
         none = torch.zeros(draw.num, dtype=torch.int64, device=self.device)
-        agility = difficulty.squeeze(1).clone()
-        recent = target.unsqueeze(1).repeat(1, _RECENT, 1)
-        counts = (none, none.clone(), none.clone(), torch.zeros_like(agility))
-        return body, PursuitState(target, velocity, push, home, agility, recent, *counts)
-
-    def observe(self, pose: Pose, mission: PursuitState) -> Tensor:
-        """Position [m] and velocity [m/s] of the target relative to the drone (6, B), in the body frame."""
-        return torch.cat(
-            (
-                pose.in_body(mission.target.t() - pose.position),
-                pose.in_body(mission.velocity.t() - pose.velocity),
-            )
-        )
-
-    def advance(self, context: StepContext, mission: PursuitState) -> TaskResult:
-        """Move the target and measure the errors; the module's docstring has the reward."""
-        key = noise.split(context.noise_key, _STREAM)
-        moved = manoeuvre(mission, noise.uniform(key, context.steps, 3, self.dtype), context.duration)
-        pose = pose_of(context.after)
-        distance, cosine = _sight(pose, moved)
-        error = distance - self.distance
-        in_band, in_view = error.abs() <= BAND, cosine >= VIEW_COSINE
-        lost = context.grounded | (distance < TOO_NEAR) | (distance > TOO_FAR)
-        holds = in_band & in_view & ~lost
-        shift = (context.steps % _RECENT_EVERY == 0).unsqueeze(1).unsqueeze(2)
-        later = torch.cat((mission.target.unsqueeze(1), mission.recent[:, :-1]), dim=1)
-        new = moved._replace(
-            recent=torch.where(shift, later, mission.recent),
-            held=(mission.held + 1) * holds,
-            in_band=mission.in_band + in_band,
-            in_view=mission.in_view + in_view,
-            error=mission.error + error.abs(),
-        )
-        facing = 0.5 * (1.0 + cosine)
-        spin = 1.0 + 0.04 * rotation.squared_norm(pose.angular_velocity)
-        squared = error * error
-        terms = {
-            "holding": facing * facing / ((1.0 + squared / 0.15**2) * spin),
-            "near_distance": (1.0 + squared).reciprocal(),
-            "facing": facing,
-        }
-        return TaskResult(new, terms, lost)
+        agility = difficulty.squeeze(1)
+        recent, error = target.unsqueeze(1).repeat(1, RECENT, 1), torch.zeros_like(agility)
+        return body, PursuitState.of(target, velocity, push, home, agility, recent, none, none, none, error)
 
     def success(self, state: FlightState) -> Tensor:
         """(B,) bool, true where the target was in band and view for the last two seconds."""
@@ -242,7 +238,7 @@ class Pursuit(Mission):
         return {
             "distance error [m]": (distance - self.distance).unsqueeze(1),
             "bearing [deg]": torch.rad2deg(torch.acos(cosine.clamp(-1.0, 1.0))).unsqueeze(1),
-            "target speed [m/s]": rotation.length(mission.velocity.t()).unsqueeze(1),
+            "target speed [m/s]": rotation.squared_norm(mission.velocity.t()).sqrt().unsqueeze(1),
         }
 
     def drawing(self, state: FlightState, row: int) -> Drawing:
@@ -260,6 +256,6 @@ class Pursuit(Mission):
 def _sight(pose: Pose, mission: PursuitState) -> tuple[Tensor, Tensor]:
     """Distance (B,) to the target [m], and cosine (B,) of its angle to body x."""
     away = mission.target.t() - pose.position
-    distance = rotation.length(away)
+    distance = rotation.squared_norm(away).sqrt()
     forward = away[0] * pose.rows[0, 0] + away[1] * pose.rows[1, 0] + away[2] * pose.rows[2, 0]
     return distance, forward / distance.clamp_min(1e-6)

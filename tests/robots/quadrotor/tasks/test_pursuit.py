@@ -20,7 +20,8 @@ from robots.quadrotor.flight.mission import StepContext, TaskResult
 from robots.quadrotor.flight.simulator import QuadrotorFlight, make_flight
 from robots.quadrotor.flight.state import FlightState
 from robots.quadrotor.tasks import pursuit
-from robots.quadrotor.tasks.pursuit import Pursuit, PursuitOptions, PursuitState, manoeuvre, wanted
+from robots.quadrotor.tasks.pursuit import Pursuit, PursuitOptions, PursuitState
+from robots.quadrotor.tasks.pursuit_kernels import MAX_ACCELERATION, STREAM, TOO_FAR
 from robots.simulator import repeat
 
 
@@ -47,21 +48,38 @@ def body(
     return QuadrotorState.of(*(torch.tensor(np.array(part), dtype=torch.float64).unsqueeze(0) for part in parts))
 
 
-def still(velocity: tuple[float, ...] = (0.0, 0.0, 0.0)) -> PursuitState:
-    """A target at its home without agility: at rest it stays there."""
-    home, none = row(*HOME), torch.zeros(1, dtype=torch.int64)
-    counts = (none, none, none, torch.zeros(1).double())
-    recent = home.unsqueeze(1).repeat(1, 8, 1)
-    return PursuitState(home, row(*velocity), row(0, 0, 0), home, torch.zeros(1).double(), recent, *counts)
+def still(
+    velocity: tuple[float, ...] = (0.0, 0.0, 0.0),
+    offset: tuple[float, ...] = (0.0, 0.0, 0.0),
+    push: tuple[float, ...] = (0.0, 0.0, 0.0),
+    agility: float = 0.0,
+    held: int = 0,
+) -> PursuitState:
+    """A target `offset` from its home, by default there, at rest and without agility: it stays there."""
+    home, none, zero = row(*HOME), torch.zeros(1, dtype=torch.int64), torch.zeros(1).double()
+    target, recent = home + row(*offset), home.unsqueeze(1).repeat(1, 8, 1)
+    return PursuitState.of(
+        target, row(*velocity), row(*push), home, zero + agility, recent, none + held, none, none, zero
+    )
 
 
 def advance(
     after: QuadrotorState, mission: PursuitState | None = None, grounded: bool = False, step: int = 1
 ) -> TaskResult:
-    key = torch.tensor([7])
-    return SIM.mission.advance(
-        StepContext(after, after, torch.tensor([grounded]), key, torch.tensor([step]), 0.01), mission or still()
-    )
+    key, command = torch.tensor([7]), torch.zeros(1, 4).double()
+    steps, floor = torch.tensor([step]), torch.tensor([grounded])
+    flown = StepContext(after, after, floor, key, steps, 0.01, command, command)
+    return SIM.mission.advance(flown, mission or still())
+
+
+def moved(simulator: QuadrotorFlight, state: FlightState, mission: PursuitState, step: int) -> PursuitState:
+    """The mission after one step of a drone that stays where it is."""
+    rows = len(state.noise_key)
+    floor, steps = torch.zeros(rows, dtype=torch.bool), torch.full((rows,), step)
+    command = state.last_action
+    flown = StepContext(state.body, state.body, floor, state.noise_key, steps, 0.01, command, command)
+    new: PursuitState = simulator.mission.advance(flown, mission).mission
+    return new
 
 
 def behind(distance: float, yaw: float = 0.0, rate: float = 0.0) -> QuadrotorState:
@@ -77,15 +95,13 @@ def flight(drone: QuadrotorState, mission: PursuitState, steps: int = 0) -> Flig
 # --- the target -------------------------------------------------------------------------------------------------------
 
 
-def follow(agility: float, rows: int = 400, steps: int = 800) -> tuple[Tensor, Tensor, PursuitState]:
-    """Positions (steps, rows, 3) and accelerations of targets at home, with noise by counter, in float32."""
-    mission = make(difficulty=1.0).reset(rows, 0).mission
-    mission = PursuitState(*(x.float() if x.is_floating_point() else x for x in mission))
-    mission = mission._replace(agility=torch.full((rows,), agility))
-    key, places, pulls = torch.arange(rows), [], []
+def follow(rows: int = 400, steps: int = 800) -> tuple[Tensor, Tensor, PursuitState]:
+    """Positions (steps, rows, 3) and accelerations of targets with full agility, in float32."""
+    simulator = make_flight("quadrotor-pursuit", Pursuit, PursuitOptions(), difficulty=1.0)
+    state = simulator.reset(rows, 0)
+    mission, places, pulls = state.mission, [], []
     for step in range(steps):
-        before = mission
-        mission = manoeuvre(mission, noise.uniform(key, step, 3), 0.01)
+        before, mission = mission, moved(simulator, state, mission, step)
         pulls.append((mission.velocity - before.velocity) / 0.01)
         places.append(mission.target)
     return torch.stack(places), torch.stack(pulls), mission
@@ -94,9 +110,9 @@ def follow(agility: float, rows: int = 400, steps: int = 800) -> tuple[Tensor, T
 def test_the_target_manoeuvres_within_its_bounds() -> None:
     """It accelerates at 4 m/s^2 at most, up to the rounding of a velocity to 1e-7 over 0.01 s, keeps clear of the
     floor, stays around its home, and does move."""
-    places, pulls, mission = follow(agility=1.0)
+    places, pulls, mission = follow()
     strength = pulls.norm(dim=2)
-    assert strength.max() <= pursuit.MAX_ACCELERATION + 1e-3
+    assert strength.max() <= MAX_ACCELERATION + 1e-3
     assert strength.max() > 3.0
     assert places[..., 2].min() > 0.5
     away = (places - mission.home).norm(dim=2)
@@ -108,35 +124,36 @@ def test_the_target_manoeuvres_within_its_bounds() -> None:
 
 def test_its_drive_has_the_variance_and_the_memory_it_is_said_to_have() -> None:
     """Unit variance, and exp(-0.4 / 0.8) = 0.607 of it left after 0.4 s; 1200 independent drives."""
-    mission = SIM.reset(400, 1).mission
-    key, before = torch.arange(400), None
+    state, before = SIM.reset(400, 1), None
+    mission = state.mission
     for step in range(340):
         if step == 300:
             before = mission.push
-        mission = manoeuvre(mission, noise.uniform(key, step, 3, torch.float64), 0.01)
+        mission = moved(SIM, state, mission, step)
     assert before is not None
     assert mission.push.var().item() == pytest.approx(1.0, abs=0.15)
     assert (before * mission.push).mean().item() == pytest.approx(math.exp(-0.5), abs=0.12)
 
 
 def test_one_step_by_hand() -> None:
-    """Numbers of one half are no noise. Push 1 along x decays by exp(-0.01 / 0.8); agility 0.5 makes 0.8 m/s^2 of 1;
-    the target is 0.5 m from home along y, and flies at 1 m/s along z: a = (0.8 n, -0.4, -0.9)."""
-    n = math.exp(-0.0125)
-    mission = still(velocity=(0.0, 0.0, 1.0))._replace(
-        target=row(*(HOME + np.array([0.0, 0.5, 0.0]))), push=row(1.0, 0.0, 0.0), agility=torch.tensor([0.5]).double()
-    )
-    after = manoeuvre(mission, row(0.5, 0.5, 0.5), 0.01)
-    acceleration = np.array([0.8 * n, -0.4, -0.9])
-    np.testing.assert_allclose(after.push[0], [n, 0.0, 0.0])
+    """Push 1 along x decays by exp(-0.01 / 0.8) and gains of the noise; agility 0.5 makes (0.8, 0.8, 0.2) m/s^2 of 1;
+    the target is 0.5 m from home along y, and flies at 1 m/s along z: a = (0.8 n_x, 0.8 n_y - 0.4, 0.2 n_z - 0.9)."""
+    keep = math.exp(-0.0125)
+    mission = still(velocity=(0.0, 0.0, 1.0), offset=(0.0, 0.5, 0.0), push=(1.0, 0.0, 0.0), agility=0.5)
+    after = advance(behind(1.0), mission, step=3).mission
+    key = noise.split(torch.tensor([7]), STREAM)
+    white = math.sqrt(12.0) * (noise.uniform(key, 3, 3, torch.float64)[0].numpy() - 0.5)
+    n = np.array([keep, 0.0, 0.0]) + math.sqrt(1.0 - keep**2) * white
+    acceleration = np.array([0.8, 0.8, 0.2]) * n - [0.0, 0.4, 0.9]
+    np.testing.assert_allclose(after.push[0], n)
     np.testing.assert_allclose(after.velocity[0], [0.0, 0.0, 1.0] + 0.01 * acceleration)
     np.testing.assert_allclose(after.target[0], HOME + [0.0, 0.5, 0.01] + 0.5e-4 * acceleration)
 
 
 def test_what_it_wants_beyond_its_strength_is_cut_to_it() -> None:
     """8 m from home it wants 6.4 m/s^2 and gets 4, in the same direction."""
-    far = still()._replace(target=row(*(HOME + np.array([0.0, 8.0, 0.0]))))
-    np.testing.assert_allclose(wanted(row(0, 0, 0), far), [[0.0, -4.0, 0.0]])
+    after = advance(behind(1.0), still(offset=(0.0, 8.0, 0.0))).mission
+    np.testing.assert_allclose(after.velocity, [[0.0, -0.04, 0.0]])
 
 
 def test_siblings_share_the_target_until_their_noise_is_split() -> None:
@@ -223,16 +240,16 @@ def test_terms_of_the_reward(drone: QuadrotorState, holding: float, near: float,
     ],
 )
 def test_band_and_view(drone: QuadrotorState, in_band: int, in_view: int) -> None:
-    mission = advance(drone, still()._replace(held=torch.tensor([41]))).mission
+    mission = advance(drone, still(held=41)).mission
     assert (mission.in_band.item(), mission.in_view.item()) == (in_band, in_view)
     assert mission.held.item() == (42 if in_band and in_view else 0)
 
 
 def test_two_seconds_of_holding_are_success() -> None:
     for before, success in ((198, False), (199, True)):
-        mission = advance(behind(1.0), still()._replace(held=torch.tensor([before]))).mission
+        mission = advance(behind(1.0), still(held=before)).mission
         assert SIM.success(flight(behind(1.0), mission)).item() is success
-    crash = advance(behind(1.0), still()._replace(held=torch.tensor([700])), grounded=True)
+    crash = advance(behind(1.0), still(held=700), grounded=True)
     assert crash.terminated.item()
     assert not SIM.success(flight(behind(1.0), crash.mission)).item()
 
@@ -270,7 +287,7 @@ def test_no_episode_begins_lost(distance: float) -> None:
     state = make(distance=distance).reset(500, 3)
     away = (state.mission.target - state.body.position).norm(dim=1)
     assert away.min() >= 0.29
-    assert away.max() < pursuit.TOO_FAR
+    assert away.max() < TOO_FAR
     assert state.body.position[:, 2].min() > 1.0
 
 
