@@ -15,7 +15,9 @@ from torch import Tensor
 
 from hgrpo_fields import Range, check
 from robots import noise
+from robots.kernels.launch import Kernel, Output
 from robots.options import OptionError
+from robots.quadrotor.body.gust_kernels import next_gusts
 from robots.quadrotor.body.parameters import QuadrotorParameters
 from robots.quadrotor.body.rotation import to_body
 from robots.simulator import Channel
@@ -164,27 +166,30 @@ def draw(
     )
 
 
-def next_gust(
-    hidden: HiddenParameters, noise_key: Tensor, randomization: Randomization, duration: float
-) -> HiddenParameters:
-    """Hidden parameters after one step: g' = a g + sqrt(1 - a^2) sigma xi with a = exp(-h / tau).
+class Gusts:
+    """Gusts after one step: g' = a g + sqrt(1 - a^2) sigma xi with a = exp(-h / tau).
 
     This is the exact transition of the Ornstein-Uhlenbeck process. Its stationary standard deviation sigma does not
     depend on the step length.
 
     Args:
-        hidden: B rows.
-        noise_key: (B,) keys of the rows.
         randomization: The ranges.
         duration: Step length h [s].
+        dtype: Type of the parameters.
     """
-    if randomization.gust == 0.0:
-        return hidden
-    counter = hidden.gust_steps + 1
-    keep = math.exp(-duration / randomization.gust_time)
-    fresh = noise.normal(noise_key, counter, 3, hidden.gust.dtype)
-    gust = keep * hidden.gust + math.sqrt(1.0 - keep * keep) * randomization.gust * fresh
-    return hidden._replace(gust=gust, gust_steps=counter)
+
+    def __init__(self, randomization: Randomization, duration: float, dtype: torch.dtype) -> None:
+        keep = math.exp(-duration / randomization.gust_time)
+        fresh = math.sqrt(1.0 - keep * keep) * randomization.gust
+        self._still = randomization.gust == 0.0
+        self._kernel = Kernel(next_gusts, dtype, [Output((3,)), Output((), torch.int64)], [keep, fresh])
+
+    def __call__(self, hidden: HiddenParameters, noise_key: Tensor) -> HiddenParameters:
+        """Hidden parameters after one step of rows with noise keys (B,)."""
+        if self._still:
+            return hidden
+        gust, counter = self._kernel(hidden.gust, hidden.gust_steps, noise_key)
+        return hidden._replace(gust=gust, gust_steps=counter)
 
 
 def shown(hidden: HiddenParameters, rows: Tensor) -> list[Tensor]:

@@ -93,6 +93,7 @@ class QuadrotorFlight:
         self.substep = self.duration / self.interface.substeps
         self.airframe = dynamics.airframe(self.parameters, self.substep, dtype, self.device)
         self._drawn = DrawnAirframe(self.airframe, self.parameters)
+        self._gusts = randomize.Gusts(options, self.duration, dtype)
         self._control_step = ControlStep(self.interface, self.substep, dtype)
         self._loop_step = LoopStep(self.interface, self.substep, dtype)
         self.physics = make_physics(options.physics, self.parameters, self.substep)
@@ -206,7 +207,7 @@ class QuadrotorFlight:
         """Hidden parameters of the next step."""
         if not state.hidden:
             return ()
-        return randomize.next_gust(state.hidden, state.noise_key, self.options, self.duration)
+        return self._gusts(state.hidden, state.noise_key)
 
     def _fly(self, state: FlightState, command: Tensor) -> Flown:
         """Body and memory of the inner loops after a command (B, A)."""

@@ -18,7 +18,7 @@ from robots import noise
 from robots.options import OptionError
 from robots.quadrotor.body import randomization as randomize
 from robots.quadrotor.body.parameters import PRESETS
-from robots.quadrotor.body.randomization import HiddenParameters, Randomization
+from robots.quadrotor.body.randomization import Gusts, HiddenParameters, Randomization
 
 LEVEL = 1e-3  # p-value below which a fixed seed would be called a wrong distribution
 ROWS = 20_000
@@ -35,9 +35,9 @@ def draw(randomization: Randomization = WIDE, rows: int = ROWS, seed: int = 0) -
 
 def blow(hidden: HiddenParameters, keys: Tensor, steps: int, duration: float = 0.01) -> list[HiddenParameters]:
     """The rows after 0, 1, ... `steps` steps."""
-    path = [hidden]
+    path, next_gust = [hidden], Gusts(WIDE, duration, torch.float64)
     for _ in range(steps):
-        path.append(randomize.next_gust(path[-1], keys, WIDE, duration))
+        path.append(next_gust(path[-1], keys))
     return path
 
 
@@ -160,7 +160,7 @@ def test_a_gust_by_hand() -> None:
 def test_without_gusts_nothing_moves() -> None:
     calm = Randomization(mass=0.3, wind=1.0)
     hidden, keys = draw(calm, rows=4)
-    assert randomize.next_gust(hidden, keys, calm, 0.01) is hidden
+    assert Gusts(calm, 0.01, torch.float64)(hidden, keys) is hidden
 
 
 def test_gusts_are_stationary_with_the_autocorrelation_of_their_time() -> None:
