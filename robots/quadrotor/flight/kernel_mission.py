@@ -25,8 +25,6 @@ class KernelMission(Mission):
     are counters and flags without slopes. A field of size 0 is ().
     """
 
-    course_size: int
-    """C."""
     values_size: int
     """V."""
     counts_size: int

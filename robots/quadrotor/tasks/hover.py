@@ -87,7 +87,7 @@ class Hover(KernelMission):
     control_hz = CONTROL_HZ
     episode_seconds = EPISODE_SECONDS
     target_radius = SUCCESS_RADIUS
-    course_size, values_size, counts_size = 0, 0, 1
+    values_size, counts_size = 0, 1
 
     def __init__(
         self, options: FlightOptions, parameters: QuadrotorParameters, dtype: torch.dtype, device: torch.device

@@ -48,7 +48,6 @@ from robots.quadrotor.flight.state import FlightState
 from robots.quadrotor.tasks.pursuit_kernels import (
     BAND,
     COUNTS,
-    COURSE,
     ERROR_AT,
     PUSH_AT,
     RECENT,
@@ -178,7 +177,7 @@ class Pursuit(KernelMission):
     weights = {"holding": 1.0, "near_distance": 0.5, "facing": 0.3}  # noqa: RUF012
     episode_seconds = 8.0
     target_radius = 0.08
-    course_size, values_size, counts_size = COURSE, VALUES, COUNTS
+    values_size, counts_size = VALUES, COUNTS
 
     def __init__(
         self, options: FlightOptions, parameters: QuadrotorParameters, dtype: torch.dtype, device: torch.device

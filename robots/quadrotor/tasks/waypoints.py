@@ -110,7 +110,6 @@ class Waypoints(KernelMission):
         super().__init__(options, parameters, dtype, device)
         self.episode_seconds = SECONDS_PER_POINT * options.points
         self.target_radius = options.radius
-        self.course_size = 3 * options.points
 
     def function_numbers(self) -> tuple[float, ...]:
         """Squared radius."""

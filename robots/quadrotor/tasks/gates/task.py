@@ -186,7 +186,6 @@ class Gates(KernelMission):
         self.episode_seconds = SECONDS + SECONDS_PER_LAP * options.laps
         self.course = courses.course(options.course, dtype, device)
         self.gates = len(self.course[0])
-        self.course_size = GATE * self.gates + 1
 
     def begin(self, draw: Draw, difficulty: Tensor) -> tuple[QuadrotorState, GateState]:
         """Random initial states behind a gate, with any heading.

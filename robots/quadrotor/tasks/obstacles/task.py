@@ -53,7 +53,6 @@ from robots.quadrotor.tasks.obstacles.forest import FOREST, Forest
 from robots.quadrotor.tasks.obstacles.kernels import (
     CEILING,
     COUNTS,
-    COURSE,
     GOAL_RADIUS,
     RAYS,
     REACH,
@@ -161,7 +160,7 @@ class Obstacles(KernelMission):
     weights = {"gained": 5.0, "reached": 20.0, "crashed": -15.0, "near": -0.1, "turning": -0.002, "flying": 0.05}  # noqa: RUF012
     episode_seconds = 10.0
     target_radius = GOAL_RADIUS
-    course_size, values_size, counts_size = COURSE, VALUES, COUNTS
+    values_size, counts_size = VALUES, COUNTS
 
     def __init__(
         self, options: FlightOptions, parameters: QuadrotorParameters, dtype: torch.dtype, device: torch.device

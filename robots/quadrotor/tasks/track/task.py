@@ -42,7 +42,6 @@ from robots.quadrotor.tasks.track.kernels import (
     AHEAD,
     CONTROL_HZ,
     COUNTS,
-    COURSE,
     RATE,
     SETTLE_SECONDS,
     SPEED,
@@ -149,7 +148,7 @@ class Track(KernelMission):
     control_hz = CONTROL_HZ
     episode_seconds = 6.0
     target_radius = 0.08
-    course_size, values_size, counts_size = COURSE, VALUES, COUNTS
+    values_size, counts_size = VALUES, COUNTS
 
     def __init__(
         self, options: FlightOptions, parameters: QuadrotorParameters, dtype: torch.dtype, device: torch.device
