@@ -1,0 +1,45 @@
+"""Every registered task with gradients has the right ones, with every command interface."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from support.combinations import EVERY_ERROR, EVERY_FACTOR, LATE
+
+import robots
+from robots.gradient_check.check import check_gradients
+
+pytestmark = pytest.mark.slow
+
+STATES = 5
+OPTIONS: dict[str, dict[str, Any]] = {
+    "motors": {},
+    "ctbr": {**EVERY_FACTOR, "wind": 1.0, "gust": 2.0},
+    "velocity": {**EVERY_ERROR, **LATE, "latency": "drawn", "action_history": 2, "mass": 0.2},
+}
+QUADROTORS = [name for name in robots.names() if name.startswith("quadrotor-")]
+OTHERS = [name for name in robots.names() if name not in QUADROTORS]
+
+
+@pytest.mark.parametrize("interface", OPTIONS)
+@pytest.mark.parametrize("name", QUADROTORS)
+def test_gradients_of_a_quadrotor_task_are_right(name: str, interface: str) -> None:
+    options = {"interface": interface, **OPTIONS[interface]}
+    own = robots.make(name, **options)
+    assert own.spec.differentiable
+    report = check_gradients(own, robots.make(name, dtype=torch.float64, **options), STATES)
+    assert report.right, (report.comparison.wrong[:3], report.problems)
+    assert report.comparison.skipped < 0.1 * report.comparison.pairs
+
+
+def test_gradients_end_at_another_physics_engine() -> None:
+    assert not robots.make("quadrotor-hover", physics="mujoco").spec.differentiable
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_gradients_of_another_task_are_right_where_it_has_them(name: str) -> None:
+    own = robots.make(name)
+    if own.spec.differentiable:
+        assert check_gradients(own, robots.make(name, dtype=torch.float64), STATES).right
