@@ -176,7 +176,7 @@ def test_a_row_moves_alike_in_any_batch_and_every_time(engine: PybulletDrone) ->
     motors = torch.rand(4, 4, generator=generator, dtype=torch.float64)
     together = engine.step(body, motors)[0]
     engine.step(resting(3, height=0.01), motors[:3])  # three on the ground leave nothing behind
-    alone = engine.step(QuadrotorState.of(*(part[2:3] for part in body.parts)), motors[2:3])[0]
+    alone = engine.step(QuadrotorState(body.values[2:3]), motors[2:3])[0]
     for many, one, again in zip(together, alone, engine.step(body, motors)[0], strict=True):
         assert torch.equal(many[2:3], one)
         assert torch.equal(many, again)

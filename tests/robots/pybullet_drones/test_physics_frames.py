@@ -84,7 +84,7 @@ def test_a_row_as_it_travels() -> None:
     np.testing.assert_allclose(row, [expected], rtol=1e-12, atol=1e-12)
     answer = np.concatenate((row[:, :13], [[1.0]]), axis=1)
     back = frames.to_ours(answer, motors, body)
-    for given_part, part in zip(back[:4], body[:4], strict=True):
+    for given_part, part in zip(back.parts[:4], body.parts[:4], strict=True):
         close(given_part, part)
     close(back.rotor_speed, vectors((0.0, 0.25, 0.5, 1.0)))
 
