@@ -7,8 +7,10 @@ Its make_vec_env("robots:hgrpo/quadrotor-hover-v0", n_envs=8) needs no class lik
 
 import argparse
 import importlib.util
+from typing import Any
 
 import gymnasium
+import numpy as np
 
 if importlib.util.find_spec("stable_baselines3") is None:
     raise SystemExit("Stable-Baselines3 is not here; in a clone: pip install -c constraints.txt '.[bench]'")
@@ -21,30 +23,31 @@ from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 class Batched(VecEnv):
     """A Gymnasium vector environment, for Stable-Baselines3; an ended row restarts in the same step."""
 
-    def __init__(self, num):
+    def __init__(self, num: int) -> None:
         self.envs = gymnasium.make_vec("robots:hgrpo/quadrotor-hover-v0", num, autoreset_mode="SameStep")
         super().__init__(num, self.envs.single_observation_space, self.envs.single_action_space)
 
-    def reset(self):
-        seed, self._seeds = self._seeds[0], [None] * self.num_envs  # later resets continue the rows' streams
+    def reset(self) -> np.ndarray:
+        seed = self._seeds[0]
+        self._reset_seeds()  # later resets continue the rows' streams
         return self.envs.reset(seed=seed)[0]
 
-    def step_async(self, actions):
+    def step_async(self, actions: np.ndarray) -> None:
         self.actions = actions
 
-    def step_wait(self):
+    def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
         seen, reward, terminated, truncated, told = self.envs.step(self.actions)
         last = told.get("final_obs", [None] * self.num_envs)  # the critic's value of it replaces what a limit cuts
         infos = [{"TimeLimit.truncated": c, "terminal_observation": o} for c, o in zip(truncated, last, strict=True)]
         return seen, reward.astype("float32"), terminated | truncated, infos
 
-    def close(self):
+    def close(self) -> None:
         self.envs.close()
 
-    def get_attr(self, name, indices=None):
+    def get_attr(self, name: str, indices: Any = None) -> list[Any]:
         return [getattr(self.envs, name, None)] * self.num_envs
 
-    def env_is_wrapped(self, wrapper, indices=None):
+    def env_is_wrapped(self, wrapper: Any, indices: Any = None) -> list[bool]:
         return [False] * self.num_envs
 
     set_attr = env_method = None  # for single environments, which do not exist here
