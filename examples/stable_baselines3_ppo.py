@@ -10,7 +10,6 @@ import importlib.util
 from typing import Any
 
 import gymnasium
-import numpy as np
 
 if importlib.util.find_spec("stable_baselines3") is None:
     raise SystemExit("Stable-Baselines3 is not here; in a clone: pip install -c constraints.txt '.[bench]'")
@@ -27,15 +26,14 @@ class Batched(VecEnv):
         self.envs = gymnasium.make_vec("robots:hgrpo/quadrotor-hover-v0", num, autoreset_mode="SameStep")
         super().__init__(num, self.envs.single_observation_space, self.envs.single_action_space)
 
-    def reset(self) -> np.ndarray:
-        seed = self._seeds[0]
-        self._reset_seeds()  # later resets continue the rows' streams
-        return self.envs.reset(seed=seed)[0]
+    def reset(self) -> Any:
+        seed, self._seeds = self._seeds[0], [None] * self.num_envs  # type: ignore[has-type]
+        return self.envs.reset(seed=seed)[0]  # later resets continue the rows' streams
 
-    def step_async(self, actions: np.ndarray) -> None:
+    def step_async(self, actions: Any) -> None:
         self.actions = actions
 
-    def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
+    def step_wait(self) -> tuple[Any, Any, Any, list[dict[str, Any]]]:
         seen, reward, terminated, truncated, told = self.envs.step(self.actions)
         last = told.get("final_obs", [None] * self.num_envs)  # the critic's value of it replaces what a limit cuts
         infos = [{"TimeLimit.truncated": c, "terminal_observation": o} for c, o in zip(truncated, last, strict=True)]

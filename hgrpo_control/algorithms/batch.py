@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from torch import Tensor
 
 from hgrpo_control.algorithms.rollout import Rollout
+
+_GATHERED_ROWS = 262_144
 
 
 class Batch(NamedTuple):
@@ -40,7 +43,7 @@ def rows_of(batch: Batch, rows: Tensor) -> Batch:
     return Batch(*columns)  # type: ignore[arg-type]
 
 
-def minibatches_of(batch: Batch, order: Tensor, number: int) -> list[Batch]:
+def minibatches_of(batch: Batch, order: Tensor, number: int) -> Iterator[Batch]:
     """A batch in another order, cut into minibatches.
 
     Args:
@@ -48,7 +51,10 @@ def minibatches_of(batch: Batch, order: Tensor, number: int) -> list[Batch]:
         order: (R,) int64 permutation of the rows.
         number: Of minibatches; sizes are those of `Tensor.chunk`.
     """
-    return blocks_of(rows_of(batch, order), -(-len(order) // number))
+    size = -(-len(order) // number)
+    # To gather many minibatches at once is faster; to gather all of a large batch doubles its memory.
+    for rows in order.split(size * max(1, _GATHERED_ROWS // size)):
+        yield from blocks_of(rows_of(batch, rows), size)
 
 
 def blocks_of(batch: Batch, rows: int) -> list[Batch]:

@@ -81,17 +81,17 @@ class Learner:
         if self.reference is not None:
             batch = batch._replace(reference_log_prob=_log_prob_under(self.reference, batch))
         rows = batch.observation.shape[0]
-        # The normaliser does not change during an update.
-        shuffled = batch._replace(observation=self.policy.critic_features(batch.observation), value=None)
+        shuffled = batch._replace(value=None)
         totals = torch.zeros(7, dtype=torch.float64, device=self.policy.device)
         epochs = minibatches = 0
         moments = self._moments = GradientMoments()
         for _ in range(config.update_epochs):
             order = torch.randperm(rows, generator=self.generator, device=self.policy.device)
             epoch_kl = torch.zeros((), dtype=torch.float64, device=self.policy.device)
-            chunks = minibatches_of(shuffled, order, config.num_minibatches)
-            for minibatch in chunks:
-                terms = self._step(minibatch, learning_rate)
+            first = minibatches
+            for minibatch in minibatches_of(shuffled, order, config.num_minibatches):
+                features = self.policy.critic_features(minibatch.observation)
+                terms = self._step(minibatch._replace(observation=features), learning_rate)
                 totals += terms
                 epoch_kl += terms[3]
                 if config.target_sigma is not None:
@@ -99,7 +99,7 @@ class Learner:
                 minibatches += 1
             epochs += 1
             self._moments = None
-            if config.target_kl is not None and epoch_kl / len(chunks) > config.target_kl:
+            if config.target_kl is not None and epoch_kl / (minibatches - first) > config.target_kl:
                 break
         means = (totals / minibatches).tolist()
         noise_scale = moments.noise_scale(int((batch.weight > 0.0).sum()) / config.num_minibatches)

@@ -13,9 +13,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+import warp as wp
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_map
+
+from robots.kernels import command
 
 GPU = torch.device("cuda", 0)
 _RealGenerator = torch.Generator
@@ -121,6 +124,7 @@ def simulated_gpu(monkeypatch: Any) -> Iterator[SimulatedGpu]:
     monkeypatch.setattr(torch, "Generator", SimulatedGenerator)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(command, "warp_device", lambda device: wp.get_device("cpu"))
     before = torch.__future__.get_overwrite_module_params_on_conversion()
     torch.__future__.set_overwrite_module_params_on_conversion(True)
     try:

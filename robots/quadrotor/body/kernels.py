@@ -113,8 +113,8 @@ def functions(real: Any) -> SimpleNamespace:
         k2 = derivative(before + half * duration * k1, push_1, frame)
         k3 = derivative(before + half * duration * k2, push_1, frame)
         k4 = derivative(before + duration * k3, push_2, frame)
-        body = before + (duration / real(6.0)) * (k1 + two * k2 + two * k3 + k4)
-        norm = wp.sqrt(body[6] * body[6] + body[7] * body[7] + body[8] * body[8] + body[9] * body[9])
+        body = before + (duration / real(6.0)) * (k1 + k4 + two * (k2 + k3))
+        shorten = real(1.0) / wp.sqrt(body[6] * body[6] + body[7] * body[7] + body[8] * body[8] + body[9] * body[9])
         sunk = body[2] < real(0.0)
         out = vec17()
         out[0] = wp.where(sunk, before[0], body[0])
@@ -124,7 +124,7 @@ def functions(real: Any) -> SimpleNamespace:
             out[3 + j] = wp.where(sunk, real(0.0), body[3 + j])
             out[10 + j] = wp.where(sunk, real(0.0), body[10 + j])
         for i in range(4):
-            out[6 + i] = wp.where(sunk, before[6 + i], body[6 + i] / norm)
+            out[6 + i] = wp.where(sunk, before[6 + i], body[6 + i] * shorten)
             out[13 + i] = end[i]
         return out
 
@@ -148,6 +148,12 @@ def functions(real: Any) -> SimpleNamespace:
             vector[1] + two * (w * cy + (cz * x - cx * z)),
             vector[2] + two * (w * cz + (cx * y - cy * x)),
         )
+
+    @wp.func
+    def up_of(state: vec17) -> vec3:
+        """Direction of world z in the body frame."""
+        two, w, x, y, z = real(2.0), state[6], state[7], state[8], state[9]
+        return vec3(two * (x * z - w * y), two * (y * z + w * x), two * (w * w + z * z) - real(1.0))
 
     return SimpleNamespace(**{name: value for name, value in locals().items() if name != "real"}, real=real)
 

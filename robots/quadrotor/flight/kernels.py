@@ -52,13 +52,13 @@ def action_changes(real: Any) -> Any:
 def motion_writer(real: Any) -> Any:
     """Warp function that writes the motion of a pose into a row of `seen` from entry `first` on."""
     f = kernels.functions(real)
-    vec3, vec17, rotated_back = f.vec3, f.vec17, f.rotated_back
+    vec3, vec17, rotated_back, up_of = f.vec3, f.vec17, f.rotated_back, f.up_of
     rows = wp.array2d(dtype=real)
 
     @wp.func
     def write_motion(state: vec17, row: int, seen: rows, first: int):
         velocity = rotated_back(state, vec3(state[3], state[4], state[5]))
-        up = rotated_back(state, vec3(real(0.0), real(0.0), real(1.0)))
+        up = up_of(state)
         for i in range(3):
             seen[row, first + i] = velocity[i]
             seen[row, first + 3 + i] = up[i]
