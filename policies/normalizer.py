@@ -11,6 +11,7 @@ from torch import Tensor, nn
 CLIP = 10.0  # standard deviations
 _ROUNDING = torch.finfo(torch.float32).eps  # of the mean: observations come in single precision
 _SMALLEST = 1e-18  # a smaller deviation counts as none: its reciprocal must stay finite in single precision
+_ROWS = 262_144  # rows that are held in double precision at once
 _RAMP = 4.0  # deviation over rounding at which the scale is the full reciprocal
 
 
@@ -62,7 +63,10 @@ class ObservationNormalizer(nn.Module):
     @torch.no_grad()
     def update(self, observation: Tensor) -> None:
         """Add observations (..., O): parallel variance of Chan, Golub and LeVeque (1979)."""
-        x = observation.reshape(-1, observation.shape[-1]).double()
+        for block in observation.reshape(-1, observation.shape[-1]).split(_ROWS):
+            self._add(block.double())
+
+    def _add(self, x: Tensor) -> None:
         new_count = float(x.shape[0])
         total = self.count + new_count
         delta = x.mean(dim=0) - self.mean

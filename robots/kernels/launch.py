@@ -19,7 +19,7 @@ from torch import Tensor
 from robots.kernels.command import Command, Gradients
 from robots.kernels.start import announced, start
 
-_ROWS_PER_THREAD = 512
+_ROWS_PER_THREAD = 1024
 
 
 class Output(NamedTuple):
