@@ -31,7 +31,7 @@ def trained(steps: int) -> OnnxPolicy:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--policy", type=Path, help="an exported file")
-    parser.add_argument("--steps", type=int, default=4_194_304, help="simulator steps of training, at least 65,536")
+    parser.add_argument("--steps", type=int, default=327_680, help="simulator steps of training, at least 8,192")
     parser.add_argument("--seconds", type=float, default=20.0, help="of flight")
     parser.add_argument("--fast", action="store_true", help="as fast as it goes instead of in real time")
     given = parser.parse_args()

@@ -27,8 +27,8 @@ class Settings(NamedTuple):
     """The settings; an iteration takes roots x samples x rollout_steps simulator steps."""
 
     seed: int = 0
-    total_steps: int = 4_194_304
-    roots: int = 256
+    total_steps: int = 327_680
+    roots: int = 32
     samples: int = 4
     rollout_steps: int = 64
     gamma: float = 0.99

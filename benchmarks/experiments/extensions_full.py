@@ -5,21 +5,24 @@ The extensions need more than the first third of a preset's steps, so they are t
 
 from __future__ import annotations
 
+from benchmarks.experiments.extensions import LARGE, LARGE_GROUPS
 from benchmarks.suite.definition import Suite, Variant
 
 HOVER = ("quadrotor-hover",)
+STEPS = ("--total-steps", str(64 * 65_536))
 HIDDEN_LUCK = ("quadrotor-hover-randomized", "quadrotor-hover-gusty")
 SHORT = ("--branch-steps", "8", "--gae-lambda", "0.95")
 
 
 def hybrid(name: str, *words: str, tasks: tuple[str, ...] = HOVER, group: str = "Hybrid GRPO") -> Variant:
     """The preset of Hybrid GRPO with a few words more."""
-    return Variant(name, "hybrid-grpo", words, group, tasks)
+    length = (*STEPS, *LARGE) if tasks == HOVER else ()
+    return Variant(name, "hybrid-grpo", (*length, *words), group, tasks)
 
 
 def grpo(name: str, *words: str) -> Variant:
     """The preset of GRPO with a few words more."""
-    return Variant(name, "grpo", words, "GRPO", HOVER)
+    return Variant(name, "grpo", (*STEPS, *LARGE_GROUPS, *words), "GRPO", HOVER)
 
 
 SUITE = Suite(

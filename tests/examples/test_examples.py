@@ -90,7 +90,7 @@ RUNS = {
             rf"hybrid-grpo +1,024 +{NUMBER} +{NUMBER}",
         ),
     ),
-    "hybrid_grpo.py": Run("--steps 65536", (r"iteration 1 of 1: \d+ of \d+ episodes that ended reached the goal",)),
+    "hybrid_grpo.py": Run("--steps 8192", (r"iteration 1 of 1: \d+ of \d+ episodes that ended reached the goal",)),
 }
 
 
