@@ -10,87 +10,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
+from support.pursuit_flights import HOME, SIM, advance, behind, body, flight, make, moved, still
 from torch import Tensor
 
-import robots
 from robots import noise
-from robots.options import OptionError
 from robots.quadrotor.body.dynamics import QuadrotorState
-from robots.quadrotor.flight.mission import StepContext, TaskResult
-from robots.quadrotor.flight.simulator import QuadrotorFlight, make_flight
-from robots.quadrotor.flight.state import FlightState
-from robots.quadrotor.tasks import pursuit
+from robots.quadrotor.flight.simulator import make_flight
 from robots.quadrotor.tasks.pursuit import Pursuit, PursuitOptions, PursuitState
-from robots.quadrotor.tasks.pursuit_kernels import MAX_ACCELERATION, STREAM, TOO_FAR
+from robots.quadrotor.tasks.pursuit_kernels import MAX_ACCELERATION, STREAM
 from robots.simulator import repeat
-
-
-def make(**options: object) -> QuadrotorFlight:
-    return make_flight("quadrotor-pursuit", Pursuit, PursuitOptions(), dtype=torch.float64, **options)
-
-
-SIM = make()
-HOME = np.array(pursuit.HOME)
-
-
-def row(*values: float) -> Tensor:
-    return torch.tensor([values], dtype=torch.float64)
-
-
-def body(
-    place: np.ndarray,
-    rotation: Rotation | None = None,
-    velocity: tuple[float, ...] = (0.0, 0.0, 0.0),
-    rate: float = 0.0,
-) -> QuadrotorState:
-    quaternion = (rotation or Rotation.identity()).as_quat(scalar_first=True)
-    parts = (place, velocity, quaternion, [0.0, rate, 0.0], np.full(4, SIM.parameters.hover_rotor_speed))
-    return QuadrotorState.of(*(torch.tensor(np.array(part), dtype=torch.float64).unsqueeze(0) for part in parts))
-
-
-def still(
-    velocity: tuple[float, ...] = (0.0, 0.0, 0.0),
-    offset: tuple[float, ...] = (0.0, 0.0, 0.0),
-    push: tuple[float, ...] = (0.0, 0.0, 0.0),
-    agility: float = 0.0,
-    held: int = 0,
-) -> PursuitState:
-    """A target `offset` from its home, by default there, at rest and without agility: it stays there."""
-    home, none, zero = row(*HOME), torch.zeros(1, dtype=torch.int64), torch.zeros(1).double()
-    target, recent = home + row(*offset), home.unsqueeze(1).repeat(1, 8, 1)
-    return PursuitState.of(
-        target, row(*velocity), row(*push), home, zero + agility, recent, none + held, none, none, zero
-    )
-
-
-def advance(
-    after: QuadrotorState, mission: PursuitState | None = None, grounded: bool = False, step: int = 1
-) -> TaskResult:
-    key, command = torch.tensor([7]), torch.zeros(1, 4).double()
-    steps, floor = torch.tensor([step]), torch.tensor([grounded])
-    flown = StepContext(after, after, floor, key, steps, 0.01, command, command)
-    return SIM.mission.advance(flown, mission or still())
-
-
-def moved(simulator: QuadrotorFlight, state: FlightState, mission: PursuitState, step: int) -> PursuitState:
-    """The mission after one step of a drone that stays where it is."""
-    rows = len(state.noise_key)
-    floor, steps = torch.zeros(rows, dtype=torch.bool), torch.full((rows,), step)
-    command = state.last_action
-    flown = StepContext(state.body, state.body, floor, state.noise_key, steps, 0.01, command, command)
-    new: PursuitState = simulator.mission.advance(flown, mission).mission
-    return new
-
-
-def behind(distance: float, yaw: float = 0.0, rate: float = 0.0) -> QuadrotorState:
-    """A drone that has the target `distance` ahead along x, turned by `yaw` degrees from facing it."""
-    return body(HOME - [distance, 0.0, 0.0], Rotation.from_euler("z", yaw, degrees=True), rate=rate)
-
-
-def flight(drone: QuadrotorState, mission: PursuitState, steps: int = 0) -> FlightState:
-    none = torch.zeros(1, dtype=torch.int64)
-    return FlightState(drone, torch.zeros(1, 4).double(), mission, none + steps, none)
-
 
 # --- the target -------------------------------------------------------------------------------------------------------
 
@@ -267,43 +195,3 @@ def test_figures_of_an_episode() -> None:
     figures = {name: value.item() for name, value in SIM.metrics(flight(behind(1.0), mission, steps=3)).items()}
     expected = {"mean distance error [m]": 0.2, "time in the band [1]": 2 / 3, "time in view [1]": 2 / 3}
     assert figures == pytest.approx(expected)
-
-
-# --- how episodes begin -----------------------------------------------------------------------------------------------
-
-
-def test_an_easy_episode_begins_in_place_before_a_target_at_rest() -> None:
-    state = make(difficulty=0.0, distance=1.5).reset(40, 2)
-    signals = make(difficulty=0.0, distance=1.5).signals(state)
-    assert signals["distance error [m]"].abs().max() < 1e-12
-    assert signals["bearing [deg]"].max() < 1e-5
-    assert not state.mission.velocity.any()
-    assert not state.mission.agility.any()
-    assert len(torch.unique(state.body.position[:, 0])) == 40
-
-
-@pytest.mark.parametrize("distance", [0.5, 1.0, 3.0])
-def test_no_episode_begins_lost(distance: float) -> None:
-    state = make(distance=distance).reset(500, 3)
-    away = (state.mission.target - state.body.position).norm(dim=1)
-    assert away.min() >= 0.29
-    assert away.max() < TOO_FAR
-    assert state.body.position[:, 2].min() > 1.0
-
-
-def test_a_distance_out_of_reach_is_refused() -> None:
-    with pytest.raises(OptionError, match=r"distance must be from 0\.5 to 3 m; given 3\.5"):
-        robots.make("quadrotor-pursuit", distance=3.5)
-
-
-def test_the_way_the_target_came_is_remembered_and_drawn() -> None:
-    """Every tenth step it leaves its place behind."""
-    mission = still(velocity=(1.0, 0.0, 0.0))
-    ninth = advance(behind(1.0), mission, step=9).mission
-    assert torch.equal(ninth.recent, mission.recent)
-    tenth = advance(behind(1.0), ninth, step=10).mission
-    assert torch.equal(tenth.recent[:, 0], ninth.target)
-    assert torch.equal(tenth.recent[:, 1:], ninth.recent[:, :-1])
-    drawing = SIM.mission.drawing(flight(behind(1.0), tenth), 0)
-    np.testing.assert_allclose(drawing.target, tenth.target[0])
-    assert [shape.kind for shape in drawing.shapes] == ["box", "box", "box", "sphere"]  # two of the way, the sight
