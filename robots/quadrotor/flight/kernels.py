@@ -49,6 +49,21 @@ def action_changes(real: Any) -> Any:
 
 
 @cache
+def score_of(terms: int, real: Any) -> Any:
+    """Warp function of a row's reward: the weighted terms, minus the penalty on the change of command."""
+    rows, each, action_change = wp.array2d(dtype=real), wp.array(dtype=real), action_changes(real)
+
+    @wp.func
+    def scored(term: rows, weights: each, command: rows, last: rows, scale: each, row: int) -> real:
+        total = -weights[wp.static(terms)] * action_change(command, last, scale, row)
+        for i in range(wp.static(terms)):
+            total += weights[i] * term[row, i]
+        return total
+
+    return scored
+
+
+@cache
 def motion_writer(real: Any) -> Any:
     """Warp function that writes the motion of a pose into a row of `seen` from entry `first` on."""
     f = kernels.functions(real)
@@ -110,7 +125,7 @@ def judge_kernel(make: Callable[[Any], MissionFunctions], terms: int, entries: i
         backward: Whether the kernel has an adjoint.
     """
     f, (advance, observe) = kernels.functions(real), make(real)
-    vec17, write_motion, action_change = f.vec17, motion_writer(real), action_changes(real)
+    vec17, write_motion, scored = f.vec17, motion_writer(real), score_of(terms, real)
 
     @kernel(backward, terms)
     def judge(
@@ -141,10 +156,7 @@ def judge_kernel(make: Callable[[Any], MissionFunctions], terms: int, entries: i
             start, end, grounded[row], row, noise_key[row], steps[row], duration, numbers,
             course, values, counts, new_values, new_counts, term,
         )  # fmt: skip
-        total = -weights[wp.static(terms)] * action_change(command, last_command, scale, row)
-        for i in range(wp.static(terms)):
-            total += weights[i] * term[row, i]
-        reward[row] = total
+        reward[row] = scored(term, weights, command, last_command, scale, row)
         observe(end, row, numbers, course, new_values, new_counts, seen)
         write_motion(end, row, seen, wp.static(entries))
 

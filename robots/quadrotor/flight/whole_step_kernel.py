@@ -9,7 +9,7 @@ from typing import Any
 import warp as wp
 
 from robots.kernels.define import kernel
-from robots.quadrotor.flight.kernels import MOTION, MissionFunctions, action_changes, motion_writer
+from robots.quadrotor.flight.kernels import MOTION, MissionFunctions, motion_writer, score_of
 from robots.quadrotor.interfaces import kernels as loops
 from robots.quadrotor.interfaces.interface import ACTIONS
 
@@ -31,7 +31,7 @@ def whole_step(
     f, (advance, observe) = loops.functions(real), make(real)
     vec4, vec6, vec17, vec30, clamped = f.vec4, f.vec6, f.vec17, f.vec30, f.clamped
     held = loops.held_command(interface, substeps, real)
-    write_motion, action_change = motion_writer(real), action_changes(real)
+    write_motion, scored = motion_writer(real), score_of(terms, real)
 
     @kernel(False, max(terms, substeps))
     def step(
@@ -82,10 +82,7 @@ def whole_step(
             start, end, grounded, row, noise_key[row], now, duration, numbers,
             course, values, counts, new_values, new_counts, term,
         )  # fmt: skip
-        total = -weights[wp.static(terms)] * action_change(command, last_command, scale, row)
-        for i in range(wp.static(terms)):
-            total += weights[i] * term[row, i]
-        reward[row] = total
+        reward[row] = scored(term, weights, command, last_command, scale, row)
         observe(end, row, numbers, course, new_values, new_counts, observation)
         write_motion(end, row, observation, wp.static(entries))
 
