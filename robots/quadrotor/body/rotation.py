@@ -37,9 +37,3 @@ def squared_norm(vector: Tensor) -> Tensor:
     for component in vector[1:]:
         total = total + component * component
     return total
-
-
-def length(vector: Tensor) -> Tensor:
-    """Length (B,) of component-first vectors (k, B), with slope 0 at the zero vector."""
-    # the slope of the root is infinite at 0
-    return squared_norm(vector).clamp_min(torch.finfo(vector.dtype).tiny).sqrt()
