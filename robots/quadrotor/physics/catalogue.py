@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from robots.quadrotor.physics.physics import Physics
 
 BUILT_IN = "built-in"
-"""Name of the dynamics in robots/quadrotor/body/dynamics.py, which need no engine."""
+"""Name of the dynamics in robots/quadrotor/body/kernels.py, which need no engine."""
 
 
 def _mujoco(parameters: QuadrotorParameters, duration: float) -> Physics:

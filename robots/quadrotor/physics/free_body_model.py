@@ -1,11 +1,11 @@
 """MuJoCo model of the quadrotor: a free body, four rotor actuators and a floor.
 
 - The thrust of a rotor is the activation of its actuator [N]. It follows the commanded thrust by MuJoCo's exact
-  first-order filter. The lag is therefore one of thrust; in dynamics.py it is one of speed. Near a working point both
+  first-order filter. The lag is therefore one of thrust; in kernels.py it is one of speed. Near a working point both
   are the same.
 - A physics step uses the activation at its end (`actearly`), so rotors without lag follow at once.
 - Drag is linear damping of the three translations, as it was identified; MuJoCo's fluid models describe solid bodies
-  with a torque, not rotors. It acts along the axes of the world, in dynamics.py along those of the body. The presets'
+  with a torque, not rotors. It acts along the axes of the world, in kernels.py along those of the body. The presets'
   coefficients across and along the rotor axis differ by at most an eighth.
 - The shape for contacts with the floor is a cylinder with the radius of the rotors' positions.
 """
