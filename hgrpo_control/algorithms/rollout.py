@@ -67,7 +67,7 @@ class Rollout(NamedTuple):
 
 
 class FinishedEpisodes(NamedTuple):
-    """Executed episodes that ended during a rollout, in no particular order."""
+    """Executed episodes from initial states that ended during a rollout, in no particular order."""
 
     episode_return: Tensor
     """(K,) sum of rewards."""

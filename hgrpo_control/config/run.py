@@ -13,6 +13,7 @@ from hgrpo_control.config.device import device_problem
 from hgrpo_control.config.divisors import divisors, near_divisors
 from hgrpo_control.config.learning import Learning, Network
 from hgrpo_control.config.named_values import TASK_OPTIONS
+from hgrpo_control.config.roots import EXECUTED, roots_problem
 from hgrpo_control.config.schedules import CURRICULUM, curriculum_problem
 from hgrpo_errors import HgrpoError
 from hgrpo_fields import Range, field_problem, inert_problem
@@ -37,6 +38,8 @@ class Config:
     """Number of parallel roots, E."""
     rollout_steps: Annotated[int, Range(least=1)] = 64
     """Executed steps per root between two updates, T."""
+    roots: Annotated[str, Argument("executed|archive:SHARE")] = EXECUTED
+    """Roots: the executed path, or also an archive of saved states, from which SHARE of the executed episodes start."""
     network: Network = field(default_factory=Network)
     learning: Learning = field(default_factory=Learning)
     task_options: Annotated[dict[str, str], TASK_OPTIONS] = field(default_factory=dict)
@@ -64,6 +67,7 @@ class Config:
             or self.network.problem()
             or self.learning.problem(self.network.min_sigma)
             or self._critic_problem()
+            or roots_problem(self.roots, self.algorithm.restarts_branches)
             or curriculum_problem(self.curriculum)
             or device_problem(self.device)
             or imports_problem(self.imports)

@@ -37,6 +37,9 @@ GROUPS = {
         "advantage_variance",
         "gradient_noise_scale",
         "effective_sample_size",
+        "archive_size",
+        "archive_starts",
+        "archive_failure_rate",
     ),
     "time": (
         "iteration",

@@ -20,10 +20,12 @@ from hgrpo_control.algorithms.rollout import (
     RolloutFailedError,
     RolloutRecorder,
 )
+from hgrpo_control.sampling.archive import Archive
+from hgrpo_control.sampling.nested_lists import from_lists, to_lists
 from hgrpo_errors import HgrpoError
 from policies.actor_critic import ActorCritic
 from policies.gaussian import standard_log_density
-from robots.episodes import Episodes, FreshEpisodes, Transition, autoreset, reset_episodes, step_episodes
+from robots.episodes import Beginning, Episodes, FreshEpisodes, Transition, autoreset, reset_episodes, step_episodes
 from robots.simulator import Simulator, map_state, repeat, select
 
 
@@ -45,6 +47,8 @@ class Sampler:
         split_noise: Give each sibling its own randomness, gusts for example; else all samples of a root share it.
         initial_states: Start every branch in a new initial state instead of where the executed sample ended. An episode
             that has not ended with its branch is dropped and is not among the finished ones.
+        archive_share: Share of the new executed episodes that start from an archive of saved states; None has no
+            archive. Such episodes are not among the finished ones.
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class Sampler:
         seed: int,
         split_noise: bool = False,
         initial_states: bool = False,
+        archive_share: float | None = None,
     ) -> None:
         if rollout_steps % branch_length:
             raise HgrpoError(f"branch_length {branch_length} does not divide rollout_steps {rollout_steps}")
@@ -67,7 +72,8 @@ class Sampler:
         self.initial_states = initial_states
         self.cuts_episodes = initial_states and branch_length < simulator.spec.max_episode_steps
         streams = ("executed", "siblings", "executed_restarts", "sibling_restarts")
-        seeds = torch.randint(2**62, (len(streams),), generator=torch.Generator().manual_seed(seed))
+        source = torch.Generator().manual_seed(seed)
+        seeds = torch.randint(2**62, (len(streams),), generator=source)
         self.generators = {
             name: torch.Generator(policy.device).manual_seed(s) for name, s in zip(streams, seeds.tolist(), strict=True)
         }
@@ -76,6 +82,10 @@ class Sampler:
             for name, rows in (("executed", num_envs), ("sibling", num_envs * (num_samples - 1)))
         }
         self.roots = reset_episodes(simulator, num_envs, self.generators["executed_restarts"])
+        self.archive: Archive | None = None
+        if archive_share is not None:
+            own_seed = int(torch.randint(2**62, (), generator=source))
+            self.archive = Archive(simulator, self.roots, archive_share, own_seed)
         self.root_observation = simulator.observe(self.roots.state)
         self.running_return = torch.zeros(num_envs, dtype=torch.float64, device=policy.device)
         self._mean, self._sigma = policy.acting(), policy.sigma
@@ -110,17 +120,22 @@ class Sampler:
             spec.action_size,
             self.policy.device,
         )
+        if self.archive is not None:
+            self.archive.begin_rollout()
         for start in range(0, self.rollout_steps, self.branch_length):
             self._run_branches(start, recorder)
+        if self.archive is not None:
+            self.archive.end_rollout(self.roots)
         return recorder.rollout(self.policy), recorder.finished()
 
     def state_dict(self) -> dict[str, Any]:
-        """Roots, running returns, generators and restarts, as containers of tensors and numbers."""
+        """Roots, running returns, generators, restarts and archive, as containers of tensors and numbers."""
         return {
-            "roots": _to_lists(self.roots),
+            "roots": to_lists(self.roots),
             "running_return": self.running_return.clone(),
             "generators": {name: generator.get_state() for name, generator in self.generators.items()},
             "restarts": {name: fresh.state_dict() for name, fresh in self.restarts.items()},
+            **({} if self.archive is None else {"archive": self.archive.state_dict()}),
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
@@ -133,16 +148,18 @@ class Sampler:
             if self.roots.elapsed.any():  # otherwise they are new already, and each new one takes one more environment
                 self._begin_anew()
             return
-        self.roots = _from_lists(self.roots, saved["roots"])
+        self.roots = from_lists(self.roots, saved["roots"])
         self.root_observation = self.simulator.observe(self.roots.state)
         self.running_return.copy_(saved["running_return"])
 
     def _load_streams(self, saved: dict[str, Any]) -> None:
-        """Set the generators and restarts of a `state_dict`; those of earlier versions have no restarts."""
+        """Set the generators, restarts and archive of a `state_dict`; those of earlier versions have no restarts."""
         for name, generator in self.generators.items():
             generator.set_state(saved["generators"][name])
         for name, fresh in self.restarts.items():
             fresh.load_state_dict(saved.get("restarts", {}).get(name, {}))
+        if self.archive is not None:
+            self.archive.load_state_dict(saved["archive"])
 
     def _begin_anew(self) -> None:
         """Drop every root's episode and draw a new initial state for it."""
@@ -168,6 +185,8 @@ class Sampler:
                 observation = observation.repeat_interleave(n, dim=0)
         for t in range(start, start + self.branch_length):
             action, log_prob = self._act(observation, first=t == start)
+            if self.archive is not None:
+                self.archive.watch(branches, n)
             transition = step_episodes(self.simulator, branches, self.policy.to_environment(action).flatten(0, 1))
             # The only read of what ended: each read waits until the GPU has finished.
             ended = (transition.terminated | transition.truncated).nonzero().squeeze(1)
@@ -220,7 +239,11 @@ class Sampler:
         if executed.numel():
             ended, roots = select(transition.episodes, executed), executed // self.num_samples
             success = self.simulator.success(ended.state)
-            recorder.finish(FinishedEpisodes(self.running_return[roots], ended.elapsed, success))
+            finished = FinishedEpisodes(self.running_return[roots], ended.elapsed, success)
+            if self.archive is not None:
+                whole = self.archive.finish(roots, transition.terminated[executed] & ~success)
+                finished = FinishedEpisodes(*(part[whole] for part in finished))
+            recorder.finish(finished)
             self.running_return[roots] = 0.0
 
     def _restart(self, transition: Transition, executed: Tensor, siblings: Tensor | None) -> tuple[Episodes, Tensor]:
@@ -228,25 +251,18 @@ class Sampler:
 
         `siblings` is None at the end of a branch, where no sibling continues.
         """
-        chosen = [
-            (rows, self.restarts[name].draw(len(rows)))
-            for rows, name in ((executed, "executed"), (siblings, "sibling"))
-            if rows is not None and rows.numel()
-        ]
+        chosen = []
+        if executed.numel():
+            chosen.append((executed, self._begin_executed(executed // self.num_samples)))
+        if siblings is not None and siblings.numel():
+            chosen.append((siblings, self.restarts["sibling"].draw(len(siblings))))
         if not chosen:
             return transition.episodes, transition.observation
         rows = torch.cat([rows for rows, _ in chosen])
         fresh = map_state(lambda *x: torch.cat(x), *(fresh for _, fresh in chosen))
         return autoreset(transition.episodes, transition.observation, rows, fresh)
 
-
-def _to_lists(state: Any) -> Any:
-    """A state as nested lists of tensors: a checkpoint need not name our classes."""
-    return [_to_lists(part) for part in state] if isinstance(state, tuple) else state
-
-
-def _from_lists(like: Any, saved: Any) -> Any:
-    """The inverse of `_to_lists`, with the types of `like` and on its device."""
-    if not isinstance(like, tuple):
-        return saved.to(like.device)
-    return type(like)(*(_from_lists(a, b) for a, b in zip(like, saved, strict=True)))
+    def _begin_executed(self, roots: Tensor) -> Beginning:
+        """New episodes of the executed samples of roots (k,) int64."""
+        fresh = self.restarts["executed"]
+        return fresh.draw(len(roots)) if self.archive is None else self.archive.draw(roots, fresh)

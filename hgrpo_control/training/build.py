@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 
 from hgrpo_control.config.device import find_device
+from hgrpo_control.config.roots import archive_share
 from hgrpo_control.config.run import Config, ConfigError
 from hgrpo_control.config.schedules import SuccessSchedule
 from hgrpo_control.learning import reference
@@ -69,6 +70,7 @@ def build(config: Config, saved_reference: dict[str, Any] | None = None) -> Part
             seeds[1],
             split_noise=config.algorithm.sibling_noise == "split",
             initial_states=config.algorithm.restarts_branches,
+            archive_share=archive_share(config.roots),
         )
         _require_whole_episodes(sampler, curriculum)
         transform = transforms.make(config.algorithm, config.num_envs, device)

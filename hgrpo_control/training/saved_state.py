@@ -18,6 +18,8 @@ def fits(trainer: Trainer, saved: dict[str, Any]) -> bool:
         return False
     if _layout(list(theirs["generators"].values())) != _layout(list(ours["generators"].values())):
         return False
+    if _layout(theirs.get("archive", {}).get("entries", [])) != _layout(ours.get("archive", {}).get("entries", [])):
+        return False
     if ("guidance" in saved) != (trainer.guidance is not None):
         return False
     if saved.get("curriculum", {}).get("progress", {}).keys() != trainer.config.curriculum.keys():

@@ -7,6 +7,7 @@ import torch
 import robots
 from hgrpo_control.config.device import find_device
 from hgrpo_control.config.learning import Network
+from hgrpo_control.config.roots import EXECUTED
 from hgrpo_control.config.run import Config, ConfigError
 from policies.spec import Channel, PolicySpec
 from robots.privileged import Privileged
@@ -61,11 +62,16 @@ def training_simulator(config: Config) -> Simulator:
 
 
 def _require_fit(config: Config, spec: SimulatorSpec) -> None:
-    """Raise ConfigError where a task cannot branch, or has no noise to split."""
+    """Raise ConfigError where a task cannot branch or restore states, or has no noise to split."""
     if config.algorithm.num_samples > 1 and spec.branching_obstacle:
         raise ConfigError(
             f"{config.algorithm_name} branches {config.algorithm.num_samples} samples from every state, but "
             f"{spec.branching_obstacle}; allowed: ppo, which does not branch"
+        )
+    if config.roots != EXECUTED and spec.branching_obstacle:
+        raise ConfigError(
+            f"roots {config.roots} starts episodes from saved states, but {spec.branching_obstacle}; allowed: "
+            f"roots {EXECUTED}"
         )
     if config.algorithm.sibling_noise == "split" and not spec.noise:
         raise ConfigError(

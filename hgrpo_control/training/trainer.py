@@ -82,6 +82,7 @@ class Trainer:
         rollout, finished = self.sampler.collect()
         if self.sampler.cuts_episodes:  # only crashes end before the cut, and they do not represent the others
             finished = FinishedEpisodes(*(part[:0] for part in finished))
+        archived = {} if self.sampler.archive is None else self.sampler.archive.metrics()
         sampled = time.perf_counter()
         rollout = transforms.apply(self.reward_transform, rollout, self.config.algorithm)
         batch = algorithms.make_batch(rollout, self.config.algorithm)
@@ -108,6 +109,7 @@ class Trainer:
             **learned,
             **diagnostics,
             **guided,
+            **archived,
             **rollout.metrics(),
             **self.curriculum.metrics(),
             "simulator_steps_per_second": rollout.simulator_steps / (ended - began),
