@@ -75,6 +75,20 @@ def test_a_run_stays_on_its_device(name: str, monkeypatch: pytest.MonkeyPatch) -
     assert there == rows_of(config)  # the simulated GPU computes what the CPU computes, to the bit
 
 
+def test_an_archive_of_roots_stays_on_its_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiny("quadrotor-gates", HybridGRPO(num_samples=2, branch_steps=2), roots="archive:0.9")
+
+    def rows(config: Config) -> list[Metrics]:
+        trainer = Trainer.from_config(config)
+        cut_episodes(trainer.sampler.simulator, 3)
+        return [trainer.step() for _ in range(4)]
+
+    with simulated_gpu(monkeypatch):
+        there = rows(replace(config, device="cuda"))
+    assert sum(row["archive_starts"] for row in there) > 0
+    assert without_clocks(there) == without_clocks(rows(config))
+
+
 def test_a_checkpoint_goes_to_the_cpu_and_back(gpu: SimulatedGpu, tmp_path: Path) -> None:
     first = tiny("quadrotor-hover", HybridGRPO(num_samples=2), device="cuda")
     train(first, tmp_path / "reference")
