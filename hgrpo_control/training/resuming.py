@@ -12,7 +12,7 @@ from hgrpo_control.config.run import Config
 from hgrpo_control.runs.imports import TRUST
 from hgrpo_control.runs.run_folder import RunFolder, RunFolderError
 from hgrpo_control.training.build import build
-from hgrpo_control.training.saved_state import fits
+from hgrpo_control.training.saved_state import fits, states_fit
 from hgrpo_control.training.trainer import Trainer
 from hgrpo_errors import HgrpoError
 from policies import checkpoint
@@ -24,6 +24,10 @@ class UntrustedError(HgrpoError):
 
 
 _UNFIT = "{} does not hold the training state that config.json needs"
+_OTHER_STATES = (
+    f"{_UNFIT}: its simulator states have another layout, because an earlier version saved them or config.json was "
+    "edited; the run cannot be continued, but hgrpo evaluate, hgrpo export and --reference take its policy"
+)
 
 
 def restore_trainer(
@@ -45,6 +49,8 @@ def restore_trainer(
         raise checkpoint.CheckpointError(_UNFIT.format(folder.checkpoint))
     trainer = Trainer(config, build(config, saved.get("reference")))
     with closed_on_error(trainer.sampler.simulator):
+        if not states_fit(trainer, saved):
+            raise checkpoint.CheckpointError(_OTHER_STATES.format(folder.checkpoint))
         if not fits(trainer, saved):
             raise checkpoint.CheckpointError(_UNFIT.format(folder.checkpoint))
         if policy.spec != trainer.policy.spec:

@@ -8,14 +8,17 @@ if TYPE_CHECKING:
     from hgrpo_control.training.trainer import Trainer
 
 
+def states_fit(trainer: Trainer, saved: dict[str, Any]) -> bool:
+    """Whether the saved states of the simulator have the arrays and sizes of the trainer's simulator."""
+    return _layout(saved["sampler"]["roots"]) == _layout(trainer.sampler.state_dict()["roots"])
+
+
 def fits(trainer: Trainer, saved: dict[str, Any]) -> bool:
-    """Whether a saved state has the parts and sizes that the trainer's settings need.
+    """Whether the rest of a saved state has the parts and sizes that the trainer's settings need.
 
     Sizes of generators differ between a CPU and a GPU.
     """
     ours, theirs = trainer.sampler.state_dict(), saved["sampler"]
-    if _layout(theirs["roots"]) != _layout(ours["roots"]):
-        return False
     if _layout(list(theirs["generators"].values())) != _layout(list(ours["generators"].values())):
         return False
     if _layout(theirs.get("archive", {}).get("entries", [])) != _layout(ours.get("archive", {}).get("entries", [])):

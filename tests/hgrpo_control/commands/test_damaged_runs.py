@@ -13,6 +13,7 @@ import torch
 from support.tiny_runs import TINY
 
 import policies
+from hgrpo_control.cli import main
 from policies.actor_critic import ActorCritic
 
 HOVER = ("train", "ppo", "quadrotor-hover")
@@ -114,6 +115,26 @@ def test_a_checkpoint_of_another_task_is_not_evaluated(run: Path, complaint: Com
 def test_a_checkpoint_without_the_state_of_training_is_not_resumed(run: Path, complaint: Complaint) -> None:
     without_training(run / "checkpoint.pt")
     assert "run/checkpoint.pt" in complaint("resume", run)
+
+
+def with_former_states(path: Path) -> None:
+    """Split each packed array of the bodies and of the mission into the arrays that earlier versions saved."""
+    policy, training = policies.restore(path)
+    (body, command, mission, *rest), elapsed = training["sampler"]["roots"]
+    former = [list(body[0].split((3, 3, 4, 3, 4), dim=1)), command, [x.squeeze(1) for x in mission if x != []], *rest]
+    training["sampler"]["roots"] = [former, elapsed]
+    policies.save(path, policy, training)
+
+
+def test_states_of_an_earlier_version_are_not_resumed_but_their_policy_serves(run: Path, complaint: Complaint) -> None:
+    with_former_states(run / "checkpoint.pt")
+    message = complaint("resume", run, "--total-steps", "512")
+    assert message.startswith("run/checkpoint.pt ")
+    for part in ("another layout", "earlier version", "cannot be continued", "evaluate", "export", "--reference"):
+        assert part in message
+    assert main(["evaluate", str(run), "--episodes", "2"]) == 0
+    assert main(["export", str(run)]) == 0
+    assert main([*HOVER, *TINY, "--reference", str(run), "--kl-coef", "0.1", "--out", "tuned"]) == 0
 
 
 def edit_config(run: Path, **changes: object) -> None:
