@@ -34,6 +34,10 @@ class Batch(NamedTuple):
     """(R,); None without critic."""
     reference_log_prob: Tensor | None = None
     """(R, M) log density of `action` under the reference policy; None without one."""
+    wish: Tensor | None = None
+    """(R, M, 2, A) directions for the mean and for log sigma, in units of sigma; None for a clipped surrogate."""
+    old: Tensor | None = None
+    """(R, 2, A) mean and sigma of the policy that acted; None without wishes."""
 
 
 def rows_of(batch: Batch, rows: Tensor) -> Batch:

@@ -21,6 +21,19 @@ class PolicyLoss(NamedTuple):
     """(R, M) derivative of `loss` by log pi."""
 
 
+class LeashedWish(NamedTuple):
+    """Progress along wishes, and how far the policy is from the old one."""
+
+    loss: Tensor
+    """() to be minimised."""
+    kl: Tensor
+    """() mean KL(old || new)."""
+    by_mean: Tensor
+    """(R, A) derivative of `loss` by the mean."""
+    by_log_sigma: Tensor
+    """(A,) derivative of `loss` by log sigma."""
+
+
 class ReferenceKl(NamedTuple):
     """How far the policy is from its reference."""
 
@@ -67,6 +80,27 @@ def clipped_surrogate(
         # A product, so that 0 x infinity is NaN and is reported, as in the derivative by the chain rule.
         slope = weight * gain * (gain <= bounded) / -weight.numel()
         return PolicyLoss(loss, k3_divergence(log_ratio).mean(), outside.mean(), slope)
+
+
+def leashed_wish(mean: Tensor, sigma: Tensor, old: Tensor, wish: Tensor, leash: float) -> LeashedWish:
+    """-mean of wish . (mean - mean_old) / sigma_old + wish_s . log(sigma / sigma_old), + leash KL(old || new).
+
+    Args:
+        mean: (R, A) of the new policy.
+        sigma: (A,) of the new policy.
+        old: (R, 2, A) mean and sigma of the old policy.
+        wish: (R, M, 2, A) for mean and log sigma, in units of sigma_old.
+        leash: Weight of the KL divergence.
+    """
+    old_mean, old_sigma = old.unbind(1)
+    wish_mean, wish_sigma = wish.mean(1).unbind(1)
+    away, grown = mean - old_mean, (sigma / old_sigma).log()
+    square = (old_sigma.square() + away.square()) / sigma.square()
+    kl = (grown + 0.5 * square - 0.5).sum(-1).mean()
+    gain = (wish_mean * away / old_sigma + wish_sigma * grown).sum(-1).mean()
+    by_mean = (leash * away / sigma.square() - wish_mean / old_sigma) / len(mean)
+    by_sigma = (leash * (1.0 - square) - wish_sigma).mean(0)
+    return LeashedWish(leash * kl - gain, kl, by_mean, by_sigma)
 
 
 def reference_kl(log_prob: Tensor, reference_log_prob: Tensor, weight: Tensor) -> ReferenceKl:

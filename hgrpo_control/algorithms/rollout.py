@@ -45,6 +45,12 @@ class Rollout(NamedTuple):
     """Steps in which the physics of a sample failed."""
     weight: Tensor | None = None
     """(T, E, N) importance weights of actions that were not drawn from pi, 1 for the others; None where all were."""
+    slope: Tensor | None = None
+    """(T, E, N, A) derivative by `action` of the branch's return from each step on; None where none was recorded."""
+    noise: Tensor | None = None
+    """(T, E, N, A) (action - mean) / sigma of each action; None without slopes."""
+    dropped_slopes: int = 0
+    """Entries of `slope` that were not finite and are 0."""
 
     @property
     def executed_steps(self) -> int:
@@ -57,8 +63,13 @@ class Rollout(NamedTuple):
         return self.done.numel()
 
     def metrics(self) -> dict[str, float]:
-        """`diverged`: steps in which the physics of a sample failed, which ended its episode."""
-        return {"diverged": self.diverged}
+        """Faults of the physics.
+
+        `diverged`: steps in which the physics of a sample failed, which ended its episode.
+        `dropped_slopes`: entries of slopes that were not finite; only where slopes are recorded.
+        """
+        faults: dict[str, float] = {"diverged": self.diverged}
+        return faults if self.slope is None else faults | {"dropped_slopes": self.dropped_slopes}
 
     @property
     def executed_observation(self) -> Tensor:
@@ -98,6 +109,17 @@ class RolloutFailedError(HgrpoError):
     """Raised when a simulator fails in a rollout; the run can continue from before it."""
 
 
+class Drawn(NamedTuple):
+    """Actions of N samples of E roots."""
+
+    action: Tensor
+    """(E, N, A) unclipped, in normalised units."""
+    log_prob: Tensor
+    """(E, N) log density of the action."""
+    noise: Tensor
+    """(E, N, A) (action - mean) / sigma."""
+
+
 class RolloutRecorder:
     """Records a rollout step by step; the critic is evaluated once, at the end."""
 
@@ -110,6 +132,7 @@ class RolloutRecorder:
         observation_size: int,
         action_size: int,
         device: torch.device | None = None,
+        slopes: bool = False,
     ) -> None:
         self._shape = (num_envs, num_samples)
         self._branch_length = branch_length
@@ -123,7 +146,10 @@ class RolloutRecorder:
         self.reward = empty(t, e, n)
         self.terminated = torch.empty(t, e, n, dtype=torch.bool, device=device)
         self.truncated = torch.empty_like(self.terminated)
+        self.slope = empty(t, e, n, action_size) if slopes else None
+        self.noise = empty(t, e, n, action_size) if slopes else None
         self._diverged = torch.zeros((), dtype=torch.int64, device=device)
+        self._dropped = torch.zeros_like(self._diverged)
         self._truncated_rows: list[tuple[int, Tensor, Tensor]] = []
         self._finished: list[FinishedEpisodes] = []
 
@@ -131,8 +157,7 @@ class RolloutRecorder:
         self,
         t: int,
         observation: Tensor,
-        action: Tensor,
-        log_prob: Tensor,
+        drawn: Drawn,
         transition: Transition,
         ended: Tensor,
     ) -> None:
@@ -141,13 +166,14 @@ class RolloutRecorder:
         Args:
             t: Number of the step.
             observation: (E G, O) before the step.
-            action: (E, N, A).
-            log_prob: (E, N) log density of the action.
+            drawn: The actions.
             transition: What the simulator returned, E N rows.
             ended: (k,) int64 rows in which an episode ended.
         """
         self.observation[t] = observation.reshape(self.observation.shape[1:])
-        self.action[t], self.log_prob[t] = action, log_prob
+        self.action[t], self.log_prob[t] = drawn.action, drawn.log_prob
+        if self.noise is not None:
+            self.noise[t] = drawn.noise
         self.reward[t] = transition.reward.reshape(self._shape)
         self.terminated[t] = transition.terminated.reshape(self._shape)
         self.truncated[t] = transition.truncated.reshape(self._shape)
@@ -158,6 +184,14 @@ class RolloutRecorder:
             rows = ended[transition.truncated[ended]]
             if rows.numel():
                 self._truncated_rows.append((t, rows, transition.observation[rows]))
+
+    def write_slopes(self, start: int, slope: Tensor) -> None:
+        """Record the slopes (n, E N, A) of the branch that began at step `start`; 0 in place of NaN and infinity."""
+        assert self.slope is not None
+        finite = torch.isfinite(slope)
+        branch = self.slope[start : start + len(slope)]
+        branch.copy_(torch.where(finite, slope, 0.0).reshape(branch.shape))
+        self._dropped += (~finite).sum()
 
     def count_diverged(self, diverged: Tensor) -> None:
         """Count rows (B,) bool whose physics failed."""
@@ -193,6 +227,9 @@ class RolloutRecorder:
             done,
             self._branch_length,
             int(self._diverged),
+            slope=self.slope,
+            noise=self.noise,
+            dropped_slopes=int(self._dropped),
         )
 
     def _require_finite_ends(self) -> None:

@@ -7,12 +7,13 @@ from typing import Annotated, ClassVar, Literal, Union
 
 from hgrpo_control.config.group import GroupSettings
 from hgrpo_control.config.guidance import GuidanceSettings
+from hgrpo_control.config.pathwise import PathwiseSettings
 from hgrpo_control.config.reward import RewardSettings
 from hgrpo_fields import Range, field_problem
 
 
 @dataclass(frozen=True, kw_only=True)
-class AlgorithmSettings(RewardSettings):
+class AlgorithmSettings(PathwiseSettings, RewardSettings):
     """What the rest of a run needs to know about an algorithm."""
 
     name: ClassVar[str]
@@ -62,7 +63,7 @@ class PPO(AlgorithmSettings):
 
     def problem(self) -> str | None:
         """One error line for values that are not allowed; None otherwise."""
-        return field_problem(self) or self.reward_problem()
+        return field_problem(self) or self.reward_problem() or self.pathwise_problem()
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class GRPO(GroupSettings, AlgorithmSettings):
 
     def problem(self) -> str | None:
         """One error line for values that are not allowed; None otherwise."""
-        return field_problem(self) or self.reward_problem()
+        return field_problem(self) or self.reward_problem() or self.pathwise_problem()
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,12 @@ class HybridGRPO(GuidanceSettings, AlgorithmSettings):
 
     def problem(self) -> str | None:
         """One error line for values that are not allowed; None otherwise."""
-        problem = field_problem(self) or self.reward_problem() or self.guidance_problem(self.num_samples)
+        problem = (
+            field_problem(self)
+            or self.reward_problem()
+            or self.pathwise_problem()
+            or self.guidance_problem(self.num_samples)
+        )
         if problem is None and self.sibling_noise == "split" and self.num_samples == 1:
             problem = "sibling_noise split does nothing with num_samples 1; allowed: shared, or more samples"
         return problem

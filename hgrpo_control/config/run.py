@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from hgrpo_control.config.algorithms import ALGORITHMS, Algorithm
+from hgrpo_control.config.algorithms import ALGORITHMS, GRPO, Algorithm
 from hgrpo_control.config.argument import IMPORTS, Argument
 from hgrpo_control.config.device import device_problem
 from hgrpo_control.config.divisors import divisors, near_divisors
@@ -18,6 +18,8 @@ from hgrpo_control.config.schedules import CURRICULUM, curriculum_problem
 from hgrpo_errors import HgrpoError
 from hgrpo_fields import Range, field_problem, inert_problem
 from hgrpo_imports import imports_problem
+
+_LEAST_DISCOUNT = 1e-6  # below it the slopes of a branch's last steps lose their digits
 
 
 class ConfigError(HgrpoError):
@@ -68,6 +70,7 @@ class Config:
             or self.learning.problem(self.network.min_sigma)
             or self._critic_problem()
             or roots_problem(self.roots, self.algorithm.restarts_branches)
+            or self._pathwise_problem()
             or curriculum_problem(self.curriculum)
             or device_problem(self.device)
             or imports_problem(self.imports)
@@ -83,6 +86,32 @@ class Config:
         return inert_problem(
             self.learning, ("vf_coef",), f"with {self.algorithm_name}, which has no critic; leave it out"
         )
+
+    def _pathwise_problem(self) -> str | None:
+        """A setting that does nothing with slopes, or without them, or that contradicts them."""
+        algorithm = self.algorithm
+        if not algorithm.uses_slopes:
+            return inert_problem(
+                self.learning, ("leash",), "with pathwise off; it belongs to pathwise auto or a number"
+            )
+        given = f"with pathwise {algorithm.pathwise}"
+        if algorithm.reward_transform != "identity":
+            return (
+                f"{given} the reward stays as it is; given reward_transform {algorithm.reward_transform}; leave it out"
+            )
+        if algorithm.guided is not None:
+            return f"{given} siblings cannot be guided; leave guided_candidates out"
+        if isinstance(algorithm, GRPO) and algorithm.scale != "none":
+            return f"{given} advantages must keep the unit of the return: scale {algorithm.scale}; allowed: none"
+        if algorithm.gamma**self.branch_length < _LEAST_DISCOUNT:
+            return (
+                f"{given} a branch must not outlast its discount: gamma {algorithm.gamma} over {self.branch_length} "
+                f"steps is below {_LEAST_DISCOUNT:g}; allowed: a larger gamma or shorter branches"
+            )
+        if self.num_envs * algorithm.num_samples < 2:
+            return f"{given} variances need two samples or two roots; given num_envs 1 and one sample"
+        names = ("clip_coef", "clip_high", "normalize_advantage")
+        return inert_problem(self.learning, names, f"{given}, which has no clipped surrogate; leave it out")
 
     def _size_problem(self) -> str | None:
         """Numbers of steps, rows or minibatches that do not divide each other."""

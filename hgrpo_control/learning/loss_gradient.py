@@ -36,7 +36,8 @@ class LossGradient:
     """Gradient of policy loss + vf_coef value loss - alpha entropy + kl_coef KL(policy || reference).
 
     log pi = sum over action entries of -z^2 / 2 - log sigma, with z = (a - mean) / sigma, has the derivatives z / sigma
-    by the mean and (z^2 - 1) / sigma by sigma.
+    by the mean and (z^2 - 1) / sigma by sigma. A batch with wishes has `losses.leashed_wish` for its policy loss, any
+    other `losses.clipped_surrogate`.
 
     Args:
         policy: Its parameters have gradients of zeros already, to which the gradient is added.
@@ -83,19 +84,29 @@ class LossGradient:
         mean = self._actor.forward(features[:, : self.policy.spec.observation_size])
         z = (batch.action - mean.unsqueeze(1)) / sigma
         log_prob = gaussian.standard_log_density(z) - sigma.log().sum()
-        surrogate = losses.clipped_surrogate(
-            log_prob, batch.old_log_prob, batch.advantage, batch.weight, config.clip_coef, config.clip_high
-        )
-        slope, value_loss, leash, reference_kl = share * surrogate.slope, self._nan, self._nan, self._nan
+        value_loss, leash, reference_kl = self._nan, self._nan, self._nan
+        if batch.wish is None:
+            surrogate = losses.clipped_surrogate(
+                log_prob, batch.old_log_prob, batch.advantage, batch.weight, config.clip_coef, config.clip_high
+            )
+            policy_loss, kl, clipped, slope = (
+                surrogate.loss, surrogate.approx_kl, surrogate.clip_fraction, share * surrogate.slope
+            )  # fmt: skip
+        else:
+            assert batch.old is not None
+            wished = losses.leashed_wish(mean, sigma, batch.old, batch.wish, config.leash)
+            policy_loss, kl, clipped, slope = wished.loss, wished.kl, self._nan, torch.zeros_like(log_prob)
         if batch.reference_log_prob is not None:
             leash, reference_kl, leash_slope = losses.reference_kl(log_prob, batch.reference_log_prob, batch.weight)
             slope += share * config.kl_coef * leash_slope
         by_z = slope.unsqueeze(-1) * z
-        self._actor.backward((by_z / sigma).sum(1))
+        by_mean, by_log_sigma = (by_z / sigma).sum(1), (by_z * z).sum((0, 1)) - slope.sum()
+        if batch.wish is not None:
+            by_mean, by_log_sigma = by_mean + share * wished.by_mean, by_log_sigma + share * wished.by_log_sigma
+        self._actor.backward(by_mean)
         if self._critic is not None and batch.value_target is not None:
             value = self._critic.forward(features).squeeze(-1)
             value_loss = losses.value_loss(value, batch.value_target)
             error = value - batch.value_target
             self._critic.backward((error * (share * config.vf_coef / len(error))).unsqueeze(-1))
-        terms = (surrogate.loss, value_loss, surrogate.approx_kl, leash, reference_kl, surrogate.clip_fraction)
-        return share * torch.stack(terms), (by_z * z).sum((0, 1)) - slope.sum()
+        return share * torch.stack((policy_loss, value_loss, kl, leash, reference_kl, clipped)), by_log_sigma

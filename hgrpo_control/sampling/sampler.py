@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from hgrpo_control.algorithms.rollout import (
+    Drawn,
     FinishedEpisodes,
     NotFiniteError,
     Rollout,
@@ -22,6 +23,7 @@ from hgrpo_control.algorithms.rollout import (
 )
 from hgrpo_control.sampling.archive import Archive
 from hgrpo_control.sampling.nested_lists import from_lists, to_lists
+from hgrpo_control.sampling.slope_tape import SlopeTape
 from hgrpo_errors import HgrpoError
 from policies.actor_critic import ActorCritic
 from policies.gaussian import standard_log_density
@@ -49,6 +51,7 @@ class Sampler:
             that has not ended with its branch is dropped and is not among the finished ones.
         archive_share: Share of the new executed episodes that start from an archive of saved states; None has no
             archive. Such episodes are not among the finished ones.
+        slope_gamma: Discount of the returns whose slopes are recorded; None records none.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Sampler:
         split_noise: bool = False,
         initial_states: bool = False,
         archive_share: float | None = None,
+        slope_gamma: float | None = None,
     ) -> None:
         if rollout_steps % branch_length:
             raise HgrpoError(f"branch_length {branch_length} does not divide rollout_steps {rollout_steps}")
@@ -70,6 +74,7 @@ class Sampler:
         self.num_envs, self.num_samples = num_envs, num_samples
         self.branch_length, self.rollout_steps, self.split_noise = branch_length, rollout_steps, split_noise
         self.initial_states = initial_states
+        self.slope_gamma = slope_gamma
         self.cuts_episodes = initial_states and branch_length < simulator.spec.max_episode_steps
         streams = ("executed", "siblings", "executed_restarts", "sibling_restarts")
         source = torch.Generator().manual_seed(seed)
@@ -119,6 +124,7 @@ class Sampler:
             spec.observation_size,
             spec.action_size,
             self.policy.device,
+            slopes=self.slope_gamma is not None,
         )
         if self.archive is not None:
             self.archive.begin_rollout()
@@ -183,26 +189,59 @@ class Sampler:
                 branches = branches._replace(state=self.simulator.split_noise(branches.state, sample))
             if self.branch_length > 1:
                 observation = observation.repeat_interleave(n, dim=0)
-        for t in range(start, start + self.branch_length):
-            action, log_prob = self._act(observation, first=t == start)
-            if self.archive is not None:
-                self.archive.watch(branches, n)
-            transition = step_episodes(self.simulator, branches, self.policy.to_environment(action).flatten(0, 1))
-            # The only read of what ended: each read waits until the GPU has finished.
-            ended = (transition.terminated | transition.truncated).nonzero().squeeze(1)
-            recorder.write(t, observation, action, log_prob, transition, ended)
-            self.running_return += transition.reward[::n].double()
-            branches, observation = transition.episodes, transition.observation
-            if ended.numel():
-                executed = ended[ended % n == 0]
-                self._account(transition, executed, recorder)
-                siblings = None if t + 1 == start + self.branch_length else ended[ended % n != 0]
-                branches, observation = self._restart(transition, executed, siblings)
+        tape = None if self.slope_gamma is None else SlopeTape(self.policy, self.slope_gamma)
+        with torch.set_grad_enabled(tape is not None):
+            for t in range(start, start + self.branch_length):
+                branches, observation = self._step(t, t - start, branches, observation, recorder, tape)
+        if tape is not None:
+            recorder.write_slopes(start, tape.finish())
+            branches, observation = map_state(Tensor.detach, branches), observation.detach()
         self.roots = select(branches, slice(None, None, n))
         self.root_observation = observation[::n]
 
-    def _act(self, observation: Tensor, first: bool) -> tuple[Tensor, Tensor]:
-        """Draw actions (E, N, A) and their log densities (E, N).
+    def _step(
+        self,
+        t: int,
+        within: int,
+        branches: Episodes,
+        observation: Tensor,
+        recorder: RolloutRecorder,
+        tape: SlopeTape | None,
+    ) -> tuple[Episodes, Tensor]:
+        """Step t of the rollout in every row.
+
+        Args:
+            t: Number of the step.
+            within: The same, counted from the start of the branch.
+            branches: E N rows.
+            observation: (E, O) where the siblings of a root share it, else (E N, O).
+            recorder: Records the step.
+            tape: Differentiates the branch; None without slopes.
+
+        Returns the episodes that go on, and what they show (E N, O).
+        """
+        n, last = self.num_samples, within + 1 == self.branch_length
+        if self.archive is not None:
+            with torch.no_grad():
+                self.archive.watch(branches, n)
+        drawn = self._act(observation, first=within == 0)
+        command = self.policy.to_environment(drawn.action).flatten(0, 1)
+        transition = step_episodes(self.simulator, branches, command)
+        # The only read of what ended: each read waits until the GPU has finished.
+        ended = (transition.terminated | transition.truncated).nonzero().squeeze(1)
+        if tape is not None:
+            tape.add(drawn.action, transition, ended, last)
+        with torch.no_grad():
+            recorder.write(t, observation, drawn, transition, ended)
+            self.running_return += transition.reward[::n].double()
+        if not ended.numel():
+            return transition.episodes, transition.observation
+        executed = ended[ended % n == 0]
+        self._account(transition, executed, recorder)
+        return self._restart(transition, executed, None if last else ended[ended % n != 0])
+
+    def _act(self, observation: Tensor, first: bool) -> Drawn:
+        """Draw actions.
 
         Args:
             observation: (E, O) where the siblings of a root share it, else (E N, O).
@@ -216,7 +255,8 @@ class Sampler:
             siblings = self._mean(grouped[:, 1:].flatten(0, 1)).reshape(e, n - 1, size)
             mean = torch.cat((mean, siblings), dim=1)
         noise = self._noise(grouped[:, 0], mean.expand(e, n, size), first)
-        return mean + self._sigma * noise, standard_log_density(noise) - self._sigma.log().sum()
+        log_prob = standard_log_density(noise) - self._sigma.log().sum()
+        return Drawn(mean + self._sigma * noise, log_prob, noise)
 
     def _noise(self, observation: Tensor, mean: Tensor, first: bool) -> Tensor:
         """(action - mean) / sigma of every sample (E, N, A), standard normal here.

@@ -12,6 +12,7 @@ from hgrpo_control.config.run import Config, ConfigError
 from hgrpo_control.config.schedules import SuccessSchedule
 from hgrpo_control.learning import reference
 from hgrpo_control.learning.learner import Learner
+from hgrpo_control.learning.wishes import Wishes
 from hgrpo_control.rewards import transforms
 from hgrpo_control.rewards.transform import RewardTransform
 from hgrpo_control.sampling import guidance
@@ -37,6 +38,8 @@ class Parts(NamedTuple):
     curriculum: Curriculum
     guidance: Guidance | None
     """None where guided sampling is off."""
+    wishes: Wishes | None
+    """None without slopes."""
 
 
 def build(config: Config, saved_reference: dict[str, Any] | None = None) -> Parts:
@@ -71,6 +74,7 @@ def build(config: Config, saved_reference: dict[str, Any] | None = None) -> Part
             split_noise=config.algorithm.sibling_noise == "split",
             initial_states=config.algorithm.restarts_branches,
             archive_share=archive_share(config.roots),
+            slope_gamma=config.algorithm.gamma if config.algorithm.uses_slopes else None,
         )
         _require_whole_episodes(sampler, curriculum)
         transform = transforms.make(config.algorithm, config.num_envs, device)
@@ -81,7 +85,8 @@ def build(config: Config, saved_reference: dict[str, Any] | None = None) -> Part
             frozen = reference.load(config.learning.reference, spec, device)
         learner = Learner(policy, config.learning, seeds[2], frozen)
         policy.update_normalizers(sampler.root_observation)
-    return Parts(policy, sampler, transform, learner, curriculum, guide)
+    wishes = Wishes(config.algorithm) if config.algorithm.uses_slopes else None
+    return Parts(policy, sampler, transform, learner, curriculum, guide, wishes)
 
 
 def _require_whole_episodes(sampler: Sampler, curriculum: Curriculum) -> None:

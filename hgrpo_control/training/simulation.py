@@ -10,6 +10,7 @@ from hgrpo_control.config.learning import Network
 from hgrpo_control.config.roots import EXECUTED
 from hgrpo_control.config.run import Config, ConfigError
 from policies.spec import Channel, PolicySpec
+from robots.catalogue import QUADROTOR_TASKS
 from robots.privileged import Privileged
 from robots.quadrotor.flight.simulator import QuadrotorFlight
 from robots.quadrotor.physics.catalogue import BUILT_IN
@@ -72,6 +73,11 @@ def _require_fit(config: Config, spec: SimulatorSpec) -> None:
         raise ConfigError(
             f"roots {config.roots} starts episodes from saved states, but {spec.branching_obstacle}; allowed: "
             f"roots {EXECUTED}"
+        )
+    if config.algorithm.uses_slopes and not spec.differentiable:
+        raise ConfigError(
+            f"pathwise {config.algorithm.pathwise} needs a differentiable simulator, and {config.task} is none; "
+            f"allowed: pathwise off, or one of {', '.join(QUADROTOR_TASKS)} with physics={BUILT_IN}"
         )
     if config.algorithm.sibling_noise == "split" and not spec.noise:
         raise ConfigError(

@@ -31,6 +31,7 @@ class Trainer:
         self.config = config
         self.policy, self.sampler, self.reward_transform = parts.policy, parts.sampler, parts.reward_transform
         self.learner, self.curriculum, self.guidance = parts.learner, parts.curriculum, parts.guidance
+        self.wishes = parts.wishes
         self.iteration = self.executed_steps = self.simulator_steps = 0
         self.wall_seconds = 0.0
 
@@ -86,6 +87,9 @@ class Trainer:
         sampled = time.perf_counter()
         rollout = transforms.apply(self.reward_transform, rollout, self.config.algorithm)
         batch = algorithms.make_batch(rollout, self.config.algorithm)
+        mixed: dict[str, float] = {}
+        if self.wishes is not None:
+            batch, mixed = self.wishes.add(batch, rollout, self.policy.sigma.detach())
         diagnostics = compute_diagnostics(rollout, batch, self.config.algorithm)
         learned = self.learner.update(batch, progress=self.iteration / self.config.num_iterations)
         guided: dict[str, float] = {}
@@ -110,6 +114,7 @@ class Trainer:
             **diagnostics,
             **guided,
             **archived,
+            **mixed,
             **rollout.metrics(),
             **self.curriculum.metrics(),
             "simulator_steps_per_second": rollout.simulator_steps / (ended - began),
@@ -132,6 +137,7 @@ class Trainer:
             "reward_transform": self.reward_transform.state_dict(),
             "reference": None if frozen is None else reference.to_state(frozen),
             **({} if self.guidance is None else {"guidance": self.guidance.state_dict()}),
+            **({} if self.wishes is None else {"wishes": self.wishes.state_dict()}),
             **({} if not self.config.curriculum else {"curriculum": self.curriculum.state_dict()}),
         }
 
@@ -146,5 +152,7 @@ class Trainer:
         self.reward_transform.load_state_dict(saved.get("reward_transform", {}))  # older checkpoints had none to save
         if self.guidance is not None:
             self.guidance.load_state_dict(saved["guidance"])
+        if self.wishes is not None:
+            self.wishes.load_state_dict(saved["wishes"])
         if self.config.curriculum:
             self.curriculum.load_state_dict(saved["curriculum"])

@@ -71,7 +71,10 @@ def test_samples_that_share_an_observation_share_a_row() -> None:
 def test_chosen_rows_stay_together(critic: bool) -> None:
     target = labels(T, E, N) + 3000.0 if critic else None
     batch = flatten(rollout(False, critic), labels(T, E, N) + 1000.0, labels(T, E, N) + 2000.0, target)
-    batch = batch._replace(reference_log_prob=labels(T * E * N, 1) + 4000.0)
+    rows = T * E * N
+    batch = batch._replace(
+        reference_log_prob=labels(rows, 1) + 4000.0, wish=labels(rows, 1, 2, ACT), old=labels(rows, 2, ACT)
+    )
     rows = torch.tensor([5, 0, 17, 5])
     chosen = rows_of(batch, rows)
     assert chosen.old_log_prob.flatten().tolist() == rows.tolist()

@@ -34,7 +34,9 @@ SPEC = PolicySpec(
 )
 
 
-def drawn(spec: PolicySpec, seed: int, rows: int, samples: int, reference: bool) -> tuple[ActorCritic, Batch]:
+def drawn(
+    spec: PolicySpec, seed: int, rows: int, samples: int, reference: bool, wishes: bool = False
+) -> tuple[ActorCritic, Batch]:
     """A policy and a batch in double precision, with ratios on both sides of any clip range."""
     generator = torch.Generator().manual_seed(seed)
 
@@ -52,9 +54,11 @@ def drawn(spec: PolicySpec, seed: int, rows: int, samples: int, reference: bool)
     old, leash = (log_prob + 0.3 * random(rows, samples) for _ in range(2))
     weight = random(rows, samples).clamp_min(0.0)
     target = random(rows) if spec.critic else None
-    return policy, Batch(
-        features, action, old, random(rows, samples), weight, None, target, leash if reference else None
-    )
+    batch = Batch(features, action, old, random(rows, samples), weight, None, target, leash if reference else None)
+    if wishes:
+        former = torch.stack((random(rows, 3), (0.3 * random(3)).exp().expand(rows, 3)), dim=1)
+        batch = batch._replace(wish=random(rows, samples, 2, 3), old=former)
+    return policy, batch
 
 
 def by_autograd(policy: ActorCritic, batch: Batch, config: Learning, alpha: float) -> tuple[Tensor, LossTerms]:
@@ -64,7 +68,15 @@ def by_autograd(policy: ActorCritic, batch: Batch, config: Learning, alpha: floa
     surrogate = losses.clipped_surrogate(
         log_prob, batch.old_log_prob, batch.advantage, batch.weight, config.clip_coef, config.clip_high
     )
-    loss = surrogate.loss - alpha * policy.entropy()
+    terms = (surrogate.loss, surrogate.approx_kl, surrogate.clip_fraction)
+    if batch.wish is not None and batch.old is not None:
+        old = torch.distributions.Normal(*batch.old.unbind(1))
+        away = torch.stack(((mean - old.mean) / old.stddev, (policy.sigma / old.stddev).log()), dim=1).unsqueeze(1)
+        kl = torch.distributions.kl_divergence(old, torch.distributions.Normal(mean, policy.sigma)).sum(-1).mean()
+        gain = (batch.wish * away).sum((-1, -2)).mean()
+        terms = (config.leash * kl - gain, kl, torch.tensor(math.nan))
+    policy_loss, approx_kl, clip_fraction = terms
+    loss = policy_loss - alpha * policy.entropy()
     value_loss = reference_kl = torch.tensor(math.nan)
     if policy.critic is not None and batch.value_target is not None:
         value_loss = losses.value_loss(policy.critic(batch.observation).squeeze(-1), batch.value_target)
@@ -73,10 +85,8 @@ def by_autograd(policy: ActorCritic, batch: Batch, config: Learning, alpha: floa
         leash = losses.reference_kl(log_prob, batch.reference_log_prob, batch.weight)
         loss, reference_kl = loss + config.kl_coef * leash.loss, leash.divergence
     slopes = torch.autograd.grad(loss, list(policy.parameters()))
-    terms = LossTerms(
-        loss, surrogate.loss, value_loss, policy.entropy(), surrogate.approx_kl, reference_kl, surrogate.clip_fraction
-    )
-    return torch.cat([slope.flatten() for slope in slopes]), terms
+    figures = LossTerms(loss, policy_loss, value_loss, policy.entropy(), approx_kl, reference_kl, clip_fraction)
+    return torch.cat([slope.flatten() for slope in slopes]), figures
 
 
 @settings(max_examples=150, deadline=None)
@@ -93,6 +103,7 @@ def by_autograd(policy: ActorCritic, batch: Batch, config: Learning, alpha: floa
     vf_coef=st.sampled_from([0.0, 0.5, 2.0]),
     alpha=st.sampled_from([0.0, 0.1]),
     kl_coef=st.sampled_from([0.0, 0.7]),
+    leash=st.sampled_from([None, 0.0, 5.0]),
 )
 def test_the_gradient_is_that_of_autograd(
     hidden_sizes: tuple[int, ...],
@@ -107,7 +118,9 @@ def test_the_gradient_is_that_of_autograd(
     vf_coef: float,
     alpha: float,
     kl_coef: float,
+    leash: float | None,
 ) -> None:
+    """Of the clipped surrogate where `leash` is None, else of wishes."""
     spec = dataclasses.replace(
         SPEC,
         hidden_sizes=hidden_sizes,
@@ -115,8 +128,8 @@ def test_the_gradient_is_that_of_autograd(
         critic=critic,
         privileged=(Channel("p0"), Channel("p1")) if privileged else (),
     )
-    policy, batch = drawn(spec, seed, rows, samples, reference=kl_coef > 0.0)
-    config = Learning(clip_coef=clip[0], clip_high=clip[1], vf_coef=vf_coef, kl_coef=kl_coef)
+    policy, batch = drawn(spec, seed, rows, samples, reference=kl_coef > 0.0, wishes=leash is not None)
+    config = Learning(clip_coef=clip[0], clip_high=clip[1], vf_coef=vf_coef, kl_coef=kl_coef, leash=leash or 0.0)
     expected, expected_terms = by_autograd(policy, batch, config, alpha)
     adam = Adam(policy.parameters())
     with pytest.MonkeyPatch.context() as patched:

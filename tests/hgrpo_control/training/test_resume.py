@@ -26,6 +26,7 @@ EVERY_BRANCHING = [
     GRPO(num_samples=2, branch_steps=1),
     HybridGRPO(num_samples=2),
     HybridGRPO(num_samples=3, branch_steps=4, guided_candidates=4),
+    HybridGRPO(num_samples=2, pathwise="auto"),
 ]
 
 

@@ -1,0 +1,94 @@
+"""First-order policy gradients: slopes, scores, and their mix.
+
+A sample acts a = mu(s) + sigma eps. Two terms estimate, per step and action entry, the derivative of the expected
+return by mu: the score A eps / sigma with the advantage A (Williams, 1992), and the slope lambda = dR/da of the
+sample's own return (Heess et al., 2015). Both are wishes: directions for mu, here in units of sigma. With w = alpha
+sigma lambda + (1 - alpha) A eps, the gradient of the policy is the mean of w . d mu / d theta / sigma. For log sigma
+the same derivation gives alpha sigma lambda eps + (1 - alpha) A (eps^2 - 1).
+
+The score's variance does not shrink with a longer branch; the slope's is small, but it cannot see events: a crash, or a
+gate that is missed, has no derivative. So where they differ on average, the slope is biased.
+
+Shapes: T steps, E roots, N samples, A action entries; a branch is n consecutive steps.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Moments(NamedTuple):
+    """How far score and slope can be trusted, per step of a branch and action entry; (n, A) each."""
+
+    score: Tensor
+    """Variance of the score A eps between siblings."""
+    slope: Tensor
+    """Variance of the slope sigma lambda between siblings."""
+    covariance: Tensor
+    """Covariance of the two between siblings: both read the same noise."""
+    bias: Tensor
+    """Squared difference of their means beyond its own variance; below 0 by chance."""
+
+
+def sibling_moments(score: Tensor, slope: Tensor, branch_length: int) -> Moments:
+    """Variances of score and slope between siblings, and the square of their difference.
+
+    With d = score - slope of N siblings, E[(mean d)^2] = (E d)^2 + Var(d) / N, so (mean d)^2 - Var(d) / N is an
+    unbiased estimate of the squared bias at a root. All are means over roots and branches. A single sample has no
+    siblings; the samples of the other roots take their place, and what differs between states counts as variance.
+
+    Args:
+        score: (T, E, N, A) A eps.
+        slope: (T, E, N, A) sigma lambda.
+        branch_length: n, divides T.
+
+    Raises ValueError for a single sample of a single root.
+    """
+    if score.shape[2] == 1:
+        score, slope = score.transpose(1, 2), slope.transpose(1, 2)
+    samples = score.shape[2]
+    if samples < 2:
+        raise ValueError("variances need two samples or two roots; given one sample of one root")
+    difference = score - slope
+    of_score, of_slope, of_difference = score.var(2), slope.var(2), difference.var(2)
+    covariance = 0.5 * (of_score + of_slope - of_difference)
+    bias = difference.mean(2).square() - of_difference / samples
+    parts = (of_score, of_slope, covariance, bias)
+    return Moments(*(x.unflatten(0, (-1, branch_length)).mean((0, 2)) for x in parts))
+
+
+def best_share(moments: Moments, samples: float) -> Tensor:
+    """alpha (n, A) with the least mean squared error of a mean over `samples` samples.
+
+    The mean of alpha slope + (1 - alpha) score over M samples has the squared error alpha^2 b^2 + (alpha^2 v_1 + 2
+    alpha (1 - alpha) c + (1 - alpha)^2 v_0) / M, for a score of variance v_0 without bias, a slope of variance v_1 and
+    bias b, and their covariance c. Within [0, 1] it is least for alpha = (v_0 - c) / (v_0 + v_1 - 2 c + M b^2). Without
+    any variance and bias alpha is 1.
+    """
+    score, slope, covariance, bias = moments
+    total = score + slope - 2.0 * covariance + samples * bias.clamp_min(0.0)
+    return torch.where(total > 0.0, (score - covariance) / total, 1.0).clamp(0.0, 1.0)
+
+
+def wishes(advantage: Tensor, noise: Tensor, slope: Tensor, share: Tensor, limit: float) -> Tensor:
+    """Directions for the mean and for log sigma, divided by the mean length of the former.
+
+    Args:
+        advantage: (T, E, N) A.
+        noise: (T, E, N, A) eps.
+        slope: (T, E, N, A) sigma lambda.
+        share: (n, A) alpha of each step of a branch.
+        limit: A sample whose direction for the mean is longer than this is scaled down to it.
+
+    Returns (T, E, N, 2, A).
+    """
+    alpha = share.repeat(len(noise) // len(share), 1).unsqueeze(1).unsqueeze(1)
+    advantage = advantage.unsqueeze(-1)
+    by_mean = alpha * slope + (1.0 - alpha) * advantage * noise
+    by_sigma = alpha * slope * noise + (1.0 - alpha) * advantage * (noise.square() - 1.0)
+    length = torch.linalg.vector_norm(by_mean, dim=-1, keepdim=True)
+    unit = torch.maximum(length.mean(), length / limit).clamp_min(torch.finfo(length.dtype).tiny)
+    return torch.stack((by_mean / unit, by_sigma / unit), dim=-2)
