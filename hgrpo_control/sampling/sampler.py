@@ -192,7 +192,7 @@ class Sampler:
         tape = None if self.slope_gamma is None else SlopeTape(self.policy, self.slope_gamma)
         with torch.set_grad_enabled(tape is not None):
             for t in range(start, start + self.branch_length):
-                branches, observation = self._step(t, t - start, branches, observation, recorder, tape)
+                branches, observation = self._step(t, branches, observation, recorder, tape)
         if tape is not None:
             recorder.write_slopes(start, tape.finish())
             branches, observation = map_state(Tensor.detach, branches), observation.detach()
@@ -200,27 +200,14 @@ class Sampler:
         self.root_observation = observation[::n]
 
     def _step(
-        self,
-        t: int,
-        within: int,
-        branches: Episodes,
-        observation: Tensor,
-        recorder: RolloutRecorder,
-        tape: SlopeTape | None,
+        self, t: int, branches: Episodes, observation: Tensor, recorder: RolloutRecorder, tape: SlopeTape | None
     ) -> tuple[Episodes, Tensor]:
-        """Step t of the rollout in every row.
+        """Step t of the rollout in E N rows; returns the episodes that go on, and what they show (E N, O).
 
-        Args:
-            t: Number of the step.
-            within: The same, counted from the start of the branch.
-            branches: E N rows.
-            observation: (E, O) where the siblings of a root share it, else (E N, O).
-            recorder: Records the step.
-            tape: Differentiates the branch; None without slopes.
-
-        Returns the episodes that go on, and what they show (E N, O).
+        `observation` is (E, O) where the siblings of a root share it, else (E N, O).
         """
-        n, last = self.num_samples, within + 1 == self.branch_length
+        n, within = self.num_samples, t % self.branch_length
+        last = within + 1 == self.branch_length
         if self.archive is not None:
             with torch.no_grad():
                 self.archive.watch(branches, n)
