@@ -77,8 +77,7 @@ def gae(delta: Tensor, done: Tensor, gamma: float, gae_lambda: float) -> Tensor:
 
 def first_episode(done: Tensor) -> Tensor:
     """(n, ...) bool: steps of the first episode of a branch, its last one included."""
-    ended_before = done.cumsum(dim=0) - done.to(torch.int64)
-    return ended_before == 0
+    return done.cumsum(dim=0, dtype=torch.int32) == done
 
 
 def leave_one_out_baseline(x: Tensor, counts: Tensor) -> Tensor:
@@ -90,7 +89,7 @@ def leave_one_out_baseline(x: Tensor, counts: Tensor) -> Tensor:
     # Measured from the executed sample, equal values give exact equality after rounding.
     reference = x[..., :1]
     shifted = torch.where(counts, x - reference, 0.0)
-    siblings = counts.sum(-1, keepdim=True) - counts.to(torch.int64)
+    siblings = counts.sum(-1, keepdim=True, dtype=x.dtype) - counts.to(x.dtype)
     mean = (shifted.sum(-1, keepdim=True) - shifted) / siblings.clamp_min(1)
     return torch.where(counts & (siblings > 0), mean + reference, 0.0)
 
@@ -109,6 +108,14 @@ def shrunk_baseline(x: Tensor, counts: Tensor) -> Tensor:
     the own group in it, the weight would rise with the sample, and E roots of 2 samples would lose (1 - rho^2) / E of
     the gradient. A single root takes its other branches, and a single group, of which nothing is known, rho = 0.
     """
+    rho = _correlation(x, counts).to(x.dtype)
+    siblings = counts.sum(-1, keepdim=True, dtype=x.dtype) - counts.to(x.dtype)
+    weight = siblings * rho / (1.0 + (siblings - 1) * rho).clamp_min(torch.finfo(x.dtype).eps)
+    return weight * leave_one_out_baseline(x, counts)
+
+
+def _correlation(x: Tensor, counts: Tensor) -> Tensor:
+    """rho of shrunk_baseline (n, ..., E, 1) in float64."""
     counted = torch.where(counts, x, 0.0).double()  # sums without one root must keep their digits
     members = counts.sum(-1, keepdim=True)
     squares = counted.square().sum(-1, keepdim=True)
@@ -116,10 +123,7 @@ def shrunk_baseline(x: Tensor, counts: Tensor) -> Tensor:
     pairs = members * (members - 1)
     square, product, number, pairs = (_over_others(m) for m in (squares, products, members, pairs))
     mean_square = (square / number.clamp_min(1)).clamp_min(torch.finfo(x.dtype).tiny)
-    rho = (product / pairs.clamp_min(1) / mean_square).clamp(0.0, 1.0).to(x.dtype)
-    siblings = members - counts.to(torch.int64)
-    weight = siblings * rho / (1.0 + (siblings - 1) * rho).clamp_min(torch.finfo(x.dtype).eps)
-    return weight * leave_one_out_baseline(x, counts)
+    return (product / pairs.clamp_min(1) / mean_square).clamp(0.0, 1.0)
 
 
 def _over_others(m: Tensor) -> Tensor:
@@ -180,11 +184,11 @@ def hybrid(
     elif estimator in ("group", "group_shrunk"):
         first = first_episode(by_step[1])
         baseline = leave_one_out_baseline if estimator == "group" else shrunk_baseline
-        advantage = advantage - baseline(inside.transpose(0, 1), first).transpose(0, 1)
+        advantage -= baseline(inside.transpose(0, 1), first).transpose(0, 1)
     elif estimator != "per_sample":
         raise ValueError(f"unknown estimator {estimator!r}; allowed: group, group_shrunk, per_sample, paper")
     value_target = torch.cat((roots.unsqueeze(1).expand_as(target[:, :1]), target[:, 1:]), dim=1)
-    return BranchAdvantages(advantage.flatten(0, 1), *(value + x.flatten(0, 1) for x in (value_target, target)))
+    return BranchAdvantages(advantage.flatten(0, 1), *(x.flatten(0, 1).add_(value) for x in (value_target, target)))
 
 
 def _with_tails(
