@@ -238,7 +238,7 @@ def baseline(x: Tensor, done: Tensor) -> Tensor:
 def main() -> None:
     """Train, and print how many executed episodes reached the goal."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=Settings.total_steps, help="simulator steps, at least 8,192")
+    parser.add_argument("--steps", type=int, default=Settings().total_steps, help="simulator steps, at least 8,192")
     run = HybridGRPO(Settings(total_steps=parser.parse_args().steps))
     while run.iteration < run.iterations:
         told = run.iterate()

@@ -74,6 +74,21 @@ def test_the_defaults_are_those_of_the_preset(example: ModuleType) -> None:
     assert example.HybridGRPO(example.Settings()).iterations == preset.num_iterations
 
 
+def test_without_arguments_it_trains_by_the_defaults(example: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    class Run:
+        iteration = iterations = 0
+
+        def __init__(self, chosen: object) -> None:
+            made.append(chosen)
+
+    monkeypatch.setattr(example, "HybridGRPO", Run)
+    monkeypatch.setattr(sys, "argv", [str(FILE)])
+    example.main()
+    assert made == [example.Settings()]
+
+
 def test_it_imports_nothing_but_torch_and_the_simulators() -> None:
     tree = ast.parse(FILE.read_text(encoding="utf-8"))
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
