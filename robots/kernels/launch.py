@@ -39,7 +39,8 @@ class Kernel:
     """A Warp kernel whose arguments are inputs, shared arrays, numbers and outputs, in this order.
 
     Args:
-        make: Returns the Warp kernel for a floating type of Warp, with its adjoint if the second argument is true.
+        make: Returns the Warp kernel for a floating type of Warp, with its adjoint if the second argument is true. Both
+            give the same bits.
         dtype: Floating type of the tensors.
         outputs: Outputs of one row.
         numbers: Numbers that the kernel takes.
@@ -58,6 +59,8 @@ class Kernel:
         self._read_back = [output.read_back for output in outputs]
         self._steady = [output.dtype is not None and not output.dtype.is_floating_point for output in outputs]
         self._commands = threading.local()
+        # Whether that variant serves every launch, so that no other is compiled; float64 is for checks of gradients.
+        self._with_adjoint = dtype == torch.float64
 
     def __call__(self, *inputs: Tensor, shared: Sequence[Tensor] = ()) -> tuple[Tensor, ...]:
         """Launch the kernel, one thread per row.
@@ -77,7 +80,7 @@ class Kernel:
 
     def _forward(self, inputs: Sequence[Tensor], shared: Sequence[Tensor], anew: bool = False) -> tuple[Tensor, ...]:
         """The outputs; all of them are new tensors if `anew`."""
-        first = inputs[0]
+        first, self._with_adjoint = inputs[0], self._with_adjoint or anew
         rows, device = first.shape[0], first.device
         outputs = tuple(
             [
@@ -160,7 +163,7 @@ class Kernel:
         except (AttributeError, KeyError):
             start()
             with announced():
-                kernel = self._make(wp.dtype_from_torch(self._dtype), backward)
+                kernel = self._make(wp.dtype_from_torch(self._dtype), backward or self._with_adjoint)
                 command = Command(kernel, backward, inputs, shared, self._numbers, outputs)
             self._commands.__dict__.setdefault("of", {})[device, backward, block] = command
         command.share(shared)

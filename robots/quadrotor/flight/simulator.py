@@ -133,9 +133,10 @@ class QuadrotorFlight:
         )
 
     def _whole_step(self) -> WholeStep | None:
-        """The control step in one launch, where the options allow it."""
-        mission, alone = self.mission, self.physics is None and self.sensors.perfect and not self.queue.needed
-        if not isinstance(mission, KernelMission) or not alone or self.options.action_history != 1:
+        """The control step in one launch, where the options allow it; float64 is for checks, which use the parts."""
+        mission, plain = self.mission, self.options.action_history == 1 and self.dtype == torch.float32
+        alone = plain and self.physics is None and self.sensors.perfect and not self.queue.needed
+        if not isinstance(mission, KernelMission) or not alone:
             return None
         return WholeStep(mission, self.interface, self._score, self.substep)
 
@@ -185,9 +186,8 @@ class QuadrotorFlight:
         """Apply an action (B, A) from any device for one control step; it is clipped to the bounds."""
         action = action.to(self.device, self.dtype)
         if self._whole is not None and not wants_gradient(state, action):
-            hidden = state.hidden
-            step = self._whole(state, action, self._drawn(hidden) if hidden else self.airframe)
-            return step if not hidden else step._replace(state=step.state._replace(hidden=self._next_hidden(state)))
+            step = self._whole(state, action, self._drawn(state.hidden) if state.hidden else self.airframe)
+            return step._replace(state=step.state._replace(hidden=self._next_hidden(state))) if state.hidden else step
         command = action.clamp(*self._bounds)
         acting, sent = self.queue.push(state.sent, command)
         flown = self._fly(state, acting)

@@ -10,12 +10,13 @@ from support.states import leaves, same
 from torch import Tensor
 
 import robots
+from robots.catalogue import QUADROTOR_TASKS
 from robots.quadrotor.flight.kernel_mission import KernelMission
 from robots.quadrotor.flight.simulator import QuadrotorFlight
 from robots.simulator import Step, map_state
 
 ROWS = 60
-TASKS = ("quadrotor-hover", "quadrotor-gates", "quadrotor-obstacles", "quadrotor-track", "quadrotor-waypoints")
+TASKS = [name for name in QUADROTOR_TASKS if not name.endswith(("-randomized", "-gusty"))]
 RANDOM = {"mass": "0.3", "rotor_thrust": "0.1", "inertia": "0.3", "wind": "1", "gust": "3"}
 CASES: list[tuple[str, dict[str, Any]]] = [
     *((name, {}) for name in TASKS),
