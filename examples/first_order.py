@@ -4,9 +4,9 @@
 
 32 drones fly in one batch. In every iteration 2 copies of each drone start at exactly the same instant and fly for 32
 steps, each with its own exploration noise eps. PPO learns from the advantage A of a step alone. Here autograd also goes
-back through simulator and policy: the slope is the derivative of a copy's return by its action. Both tell where the
-mean of the policy should go, by the score A eps and by sigma times the slope. The wish is a mix of the two. The spread
-of score and slope among the copies of a drone gives the best share of each. The next iteration starts where copy 0
+back through simulator and policy: the slope is the derivative of a copy's return by its action. The score A eps
+and sigma times the slope are both directions for the mean of the policy. The wish is a mix of the two. The spread of
+score and slope among the copies of a drone gives the best share of each. The next iteration starts where copy 0
 ended. docs/concepts/algorithms.md has the equations, in the chapter Slopes. The same seed and settings give the
 parameters of `hgrpo train hybrid-grpo quadrotor-hover --pathwise auto --estimator per_sample`, up to rounding.
 """
