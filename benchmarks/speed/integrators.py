@@ -20,13 +20,15 @@ from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
 from robots.quadrotor.body import dynamics
-from robots.quadrotor.body.dynamics import QuadrotorState, RigidStep
+from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.parameters import (
     GRAVITY,
     PRESETS,
     QuadrotorParameters,
     preset,
 )
+from robots.quadrotor.interfaces.control_step import ControlStep
+from robots.quadrotor.interfaces.motors import Motors
 
 Array = NDArray[np.float64]
 CONTROL_STEP = 0.01  # s
@@ -197,15 +199,14 @@ def reference(model: Model, body: Array, speed: Array, commands: Array) -> tuple
 
 def package(parameters: QuadrotorParameters, dtype: torch.dtype, body: Array, speed: Array, commands: Array) -> Array:
     """Body after the commands as the package integrates it."""
-    step, frame = (
-        RigidStep(CONTROL_STEP, dtype),
-        dynamics.airframe(parameters, CONTROL_STEP, dtype, torch.device("cpu")),
-    )
+    cpu = torch.device("cpu")
+    step = ControlStep(Motors(parameters, 1.0 / CONTROL_STEP, dtype, cpu), CONTROL_STEP, dtype)
+    frame = dynamics.airframe(parameters, CONTROL_STEP, dtype, cpu)
     parts = [torch.tensor(x.T, dtype=dtype) for x in (body[:3], body[3:6], body[6:10], body[10:13], speed)]
     state, low = QuadrotorState.of(*parts), parameters.rotor_speed_min
     for command in commands:
         action = torch.tensor(2.0 * (command.T - low) / (1.0 - low) - 1.0, dtype=dtype)
-        state, _ = step(state, action, frame)
+        state = step(state, (), action, frame).body
     return state.values[:, :13].double().numpy().T
 
 
@@ -249,7 +250,7 @@ def table(parameters: QuadrotorParameters, rows: int, seed: int) -> list[str]:
         lines.append(f"| {method.name} | {h:g} | {evaluations} | {cost:.2f} | {p:.1e} | {v:.1e} | {a:.1e} |")
     for dtype in (torch.float64, torch.float32):
         p, v, a = errors(package(parameters, dtype, body, speed, commands), truth)
-        name = f"`dynamics.RigidStep`, {str(dtype).removeprefix('torch.')}"
+        name = f"`ControlStep`, {str(dtype).removeprefix('torch.')}"
         lines.append(f"| {name} | {1e3 * CONTROL_STEP:g} | 4 | | {p:.1e} | {v:.1e} | {a:.1e} |")
     return lines
 

@@ -7,10 +7,12 @@ import math
 import torch
 
 from robots.quadrotor.body import dynamics
-from robots.quadrotor.body.dynamics import QuadrotorState, RigidStep
+from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.parameters import preset
 from robots.quadrotor.interfaces import make_interface, rate_loop
 from robots.quadrotor.interfaces.control_step import LoopStep
+
+from . import rigid_body  # relative: it runs as tests.support.flying_body too
 
 SUBSTEP = 0.005  # [s]
 
@@ -22,7 +24,6 @@ class Body:
         self.parameters = preset("cf21B_500")
         where = torch.float32, torch.device("cpu")
         self.frame = dynamics.airframe(self.parameters, SUBSTEP, *where)
-        self.step = RigidStep(SUBSTEP, torch.float32)
         interfaces = (make_interface(name, self.parameters, 100.0, *where) for name in ("ctbr", "velocity"))
         self.loops = {interface.name: LoopStep(interface, SUBSTEP, torch.float32) for interface in interfaces}
         self.place(0.0)
@@ -50,7 +51,7 @@ class Body:
             motors = torch.full((1, 4), -1.0)
         else:
             motors, self.memory = self.loops[kind](self.state, self.memory, torch.tensor([command]))
-        self.state, _ = self.step(self.state, motors, self.frame)
+        self.state = rigid_body.step(self.state, motors, self.frame, SUBSTEP)
 
     @property
     def heading(self) -> float:

@@ -1,4 +1,4 @@
-"""State of the quadrotor, its coefficients, and one step of its rigid body; kernels.py has the equations."""
+"""State of the quadrotor and its coefficients; kernels.py has the equations."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from robots.kernels.launch import Kernel, Output
-from robots.quadrotor.body.kernels import BODY, rigid_step
 from robots.quadrotor.body.parameters import QuadrotorParameters
 
 
@@ -93,32 +91,6 @@ def hover_action(parameters: QuadrotorParameters) -> float:
     """Motor command in [-1, 1] at which the thrust equals the weight."""
     low = parameters.rotor_speed_min
     return 2.0 * (parameters.hover_rotor_speed - low) / (1.0 - low) - 1.0
-
-
-class RigidStep:
-    """One step of B bodies with constant motor commands; a body that reaches the ground stops there.
-
-    Args:
-        duration: Step length [s].
-        dtype: Type of the state.
-    """
-
-    def __init__(self, duration: float, dtype: torch.dtype) -> None:
-        self._kernel = Kernel(rigid_step, dtype, [Output((BODY,)), Output((), torch.bool)], [duration])
-
-    def __call__(self, body: QuadrotorState, motors: Tensor, frame: Tensor) -> tuple[QuadrotorState, Tensor]:
-        """Apply motor commands for one step.
-
-        Args:
-            body: B bodies.
-            motors: (B, 4) motor commands; -1 is idle speed, +1 full speed.
-            frame: (B, 30) coefficients of each airframe, or (1, 30) for all.
-
-        Returns:
-            The bodies after the step, and (B,) bool, true where a body is on the floor.
-        """
-        values, grounded = self._kernel(body.values, motors, frame)
-        return QuadrotorState(values), grounded
 
 
 def _decay(time: float, tau: float) -> float:

@@ -159,29 +159,6 @@ def functions(real: Any) -> SimpleNamespace:
 
 
 @cache
-def rigid_step(real: Any, backward: bool) -> Any:
-    """Kernel of one step of bodies (B, 17) with motor commands (B, 4), airframes (B or 1, 30) and a step length."""
-    f = functions(real)
-    vec4, vec17, vec30, moved = f.vec4, f.vec17, f.vec30, f.rigid_step
-
-    @kernel(backward)
-    def step(
-        body: wp.array(dtype=vec17),
-        motors: wp.array(dtype=vec4),
-        frame: wp.array(dtype=vec30),
-        duration: real,
-        new_body: wp.array(dtype=vec17),
-        grounded: wp.array(dtype=wp.bool),
-    ):
-        row = wp.tid()
-        new = moved(body[row], motors[row], frame[row], duration)
-        new_body[row] = new
-        grounded[row] = new[2] <= real(0.0)
-
-    return step
-
-
-@cache
 def drawn_frames(real: Any, backward: bool) -> Any:
     """Kernel from hidden parameters of rows to the coefficients of their airframes (B, 30)."""
 
