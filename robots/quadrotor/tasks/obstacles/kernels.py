@@ -102,11 +102,13 @@ def obstacle_functions(real: Any) -> MissionFunctions:
         new_counts[row, 1] = wp.where(collided, wp.int64(1), wp.int64(0))
         closeness = wp.clamp(one - gap / near, zero, one)
         spin = after[10] * after[10] + after[11] * after[11] + after[12] * after[12]
-        terms[row, 0] = wp.min(wp.length(goal - start) - away, paid_speed * duration)
+        # a NaN stays a NaN here; wp.min would hide it
+        gain, most = wp.length(goal - start) - away, paid_speed * duration
+        terms[row, 0] = wp.where(gain > most, most, gain)
         terms[row, 1] = wp.where(reached, one, zero)
         terms[row, 2] = wp.where(crashed, one, zero)
         terms[row, 3] = closeness * closeness
-        terms[row, 4] = wp.min(spin, paid_spin)
+        terms[row, 4] = wp.where(spin > paid_spin, paid_spin, spin)
         terms[row, 5] = one
         return crashed or reached
 
