@@ -50,6 +50,7 @@ def config(algorithm: Algorithm, task: str = "quadrotor-hover", roots: str = "ar
         (GRPO(num_samples=2, branch_steps=4), "quadrotor-gates"),
         (HybridGRPO(num_samples=2), "quadrotor-hover-gusty"),
         (HybridGRPO(num_samples=3, branch_steps=4, guided_candidates=4), "quadrotor-gates"),
+        (HybridGRPO(num_samples=2, branch_steps=8, pathwise="auto"), "quadrotor-gates"),
         (HybridGRPO(num_samples=2), "Hopper-v5"),
     ],
 )
