@@ -81,12 +81,12 @@ def filled(counts: list[tuple[int, int]], rows: int = 1) -> Archive:
 @pytest.mark.parametrize(
     ("clock", "began", "entering"),
     [
-        (50, 0, {0, 10, 20, 30, 40}),  # 10 to 50 steps before the failure
-        (57, 0, {10, 20, 30, 40}),  # the save at 50 is 7 steps old, too young; that of 0 has been overwritten
-        (57, 25, {30, 40}),  # the saves at 10 and 20 belong to another episode
-        (34, 0, {0, 10, 20}),
-        (57, 45, set()),  # the episode's only save is too young
-        (9, 0, set()),
+        (125, 0, {0, 25, 50, 75, 100}),  # 25 to 125 steps before the failure
+        (140, 0, {25, 50, 75, 100}),  # the save at 125 is 15 steps old, too young; that of 0 has been overwritten
+        (140, 60, {75, 100}),  # the saves at 25 and 50 belong to another episode
+        (84, 0, {0, 25, 50}),
+        (140, 110, set()),  # the episode's only save is too young
+        (24, 0, set()),
     ],
 )
 def test_a_state_from_before_a_failure_enters(
@@ -110,7 +110,7 @@ def test_a_state_from_before_a_failure_enters(
 
 
 def test_a_quarter_of_the_failures_enters() -> None:
-    made = watched(50, rows=1000)
+    made = watched(100, rows=1000)
     made.finish(torch.arange(1000), torch.ones(1000, dtype=torch.bool))
     assert 210 < made.added < 290
 
@@ -144,6 +144,18 @@ def test_the_oldest_entries_are_replaced_and_their_starts_not_counted_any_more()
     made.finish(torch.tensor([0]), torch.tensor([True]))  # started from entry 1, which entry 5 replaced
     assert made.starts.tolist() == [0, 0, 0, 0]
     assert made.metrics()["archive_failure_rate"] == 1.0
+
+
+def test_a_start_that_fails_late_is_no_failure_of_its_entry() -> None:
+    made = archive(rows=3)
+    made._add(episodes(torch.arange(3)))
+    made.source = torch.tensor([0, 1, 2])
+    made.clock, made.began = 1000, torch.tensor([750, 749, 999])  # 250 steps at most
+    whole = made.finish(torch.arange(3), torch.tensor([True, True, False]))
+    assert whole.tolist() == [False, False, False]
+    assert made.starts[:3].tolist() == [1, 1, 1]
+    assert made.failures[:3].tolist() == [1, 0, 0]
+    assert made.metrics()["archive_failure_rate"] == pytest.approx(1.0 / 3.0)
 
 
 # How often an entry is drawn

@@ -16,7 +16,7 @@ from robots.episodes import Episodes, FreshEpisodes, reset_episodes
 from robots.simulator import select
 
 pytestmark = pytest.mark.slow
-ROWS, STEPS = 3, 25
+ROWS, STEPS = 3, 60
 
 
 @pytest.mark.parametrize(("name", "options"), TASKS, ids=NAMES)
