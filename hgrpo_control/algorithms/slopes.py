@@ -19,6 +19,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from hgrpo_control.algorithms.batch import Batch, by_row
+from hgrpo_control.algorithms.rollout import Rollout
+
 
 class Moments(NamedTuple):
     """How far score and slope can be trusted, per step of a branch and action entry; (n, A) each."""
@@ -73,15 +76,14 @@ def best_share(moments: Moments, samples: float) -> Tensor:
     return torch.where(total > 0.0, (score - covariance) / total, 1.0).clamp(0.0, 1.0)
 
 
-def wishes(advantage: Tensor, noise: Tensor, slope: Tensor, share: Tensor, limit: float) -> Tensor:
-    """Directions for the mean and for log sigma, divided by the mean length of the former.
+def wishes(advantage: Tensor, noise: Tensor, slope: Tensor, share: Tensor) -> Tensor:
+    """Directions for the mean and for log sigma, in units of the return.
 
     Args:
         advantage: (T, E, N) A.
         noise: (T, E, N, A) eps.
         slope: (T, E, N, A) sigma lambda.
         share: (n, A) alpha of each step of a branch.
-        limit: A sample whose direction for the mean is longer than this is scaled down to it.
 
     Returns (T, E, N, 2, A).
     """
@@ -89,6 +91,32 @@ def wishes(advantage: Tensor, noise: Tensor, slope: Tensor, share: Tensor, limit
     advantage = advantage.unsqueeze(-1)
     by_mean = alpha * slope + (1.0 - alpha) * advantage * noise
     by_sigma = alpha * slope * noise + (1.0 - alpha) * advantage * (noise.square() - 1.0)
-    length = torch.linalg.vector_norm(by_mean, dim=-1, keepdim=True)
+    return torch.stack((by_mean, by_sigma), dim=-2)
+
+
+def scaled(wish: Tensor, limit: float) -> Tensor:
+    """Wishes (T, E, N, 2, A) divided by the mean length of the directions for the mean.
+
+    A sample whose direction for the mean is longer than `limit` is scaled down to it.
+    """
+    length = torch.linalg.vector_norm(wish[..., 0, :], dim=-1, keepdim=True)
     unit = torch.maximum(length.mean(), length / limit).clamp_min(torch.finfo(length.dtype).tiny)
-    return torch.stack((by_mean / unit, by_sigma / unit), dim=-2)
+    return wish / unit.unsqueeze(-1)
+
+
+def with_wishes(batch: Batch, rollout: Rollout, wish: Tensor, sigma: Tensor) -> Batch:
+    """A batch that follows wishes, multiplied by the weights of its samples.
+
+    Args:
+        batch: Made from the rollout.
+        rollout: With slopes.
+        wish: (T, E, N, 2, A).
+        sigma: (A,) of the policy that acted.
+
+    Raises ValueError for a rollout without slopes.
+    """
+    if rollout.noise is None:
+        raise ValueError("the rollout has no slopes")
+    wish = wish * batch.weight.view_as(rollout.reward).unsqueeze(-1).unsqueeze(-1)
+    mean = (batch.action - sigma * by_row(rollout, rollout.noise))[:, 0]
+    return batch._replace(wish=by_row(rollout, wish), old=torch.stack((mean, sigma.expand_as(mean)), dim=1))

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from hgrpo_errors import nearest
 
+LEAST_DISCOUNT = 1e-6
+"""Least gamma^n of a branch: below it the slopes of its last steps lose their digits."""
 _WORDS = ("off", "auto")
 
 

@@ -13,13 +13,12 @@ from hgrpo_control.config.device import device_problem
 from hgrpo_control.config.divisors import divisors, near_divisors
 from hgrpo_control.config.learning import Learning, Network
 from hgrpo_control.config.named_values import TASK_OPTIONS
+from hgrpo_control.config.pathwise import LEAST_DISCOUNT
 from hgrpo_control.config.roots import EXECUTED, roots_problem
 from hgrpo_control.config.schedules import CURRICULUM, curriculum_problem
 from hgrpo_errors import HgrpoError
 from hgrpo_fields import Range, field_problem, inert_problem
 from hgrpo_imports import imports_problem
-
-_LEAST_DISCOUNT = 1e-6  # below it the slopes of a branch's last steps lose their digits
 
 
 class ConfigError(HgrpoError):
@@ -103,10 +102,10 @@ class Config:
             return f"{given} siblings cannot be guided; leave guided_candidates out"
         if isinstance(algorithm, GRPO) and algorithm.scale != "none":
             return f"{given} advantages must keep the unit of the return: scale {algorithm.scale}; allowed: none"
-        if algorithm.gamma**self.branch_length < _LEAST_DISCOUNT:
+        if algorithm.gamma**self.branch_length < LEAST_DISCOUNT:
             return (
                 f"{given} a branch must not outlast its discount: gamma {algorithm.gamma} over {self.branch_length} "
-                f"steps is below {_LEAST_DISCOUNT:g}; allowed: a larger gamma or shorter branches"
+                f"steps is below {LEAST_DISCOUNT:g}; allowed: a larger gamma or shorter branches"
             )
         if self.num_envs * algorithm.num_samples < 2:
             return f"{given} variances need two samples or two roots; given num_envs 1 and one sample"

@@ -8,6 +8,7 @@ from functools import partial
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from hgrpo_control import algorithms
 from hgrpo_control.algorithms import advantages
@@ -15,12 +16,15 @@ from hgrpo_control.algorithms.batch import Batch, flatten
 from hgrpo_control.algorithms.rollout import Rollout
 from hgrpo_control.config.algorithms import GRPO, PPO, Algorithm, HybridGRPO
 from hgrpo_control.config.divisors import divisors
+from hgrpo_control.config.pathwise import PathwiseSettings
 from hgrpo_control.config.run import Config
 from hgrpo_control.diagnose.fixed_roots import first_steps
+from hgrpo_control.diagnose.mix import Mix
 from hgrpo_control.diagnose.settings import DiagnoseSettings
 
 HYBRID_ESTIMATORS = ("paper", "per_sample", "group", "group_shrunk")
 THIS_RUN = "This run"
+SLOPE, MIX_AUTO = "Slope", "Mix auto"
 _IN_COLUMNS = ("gamma", "gae_lambda", "num_samples", "branch_steps")  # gamma is that of all estimators
 
 
@@ -36,8 +40,21 @@ class Estimator(NamedTuple):
     note: str = ""
     """What name and numbers leave out."""
 
+    @property
+    def mix(self) -> Mix | None:
+        """How slopes are used; None for an estimator without them."""
+        return self.read if isinstance(self.read, Mix) else None
 
-def estimators(settings: DiagnoseSettings, run: Algorithm, critic: bool) -> list[list[Estimator]]:
+    @property
+    def mean_share(self) -> float | None:
+        """alpha, averaged over the steps of a branch and the entries of an action; None without slopes."""
+        share = None if self.mix is None else self.mix.share
+        return share.mean().item() if isinstance(share, Tensor) else share
+
+
+def estimators(
+    settings: DiagnoseSettings, run: Algorithm, critic: bool, slopes_of: Tensor | None = None
+) -> list[list[Estimator]]:
     """Every estimator of the settings, with the run's gamma; those of one list share rollouts.
 
     The reward of the rollouts must already be f(R).
@@ -46,6 +63,7 @@ def estimators(settings: DiagnoseSettings, run: Algorithm, critic: bool) -> list
         settings: Which estimators.
         run: Settings of the run's algorithm.
         critic: Whether the policy has one; without it only GRPO's estimators are left.
+        slopes_of: (A,) sigma of the policy whose slopes are recorded; None leaves out slopes.
     """
     own_lambda = getattr(run, "gae_lambda", 1.0) if settings.gae_lambda is None else settings.gae_lambda
     shared = []
@@ -53,18 +71,30 @@ def estimators(settings: DiagnoseSettings, run: Algorithm, critic: bool) -> list
         shared.append([_ppo(run, value, settings.steps) for value in dict.fromkeys(settings.lambdas)])
     for steps in dict.fromkeys(settings.branch_steps):
         for samples in dict.fromkeys(settings.samples):
-            members = _grpo(run, samples, steps)
+            members = _grpo(run, samples, steps) if samples > 1 else []
             if critic:
-                members += [_hybrid(run, kind, samples, steps, own_lambda) for kind in HYBRID_ESTIMATORS]
-            shared.append(members)
+                kinds = HYBRID_ESTIMATORS if samples > 1 else ("per_sample",)
+                members += [_hybrid(run, kind, samples, steps, own_lambda) for kind in kinds]
+            if critic and slopes_of is not None:
+                score = _hybrid(run, "group" if samples > 1 else "per_sample", samples, steps, own_lambda)
+                members += [
+                    _mixed(score, share, slopes_of) for share in dict.fromkeys(settings.shares) if share != "off"
+                ]
+            if members:
+                shared.append(members)
     return shared
 
 
-def own_estimator(settings: DiagnoseSettings, run: Config) -> Estimator:
+def own_estimator(settings: DiagnoseSettings, run: Config, sigma: Tensor) -> Estimator:
     """The run's algorithm with all of its options, for rollouts of f(R).
 
     Its branches are as long as those rollouts where they are longer, and the next shorter length that divides them
     where their own does not.
+
+    Args:
+        settings: Has the length of the rollouts.
+        run: Settings of the run.
+        sigma: (A,) of the policy.
     """
     algorithm, steps = run.algorithm, settings.steps
     wanted = algorithm.branch_length(steps)
@@ -77,7 +107,8 @@ def own_estimator(settings: DiagnoseSettings, run: Config) -> Estimator:
         note += f"; its branches have {wanted} steps and are {measured} (--steps)"
     own_lambda = getattr(algorithm, "gae_lambda", None)
     read = partial(algorithms.make_batch, algorithm=algorithm)
-    return Estimator(THIS_RUN, algorithm.num_samples, length, own_lambda, read, note)
+    own = Estimator(THIS_RUN, algorithm.num_samples, length, own_lambda, read, note)
+    return own._replace(read=Mix(read, sigma, algorithm.fixed_share)) if algorithm.uses_slopes else own
 
 
 def monte_carlo(rollout: Rollout, run: Algorithm, steps: int) -> Batch:
@@ -99,6 +130,14 @@ def monte_carlo(rollout: Rollout, run: Algorithm, steps: int) -> Batch:
     advantage = estimate.advantage[:steps]
     kept = first_steps(rollout, steps)
     return flatten(kept, advantage, torch.ones_like(advantage), value_target=None)
+
+
+def _mixed(score: Estimator, share: str, sigma: Tensor) -> Estimator:
+    """A mix of slopes and a score, by a share as `--pathwise` has it."""
+    fixed = PathwiseSettings(pathwise=share).fixed_share
+    name = MIX_AUTO if fixed is None else SLOPE if fixed == 1.0 else f"Mix {fixed:g}"
+    used = None if name == SLOPE else score.gae_lambda
+    return score._replace(name=name, gae_lambda=used, read=Mix(score.read, sigma, fixed))
 
 
 def _ppo(run: Algorithm, gae_lambda: float, steps: int) -> Estimator:

@@ -18,6 +18,7 @@ from robots.simulator import Simulator, map_state, num_rows, replace, select
 
 _ROWS_AT_ONCE = 4096  # wide enough for full speed
 _STEPS_AT_ONCE = 2**20  # in all rows, so that the critic's activations on a long rollout fit into memory
+_SLOPES_AT_ONCE = 2**18  # in all rows of a branch, whose graph for autograd takes about 2 kB per step and row
 
 
 def on_policy_states(simulator: Simulator, policy: ActorCritic, num: int, seed: int) -> Episodes:
@@ -54,6 +55,7 @@ def rollouts(
     seed: int,
     split_noise: bool = False,
     proposals: GuidedProposals | None = None,
+    slope_gamma: float | None = None,
 ) -> Iterator[Rollout]:
     """Independent rollouts from the same E roots, with the sampler of training.
 
@@ -70,15 +72,21 @@ def rollouts(
         seed: Of all of them.
         split_noise: Whether siblings have their own randomness, such as gusts.
         proposals: Guide first actions; None draws all actions from the policy.
+        slope_gamma: Discount of the returns whose slopes are recorded; None records none.
     """
     num_roots = num_rows(roots)
     rows = num_roots * num_samples
-    at_once = max(1, min(number, _ROWS_AT_ONCE // rows, _STEPS_AT_ONCE // (rows * rollout_steps)))
+    at_once = min(number, _ROWS_AT_ONCE // rows, _STEPS_AT_ONCE // (rows * rollout_steps))
+    if slope_gamma is not None:
+        at_once = min(at_once, _SLOPES_AT_ONCE // (rows * branch_length))
+    at_once = max(1, at_once)
     for start in range(0, number, at_once):
         copies = min(at_once, number - start)
         chunk_seed = _derived_seed(seed, num_samples, branch_length, rollout_steps, start)
         sizes = (num_roots * copies, num_samples, branch_length, rollout_steps)
-        sampler = sampler_class(proposals)(simulator, policy, *sizes, chunk_seed, split_noise=split_noise)
+        sampler = sampler_class(proposals)(
+            simulator, policy, *sizes, chunk_seed, split_noise=split_noise, slope_gamma=slope_gamma
+        )
         sampler.roots = _copies(simulator, roots, copies, _derived_seed(chunk_seed, 1))
         sampler.root_observation = simulator.observe(sampler.roots.state)
         drawn, _ = sampler.collect()

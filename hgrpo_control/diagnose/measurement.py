@@ -6,13 +6,12 @@ vector on rollouts of T steps from the same E roots, g* = (1 / T) sum_t E[grad l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from hgrpo_control.algorithms.rollout import Rollout
 from hgrpo_control.config.run import Config
 from hgrpo_control.diagnose.estimators import (
     Estimator,
@@ -28,7 +27,9 @@ from hgrpo_control.diagnose.gradient_statistics import (
     moments,
     summarise,
 )
-from hgrpo_control.diagnose.policy_gradient import gradient, gradients
+from hgrpo_control.diagnose.mix import slope_obstacle
+from hgrpo_control.diagnose.policy_gradient import gradient
+from hgrpo_control.diagnose.replicates import draw_gradients, pilots, with_best_shares, with_transformed_rewards
 from hgrpo_control.diagnose.settings import REFERENCE_ROLLOUTS, DiagnoseSettings
 from hgrpo_control.evaluation.evaluate import require_same_interface
 from hgrpo_control.rewards.transform import RewardTransform
@@ -93,6 +94,8 @@ class Diagnosis(NamedTuple):
     """Of the settings' estimators."""
     own: Row | None = None
     """Of the run's own."""
+    slope_obstacle: str = ""
+    """Why the settings' slopes were left out; empty where they were not."""
 
     @property
     def every_row(self) -> list[Row]:
@@ -126,19 +129,22 @@ def diagnose(
     NotFiniteError if something that is simulated is not finite.
     """
     require_same_interface(policy, simulator)
-    shared = estimators(settings, run.algorithm, critic=policy.critic is not None)
-    own = own_estimator(settings, run)
+    sigma, critic = policy.sigma.detach(), policy.critic is not None
+    obstacle = slope_obstacle(simulator.spec, run.algorithm, max((1, *settings.branch_steps)))
+    shared = estimators(settings, run.algorithm, critic, None if obstacle else sigma)
+    own = own_estimator(settings, run, sigma)
     horizon = settings.horizon_for(run.algorithm.gamma, simulator.spec.max_episode_steps)
     tally = _Tally(_total_steps(settings, horizon, [[own], *shared]), progress)
     roots = on_policy_states(simulator, policy, settings.roots, settings.seed)
     reference = draw_reference(policy, simulator, roots, run, settings, horizon, tally, transform)
     rows: list[Row] = []
-    for members in ([own], *shared):
-        guide = proposals if members[0] is own else None
+    for chosen in ([own], *shared):
+        guide = proposals if chosen[0] is own else None
+        members = with_best_shares(policy, simulator, roots, chosen, run, settings, tally)
         drawn = draw_gradients(policy, simulator, roots, members, run, settings, tally, transform, guide)
         passes = run.steps_per_iteration / (settings.steps * settings.roots * members[0].num_samples)
         rows += [Row(member, summarise(drawn[:, k], reference.gradients, passes)) for k, member in enumerate(members)]
-    return Diagnosis(settings, policy.critic is not None, reference, run.steps_per_iteration, rows[1:], rows[0])
+    return Diagnosis(settings, critic, reference, run.steps_per_iteration, rows[1:], rows[0], obstacle)
 
 
 def draw_reference(
@@ -173,48 +179,6 @@ def draw_reference(
     return Reference(torch.stack(found), horizon, run.algorithm.gamma**horizon)
 
 
-def draw_gradients(
-    policy: ActorCritic,
-    simulator: Simulator,
-    roots: Episodes,
-    members: list[Estimator],
-    run: Config,
-    settings: DiagnoseSettings,
-    tally: Callable[[int], None],
-    transform: RewardTransform | None = None,
-    proposals: GuidedProposals | None = None,
-) -> Tensor:
-    """(R, K, P) gradients of K estimators from the same R rollouts.
-
-    Siblings share randomness as in the run.
-
-    Args:
-        policy: Of a checkpoint.
-        simulator: Of the run's task.
-        roots: E states.
-        members: The K estimators, of one N and n.
-        run: Says whether siblings share noise.
-        settings: T and R.
-        tally: Called with the simulator steps of every rollout.
-        transform: f(R); None takes rewards as they are.
-        proposals: Guide first actions; None draws all from the policy.
-    """
-    samples, steps = members[0].num_samples, members[0].branch_length
-    found = []
-    number, split = settings.replicates(samples), run.algorithm.sibling_noise == "split"
-    drawn = rollouts(simulator, policy, roots, samples, steps, settings.steps, number, settings.seed, split, proposals)
-    for rollout in with_transformed_rewards(drawn, transform):
-        found.append(gradients(policy, [member.read(rollout) for member in members]))
-        tally(rollout.simulator_steps)
-    return torch.stack(found)
-
-
-def with_transformed_rewards(drawn: Iterator[Rollout], transform: RewardTransform | None) -> Iterator[Rollout]:
-    """The same rollouts with f(R) for R; its statistics do not change."""
-    for rollout in drawn:
-        yield rollout if transform is None else rollout._replace(reward=transform.apply(rollout.reward))
-
-
 class _Tally:
     """Counts simulator steps and reports the sum."""
 
@@ -230,5 +194,6 @@ def _total_steps(settings: DiagnoseSettings, horizon: int, shared: list[list[Est
     total = (settings.steps + horizon) * settings.roots * settings.reference_branches
     for members in shared:
         samples = members[0].num_samples
-        total += settings.replicates(samples) * settings.steps * settings.roots * samples
+        number = settings.replicates(samples) + pilots(settings, members)
+        total += number * settings.steps * settings.roots * samples
     return total

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from hgrpo_control.diagnose.estimators import THIS_RUN
+from hgrpo_control.diagnose.estimators import MIX_AUTO, SLOPE, THIS_RUN
 from hgrpo_control.diagnose.gradient_statistics import Estimate
 from hgrpo_control.diagnose.measurement import Diagnosis, Row
 from hgrpo_control.reports.learning_curves import save
@@ -22,6 +22,7 @@ class _Style(NamedTuple):
     size: float = 5.0  # different for curves that often coincide
     line: str = "-"
     edge: str | None = None  # of the marker, its own color unless given
+    edge_width: float = 1.0
 
 
 _STYLES = {
@@ -32,8 +33,13 @@ _STYLES = {
     "Hybrid per_sample": _Style("#56B4E9", "s"),
     "Hybrid group": _Style("#009E73", "D", 8.0),
     "Hybrid group_shrunk": _Style("#0072B2", "o", 4.0, "--"),
+    SLOPE: _Style("#882255", "P", 6.5),
+    MIX_AUTO: _Style("#882255", "*", 9.0, "--"),
     THIS_RUN: _Style("#F0E442", "*", 13.0, edge="#000000"),
 }
+
+
+_LEGEND_INCHES = 1.9  # of the longest name
 
 
 class _Panel(NamedTuple):
@@ -66,11 +72,12 @@ def picture(diagnosis: Diagnosis, title: str, path: Path) -> None:
         *diagnosis.rows,
         *(() if diagnosis.own is None else (diagnosis.own,)),
     ]  # its star is drawn last, above the others
-    ppo = [row for row in every_row if row.estimator.num_samples == 1]  # so is Hybrid GRPO's of one sample
-    grouped = [row for row in every_row if row.estimator.num_samples > 1]
+    ppo = [row for row in every_row if _over_lambda(row)]
+    grouped = [row for row in every_row if not _over_lambda(row)]
     lengths = sorted({row.estimator.branch_length for row in grouped})
     columns = [*([None] if ppo else []), *lengths]
-    figure = Figure(figsize=(2.0 + 2.9 * len(columns), 11.0), layout="constrained")
+    width = 2.0 + 2.9 * len(columns)
+    figure = Figure(figsize=(width, 11.0), layout="constrained")
     grid = figure.subplots(len(_PANELS), len(columns), sharey="row", sharex="col", squeeze=False)
     for across, length in enumerate(columns):
         for down, panel in enumerate(_PANELS):
@@ -85,14 +92,18 @@ def picture(diagnosis: Diagnosis, title: str, path: Path) -> None:
         grid[0][across].set_title("PPO" if length is None else f"branches of n = {length}")
         grid[-1][across].set_xlabel("lambda" if length is None else "N, samples per state")
     handles = {label: line for axes in grid[0] for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=-(-len(handles) // 2), frameon=False
-    )
+    across = max(1, min(-(-len(handles) // 2), int(width / _LEGEND_INCHES)))
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=across, frameon=False)
     figure.suptitle(
         f"{title}\nbars: one standard error; left out of the upper rows: mean gradients that cannot be told from 0",
         fontsize="medium",
     )
     save(figure, path)
+
+
+def _over_lambda(row: Row) -> bool:
+    """Whether a row stands among PPO's: also a run of one sample, which is PPO."""
+    return row.estimator.num_samples == 1 and row.estimator.name in ("PPO", THIS_RUN)
 
 
 def _draw_ppo(axes: Axes, rows: Sequence[Row], panel: _Panel) -> None:
@@ -117,7 +128,7 @@ def _draw_groups(axes: Axes, rows: Sequence[Row], panel: _Panel) -> None:
 
 def _curve(axes: Axes, name: str, points: Sequence[tuple[float, Row]], panel: _Panel) -> None:
     """One estimator, with bars of one standard error."""
-    style = _STYLES[name]
+    style = _STYLES[name] if name in _STYLES else _fixed_mix(name)
     shown = [(x, panel.figure(row)) for x, row in points if _shown(row, panel)]
     shown.sort(key=lambda point: point[0])
     axes.errorbar(
@@ -128,12 +139,18 @@ def _curve(axes: Axes, name: str, points: Sequence[tuple[float, Row]], panel: _P
         marker=style.marker,
         markersize=style.size,
         markeredgecolor=style.edge or style.color,
+        markeredgewidth=style.edge_width,
         linestyle=style.line,
         linewidth=1.3,
         elinewidth=0.8,
         capsize=2,
         label=name,
     )
+
+
+def _fixed_mix(name: str) -> _Style:
+    """Style of a row such as Mix 0.5, whose marker is its share."""
+    return _Style("#666666", f"${name.split()[-1]}$", 12.0, ":", edge_width=0.0)
 
 
 def _shown(row: Row, panel: _Panel) -> bool:

@@ -20,9 +20,9 @@ def actor_parameters(policy: ActorCritic) -> list[nn.Parameter]:
 
 
 def gradient(policy: ActorCritic, batch: Batch) -> Tensor:
-    """(P,) gradient of mean(w A log pi(a|s)), uphill.
+    """(P,) gradient of mean(w A log pi(a|s)), or of a batch's wishes, uphill.
 
-    Advantages are not standardised.
+    Neither advantages nor wishes are scaled.
     """
     return gradients(policy, (batch,))[0]
 
@@ -42,7 +42,11 @@ def gradients(policy: ActorCritic, batches: Sequence[Batch]) -> Tensor:
     acted = log_prob.detach()
     rows = []
     for batch in batches:
-        loss = losses.clipped_surrogate(log_prob, acted, batch.advantage, batch.weight, clip_coef=math.inf).loss
+        if batch.wish is None:
+            loss = losses.clipped_surrogate(log_prob, acted, batch.advantage, batch.weight, clip_coef=math.inf).loss
+        else:
+            assert batch.old is not None
+            loss = losses.leashed_wish(mean.squeeze(1), policy.sigma, batch.old, batch.wish, leash=0.0).loss
         downhill = torch.autograd.grad(loss, actor_parameters(policy), retain_graph=True)
         rows.append(-torch.cat([part.flatten() for part in downhill]))
     return torch.stack(rows)

@@ -12,6 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from hgrpo_control.diagnose.estimators import MIX_AUTO, Estimator
 from hgrpo_control.diagnose.gradient_statistics import Estimate
 from hgrpo_control.diagnose.measurement import Diagnosis, Row
 from hgrpo_control.reports.compare import markdown_table
@@ -112,9 +113,16 @@ def headline(diagnosis: Diagnosis) -> list[str]:
         f"Error left: relative squared error after {diagnosis.update_steps:,} simulator steps, one update of this run.",
     ]
     if diagnosis.own is not None:
-        lines.append(f"This run: {diagnosis.own.estimator.note}.")
+        own = diagnosis.own.estimator
+        share = "" if own.mean_share is None else f"; mean share of slopes {own.mean_share:.2f}"
+        lines.append(f"This run: {own.note}{share}.")
     if not diagnosis.critic:
         lines.append("This policy has no critic: estimators that need V are left out.")
+    elif diagnosis.slope_obstacle:
+        lines.append(f"Slopes are left out: {diagnosis.slope_obstacle}.")
+    shares = [f"{e.mean_share:.2f} (N {e.num_samples}, n {e.branch_length})" for e in _automatic(diagnosis)]
+    if shares:
+        lines.append(f"Mix auto, mean share of slopes: {', '.join(shares)}.")
     if not norm.above_zero:
         lines.append("The reference itself is lost in noise: raise --reference-branches before reading any bias.")
     return lines
@@ -155,7 +163,7 @@ def write_csv(diagnosis: Diagnosis, path: Path) -> None:
 
     A cell is empty where there is no number.
     """
-    header = ["estimator", "gae_lambda", "num_samples", "branch_steps", "replicates"]
+    header = ["estimator", "gae_lambda", "num_samples", "branch_steps", "share", "replicates"]
     header += [f"{name}{suffix}" for name in (*_MEASURES, "noise_to_signal_equal_steps") for suffix in ("", "_error")]
     text = io.StringIO()
     writer = csv.writer(text)
@@ -165,11 +173,17 @@ def write_csv(diagnosis: Diagnosis, path: Path) -> None:
         estimates = [getattr(measurement, name) for name in _MEASURES] + [row.equal_steps]
         numbers = [number for estimate in estimates for number in estimate]
         lam = "" if estimator.gae_lambda is None else estimator.gae_lambda
+        share = "" if estimator.mean_share is None else f"{estimator.mean_share:.6g}"
         writer.writerow(
-            [estimator.name, lam, estimator.num_samples, estimator.branch_length, measurement.replicates]
+            [estimator.name, lam, estimator.num_samples, estimator.branch_length, share, measurement.replicates]
             + ["" if math.isnan(number) else f"{number:.6g}" for number in numbers]
         )
     write_text(path, text.getvalue())
+
+
+def _automatic(diagnosis: Diagnosis) -> list[Estimator]:
+    """Estimators whose share of slopes differs between steps and action entries, because variances choose it."""
+    return [row.estimator for row in diagnosis.rows if row.estimator.name == MIX_AUTO]
 
 
 def _grouped(diagnosis: Diagnosis) -> list[Row]:

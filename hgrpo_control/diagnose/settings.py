@@ -6,7 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Annotated
 
+from hgrpo_control.config.argument import Argument
 from hgrpo_control.config.divisors import divisors
+from hgrpo_control.config.pathwise import PathwiseSettings
 from hgrpo_control.config.run import ConfigError
 from hgrpo_fields import Range, check
 
@@ -24,10 +26,12 @@ class DiagnoseSettings:
     """Number of states that every rollout starts from, E."""
     steps: Annotated[int, Range(least=1)] = 32
     """Steps of the rollouts whose policy gradient is taken, T."""
-    samples: Annotated[tuple[int, ...], Range(least=2)] = (2, 4, 8, 16)
-    """Numbers of branches N of GRPO and Hybrid GRPO."""
+    samples: Annotated[tuple[int, ...], Range(least=1)] = (2, 4, 8, 16)
+    """Numbers of branches N of GRPO, from 2 on, of Hybrid GRPO and of slopes."""
     branch_steps: Annotated[tuple[int, ...], Range(least=1)] = (1, 4, 16, 32)
-    """Steps per branch n of GRPO and Hybrid GRPO, divisors of steps."""
+    """Steps per branch n of GRPO, Hybrid GRPO and slopes, divisors of steps."""
+    shares: Annotated[tuple[str, ...], Argument("off|auto|SHARE")] = ("auto", "0.5", "0.9", "0.97", "1")
+    """Shares of slopes, as for --pathwise, where the simulator is differentiable; off adds no row."""
     lambdas: Annotated[tuple[float, ...], Range(least=0, most=1)] = (0.0, 0.8, 0.9, 0.95, 0.98, 1.0)
     """Values of gae_lambda of PPO."""
     gae_lambda: Annotated[float | None, Range(least=0, most=1)] = None
@@ -41,6 +45,10 @@ class DiagnoseSettings:
 
     def __post_init__(self) -> None:
         check(self, ConfigError)
+        for share in self.shares:
+            problem = PathwiseSettings(pathwise=share).pathwise_problem()
+            if problem is not None:
+                raise ConfigError(problem.replace("pathwise", "shares", 1))
         for steps in self.branch_steps:
             if self.steps % steps:
                 allowed = ", ".join(map(str, divisors(self.steps)))

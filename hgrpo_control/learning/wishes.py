@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hgrpo_control.algorithms import slopes
-from hgrpo_control.algorithms.batch import Batch, by_row
+from hgrpo_control.algorithms.batch import Batch
 from hgrpo_control.algorithms.rollout import Rollout
 from hgrpo_control.algorithms.slopes import Moments
 from hgrpo_control.config.algorithms import Algorithm
@@ -54,18 +54,14 @@ class Wishes:
             share = slopes.best_share(self.moments, rollout.reward.shape[2])
         else:
             share = torch.full_like(new.score, fixed)
-        wish = slopes.wishes(advantage, rollout.noise, slope, share, LONGEST)
-        wish = wish * batch.weight.view_as(rollout.reward).unsqueeze(-1).unsqueeze(-1)
-        mean = (batch.action - sigma * by_row(rollout, rollout.noise))[:, 0]
+        wish = slopes.scaled(slopes.wishes(advantage, rollout.noise, slope, share), LONGEST)
         figures = {
             "pathwise_share": share.mean().item(),
             "score_variance": self.moments.score.mean().item(),
             "slope_variance": self.moments.slope.mean().item(),
             "slope_bias": self.moments.bias.mean().item(),
         }
-        return batch._replace(
-            wish=by_row(rollout, wish), old=torch.stack((mean, sigma.expand_as(mean)), dim=1)
-        ), figures
+        return slopes.with_wishes(batch, rollout, wish, sigma), figures
 
     def state_dict(self) -> dict[str, Any]:
         """The running moments; empty before the first update."""

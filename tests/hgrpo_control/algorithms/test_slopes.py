@@ -98,19 +98,20 @@ def test_wishes_by_hand() -> None:
     share = torch.tensor([[1.0, 1.0], [0.0, 0.0]])
     # for the mean (0.6, 0.8) and 3 (1, 0): lengths 1 and 3, mean 2
     # for log sigma (0.6 x 3, 0.8 x 4) and 3 (1 - 1, 0 - 1)
-    wish = slopes.wishes(advantage, noise, slope, share, limit=10.0).view(2, 2, 2)
-    expected = torch.tensor([[[0.3, 0.4], [0.9, 1.6]], [[1.5, 0.0], [0.0, -1.5]]])
-    torch.testing.assert_close(wish, expected)
+    wish = slopes.wishes(advantage, noise, slope, share)
+    expected = torch.tensor([[[0.6, 0.8], [1.8, 3.2]], [[3.0, 0.0], [0.0, -3.0]]])
+    torch.testing.assert_close(wish.view(2, 2, 2), expected)
+    torch.testing.assert_close(slopes.scaled(wish, limit=10.0).view(2, 2, 2), 0.5 * expected)
 
 
 def test_a_long_wish_is_scaled_down_to_the_limit() -> None:
     slope = torch.tensor([1.0, 1.0, 1.0, 97.0]).view(1, 4, 1, 1)  # mean 25
     zeros = torch.zeros(1, 4, 1)
-    wish = slopes.wishes(zeros, torch.ones_like(slope), slope, torch.ones(1, 1), limit=3.0)
+    wish = slopes.scaled(slopes.wishes(zeros, torch.ones_like(slope), slope, torch.ones(1, 1)), limit=3.0)
     assert wish[..., 0, 0].flatten().tolist() == pytest.approx([0.04, 0.04, 0.04, 3.0])
     assert wish[..., 1, 0].flatten().tolist() == pytest.approx([0.04, 0.04, 0.04, 3.0])
 
 
 def test_no_wish_stays_no_wish() -> None:
-    zeros = torch.zeros(2, 3, 1, 4)
-    assert torch.equal(slopes.wishes(zeros[..., 0], zeros, zeros, torch.ones(2, 4), 3.0), torch.zeros(2, 3, 1, 2, 4))
+    zeros = torch.zeros(2, 3, 1, 2, 4)
+    assert torch.equal(slopes.scaled(zeros, 3.0), zeros)

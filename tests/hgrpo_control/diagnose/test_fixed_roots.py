@@ -108,3 +108,25 @@ def test_siblings_may_meet_gusts_of_their_own() -> None:
     list(rollouts(hover, policy, roots, 2, 4, 4, number=1, seed=0, split_noise=True))
     gust = torch.stack([hidden.gust for hidden in hover.met]).view(4, 3, 2, 3)
     assert bool((gust[1:, :, 0] != gust[1:, :, 1]).all())
+
+
+def test_slopes_are_cut_like_everything_else() -> None:
+    lqr = ScalarLQR(0.9, 20.0, 100)
+    policy = fresh_policy(lqr)
+    roots = on_policy_states(lqr, policy, 5, seed=7)
+    plain = drawn(3)
+    recorded = list(rollouts(lqr, policy, roots, 3, 4, 8, 3, 0, slope_gamma=0.9))
+    for one, other in zip(plain, recorded, strict=True):
+        assert torch.equal(one.action, other.action)
+        assert one.slope is None
+        assert other.slope is not None
+        assert other.noise is not None
+        assert other.slope.shape == other.noise.shape == other.action.shape == (8, 5, 3, 1)
+        mean = policy.mean(other.observation)
+        torch.testing.assert_close(other.noise, (other.action - mean) / policy.sigma, rtol=1e-3, atol=1e-4)
+    slopes = torch.stack([rollout.slope for rollout in recorded if rollout.slope is not None])
+    assert not torch.equal(slopes[0], slopes[1])
+    cut = first_steps(recorded[0], 3)
+    assert cut.slope is not None
+    assert cut.noise is not None
+    assert cut.slope.shape == cut.noise.shape == (3, 5, 3, 1)

@@ -29,9 +29,9 @@ from hgrpo_control.diagnose.measurement import (
     Reference,
     Row,
     diagnose,
-    draw_gradients,
     draw_reference,
 )
+from hgrpo_control.diagnose.replicates import draw_gradients
 from hgrpo_control.diagnose.settings import DiagnoseSettings
 from policies.actor_critic import ActorCritic
 

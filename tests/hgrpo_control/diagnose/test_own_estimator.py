@@ -18,7 +18,8 @@ from hgrpo_control.config.algorithms import GRPO, PPO, Algorithm, HybridGRPO
 from hgrpo_control.config.run import Config
 from hgrpo_control.diagnose.estimators import own_estimator
 from hgrpo_control.diagnose.fixed_roots import on_policy_states, rollouts
-from hgrpo_control.diagnose.measurement import diagnose, draw_gradients
+from hgrpo_control.diagnose.measurement import diagnose
+from hgrpo_control.diagnose.replicates import draw_gradients
 from hgrpo_control.diagnose.settings import DiagnoseSettings
 from hgrpo_control.sampling import guidance
 
@@ -65,7 +66,7 @@ def config(algorithm: Algorithm) -> Config:
 def test_every_algorithm_has_a_row_that_says_what_it_is(
     algorithm: Algorithm, note: str, numbers: tuple[int, int, float | None]
 ) -> None:
-    own = own_estimator(SMALL, config(algorithm))
+    own = own_estimator(SMALL, config(algorithm), torch.ones(1))
     assert (own.name, own.note) == ("This run", note)
     assert (own.num_samples, own.branch_length, own.gae_lambda) == numbers
     simulator = ScalarLQR(0.9, 20.0, max_episode_steps=5)  # episodes end inside branches
@@ -117,7 +118,7 @@ def test_guided_samples_are_guided_and_weighted_here_too() -> None:
     with torch.no_grad():  # a Q that prefers some actions
         for parameter in guide.learner.action_value.parameters():
             parameter.copy_(torch.linspace(-2.0, 2.0, parameter.numel()).view_as(parameter))
-    roots, own = on_policy_states(simulator, policy, 4, 0), own_estimator(SMALL, run)
+    roots, own = on_policy_states(simulator, policy, 4, 0), own_estimator(SMALL, run, policy.sigma)
     assert own.note == "hybrid-grpo, guided_candidates 8, estimator group"
     (rollout,) = rollouts(simulator, policy, roots, 4, 2, 8, 1, 0, proposals=guide.proposals)
     assert rollout.weight is not None

@@ -46,6 +46,29 @@ def test_two_rows_by_hand() -> None:
     assert gradient(policy, batch).tolist() == pytest.approx([-3.0, -2.0, 1.0, 1.47], rel=1e-5)
 
 
+def test_wishes_by_hand() -> None:
+    # d mean / d (W, b) = (x, y, 1); wishes 3 and -1 for the mean and 2 and 4 for log sigma, all divided by sigma = 0.5:
+    # d/dW = (6 (1, 2) - 2 (3, 4)) / 2 = (0, 2), d/db = (6 - 2) / 2 = 2, d/d raw = (2 + 4) / 2 * 0.49 / 0.5 = 2.94
+    policy = fresh_policy(ScalarLQR(0.9, 20.0, 100), init_sigma=0.5)
+    with torch.no_grad():
+        policy.actor[0].weight.zero_()
+    zeros = torch.zeros(2, 1)
+    batch = batch_of(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), zeros.unsqueeze(2), zeros, zeros + 1.0)._replace(
+        wish=torch.tensor([[[[3.0], [2.0]]], [[[-1.0], [4.0]]]]), old=torch.tensor([[[0.0], [0.5]]] * 2)
+    )
+    assert gradient(policy, batch).tolist() == pytest.approx([0.0, 2.0, 2.0, 2.94], rel=1e-5)
+
+
+def test_a_wish_that_is_the_score_gives_the_gradient_of_the_surrogate(policy: ActorCritic) -> None:
+    batch = random_batch(policy, 4)
+    mean = policy.mean(batch.observation).detach()
+    noise = (batch.action - mean.unsqueeze(1)) / policy.sigma.detach()
+    weighted = (batch.weight * batch.advantage).unsqueeze(-1)
+    wish = torch.stack((weighted * noise, weighted * (noise.square() - 1.0)), dim=-2)
+    old = torch.stack((mean, policy.sigma.detach().expand_as(mean)), dim=1)
+    torch.testing.assert_close(gradient(policy, batch._replace(wish=wish, old=old)), gradient(policy, batch))
+
+
 def test_it_is_uphill_by_finite_differences(policy: ActorCritic) -> None:
     batch = random_batch(policy, 0)
     flat, found = 0, gradient(policy, batch)

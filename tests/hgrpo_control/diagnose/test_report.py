@@ -157,12 +157,12 @@ def test_a_diagnosis_is_written_into_the_run(
     assert err == ""
     with (run / "diagnosis.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 1 + 2 + 6
+    assert len(rows) == 1 + 2 + 6 + 5, "the hover simulator has slopes, in 5 shares"
     assert (rows[0]["estimator"], rows[0]["gae_lambda"], rows[0]["num_samples"]) == ("This run", "0.95", "1")
     assert "This run: ppo." in out
     assert {row["gae_lambda"] for row in rows if row["estimator"] == "Hybrid group"} == {"0.95"}, "that of the run"
     # 256 steps hold 16 replicates of 4 steps x 4 roots, 8 of two samples
-    assert [row["replicates"] for row in rows] == ["16"] * 3 + ["8"] * 6
+    assert [row["replicates"] for row in rows] == ["16"] * 3 + ["8"] * 11
     assert all(float(row["variance"]) > 0.0 for row in rows)
     text = (run / "diagnosis.md").read_text()
     assert sum(line.startswith("| ") for line in text.splitlines()) == 2 + len(rows)
