@@ -89,7 +89,8 @@ def own_estimator(settings: DiagnoseSettings, run: Config, sigma: Tensor) -> Est
     """The run's algorithm with all of its options, for rollouts of f(R).
 
     Its branches are as long as those rollouts where they are longer, and the next shorter length that divides them
-    where their own does not.
+    where their own does not. A run whose branch is its rollout is measured on whole rollouts, too, unless it follows
+    slopes, which end with a branch: its branches keep their length.
 
     Args:
         settings: Has the length of the rollouts.
@@ -97,7 +98,7 @@ def own_estimator(settings: DiagnoseSettings, run: Config, sigma: Tensor) -> Est
         sigma: (A,) of the policy.
     """
     algorithm, steps = run.algorithm, settings.steps
-    wanted = algorithm.branch_length(steps)
+    wanted = run.branch_length if algorithm.uses_slopes else algorithm.branch_length(steps)
     length = max(n for n in divisors(steps) if n <= wanted)
     options = {f.name: (getattr(algorithm, f.name), f.default) for f in fields(algorithm) if f.name not in _IN_COLUMNS}
     given = [f"{name} {value}" for name, (value, default) in options.items() if value != default or name == "estimator"]

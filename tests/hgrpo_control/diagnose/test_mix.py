@@ -174,6 +174,15 @@ def test_ppo_and_grpo_with_slopes_are_measured(algorithm: Algorithm) -> None:
     assert diagnosis.own.estimator.mean_share is not None
 
 
+@pytest.mark.parametrize(("rollout_steps", "length", "note"), [(4, 4, ""), (8, 8, ""), (60, 8, "cut at 8")])
+def test_branches_of_a_run_with_slopes_keep_their_length(rollout_steps: int, length: int, note: str) -> None:
+    run = replace(RUN, algorithm=replace(RUN.algorithm, pathwise="1"), rollout_steps=rollout_steps)
+    own = own_estimator(SMALL, run, torch.ones(1))
+    assert own.branch_length == length
+    assert own.note.endswith(f"{note} (--steps)" if note else "estimator group")
+    assert note or "branches" not in own.note
+
+
 def test_a_mix_lies_on_the_line_between_score_and_slope() -> None:
     simulator, policy = differentiable()
     roots = on_policy_states(simulator, policy, 4, 0)
