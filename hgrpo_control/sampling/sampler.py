@@ -212,8 +212,8 @@ class Sampler:
             with torch.no_grad():
                 self.archive.watch(branches, n)
         drawn = self._act(observation, first=within == 0)
-        command = self.policy.to_environment(drawn.action).flatten(0, 1)
-        transition = step_episodes(self.simulator, branches, command)
+        command = (self.policy.to_environment if tape is None else tape.command)(drawn.action)
+        transition = step_episodes(self.simulator, branches, command.flatten(0, 1))
         # The only read of what ended: each read waits until the GPU has finished.
         ended = (transition.terminated | transition.truncated).nonzero().squeeze(1)
         if tape is not None:

@@ -16,6 +16,7 @@ from hgrpo_control.algorithms.rollout import Rollout
 from hgrpo_control.config.algorithms import HybridGRPO
 from hgrpo_control.config.learning import Network
 from hgrpo_control.sampling.sampler import Sampler
+from hgrpo_control.sampling.slope_tape import SlopeTape
 from hgrpo_control.training.simulation import policy_spec
 from policies.actor_critic import ActorCritic
 
@@ -94,6 +95,27 @@ def test_score_slope_and_mix_estimate_one_gradient(num_samples: int, branch_leng
     if num_samples > 1:  # siblings of one state
         of_score, of_slope, of_mix = (estimate[0].var(1).mean() for estimate in (score, slope, mix))
         assert of_mix <= 1.02 * min(of_score, of_slope)
+
+
+@pytest.mark.parametrize(
+    ("action", "slope", "expected"),
+    [
+        (0.5, 2.0, 8.0),  # inside: the slope times half the range of 4
+        (1.0, 2.0, 8.0),
+        (1.5, 2.0, 0.0),  # outward: the command cannot follow
+        (1.5, -2.0, -8.0),  # inward: as at the bound
+        (-1.5, -2.0, 0.0),
+        (-1.5, 2.0, 8.0),
+    ],
+)
+def test_at_a_bound_slopes_point_inward(action: float, slope: float, expected: float) -> None:
+    policy = fresh_policy(ScalarLQR(GAMMA, 4.0, LIMIT))
+    given = torch.tensor([[[action]]], requires_grad=True)
+    command = SlopeTape(policy, GAMMA).command(given)
+    assert command.item() == 4.0 * max(-1.0, min(1.0, action))
+    (command * slope).sum().backward()
+    assert given.grad is not None
+    assert given.grad.item() == expected
 
 
 def quadrotor(task: str, dtype: torch.dtype = torch.float64) -> tuple[robots.simulator.Simulator, ActorCritic]:
