@@ -3,12 +3,11 @@
     python examples/first_order.py
 
 32 drones fly in one batch. In every iteration 2 copies of each drone start at exactly the same instant and fly for 32
-steps, each with its own exploration noise eps. PPO learns from the advantage A of a step alone. Here autograd also goes
-back through simulator and policy: the slope is the derivative of a copy's return by its action. The score A eps
-and sigma times the slope are both directions for the mean of the policy. The wish is a mix of the two. The spread of
-score and slope among the copies of a drone gives the best share of each. The next iteration starts where copy 0
-ended. docs/concepts/algorithms.md has the equations, in the chapter Slopes. The same seed and settings give the
-parameters of `hgrpo train hybrid-grpo quadrotor-hover --pathwise auto --estimator per_sample`, up to rounding.
+steps, each with its own exploration noise eps. Autograd goes back through simulator and policy: the slope is the
+derivative of a copy's return by its action. The score A eps and sigma times the slope are both directions for the mean
+of the policy; the wish is their mix. The spread among the copies of a drone gives the best share of each. The next
+iteration starts where copy 0 ended. docs/concepts/algorithms.md, Slopes, has the equations. The same seed and settings
+give the parameters of `hgrpo train hybrid-grpo quadrotor-hover --pathwise auto --estimator per_sample`, up to rounding.
 """
 
 import argparse
@@ -21,8 +20,7 @@ from policies import ActorCritic, PolicySpec
 from robots.episodes import FreshEpisodes, autoreset, reset_episodes, step_episodes
 
 ROOTS, SAMPLES, STEPS = 32, 2, 32  # E, N (at least 2) and T; an iteration takes E N T steps
-GAMMA, LEARNING_RATE, EPOCHS, MINIBATCHES = 0.99, 3e-3, 4, 4
-LEASH = 5.0  # weight of KL(old || new) in the loss
+GAMMA, LEARNING_RATE, EPOCHS, MINIBATCHES, LEASH = 0.99, 3e-3, 4, 4, 5.0  # the leash weighs KL(old || new) in the loss
 
 
 class FirstOrderGRPO:
@@ -33,11 +31,10 @@ class FirstOrderGRPO:
         self.iterations = total_steps // (ROOTS * SAMPLES * STEPS)
         seeds = torch.randint(2**31, (4,), generator=torch.Generator().manual_seed(seed)).tolist()
         streams = torch.randint(2**62, (4,), generator=torch.Generator().manual_seed(seeds[1])).tolist()
-        self.streams = [torch.Generator().manual_seed(stream) for stream in streams]  # siblings have their own streams
-        self.shuffling = torch.Generator().manual_seed(seeds[2])
+        *self.streams, self.shuffling = (torch.Generator().manual_seed(stream) for stream in (*streams, seeds[2]))
         spec = self.simulator.spec
-        bounds = spec.action_low, spec.action_high, spec.neutral_action  # a new policy starts at hovering thrust
-        interface = PolicySpec(spec.name, spec.robot, spec.control_hz, spec.observation, spec.action, *bounds)
+        names, bounds = (spec.name, spec.robot, spec.control_hz), (spec.action_low, spec.action_high)
+        interface = PolicySpec(*names, spec.observation, spec.action, *bounds, spec.neutral_action)
         self.policy = ActorCritic(interface, 0.3, torch.Generator().manual_seed(seeds[0]))
         self.optimizer = torch.optim.Adam(self.policy.parameters(), eps=1e-5, fused=True)
         self.roots = reset_episodes(self.simulator, ROOTS, self.streams[2])
@@ -54,10 +51,10 @@ class FirstOrderGRPO:
         seen, sigma, actions, steps = self.seen.repeat_interleave(n, dim=0), self.policy.sigma.detach(), [], []
         discount = torch.ones(e * n)  # gamma^k, k steps after the start of the branch or of the episode in it
         for t in range(STEPS):
-            parts = zip((1, n - 1), self.streams[:2], strict=True)
+            parts = zip((1, n - 1), self.streams, strict=False)
             noise = torch.cat([torch.randn((e, k, len(sigma)), generator=g) for k, g in parts], dim=1).flatten(0, 1)
             actions.append(self.policy.mean(seen) + sigma * noise)
-            step = step_episodes(self.simulator, copies, self.policy.to_environment(actions[-1]))
+            step = step_episodes(self.simulator, copies, self.command(actions[-1]))
             done = step.terminated | step.truncated
             steps.append((seen, noise, step.reward, step.terminated, done, step.observation, discount))
             copies, seen, ended = step.episodes, step.observation, done.nonzero().squeeze(1)
@@ -65,13 +62,12 @@ class FirstOrderGRPO:
             for rows, fresh in zip((ended[ended % n == 0], ended[ended % n > 0]), self.fresh, strict=True):
                 if len(rows) and (t < last or fresh is self.fresh[0]):  # no sibling continues after the last step
                     copies, seen = autoreset(copies, seen, rows, fresh.draw(len(rows)))
-        self.roots = robots.simulator.map_state(Tensor.detach, robots.select(copies, slice(None, None, n)))
-        self.seen = seen[::n].detach()
+        roots = robots.select(copies, slice(None, None, n))
+        self.roots, self.seen = robots.simulator.map_state(Tensor.detach, roots), seen[::n].detach()
         seen, noise, reward, terminated, done, after, discount = map(torch.stack, zip(*steps, strict=True))
         rest = GAMMA * torch.where(terminated, 0.0, self.policy.value(after))  # what follows the step, by the critic
         cut = done | (torch.arange(STEPS) == last).unsqueeze(1)
         total = (discount * (reward + torch.where(cut, rest, 0.0))).sum()
-        # The return of a later step has a smaller discount in the total than in its own return.
         slope = torch.stack(torch.autograd.grad(total, actions)) / discount.unsqueeze(-1)
         value = self.policy.value(seen)
         advantage = (reward + rest - value).detach()
@@ -80,6 +76,13 @@ class FirstOrderGRPO:
         columns = [x.detach().unflatten(1, (e, n)) for x in (seen, noise, advantage, value + advantage, slope)]
         columns[3][0] = columns[3][0].mean(-1, keepdim=True)  # all samples share the root
         return columns
+
+    def command(self, action: Tensor) -> Tensor:
+        """The clipped action in the simulator's units; a slope that points back inside passes the clip."""
+        fixed, half_range = action.detach(), 0.5 * (self.policy.action_high - self.policy.action_low)
+        free = action - fixed  # 0, with the derivative 1
+        free.register_hook(lambda slope: slope.masked_fill((fixed.abs() > 1.0) & (slope * fixed > 0.0), 0.0))
+        return self.policy.to_environment(fixed) + half_range * free
 
     def mix(self, advantage: Tensor, noise: Tensor, slope: Tensor) -> tuple[Tensor, float]:
         """Wishes (T, E, N, 2, A) for mean and log sigma, in units of sigma, and the mean share alpha of the slopes."""
@@ -90,7 +93,6 @@ class FirstOrderGRPO:
         new = torch.stack((v_0, v_1, 0.5 * (v_0 + v_1 - of_difference), bias)).mean(2)
         self.moments = new if self.moments is None else torch.lerp(self.moments, new, 0.1)
         v_0, v_1, covariance, bias = self.moments
-        # The least squared error of the mean of alpha slope + (1 - alpha) score over the samples of a root:
         alpha = (v_0 - covariance) / (v_0 + v_1 - 2.0 * covariance + SAMPLES * bias.clamp_min(0.0))
         alpha = alpha.clamp(0.0, 1.0).unsqueeze(1).unsqueeze(1)
         by_mean = alpha * slope + (1.0 - alpha) * score
@@ -107,7 +109,7 @@ class FirstOrderGRPO:
             old_sigma, features = policy.sigma, policy.normalizer(seen)
             wish, share = self.mix(advantage, noise, old_sigma * slope)
             columns = [column.flatten(0, 2) for column in (features, policy.actor(features), wish, target)]
-        actor, critic = [policy.raw_sigma, *policy.actor.parameters()], list(policy.critic.parameters())
+        networks = [policy.raw_sigma, *policy.actor.parameters()], list(policy.critic.parameters())
         for _ in range(EPOCHS):
             for rows in torch.randperm(len(columns[0]), generator=self.shuffling).chunk(MINIBATCHES):
                 features, old_mean, wished, wanted = (column[rows] for column in columns)
@@ -117,7 +119,7 @@ class FirstOrderGRPO:
                 value_loss = 0.5 * (policy.critic(features).squeeze(-1) - wanted).square().mean()
                 self.optimizer.zero_grad()
                 (LEASH * kl.sum(-1).mean() - gain + 0.5 * value_loss).backward()
-                for parameters in (actor, critic):  # they share no parameters, so each is clipped by itself
+                for parameters in networks:  # they share no parameters, so each is clipped by itself
                     nn.utils.clip_grad_norm_(parameters, 1.0)
                 self.optimizer.step()
         policy.update_normalizers(seen[:, :, 0])  # not earlier: learning needs the statistics of acting
@@ -136,11 +138,9 @@ class FirstOrderGRPO:
 
 def main() -> None:
     """Train, and print how many fresh episodes reach the goal."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=163_840, help="simulator steps, at least 2,048")
-    parser.add_argument("--seed", type=int, default=0, help="of weights, episodes and noise")
-    given = parser.parse_args()
-    run = FirstOrderGRPO(given.seed, given.steps)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--total-steps", type=int, default=163_840, help="simulator steps, at least 2,048")
+    run = FirstOrderGRPO(**vars(parser.parse_args()))
     while run.iteration < run.iterations:
         print(f"iteration {run.iteration + 1} of {run.iterations}: share of slopes {run.iterate():.2f}", flush=True)
     print(f"{run.success():.3f} of 200 fresh episodes reach the goal")

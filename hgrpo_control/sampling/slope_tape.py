@@ -2,31 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from policies.actor_critic import ActorCritic
 from robots.episodes import Transition
-
-
-class _AtBounds(torch.autograd.Function):
-    """The command of a normalised action; at a bound its slope points inward or is 0."""
-
-    @staticmethod
-    def forward(ctx: Any, action: Tensor, command: Tensor, half_range: Tensor) -> Tensor:
-        """The command itself."""
-        ctx.save_for_backward(action, half_range)
-        return command.clone()
-
-    @staticmethod
-    def backward(ctx: Any, *by_command: Tensor) -> tuple[Tensor, None, None]:
-        """Half the range of the command times its slope, less what points outward."""
-        action, half_range = ctx.saved_tensors
-        slope = by_command[0] * half_range
-        outward = ((action > 1.0) & (slope > 0.0)) | ((action < -1.0) & (slope < 0.0))
-        return slope.masked_fill(outward, 0.0), None, None
 
 
 class SlopeTape:
@@ -55,11 +35,12 @@ class SlopeTape:
         The clip to the bounds has the derivative 0 outside of them, so an action whose mean has drifted outside could
         never return. Here a slope that points inward passes as if the action were at the bound.
         """
-        with torch.no_grad():
-            command = self.policy.to_environment(action)
-            half_range = 0.5 * (self.policy.action_high - self.policy.action_low)
-        bounded: Tensor = _AtBounds.apply(action, command, half_range)
-        return bounded
+        fixed = action.detach()
+        free = action - fixed  # 0, with the derivative 1
+        if free.requires_grad:
+            free.register_hook(lambda slope: slope.masked_fill((fixed.abs() > 1.0) & (slope * fixed > 0.0), 0.0))
+        half_range = 0.5 * (self.policy.action_high - self.policy.action_low)
+        return self.policy.to_environment(fixed) + half_range * free
 
     def add(self, action: Tensor, transition: Transition, ended: Tensor, last: bool) -> None:
         """Add a step.

@@ -92,7 +92,7 @@ RUNS = {
     ),
     "hybrid_grpo.py": Run("--steps 8192", (r"iteration 1 of 1: \d+ of \d+ episodes that ended reached the goal",)),
     "first_order.py": Run(
-        "--steps 4096 --seed 1",
+        "--total-steps 4096",
         (rf"iteration 2 of 2: share of slopes {NUMBER}", rf"{NUMBER} of 200 fresh episodes reach the goal"),
     ),
 }
