@@ -42,6 +42,7 @@ from hgrpo_control.config.device import device_problem
 from hgrpo_control.runs.run_folder import RunFolder
 from hgrpo_control.training.trainer import Trainer
 from hgrpo_errors import install
+from robots.kernels.start import start
 from sim2real.policy.onnx_policy import OnnxPolicy
 from sim2real.targets import mavlink_link
 from support import simulated_vehicle
@@ -237,4 +238,5 @@ def _begin_only(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("UdpLink", "SerialLink"):
         monkeypatch.setattr(mavlink_link, name, _NoLine)
     monkeypatch.setattr("hgrpo_control.config.device.find_device", lambda word: None)
+    start()  # Warp keeps compiled kernels in the home folder of its start
     monkeypatch.setenv("HOME", os.getcwd())
