@@ -25,8 +25,8 @@ for _ in range(2):
 if {compile}:
     import torch
     from support.tiny_kernels import square_kernel
-    x = torch.tensor([[1.0, 2.0]], dtype=torch.float64)
-    assert square_kernel()(x, x, shared=(x[0],))[0].tolist() == [[4.0, 26.0]]
+    x = torch.tensor([[1.0, 2.0]])
+    assert square_kernel(torch.float32)(x, x, shared=(x[0],))[0].tolist() == [[4.0, 26.0]]
 print(start.wp.config.kernel_cache_dir)
 """
 
