@@ -21,9 +21,6 @@ STRIDE = 25
 """Control steps between two saves of the executed states, and the fewest between a save and the failure it precedes."""
 SAVES = 5
 """Saves that are kept; the oldest is at most STRIDE * SAVES control steps old."""
-WINDOW = 2 * STRIDE * SAVES
-"""Control steps within which a start must fail to count as a failure of its entry. Without this limit nearly every
-start would count, as long as no episode of the policy succeeds."""
 ENTRIES_PER_ROOT = 4
 """Capacity per root."""
 KEPT_FAILURES = 0.25
@@ -55,7 +52,7 @@ class Archive:
         self.starts = torch.zeros(self.capacity, dtype=torch.int64, device=device)
         """(capacity,) finished episodes that started from each entry."""
         self.failures = torch.zeros_like(self.starts)
-        """(capacity,) those of them that failed within WINDOW control steps."""
+        """(capacity,) those of them that failed."""
         self.added = 0
         """Entries added so far; number k is row k % capacity until number k + capacity replaces it."""
         self.saves = _empty(roots, SAVES * self.num_envs)
@@ -115,10 +112,9 @@ class Archive:
         held = started & (source >= self.added - self.capacity)  # the entry has not been replaced since
         entry = source.clamp(min=0) % self.capacity
         self.starts.index_add_(0, entry, held.long())
-        soon = failed & (self.clock - self.began[roots] <= WINDOW)
-        self.failures.index_add_(0, entry, (held & soon).long())
+        self.failures.index_add_(0, entry, (held & failed).long())
         self._ended += started.sum()
-        self._failed += (started & soon).sum()
+        self._failed += (started & failed).sum()
         self._add_before(roots, failed)
         return ~started
 
@@ -177,8 +173,7 @@ class Archive:
 
         `archive_size`: entries.
         `archive_starts`: executed episodes that started from the archive.
-        `archive_failure_rate`: of such episodes that ended, the share that failed within WINDOW control steps; NaN
-            where none ended.
+        `archive_failure_rate`: share of failures among such episodes that ended; NaN where none ended.
         """
         ended = int(self._ended)
         return {
