@@ -6,6 +6,7 @@ The extensions need more than the first third of a preset's steps, so they are t
 from __future__ import annotations
 
 from benchmarks.experiments.extensions import LARGE, LARGE_GROUPS
+from benchmarks.experiments.hidden_luck import hybrid as on_hidden_luck
 from benchmarks.suite.definition import Suite, Variant
 
 HOVER = ("quadrotor-hover",)
@@ -25,12 +26,21 @@ def grpo(name: str, *words: str) -> Variant:
     return Variant(name, "grpo", (*STEPS, *LARGE_GROUPS, *words), "GRPO", HOVER)
 
 
+# What was the preset of hidden luck before slopes.
+FORMER_PRESET = Variant(
+    "hidden-luck-preset",
+    "hybrid-grpo",
+    (*on_hidden_luck("preset", 4, 1.0, estimator="group_shrunk").options, "--total-steps", str(128 * 32_768)),
+    "presets",
+    HIDDEN_LUCK,
+)
+
 SUITE = Suite(
     name="extensions-full",
     title="Extensions and presets at full length",
     tasks=(*HOVER, *HIDDEN_LUCK),
     variants=(
-        hybrid("hidden-luck-preset", tasks=HIDDEN_LUCK, group="presets"),
+        FORMER_PRESET,
         hybrid("rolling", "--reward-transform", "rolling", group="rewards"),
         hybrid("rolling-std", "--reward-transform", "rolling-std", group="rewards"),
         hybrid("branches-of-8", *SHORT),

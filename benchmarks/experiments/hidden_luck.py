@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.experiments.hidden_luck_tuning import options
+from benchmarks.experiments.hidden_luck_tuning import WITHOUT_SLOPES, options
 from benchmarks.suite.definition import Suite, Variant
 
 RANDOMIZED, GUSTY, PLAIN = "quadrotor-hover-randomized", "quadrotor-hover-gusty", "quadrotor-hover"
@@ -47,7 +47,8 @@ def hybrid(
     tasks: tuple[str, ...] = (),
 ) -> Variant:
     """Hybrid GRPO with branches as long as the rollout, unless the words say otherwise."""
-    given = ("--num-samples", str(samples), "--gae-lambda", str(gae_lambda), "--estimator", estimator, *words)
+    numbers = ("--num-samples", str(samples), "--gae-lambda", str(gae_lambda))
+    given = (*numbers, "--estimator", estimator, *WITHOUT_SLOPES, *words)
     settings = options(samples, **HYBRID_LEARNER)  # type: ignore[arg-type]
     return Variant(name, "hybrid-grpo", (*given, *settings), group, tasks, seeds_of(name))
 

@@ -95,11 +95,9 @@ class Config:
             )
         given = f"with pathwise {algorithm.pathwise}"
         if algorithm.reward_transform != "identity":
-            return (
-                f"{given} the reward stays as it is; given reward_transform {algorithm.reward_transform}; leave it out"
-            )
+            return f"{given} reward_transform must be identity; given {algorithm.reward_transform}; or pathwise off"
         if algorithm.guided is not None:
-            return f"{given} siblings cannot be guided; leave guided_candidates out"
+            return f"{given} siblings cannot be guided; allowed: guided_candidates 0, or pathwise off"
         if isinstance(algorithm, GRPO) and algorithm.scale != "none":
             return f"{given} advantages must keep the unit of the return: scale {algorithm.scale}; allowed: none"
         if algorithm.gamma**self.branch_length < LEAST_DISCOUNT:
@@ -110,7 +108,7 @@ class Config:
         if self.num_envs * algorithm.num_samples < 2:
             return f"{given} variances need two samples or two roots; given num_envs 1 and one sample"
         names = ("clip_coef", "clip_high", "normalize_advantage")
-        return inert_problem(self.learning, names, f"{given}, which has no clipped surrogate; leave it out")
+        return inert_problem(self.learning, names, f"{given}, which has no clipped surrogate; allowed: pathwise off")
 
     def _size_problem(self) -> str | None:
         """Numbers of steps, rows or minibatches that do not divide each other."""

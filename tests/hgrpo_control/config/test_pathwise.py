@@ -38,7 +38,7 @@ def test_other_shares_are_refused_in_one_line(value: str) -> None:
 @pytest.mark.parametrize(
     ("given", "named"),
     [
-        ({"algorithm": HybridGRPO(pathwise="1", reward_transform="tanh")}, "reward_transform tanh"),
+        ({"algorithm": HybridGRPO(pathwise="1", reward_transform="tanh")}, "identity; given tanh"),
         ({"algorithm": HybridGRPO(pathwise="1", guided_candidates=4)}, "guided_candidates"),
         ({"algorithm": GRPO(pathwise="1")}, "scale group"),
         ({"algorithm": HybridGRPO(pathwise="1", gamma=0.5)}, "gamma 0.5"),
