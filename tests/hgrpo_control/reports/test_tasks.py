@@ -80,7 +80,7 @@ def test_a_page_shows_ranges_choices_and_the_options_of_a_preset(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     out = " ".join(printed(capsys, "quadrotor-gates").split())
-    for shown in ("0.3 to 1.2 m", "anywhere, first", "motors, ctbr, velocity", "--gae-lambda 0.95"):
+    for shown in ("0.3 to 1.2 m", "anywhere, first", "motors, ctbr, velocity", "--pathwise 1"):
         assert shown in out
 
 
