@@ -93,7 +93,7 @@ class FirstOrderGRPO:
         new = torch.stack((v_0, v_1, 0.5 * (v_0 + v_1 - of_difference), bias)).mean(2)
         self.moments = new if self.moments is None else torch.lerp(self.moments, new, 0.1)
         v_0, v_1, covariance, bias = self.moments
-        alpha = (v_0 - covariance) / (v_0 + v_1 - 2.0 * covariance + SAMPLES * bias.clamp_min(0.0))
+        alpha = (v_0 - covariance) / (v_0 + v_1 - 2.0 * covariance + SAMPLES * bias.mean().clamp_min(0.0))
         alpha = alpha.clamp(0.0, 1.0).unsqueeze(1).unsqueeze(1)
         by_mean = alpha * slope + (1.0 - alpha) * score
         by_sigma = alpha * slope * noise + (1.0 - alpha) * better * (noise.square() - 1.0)

@@ -1,42 +1,35 @@
-"""First-order Hybrid GRPO: slopes, siblings and archive roots against tuned PPO and Hybrid GRPO without slopes."""
+"""First-order Hybrid GRPO: slopes, siblings and archive roots, beside PPO and Hybrid GRPO without slopes."""
 
 from __future__ import annotations
 
-from benchmarks.experiments.hover_update_size import options
+from benchmarks.experiments import update_size
 from benchmarks.suite.definition import Suite, Variant
 
 HOVER, RANDOMIZED, GUSTY = "quadrotor-hover", "quadrotor-hover-randomized", "quadrotor-hover-gusty"
 WAYPOINTS, GATES, OBSTACLES = "quadrotor-waypoints", "quadrotor-gates", "quadrotor-obstacles"
 TASKS = (HOVER, RANDOMIZED, GUSTY, WAYPOINTS, GATES, OBSTACLES)
-WIDE = dict.fromkeys((GATES, OBSTACLES), ("--hidden-sizes", "128", "128"))
-SLOPE_STEPS = {HOVER: 196_608} | dict.fromkeys(TASKS[1:], 393_216)
-"""Simulator steps with slopes; the controls without them have four times as many, and hover its preset's."""
-ROLLOUT = 128
+STEPS = {HOVER: 3 * 65_536, OBSTACLES: 12 * 65_536}
+"""Simulator steps with slopes; 393,216 on the other tasks."""
+CONTROLS = {
+    RANDOMIZED: (("ppo", 8_192, 1.5e-3), ("hybrid-grpo", 8_192, 1.5e-3)),
+    WAYPOINTS: (("ppo", 8_192, 1.5e-3), ("hybrid-grpo", 8_192, 1.5e-3)),
+    GATES: (("ppo", 16_384, 1.5e-3), ("hybrid-grpo", 16_384, 3e-3)),
+    OBSTACLES: (("ppo", 16_384, 1.5e-3), ("hybrid-grpo", 16_384, 3e-3)),
+}
+"""Algorithm, steps per update and learning rate without slopes, from update_size; its steps are the budget."""
 
 
 def slopes(name: str, task: str, samples: int, pathwise: str, *words: str) -> Variant:
     """Slopes in branches of 128 steps, 4,096 simulator steps per update."""
     return Variant(
-        f"{name}-{task.removeprefix('quadrotor-')}",
+        f"{task.removeprefix('quadrotor-')}-{name}",
         "hybrid-grpo",
         (
-            *("--num-samples", str(samples), "--num-envs", str(32 // samples), "--rollout-steps", str(ROLLOUT)),
-            *("--pathwise", pathwise, "--gae-lambda", "1", "--init-sigma", "0.3", "--target-kl", "0.1"),
-            *("--learning-rate", "3e-3", "--update-epochs", "4", "--num-minibatches", "4"),
-            *("--total-steps", str(SLOPE_STEPS[task]), *WIDE.get(task, ()), *words),
+            *("--num-samples", str(samples), "--num-envs", str(32 // samples), "--rollout-steps", "128"),
+            *("--pathwise", pathwise, "--gae-lambda", "1", "--init-sigma", "0.3", "--learning-rate", "3e-3"),
+            *("--update-epochs", "4", "--num-minibatches", "4", "--total-steps", str(STEPS.get(task, 6 * 65_536))),
+            *(*update_size.NETWORK.get(task, ()), *words),
         ),
-        group=name,
-        tasks=(task,),
-    )
-
-
-def control(name: str, algorithm: str, task: str, samples: int, update: int, rate: float, *words: str) -> Variant:
-    """An algorithm without slopes, with the update size and learning rate that were best in update_size."""
-    steps = 4 * SLOPE_STEPS[task] if task != HOVER else 5 * 65_536
-    return Variant(
-        f"{name}-{task.removeprefix('quadrotor-')}",
-        algorithm,
-        (*words, *WIDE.get(task, ()), "--total-steps", str(steps), *options(samples, 64, update, 5, rate)),
         group=name,
         tasks=(task,),
     )
@@ -50,11 +43,14 @@ SUITE = Suite(
         variant
         for task in TASKS
         for variant in (
-            slopes("slope", task, 1, "1"),
+            slopes("slopes", task, 1, "1"),
+            slopes("slopes-branches-of-32", task, 1, "1", "--branch-steps", "32"),
+            slopes("mix", task, 1, "auto"),
             slopes("mix-N2", task, 2, "auto"),
             slopes("mix-N4", task, 4, "auto"),
-            slopes("slope-archive", task, 1, "1", "--roots", "archive:0.3"),
+            slopes("slopes-archive", task, 1, "1", "--roots", "archive:0.3"),
+            *(update_size.variant(name, task, update, rate) for name, update, rate in CONTROLS.get(task, ())),
         )
     ),
-    seeds=(0, 1, 2),
+    seeds=(0, 1, 2, 3, 4),
 )

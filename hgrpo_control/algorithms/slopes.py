@@ -69,10 +69,11 @@ def best_share(moments: Moments, samples: float) -> Tensor:
     The mean of alpha slope + (1 - alpha) score over M samples has the squared error alpha^2 b^2 + (alpha^2 v_1 + 2
     alpha (1 - alpha) c + (1 - alpha)^2 v_0) / M, for a score of variance v_0 without bias, a slope of variance v_1 and
     bias b, and their covariance c. Within [0, 1] it is least for alpha = (v_0 - c) / (v_0 + v_1 - 2 c + M b^2). Without
-    any variance and bias alpha is 1.
+    any variance and bias alpha is 1. b^2 is the mean over steps and entries: an estimate at one of them is mostly
+    noise, of which only the part above 0 would count.
     """
     score, slope, covariance, bias = moments
-    total = score + slope - 2.0 * covariance + samples * bias.clamp_min(0.0)
+    total = score + slope - 2.0 * covariance + samples * bias.mean().clamp_min(0.0)
     return torch.where(total > 0.0, (score - covariance) / total, 1.0).clamp(0.0, 1.0)
 
 

@@ -117,7 +117,7 @@ _SETTINGS: dict[str, dict[str, Config]] = {
     "quadrotor-hover-gusty": _ON_HIDDEN_LUCK,
     "quadrotor-waypoints": _ON_NAVIGATION,
     "quadrotor-gates": _THROUGH_GATES,
-    "quadrotor-track": _ON_NAVIGATION,
+    "quadrotor-track": _ON_NAVIGATION | {"hybrid-grpo": _with_slopes(6 * 65_536, (64, 64))},
     "quadrotor-obstacles": _AMONG_OBSTACLES,
     "quadrotor-pursuit": _ON_NAVIGATION,
     **dict.fromkeys(aviaries.HOVER_TASKS, aviaries.ON_HOVER_AVIARIES),

@@ -115,3 +115,10 @@ def test_a_long_wish_is_scaled_down_to_the_limit() -> None:
 def test_no_wish_stays_no_wish() -> None:
     zeros = torch.zeros(2, 3, 1, 2, 4)
     assert torch.equal(slopes.scaled(zeros, 3.0), zeros)
+
+
+def test_noise_of_the_bias_around_0_does_not_lower_the_share() -> None:
+    bias = torch.tensor([[2.0, -3.0], [1.0, -1.0]])
+    ones = torch.ones(2, 2)
+    moments = Moments(3.0 * ones, ones, torch.zeros(2, 2), bias)
+    assert torch.equal(slopes.best_share(moments, 8), 0.75 * ones)
