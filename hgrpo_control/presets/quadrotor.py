@@ -73,22 +73,16 @@ def _with_slopes(total_steps: int, hidden_sizes: tuple[int, ...]) -> Config:
     )
 
 
-# Hidden quantities: the best settings of each algorithm on one grid, docs/results/hidden-luck.md.
-_HIDDEN_LUCK = dataclasses.replace(
-    _LARGE_UPDATES["hybrid-grpo"],
-    total_steps=128 * 32_768,
-    num_envs=128,
-    learning=Learning(learning_rate=4e-3, update_epochs=5, num_minibatches=4),
-)
+# Updates of PPO without slopes: the best of one grid, docs/results/update-size/report.md.
+_SMALL_UPDATES = dataclasses.replace(_ON_HOVER["ppo"], algorithm=PPO(gae_lambda=0.98), total_steps=16 * 65_536)
 _ON_HIDDEN_LUCK: dict[str, Config] = {
     "hybrid-grpo": _with_slopes(6 * 65_536, (64, 64)),
-    "ppo": dataclasses.replace(
-        _HIDDEN_LUCK,
-        algorithm=PPO(gae_lambda=0.98),
-        num_envs=512,
-        learning=Learning(learning_rate=2e-3, update_epochs=10, num_minibatches=4),
+    "ppo": _SMALL_UPDATES,
+    "grpo": dataclasses.replace(
+        _LARGE_UPDATES["grpo"],
+        num_envs=32,
+        learning=Learning(learning_rate=4e-3, update_epochs=5, num_minibatches=4),
     ),
-    "grpo": dataclasses.replace(_HIDDEN_LUCK, algorithm=GRPO(num_samples=8), num_envs=32, rollout_steps=128),
 }
 
 # The settings of hover with twice as many steps; not tuned for these tasks.
@@ -108,7 +102,16 @@ def _wider(gae_lambda: float, total_steps: int) -> dict[str, Config]:
 
 
 # Two layers of 64 units are too small for gates and obstacles: docs/guides/tasks.md.
-_THROUGH_GATES = _wider(0.95, 128 * 65_536) | {"hybrid-grpo": _with_slopes(6 * 65_536, (128, 128))}
+_THROUGH_GATES = _wider(0.95, 128 * 65_536) | {
+    "hybrid-grpo": _with_slopes(6 * 65_536, (128, 128)),
+    "ppo": dataclasses.replace(
+        _SMALL_UPDATES,
+        algorithm=PPO(gae_lambda=0.95),
+        total_steps=32 * 65_536,
+        num_envs=256,
+        network=Network(hidden_sizes=(128, 128)),
+    ),
+}
 _AMONG_OBSTACLES = _wider(0.98, 256 * 65_536)
 
 _SETTINGS: dict[str, dict[str, Config]] = {

@@ -31,9 +31,9 @@ def test_every_pair_of_algorithm_and_task_has_a_valid_config(algorithm: str, tas
 def test_presets_without_slopes_of_one_task_spend_the_same_simulator_steps(task: str) -> None:
     configs = [preset(algorithm, task) for algorithm in ALGORITHMS]
     compared = [config for config in configs if not config.algorithm.uses_slopes]
-    # GRPO does not learn to hover in as few steps as the others.
-    compared = [config for config in compared if task != "quadrotor-hover" or config.algorithm.name != "grpo"]
-    assert len({config.total_steps for config in compared}) == 1
+    # GRPO does not learn with small updates, in as few steps as the others.
+    with_critic = [config for config in compared if config.algorithm.needs_critic]
+    assert len({config.total_steps for config in with_critic}) == 1
     assert len({config.network for config in compared}) == 1
     assert len({config.network.hidden_sizes for config in configs}) == 1
 
@@ -43,7 +43,7 @@ def test_presets_with_slopes_are_for_differentiable_tasks_and_take_fewer_steps(t
     hybrid, ppo = preset("hybrid-grpo", task), preset("ppo", task)
     if hybrid.algorithm.uses_slopes:
         assert make_simulator(hybrid).spec.differentiable
-        assert 4 * hybrid.total_steps <= ppo.total_steps
+        assert 2 * hybrid.total_steps <= ppo.total_steps
 
 
 def test_the_hover_presets_differ_in_nothing_but_the_algorithm() -> None:
@@ -58,9 +58,6 @@ def test_the_hover_presets_differ_in_nothing_but_the_algorithm() -> None:
 def test_both_tasks_with_hidden_luck_are_trained_alike(algorithm: str) -> None:
     randomized, gusty = (preset(algorithm, f"quadrotor-hover-{kind}") for kind in ("randomized", "gusty"))
     assert gusty == dataclasses.replace(randomized, task="quadrotor-hover-gusty")
-    without_slopes = randomized.algorithm.name != "hybrid-grpo"
-    ppo = preset("ppo", "quadrotor-hover-randomized")
-    assert not without_slopes or randomized.steps_per_iteration == ppo.steps_per_iteration
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
