@@ -118,7 +118,7 @@ _SETTINGS: dict[str, dict[str, Config]] = {
     "quadrotor-hover": _ON_HOVER,
     "quadrotor-hover-randomized": _ON_HIDDEN_LUCK,
     "quadrotor-hover-gusty": _ON_HIDDEN_LUCK,
-    "quadrotor-waypoints": _ON_NAVIGATION,
+    "quadrotor-waypoints": _ON_NAVIGATION | {"hybrid-grpo": _with_slopes(8 * 65_536, (64, 64))},
     "quadrotor-gates": _THROUGH_GATES,
     "quadrotor-track": _ON_NAVIGATION | {"hybrid-grpo": _with_slopes(6 * 65_536, (64, 64))},
     "quadrotor-obstacles": _AMONG_OBSTACLES,
