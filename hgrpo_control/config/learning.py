@@ -58,10 +58,10 @@ class Learning(EntropySettings):
     """Maximum gradient norm; actor and critic are clipped separately."""
     target_kl: Annotated[float | None, Range(above=0, infinite=True)] = None
     """Mean KL divergence of a pass at which the update stops; None never stops."""
-    leash: Annotated[float, Range(least=0)] = 5.0
-    """With slopes: weight of KL(old || new) per unit of mean wish."""
     normalize_advantage: bool = True
     """Scale the advantages of a batch to mean 0 and variance 1."""
+    leash: Annotated[float, Range(least=0)] = 5.0
+    """With slopes: weight of KL(old || new) per unit of mean wish."""
 
     def problem(self, min_sigma: float) -> str | None:
         """One error line for values that are not allowed with a floor under sigma; None otherwise."""

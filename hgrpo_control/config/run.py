@@ -39,8 +39,6 @@ class Config:
     """Number of parallel roots, E."""
     rollout_steps: Annotated[int, Range(least=1)] = 64
     """Executed steps per root between two updates, T."""
-    roots: Annotated[str, Argument("executed|archive:SHARE")] = EXECUTED
-    """Roots: the executed path, or also an archive of saved states, from which SHARE of the executed episodes start."""
     network: Network = field(default_factory=Network)
     learning: Learning = field(default_factory=Learning)
     task_options: Annotated[dict[str, str], TASK_OPTIONS] = field(default_factory=dict)
@@ -54,6 +52,8 @@ class Config:
     """Device of the networks and the simulator: cpu, cuda or cuda:N."""
     imports: IMPORTS = ()
     """Module of yours to import first; it may register tasks and robots."""
+    roots: Annotated[str, Argument("executed|archive:SHARE")] = EXECUTED
+    """Roots: the executed path, or also an archive of saved states, from which SHARE of the executed episodes start."""
 
     def __post_init__(self) -> None:
         problem = self._problem()
