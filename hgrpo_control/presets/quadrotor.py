@@ -73,7 +73,7 @@ def _with_slopes(total_steps: int, hidden_sizes: tuple[int, ...]) -> Config:
     )
 
 
-# Updates of PPO without slopes: the best of one grid, docs/results/update-size/report.md.
+# Smaller updates without slopes: the best of one grid, docs/results/update-size/report.md.
 _SMALL_UPDATES = dataclasses.replace(_ON_HOVER["ppo"], algorithm=PPO(gae_lambda=0.98), total_steps=16 * 65_536)
 _ON_HIDDEN_LUCK: dict[str, Config] = {
     "hybrid-grpo": _with_slopes(6 * 65_536, (64, 64)),
@@ -88,6 +88,22 @@ _ON_HIDDEN_LUCK: dict[str, Config] = {
 # The settings of hover with twice as many steps; not tuned for these tasks.
 _ON_NAVIGATION: dict[str, Config] = {
     algorithm: dataclasses.replace(config, total_steps=128 * 65_536) for algorithm, config in _LARGE_UPDATES.items()
+}
+
+
+_BETWEEN_WAYPOINTS = _ON_NAVIGATION | {
+    "hybrid-grpo": dataclasses.replace(
+        _HOVER,
+        total_steps=16 * 65_536,
+        num_envs=64,
+        learning=Learning(learning_rate=3e-3, update_epochs=5, num_minibatches=8),
+    ),
+    "ppo": dataclasses.replace(
+        _SMALL_UPDATES,
+        algorithm=PPO(gae_lambda=0.95),
+        num_envs=256,
+        learning=Learning(learning_rate=3e-3, update_epochs=5, num_minibatches=8),
+    ),
 }
 
 
@@ -118,7 +134,7 @@ _SETTINGS: dict[str, dict[str, Config]] = {
     "quadrotor-hover": _ON_HOVER,
     "quadrotor-hover-randomized": _ON_HIDDEN_LUCK,
     "quadrotor-hover-gusty": _ON_HIDDEN_LUCK,
-    "quadrotor-waypoints": _ON_NAVIGATION | {"hybrid-grpo": _with_slopes(8 * 65_536, (64, 64))},
+    "quadrotor-waypoints": _BETWEEN_WAYPOINTS,
     "quadrotor-gates": _THROUGH_GATES,
     "quadrotor-track": _ON_NAVIGATION | {"hybrid-grpo": _with_slopes(6 * 65_536, (64, 64))},
     "quadrotor-obstacles": _AMONG_OBSTACLES,
