@@ -74,8 +74,8 @@ class SlopeTape:
                 self._total = self._total + (self._discount[rows] * value).sum()
 
     def finish(self) -> Tensor:
-        """(n, B, A) derivative of the return from each step on by the step's action."""
+        """(n, B, A) derivative of the return from each step on by the step's action; 0 where it has no effect."""
         assert isinstance(self._total, Tensor)
-        by_action = torch.autograd.grad(self._total, self._actions)
+        by_action = torch.autograd.grad(self._total, self._actions, allow_unused=True, materialize_grads=True)
         # The return of a later step has a smaller discount in the total than in its own return.
         return torch.stack([g.flatten(0, 1) for g in by_action]) / torch.stack(self._discounts).unsqueeze(-1)

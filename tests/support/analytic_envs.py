@@ -244,6 +244,19 @@ def fresh_policy(
     return ActorCritic(spec, init_sigma, torch.Generator().manual_seed(seed))
 
 
+def lqr_policy(lqr: ScalarLQR, gain: float, sigma: float) -> ActorCritic:
+    """u ~ N(-gain x, sigma^2) with its exact V."""
+    bound = lqr.spec.action_high[0]
+    policy = fresh_policy(lqr, init_sigma=sigma / bound)
+    p, c = lqr.value_coefficients(gain, sigma)
+    assert policy.critic is not None
+    with torch.no_grad():
+        policy.actor[0].weight.copy_(torch.tensor([[-gain / bound, 0.0]]))
+        policy.critic[0].weight.copy_(torch.tensor([[0.0, -p]]))
+        policy.critic[0].bias.fill_(-c)
+    return policy
+
+
 def train(
     simulator: Any,
     algorithm: Algorithm,

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.analytic_envs import ScalarLQR, fresh_policy
+from support.analytic_envs import ScalarLQR, lqr_policy
 from support.replay_env import Ledger, spelled_out_critic
 from torch import Tensor
 
@@ -123,13 +123,7 @@ GAMMA, GAIN, SIGMA, BOUND = 0.9, 0.4, 0.5, 20.0
 def lqr_rollout(seed: int, num_envs: int, num_samples: int, branch_steps: int) -> tuple[ScalarLQR, Rollout]:
     """A rollout under the gain with the exact V; episodes are cut after 5 steps, inside branches too."""
     lqr = ScalarLQR(GAMMA, BOUND, max_episode_steps=5)
-    policy = fresh_policy(lqr, init_sigma=SIGMA / BOUND)
-    p, c = lqr.value_coefficients(GAIN, SIGMA)
-    assert policy.critic is not None
-    with torch.no_grad():
-        policy.actor[0].weight.copy_(torch.tensor([[-GAIN / BOUND, 0.0]]))
-        policy.critic[0].weight.copy_(torch.tensor([[0.0, -p]]))
-        policy.critic[0].bias.fill_(-c)
+    policy = lqr_policy(lqr, GAIN, SIGMA)
     return lqr, Sampler(lqr, policy, num_envs, num_samples, branch_steps, 8, seed).collect()[0]
 
 

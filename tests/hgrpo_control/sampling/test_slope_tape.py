@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from support.analytic_envs import ScalarLQR, fresh_policy
+from support.analytic_envs import ScalarLQR, TwoStepCredit, fresh_policy, lqr_policy
 from torch import Tensor
 
 import robots
@@ -26,13 +26,7 @@ GAMMA, GAIN, SIGMA, BOUND, LIMIT = 0.9, 0.4, 0.5, 20.0, 5
 def lqr_rollout(num_envs: int, num_samples: int, branch_length: int, seed: int = 0) -> tuple[ScalarLQR, Rollout]:
     """A rollout with slopes under u = -GAIN x + SIGMA eps and the exact V."""
     lqr = ScalarLQR(GAMMA, BOUND, LIMIT)
-    policy = fresh_policy(lqr, init_sigma=SIGMA / BOUND)
-    p, c = lqr.value_coefficients(GAIN, SIGMA)
-    assert policy.critic is not None
-    with torch.no_grad():
-        policy.actor[0].weight.copy_(torch.tensor([[-GAIN / BOUND, 0.0]]))
-        policy.critic[0].weight.copy_(torch.tensor([[0.0, -p]]))
-        policy.critic[0].bias.fill_(-c)
+    policy = lqr_policy(lqr, GAIN, SIGMA)
     sampler = Sampler(lqr, policy, num_envs, num_samples, branch_length, 8, seed, slope_gamma=GAMMA)
     return lqr, sampler.collect()[0]
 
@@ -150,3 +144,14 @@ def test_a_slope_that_is_not_finite_is_dropped_and_counted() -> None:
     assert rollout.slope is not None
     assert torch.equal(rollout.slope, torch.zeros_like(rollout.slope))
     assert rollout.metrics()["dropped_slopes"] == 12
+
+
+def test_an_action_without_effect_has_the_slope_0() -> None:
+    """Of two actions only the first is paid, in the second step: -(a - 1)^2 has the derivative 2 (1 - a) gamma."""
+    credit = TwoStepCredit(target=1.0)
+    policy = fresh_policy(credit, critic=False, init_sigma=0.1)
+    rollout, _ = Sampler(credit, policy, 5, 2, 2, 2, 0, slope_gamma=GAMMA).collect()
+    assert rollout.slope is not None
+    paid = 2.0 * rollout.action[0]  # bounds of 2
+    torch.testing.assert_close(rollout.slope[0], 2.0 * 2.0 * (1.0 - paid) * GAMMA)
+    assert torch.equal(rollout.slope[1], torch.zeros_like(rollout.slope[1]))
