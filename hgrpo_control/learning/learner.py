@@ -76,7 +76,7 @@ class Learner:
         if not batch.weight.any():
             nothing = (0.0, math.nan, self.policy.entropy().item(), 0.0, math.nan, 0.0, 0.0)
             return self._figures(batch, nothing, learning_rate, 0, math.nan)
-        if config.normalize_advantage:
+        if config.normalize_advantage and batch.wish is None:
             batch = batch._replace(advantage=standardize(batch.advantage, batch.weight))
         if self.reference is not None:
             batch = batch._replace(reference_log_prob=_log_prob_under(self.reference, batch))

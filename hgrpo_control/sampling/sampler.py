@@ -209,8 +209,7 @@ class Sampler:
         n, within = self.num_samples, t % self.branch_length
         last = within + 1 == self.branch_length
         if self.archive is not None:
-            with torch.no_grad():
-                self.archive.watch(branches, n)
+            self.archive.watch(branches, n)
         drawn = self._act(observation, first=within == 0)
         command = (self.policy.to_environment if tape is None else tape.command)(drawn.action)
         transition = step_episodes(self.simulator, branches, command.flatten(0, 1))
