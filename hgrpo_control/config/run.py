@@ -94,8 +94,6 @@ class Config:
                 self.learning, ("leash",), "with pathwise off; it belongs to pathwise auto or a number"
             )
         given = f"with pathwise {algorithm.pathwise}"
-        if algorithm.reward_transform != "identity":
-            return f"{given} reward_transform must be identity; given {algorithm.reward_transform}; or pathwise off"
         if algorithm.guided is not None:
             return f"{given} siblings cannot be guided; allowed: guided_candidates 0, or pathwise off"
         if isinstance(algorithm, GRPO) and algorithm.scale != "none":

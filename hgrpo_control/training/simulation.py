@@ -79,6 +79,12 @@ def _require_fit(config: Config, spec: SimulatorSpec) -> None:
             f"pathwise {config.algorithm.pathwise} needs a differentiable simulator, and {config.task} is none; "
             f"allowed: pathwise off, or one of {', '.join(QUADROTOR_TASKS)} with physics={BUILT_IN}"
         )
+    # Not a matter of the config alone: presets of tasks without slopes transform rewards, and the task comes first.
+    if config.algorithm.uses_slopes and config.algorithm.reward_transform != "identity":
+        raise ConfigError(
+            f"with pathwise {config.algorithm.pathwise} reward_transform must be identity; given "
+            f"{config.algorithm.reward_transform}; or pathwise off"
+        )
     if config.algorithm.sibling_noise == "split" and not spec.noise:
         raise ConfigError(
             f"sibling_noise split does nothing in {config.task}, whose steps have no noise; allowed: shared, or a task "

@@ -10,6 +10,7 @@ import pytest
 from hgrpo_control.config.algorithms import GRPO, PPO, HybridGRPO
 from hgrpo_control.config.learning import Learning
 from hgrpo_control.config.run import Config, ConfigError
+from hgrpo_control.presets.quadrotor import preset
 from hgrpo_control.training.build import build
 
 
@@ -38,7 +39,6 @@ def test_other_shares_are_refused_in_one_line(value: str) -> None:
 @pytest.mark.parametrize(
     ("given", "named"),
     [
-        ({"algorithm": HybridGRPO(pathwise="1", reward_transform="tanh")}, "identity; given tanh"),
         ({"algorithm": HybridGRPO(pathwise="1", guided_candidates=4)}, "guided_candidates"),
         ({"algorithm": GRPO(pathwise="1")}, "scale group"),
         ({"algorithm": HybridGRPO(pathwise="1", gamma=0.5)}, "gamma 0.5"),
@@ -59,3 +59,15 @@ def test_a_task_without_slopes_is_refused_and_others_are_named(task: str, option
     with pytest.raises(ConfigError, match=r"pathwise 1 needs a differentiable simulator.*quadrotor-gates") as error:
         build(dataclasses.replace(config(algorithm=HybridGRPO(pathwise="1")), task=task, task_options=options))
     assert task in str(error.value)
+
+
+def test_a_transformed_reward_has_no_slopes() -> None:
+    with pytest.raises(ConfigError, match="identity; given tanh"):
+        build(config(algorithm=HybridGRPO(pathwise="1", reward_transform="tanh")))
+
+
+def test_a_preset_that_transforms_rewards_names_the_task_first() -> None:
+    ours = preset("hybrid-grpo", "Hopper-v5")
+    assert ours.algorithm.reward_transform != "identity"
+    with pytest.raises(ConfigError, match="Hopper-v5 is none"):
+        build(dataclasses.replace(ours, algorithm=dataclasses.replace(ours.algorithm, pathwise="auto")))
