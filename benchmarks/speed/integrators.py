@@ -54,8 +54,8 @@ class Model:
     def __init__(self, parameters: QuadrotorParameters) -> None:
         self.parameters = parameters
         self.inertia = np.array(parameters.inertia)[:, None]
-        x = parameters.rotor_offset * np.array([1.0, -1.0, -1.0, 1.0])
-        y = parameters.rotor_offset * np.array([-1.0, -1.0, 1.0, 1.0])
+        x = parameters.rotor_offset[0] * np.array([1.0, -1.0, -1.0, 1.0])
+        y = parameters.rotor_offset[1] * np.array([-1.0, -1.0, 1.0, 1.0])
         yaw = parameters.torque_per_thrust * np.array([-1.0, 1.0, -1.0, 1.0])
         self.torque_per_rotor_thrust = np.stack((y, -x, yaw))
 

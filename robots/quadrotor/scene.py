@@ -1,8 +1,8 @@
 """Pictures of a quadrotor with floor, sky, target and path; MuJoCo draws them and simulates nothing.
 
-The quadrotor is drawn MAGNIFICATION times larger, because a Crazyflie of 10 cm would be hard to see from a few metres.
-Everything else has its true size. A tile of the floor is TILE metres wide. Target, path, shadow and parts of a task
-such as gates are `Shape`s, which are added to each picture.
+A small quadrotor is drawn up to MAGNIFICATION times larger, because a Crazyflie of 10 cm would be hard to see from a
+few metres. Everything else has its true size. A tile of the floor is TILE metres wide. Target, path, shadow and parts
+of a task such as gates are `Shape`s, which are added to each picture.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import mujoco
 
 MAGNIFICATION = 2.5
+LARGE = 0.1  # m, rotor offset up to which quadrotors are drawn larger
 TILE = 1.0  # m
 FIELD_OF_VIEW = 40.0  # degrees, vertical
 
@@ -46,6 +47,12 @@ class Camera(NamedTuple):
     """Azimuth of the direction of view about world z [deg]; 0 is along x."""
     elevation: float = -13.0
     """Elevation of the direction of view [deg]."""
+
+
+def drawn_offset(parameters: QuadrotorParameters) -> float:
+    """|x| and |y| of the rotors in pictures [m]: the mean of both, magnified where it is small."""
+    offset = 0.5 * sum(parameters.rotor_offset)
+    return max(offset, min(MAGNIFICATION * offset, LARGE))
 
 
 def chase(position: Vector, target: Vector | None) -> Camera:
@@ -77,7 +84,7 @@ class QuadrotorScene:
         import mujoco
 
         self.target_radius = target_radius
-        self.drawn_offset = MAGNIFICATION * parameters.rotor_offset
+        self.drawn_offset = drawn_offset(parameters)
         self._mujoco = mujoco
         self._model = mujoco.MjModel.from_xml_string(_world(parameters, width, height))
         self._data = mujoco.MjData(self._model)
@@ -180,7 +187,7 @@ def _world(parameters: QuadrotorParameters, width: int, height: int) -> str:
   <worldbody>
     <light directional="true" pos="0 0 5" dir="-0.4 0.3 -1" diffuse="0.6 0.6 0.58" specular="0.3 0.3 0.3"/>
     <geom type="plane" size="0 0 0.05" material="floor"/>
-    <body name="quadrotor" mocap="true">{_airframe(MAGNIFICATION * parameters.rotor_offset)}
+    <body name="quadrotor" mocap="true">{_airframe(drawn_offset(parameters))}
     </body>
   </worldbody>
 </mujoco>"""

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import robots
 from robots.options import OptionError, read_options
+from robots.quadrotor.body.parameters import PRESETS
 from robots.quadrotor.tasks.hover import HoverOptions, make_hover
 
 
@@ -125,7 +126,7 @@ def test_name_precision_and_device_are_no_words() -> None:
         ({"mass": 1.0}, "mass must be at least 0 and below 1; given 1.0"),
         (
             {"quadrotor": "cf3x"},
-            ("unknown quadrotor 'cf3x'; did you mean 'cf2x'? allowed: cf2x, learning-to-fly, rl-tools, cf21B_500"),
+            f"unknown quadrotor 'cf3x'; did you mean 'cf2x'? allowed: {', '.join(PRESETS)}",
         ),
     ],
 )

@@ -62,13 +62,13 @@ def airframe(parameters: QuadrotorParameters, duration: float, device: torch.dev
     across, along = (d / p.mass for d in p.drag)
     half, full = (tuple(tensor(_decay(time, tau))[0] for tau in taus) for time in (0.5 * duration, duration))
     curve = [tensor(c / p.mass).expand(4, 1).contiguous() for c in p.thrust_curve]
-    arm = p.mass * p.rotor_offset
+    x, y = p.rotor_offset
     return Airframe(
         speed_min=tensor(p.rotor_speed_min)[0],
         lag_half=(half[0], half[1]),
         lag_full=(full[0], full[1]),
         push_curve=(curve[0], curve[1], curve[2]),
-        turn_gain=tensor(arm / jx, arm / jy, p.mass * p.torque_per_thrust / jz).unsqueeze(1),
+        turn_gain=tensor(p.mass * y / jx, p.mass * x / jy, p.mass * p.torque_per_thrust / jz).unsqueeze(1),
         gyroscopic=tensor((jy - jz) / jx, (jz - jx) / jy, (jx - jy) / jz).unsqueeze(1),
         drag_across=tensor(across)[0],
         drag_excess=tensor(along - across)[0],

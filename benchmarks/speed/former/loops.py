@@ -69,11 +69,11 @@ class RateLoop:
         def column(*values: float) -> Tensor:
             return torch.tensor(values, device=device).unsqueeze(1)
 
-        arm = p.mass * p.rotor_offset
+        x, y = p.rotor_offset
         self.parameters = p
         self.proportional, self.integral = column(*gains.rate), column(*gains.rate_integral)
         self.derivative = column(*gains.rate_derivative)
-        self.turn_gain = column(arm / jx, arm / jy, p.mass * p.torque_per_thrust / jz)
+        self.turn_gain = column(p.mass * y / jx, p.mass * x / jy, p.mass * p.torque_per_thrust / jz)
         self.gyroscopic = column((jy - jz) / jx, (jz - jx) / jy, (jx - jy) / jz)
         self.integral_limit = self.turn_gain * (_INTEGRAL_SHARE * GRAVITY)
         self.yaw_limit = _YAW_SHARE * GRAVITY

@@ -72,14 +72,14 @@ def airframe(parameters: QuadrotorParameters, duration: float, dtype: torch.dtyp
     p, (jx, jy, jz) = parameters, parameters.inertia
     taus = (p.rotor_time_up, p.rotor_time_down)
     across, along = (d / p.mass for d in p.drag)
-    arm = p.mass * p.rotor_offset
+    x, y = p.rotor_offset
     row = (
         p.rotor_speed_min,
         *(float(tau > 0.0) for tau in taus),
         *(_decay(0.5 * duration, tau) for tau in taus),
         *(_decay(duration, tau) for tau in taus),
         *(coefficient / p.mass for coefficient in p.thrust_curve for _ in range(4)),
-        *(arm / jx, arm / jy, p.mass * p.torque_per_thrust / jz),
+        *(p.mass * y / jx, p.mass * x / jy, p.mass * p.torque_per_thrust / jz),
         *((jy - jz) / jx, (jz - jx) / jy, (jx - jy) / jz),
         *(across, along - across),
         *(0.0, 0.0, 0.0),  # no wind

@@ -33,8 +33,8 @@ class QuadrotorParameters:
     """[kg]"""
     inertia: tuple[float, float, float]
     """Principal moments Jxx, Jyy, Jzz [kg m^2]."""
-    rotor_offset: float
-    """|x| and |y| of every rotor in the body frame, arm length / sqrt(2) [m]."""
+    rotor_offset: tuple[float, float]
+    """|x| and |y| of every rotor in the body frame [m]."""
     thrust_curve: tuple[float, float, float]
     """c0, c1, c2 [N]."""
     torque_per_thrust: float
@@ -94,7 +94,7 @@ def _cf2x() -> QuadrotorParameters:
         source="gym-pybullet-drones, cf2x.urdf; drag of its rotor model evaluated at hover",
         mass=mass,
         inertia=(1.4e-5, 1.4e-5, 2.17e-5),
-        rotor_offset=arm / math.sqrt(2.0),
+        rotor_offset=(arm / math.sqrt(2.0), arm / math.sqrt(2.0)),
         thrust_curve=_quadratic(0.0, kf, rpm_max),
         torque_per_thrust=km / kf,
         rotor_speed_min=0.0,
@@ -112,7 +112,7 @@ def _learning_to_fly() -> QuadrotorParameters:
         source="Eschmann et al., Learning to Fly in Seconds, 2024; it models no drag",
         mass=0.027,
         inertia=(3.85e-6, 3.85e-6, 5.9675e-6),
-        rotor_offset=0.028,
+        rotor_offset=(0.028, 0.028),
         thrust_curve=_quadratic(0.0, kf, rpm_max),
         torque_per_thrust=0.005964552,
         rotor_speed_min=0.0,
@@ -129,7 +129,7 @@ def _rl_tools() -> QuadrotorParameters:
         source="rl_tools, l2f/parameters/dynamics/crazyflie.h (with SD-card and optical-flow decks); it models no drag",
         mass=0.0306,
         inertia=(9.416556729130406e-06, 9.644051701582312e-06, 1.745951732253285e-05),
-        rotor_offset=0.028,
+        rotor_offset=(0.028, 0.028),
         thrust_curve=(0.00352526, 0.01437313, 0.09223048),
         torque_per_thrust=4.665e-3,
         rotor_speed_min=0.0,
@@ -148,7 +148,7 @@ def _cf21b_500() -> QuadrotorParameters:
         source="drone-models, cf21B_500 (Crazyflie 2.1 Brushless): identified thrust curve, rotor lag and drag",
         mass=0.04338,
         inertia=(2.5e-5, 2.8e-5, 4.9e-5),
-        rotor_offset=0.035355,
+        rotor_offset=(0.035355, 0.035355),
         thrust_curve=_quadratic(c1, c2, rpm_max),
         torque_per_thrust=0.00593893393599368,
         rotor_speed_min=_rpm_at(0.02136263065537499, c1, c2) / rpm_max,
@@ -161,9 +161,69 @@ def _cf21b_500() -> QuadrotorParameters:
     )
 
 
-PRESETS: dict[str, QuadrotorParameters] = {
-    parameters.name: parameters for parameters in (_cf2x(), _learning_to_fly(), _rl_tools(), _cf21b_500())
-}
+def _identified(
+    name: str,
+    header: str,
+    mass: float,
+    inertia: tuple[float, float, float],
+    rotor_offset: tuple[float, float],
+    thrust_curve: tuple[float, float, float],
+    torque_per_thrust: float,
+    rotor_time: float,
+    bandwidth: float,
+) -> QuadrotorParameters:
+    """An airframe of the raptor repository; the gains are chosen for a bandwidth about x and y [rad/s]."""
+    return QuadrotorParameters(
+        name=name,
+        source=f"rl-tools/raptor, choreo/parameters/{name}.json, with the digits of rl_tools, "
+        f"l2f/parameters/dynamics/{header}.h; it models no drag",
+        mass=mass,
+        inertia=inertia,
+        rotor_offset=rotor_offset,
+        thrust_curve=thrust_curve,
+        torque_per_thrust=torque_per_thrust,
+        rotor_speed_min=0.0,
+        rotor_time_up=rotor_time,
+        rotor_time_down=rotor_time,
+        drag=(0.0, 0.0),
+        gains=tuned(rotor_time, bandwidth, yaw_bandwidth=0.4 * bandwidth, attitude=5.0, velocity=2.0),
+    )
+
+
+def _flightmare() -> QuadrotorParameters:
+    curve = (-1.7689986848125325, 11.50824315802381, 11.968428150335603)
+    offset = (0.17 / math.sqrt(2.0), 0.17 / math.sqrt(2.0))
+    return _identified("flightmare", "flightmare", 0.73, (0.00791, 0.00791, 0.0123), offset, curve, 0.016, 0.02, 25.0)
+
+
+def _mrs() -> QuadrotorParameters:
+    # the source's curve is over rpm up to 2000
+    c0, (c1, c2) = -1.7689986848125325, _quadratic(0.0038360810526746033, 1.3298253500372892e-6, 2000.0)[1:]
+    offset, inertia = (0.17 / math.sqrt(2.0), 0.17 / math.sqrt(2.0)), (0.007911375, 0.007911375, 0.012306583333333334)
+    return _identified("mrs", "mrs", 1.7, inertia, offset, (c0, c1, c2), 0.016, 0.04, 25.0)
+
+
+def _race() -> QuadrotorParameters:
+    jx, jy = 1.7665e-3, 1.3766e-3
+    curve = (-0.5300192490953086, 8.971435376396558, -0.8911788522090669)
+    inertia = (jx, jy, 1.879 * (jx + jy) / 2.0)
+    return _identified("race", "arpl", 0.782, inertia, (0.0775, 0.0981), curve, 0.005964552, 0.033, 25.0)
+
+
+def _fs() -> QuadrotorParameters:
+    inertia, curve = (7.56e-2, 7.296e-2, 1.879 * 7.296e-2), (0.7846629595902934, 9.15540123440728, 18.005569363583604)
+    return _identified("fs", "fs", 3.35, inertia, (0.20895, 0.240666), curve, 0.01492, 0.06532, 20.0)
+
+
+def _x500() -> QuadrotorParameters:
+    # The source's Jxx, 0.1705, is a misprint of 2.1705e-2, the inverse of its inverse.
+    offset, inertia = (0.25 / math.sqrt(2.0), 0.25 / math.sqrt(2.0)), (2.1705e-2, 2.1304e-2, 0.039396244)
+    curve = (0.0, 0.0, 15.926119900619797)
+    return _identified("x500", "x500_real", 2.0, inertia, offset, curve, 0.10847, 0.054, 20.0)
+
+
+_BUILDERS = (_cf2x, _learning_to_fly, _rl_tools, _cf21b_500, _flightmare, _fs, _mrs, _race, _x500)
+PRESETS: dict[str, QuadrotorParameters] = {parameters.name: parameters for parameters in (make() for make in _BUILDERS)}
 
 
 def preset(name: str) -> QuadrotorParameters:

@@ -48,8 +48,8 @@ def begin(body: QuadrotorState) -> RateMemory:
 def gains(parameters: QuadrotorParameters) -> list[float]:
     """Gains of the rate loop and the mixer of an airframe, in the order of kernels.py."""
     p, (jx, jy, jz) = parameters, parameters.inertia
-    arm = p.mass * p.rotor_offset
-    turn_gain = (arm / jx, arm / jy, p.mass * p.torque_per_thrust / jz)
+    x, y = p.rotor_offset
+    turn_gain = (p.mass * y / jx, p.mass * x / jy, p.mass * p.torque_per_thrust / jz)
     return [
         *p.gains.rate,
         *p.gains.rate_integral,

@@ -41,7 +41,7 @@ def build_model(parameters: QuadrotorParameters, timestep: float) -> Any:
 def _mjcf(parameters: QuadrotorParameters, timestep: float) -> str:
     p, moments = parameters, " ".join(repr(moment) for moment in parameters.inertia)
     places = "".join(
-        f'\n      <site name="rotor_{i}" pos="{x * p.rotor_offset!r} {y * p.rotor_offset!r} 0"/>'
+        f'\n      <site name="rotor_{i}" pos="{x * p.rotor_offset[0]!r} {y * p.rotor_offset[1]!r} 0"/>'
         for i, (x, y) in enumerate(_SIGNS, start=1)
     )
     rotors = "".join(
@@ -57,7 +57,7 @@ def _mjcf(parameters: QuadrotorParameters, timestep: float) -> str:
     <body name="quadrotor">
       <freejoint/>
       <inertial pos="0 0 0" mass="{p.mass!r}" diaginertia="{moments}"/>
-      <geom name="body" type="cylinder" size="{math.sqrt(2.0) * p.rotor_offset!r} {HALF_HEIGHT}"/>{places}
+      <geom name="body" type="cylinder" size="{math.hypot(*p.rotor_offset)!r} {HALF_HEIGHT}"/>{places}
     </body>
   </worldbody>
   <actuator>{rotors}

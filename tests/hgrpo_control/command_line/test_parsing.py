@@ -20,6 +20,7 @@ from hgrpo_control.config.named_values import TASK_OPTIONS
 from hgrpo_control.config.run import Config
 from hgrpo_control.presets.quadrotor import preset
 from hgrpo_errors import nearest
+from robots.quadrotor.body.parameters import PRESETS
 
 
 @dataclass(frozen=True)
@@ -211,7 +212,7 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         ),
         (
             (*HOVER, "--task-options", "quadrotor=cf3x"),
-            ("unknown quadrotor 'cf3x'; did you mean 'cf2x'? allowed: cf2x, learning-to-fly, rl-tools, cf21B_500"),
+            f"unknown quadrotor 'cf3x'; did you mean 'cf2x'? allowed: {', '.join(PRESETS)}",
         ),
         (
             ("train", "grpo", "quadrotor-hover", "--num-samples", "1"),

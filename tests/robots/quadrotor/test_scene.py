@@ -22,11 +22,11 @@ from robots.drawing.shapes import (
 from robots.quadrotor.body.parameters import preset
 from robots.quadrotor.scene import (
     FIELD_OF_VIEW,
-    MAGNIFICATION,
     TILE,
     Camera,
     QuadrotorScene,
     chase,
+    drawn_offset,
 )
 from robots.quadrotor.tasks.hover import TARGET, QuadrotorHover
 
@@ -103,7 +103,7 @@ def test_the_quadrotor_shows_at_its_projected_position_only(
     mask = changed(scene.draw(np.array(place), LEVEL, SPEED, camera=AHEAD), empty)
     # Rotors at +-offset with discs of 0.7 offset around them: 1.7 offsets to every side, and at most half an offset up.
     # Shadow and plumb line lie below. The silhouette is that of the corners of this box, less what its corners cut off.
-    offset = MAGNIFICATION * preset("cf21B_500").rotor_offset
+    offset = drawn_offset(preset("cf21B_500"))
     signs = (-1.0, 1.0)
     corners = [np.array(place) + offset * np.array([1.7 * i, 1.7 * j, 0.5]) for i in signs for j in signs]
     columns, rows = zip(*(pixel(AHEAD, corner) for corner in corners), strict=True)
@@ -130,7 +130,7 @@ def test_the_front_is_orange_and_turns_with_the_heading(
     column, row = middle(orange(picture))
     ahead = np.array([column - 0.5 * WIDTH, row - 0.5 * HEIGHT])
     # the front discs' centres lie one drawn rotor offset ahead
-    expected = FOCAL * MAGNIFICATION * preset("cf21B_500").rotor_offset
+    expected = FOCAL * drawn_offset(preset("cf21B_500"))
     assert ahead == pytest.approx(expected * np.array(direction), abs=0.3 * expected)
 
 
@@ -140,7 +140,7 @@ def test_a_fast_rotor_shows_in_its_own_corner(rotor: int, side: tuple[int, int],
     fast = scene.draw(CENTRE, LEVEL, np.eye(4)[rotor], camera=ABOVE)
     column, row = middle(changed(fast, idle))
     # front right, back right, back left, front left: with x up and y to the left these are (right, down) = side
-    offset = FOCAL * MAGNIFICATION * preset("cf21B_500").rotor_offset
+    offset = FOCAL * drawn_offset(preset("cf21B_500"))
     assert column - 0.5 * WIDTH == pytest.approx(side[0] * offset, abs=0.2 * offset)
     assert row - 0.5 * HEIGHT == pytest.approx(side[1] * offset, abs=0.2 * offset)
 

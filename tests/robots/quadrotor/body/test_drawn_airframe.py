@@ -123,7 +123,7 @@ def test_drag_yaw_torque_offset_and_idle_speed_are_those_of_the_changed_paramete
             changed(p, hidden, row),
             drag=(p.drag[0] * k, p.drag[1] * k),
             torque_per_thrust=p.torque_per_thrust * torque[row].item(),
-            rotor_offset=p.rotor_offset * offset[row].item(),
+            rotor_offset=(p.rotor_offset[0] * offset[row].item(), p.rotor_offset[1] * offset[row].item()),
             rotor_speed_min=p.rotor_speed_min * idle[row].item(),
         )
         expected = dynamics.airframe(own, H, dtype, CPU)[0]

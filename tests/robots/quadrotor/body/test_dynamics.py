@@ -151,6 +151,20 @@ def test_each_rotor_turns_the_body_its_own_way(rotor: int, x: int, y: int, yaw: 
 
 
 @EVERY_PRESET
+def test_a_faster_rotor_turns_every_preset_its_own_way(name: str) -> None:
+    """Rotor i is 0.05 faster than at hover, by df more thrust: J omega' = df (s_y |y|, -s_x |x|, +-kappa)."""
+    p, time = preset(name), 1e-4
+    speed = p.hover_rotor_speed + 0.05 * np.eye(4)
+    command = tensor(2.0 * (speed - p.rotor_speed_min) / (1.0 - p.rotor_speed_min) - 1.0)
+    end = fly(state(4, rotor_speed=speed), command.unsqueeze(0), p, duration=time)
+    more, (x, y) = p.thrust(p.hover_rotor_speed + 0.05) - p.thrust(p.hover_rotor_speed), p.rotor_offset
+    corners = np.array([[-1, -1, -1], [-1, 1, 1], [1, 1, -1], [1, -1, 1]])  # senses of roll, pitch and yaw
+    expected = more * corners * [y, x, p.torque_per_thrust] / np.array(p.inertia) * time
+    np.testing.assert_allclose(end.angular_velocity.numpy(), expected, rtol=1e-6)
+    np.testing.assert_allclose(end.velocity[:, 2].numpy(), more / p.mass * time, rtol=1e-3)
+
+
+@EVERY_PRESET
 def test_the_ground_stops_a_fall_and_lets_go_on_full_thrust(name: str) -> None:
     """An upright drone lands, stays to the bit, and takes off again.
 

@@ -23,6 +23,19 @@ KNOWN = {
     # k1 = -3.1334273e-7, k2 = 4.4073549e-10: f = 0.2 at n = 21660.718, f = 0.10638945 (hover) at 15896.296,
     # f = 0.02136263 (idle) at 7326.616.
     "cf21B_500": (0.2, 1.8798856, 15896.296 / 21660.718, 7326.616 / 21660.718),
+    # The next five are of the raptor repository.
+    # -1.7689987 + 11.5082432 + 11.9684282; four over 0.73 * 9.81 = 7.1613 N; hover solves
+    # 11.9684282 u^2 + 11.5082432 u - 1.7689987 = 1.790325.
+    "flightmare": (21.7076726, 12.1249899, 0.2462307, 0.0),
+    # 0.7846630 + 9.1554012 + 18.0055694; four over 3.35 * 9.81 = 32.8635 N; hover: ... = 8.215875.
+    "fs": (27.9456336, 3.4014190, 0.4366703, 0.0),
+    # c1 = 0.0038360811 * 2000 = 7.6721621 and c2 = 1.3298254e-6 * 2000^2 = 5.3193014, less 1.7689987; four over
+    # 1.7 * 9.81 = 16.677 N; hover: ... = 4.16925.
+    "mrs": (11.2224648, 2.6917227, 0.5580693, 0.0),
+    # -0.5300192 + 8.9714354 - 0.8911789; four over 0.782 * 9.81 = 7.67142 N; hover: ... = 1.917855.
+    "race": (7.5502373, 3.9368134, 0.2806776, 0.0),
+    # 15.9261199; four over 2 * 9.81 = 19.62 N; hover at sqrt(4.905 / 15.9261199).
+    "x500": (15.9261199, 3.2469154, 0.5549636, 0.0),
 }
 
 
@@ -67,7 +80,7 @@ def test_presets_are_physical(name: str) -> None:
     jx, jy, jz = p.inertia
     assert p.name == name
     assert p.source
-    assert min(p.mass, p.rotor_offset, p.torque_per_thrust, jx, jy, jz) > 0.0
+    assert min(p.mass, *p.rotor_offset, p.torque_per_thrust, jx, jy, jz) > 0.0
     assert 0.0 <= p.rotor_speed_min < p.hover_rotor_speed < 1.0
     assert min(p.rotor_time_up, p.rotor_time_down, *p.drag) >= 0.0
     # no rigid body's principal moments break the triangle inequality

@@ -139,14 +139,16 @@ def mixed(p: QuadrotorParameters, thrust: float, turn: Tensor) -> tuple[Tensor, 
     c0, c1, c2 = p.thrust_curve
     speed = p.rotor_speed_min + (1.0 - p.rotor_speed_min) * 0.5 * (motors + 1.0)
     force = c0 + c1 * speed + c2 * speed**2
-    levers = torch.tensor([p.rotor_offset, p.rotor_offset, p.torque_per_thrust], dtype=DOUBLE)
+    x, y = p.rotor_offset
+    levers = torch.tensor([y, x, p.torque_per_thrust], dtype=DOUBLE)
     torque = levers * (force @ TORQUES.t())
     return motors, force.sum(dim=1) / p.mass, torque / torch.tensor(p.inertia, dtype=DOUBLE)
 
 
 def turn_gain(p: QuadrotorParameters) -> Tensor:
     """Angular acceleration (3,) per difference of push over mass [rad/m]."""
-    levers = torch.tensor([p.rotor_offset, p.rotor_offset, p.torque_per_thrust], dtype=DOUBLE)
+    x, y = p.rotor_offset
+    levers = torch.tensor([y, x, p.torque_per_thrust], dtype=DOUBLE)
     return p.mass * levers / torch.tensor(p.inertia, dtype=DOUBLE)
 
 

@@ -79,7 +79,7 @@ def test_differential_thrust_turns_about_one_axis(faster: tuple[int, int], arm: 
     p = preset("cf2x")
     motors = torch.tensor([2.0 * (0.8 if rotor in faster else 0.6) - 1.0 for rotor in (1, 2, 3, 4)])
     body = held(FreeBody(p, PERIOD), resting(rotor_speed=0.6), motors, 5)
-    lever = arm[0] * p.rotor_offset + arm[1] * p.torque_per_thrust
+    lever = arm[0] * p.rotor_offset[1 - axis if axis < 2 else 0] + arm[1] * p.torque_per_thrust
     acceleration = 2.0 * (p.thrust(0.8) - p.thrust(0.6)) * lever / p.inertia[axis]
     t = 5 * PERIOD
     rate = torch.zeros(1, 3, dtype=torch.float64)
@@ -140,7 +140,7 @@ def test_it_flies_as_the_built_in_dynamics_do(name: str) -> None:
         motors = hover_action(p) + 0.2 * drawn(8, 4)
         home, (there, _) = rigid_body.step(home, motors, frame, PERIOD), engine.step(there, motors)
     assert (home.position - body.position).norm(dim=1).min() > 0.1
-    assert (there.position - home.position).norm(dim=1).max() < 0.01
+    assert (there.position - home.position).norm(dim=1).max() < 0.012
     assert (there.velocity - home.velocity).norm(dim=1).max() < 0.1
     assert (there.quaternion * home.quaternion).sum(dim=1).abs().min() > math.cos(0.5 * 0.1)  # 0.1 rad
 
