@@ -1,14 +1,14 @@
-"""Gaussian actor and critic: two separate MLPs behind one observation normaliser.
+"""Gaussian actor and critic: two separate networks behind one observation normaliser.
 
 An observation has O entries. In training a privileged critic reads P more, appended as (..., O + P). The actor does not
-read them, so a policy flies without them.
+read them, so a policy flies without them. Where the policy has memory, a row of training ends with its M entries:
+(..., O + P + M).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from hgrpo_errors import HgrpoError
 from policies import gaussian
+from policies.memory import Recurrent, gru_step, remember
 from policies.normalizer import ObservationNormalizer
 from policies.spec import PolicySpec
 
@@ -50,9 +51,13 @@ class ActorCritic(nn.Module):
         self.spec = spec
         self.normalizer = ObservationNormalizer(spec.observation_size)
         self.privileged_normalizer = ObservationNormalizer(spec.privileged_size) if spec.privileged else None
-        seen, all_seen = spec.observation_size, spec.observation_size + spec.privileged_size
-        self.actor = mlp(spec, seen, spec.action_size, output_gain=0.01, generator=generator)
-        self.critic = mlp(spec, all_seen, 1, output_gain=1.0, generator=generator) if spec.critic else None
+        self.actor_inputs = spec.observation_size + (spec.memory_width if spec.memory == "history" else 0)
+        recurrent = spec.memory == "gru"
+        self.actor = network(spec, self.actor_inputs, spec.action_size, 0.01, recurrent, generator)
+        # A privileged critic sees what a memory would have to find out.
+        critic_recurs = recurrent and not spec.privileged
+        all_seen = self.actor_inputs + spec.privileged_size
+        self.critic = network(spec, all_seen, 1, 1.0, critic_recurs, generator) if spec.critic else None
         self.register_buffer("action_low", torch.tensor(spec.action_low, dtype=torch.float32), persistent=False)
         self.register_buffer("action_high", torch.tensor(spec.action_high, dtype=torch.float32), persistent=False)
         with torch.no_grad():
@@ -71,9 +76,32 @@ class ActorCritic(nn.Module):
         """Device of the parameters and normalisers; observations have to be on it."""
         return self.raw_sigma.device
 
-    def forward(self, observation: Tensor) -> Tensor:
-        """Deterministic action (..., A) in the environment's units and bounds, for observations (..., O)."""
-        return self.to_environment(self.actor(self.normalizer(observation)))
+    @property
+    def recurrent(self) -> bool:
+        """Whether the memory is a GRU, which is trained over sequences."""
+        return self.spec.memory == "gru"
+
+    @property
+    def memory_width(self) -> int:
+        """Number of entries M of the memory in training: those of the actor, then those of a recurrent critic."""
+        width = self.spec.memory_width
+        return 2 * width if isinstance(self.critic, Recurrent) else width
+
+    def forward(self, observation: Tensor, memory: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
+        """Deterministic action (..., A) in the environment's units and bounds, for observations (..., O).
+
+        A policy with memory also takes its memory (..., M) of `spec.memory_width` entries and returns the next one.
+        """
+        normalized = self.normalizer(observation)
+        if self.spec.memory == "none":
+            return self.to_environment(self.actor(normalized))
+        if memory is None:
+            raise HgrpoError(f"a policy with memory {self.spec.memory} needs its memory; given an observation alone")
+        if isinstance(self.actor, Recurrent):
+            mean, memory = self.actor(normalized, memory)
+            return self.to_environment(mean), memory
+        mean = self.actor(torch.cat((normalized, self._past(self.normalizer, memory)), dim=-1))
+        return self.to_environment(mean), remember(memory, observation, mean)
 
     def predict(self, observation: ArrayLike) -> NDArray[np.float32]:
         """Deterministic action as a numpy array, without gradients.
@@ -93,29 +121,71 @@ class ActorCritic(nn.Module):
                 f"observation has shape {tuple(given.shape)}; allowed: ({self.spec.observation_size},) or "
                 f"(B, {self.spec.observation_size})"
             )
+        if self.spec.memory_width:
+            raise HgrpoError(f"a policy with memory {self.spec.memory} acts on sequences; allowed: Carried(policy)")
         with torch.inference_mode():
             action: NDArray[np.float32] = self(given).cpu().numpy()
         return action
 
     def mean(self, observation: Tensor) -> Tensor:
-        """Mean action (..., A), normalised, of observations (..., O) or (..., O + P)."""
-        return self.actor(self.normalizer(self._seen(observation)))
+        """Mean action (..., A), normalised, of observations (..., O) or rows of training (..., O + P + M)."""
+        return self.acting()(observation)[0]
 
-    def acting(self) -> Callable[[Tensor], Tensor]:
-        """`mean` with the present statistics of observations, computed once for many calls."""
+    def acting(self) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+        """Function from rows (..., O + P + M) to the mean (..., A) and the states of all GRUs (..., M) after it.
+
+        The present statistics of observations are computed once for many calls. The second result is empty without
+        GRUs.
+        """
         normalize = self.normalizer.fixed()
-        return lambda observation: self.actor(normalize(self._seen(observation)))
+
+        def act(row: Tensor) -> tuple[Tensor, Tensor]:
+            normalized = normalize(self._seen(row))
+            if not isinstance(self.actor, Recurrent):
+                if self.spec.memory == "history":
+                    normalized = torch.cat((normalized, self._past(normalize, self._memory(row))), dim=-1)
+                return self.actor(normalized), row[..., :0]
+            own = self.spec.memory_width
+            memory = self._memory(row)
+            mean, hidden = self.actor(normalized, memory[..., :own])
+            if isinstance(self.critic, Recurrent):
+                critic_hidden = memory[..., own:]
+                x = self.critic.before(normalized)
+                hidden = torch.cat((hidden, gru_step(self.critic.cell, x, critic_hidden)), dim=-1)
+            return mean, hidden
+
+        return act
+
+    def carry(self, row: Tensor, states: Tensor, action: Tensor) -> Tensor:
+        """Memory (..., M) after a step.
+
+        Args:
+            row: (..., O + P + M) that was acted on.
+            states: (..., M) of the GRUs after it, from `acting`.
+            action: (..., A) unclipped, in normalised units.
+        """
+        return remember(self._memory(row), self._seen(row), action) if self.spec.memory == "history" else states
 
     def value(self, observation: Tensor) -> Tensor:
-        """V(s) (...) of observations (..., O), or (..., O + P) for a privileged critic.
+        """V (...) of observations (..., O), of (..., O + P) for a privileged critic, or of rows (..., O + P + M).
 
         Raises HgrpoError for a policy without critic and for observations of another width.
         """
-        return self._value(self.normalizer(self._seen(observation)), observation)
+        if self.critic is None:
+            raise HgrpoError("this policy has no critic; its algorithm trains none")
+        features = self.critic_features(observation)
+        if isinstance(self.critic, Recurrent):
+            return self.critic(features, self._memory(observation)[..., self.spec.memory_width :])[0].squeeze(-1)
+        return self.critic(features).squeeze(-1)
 
-    def critic_features(self, observation: Tensor) -> Tensor:
-        """Normalised input of the critic, (..., O) or (..., O + P) if privileged."""
-        return self._critic_features(self.normalizer(self._seen(observation)), observation)
+    def critic_features(self, row: Tensor) -> Tensor:
+        """Normalised input of the critic; its first `actor_inputs` entries are the input of the actor."""
+        parts = [self.normalizer(self._seen(row))]
+        if self.spec.memory == "history":
+            parts.append(self._past(self.normalizer, self._memory(row)))
+        if self.privileged_normalizer is not None:
+            parts.append(self.privileged_normalizer(self._hidden(row)))
+        return torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
 
     def update_normalizers(self, observation: Tensor) -> None:
         """Add observations, (..., O) or (..., O + P) if privileged, to the statistics."""
@@ -124,7 +194,7 @@ class ActorCritic(nn.Module):
         self.normalizer.update(self._seen(observation))
 
     def log_prob(self, observation: Tensor, action: Tensor) -> Tensor:
-        """log pi(a|s) (...) of unclipped actions (..., A) in normalised units."""
+        """log pi(a|s) (...) of unclipped actions (..., A) in normalised units, for observations or rows."""
         return gaussian.log_density(action, self.mean(observation), self.sigma)
 
     def entropy(self) -> Tensor:
@@ -147,52 +217,70 @@ class ActorCritic(nn.Module):
     def _output_bias(self) -> Tensor:
         return self.actor[-1].bias  # type: ignore[return-value]
 
-    def _seen(self, observation: Tensor) -> Tensor:
+    def _seen(self, row: Tensor) -> Tensor:
         """The entries (..., O) that the actor reads."""
         size = self.spec.observation_size
-        return observation[..., :size] if observation.shape[-1] == size + self.spec.privileged_size else observation
+        whole = size + self.spec.privileged_size + self.memory_width
+        return row[..., :size] if row.shape[-1] in (whole, whole - self.spec.privileged_size) else row
 
-    def _hidden(self, observation: Tensor) -> Tensor:
-        """The entries (..., P) that only a privileged critic reads, of (..., O + P)."""
-        size, hidden = self.spec.observation_size, self.spec.privileged_size
-        if observation.shape[-1] != size + hidden:
+    def _hidden(self, row: Tensor) -> Tensor:
+        """The entries (..., P) that only a privileged critic reads."""
+        size, hidden, memory = self.spec.observation_size, self.spec.privileged_size, self.memory_width
+        if row.shape[-1] != size + hidden + memory:
             raise HgrpoError(
                 f"a privileged critic needs {size} + {hidden} entries, observed and privileged; given "
-                f"{observation.shape[-1]}"
+                f"{row.shape[-1] - memory}"
             )
-        return observation[..., size:]
+        return row[..., size : size + hidden]
 
-    def _value(self, normalized: Tensor, observation: Tensor) -> Tensor:
-        """V (...) of normalised entries (..., O) and the privileged entries of `observation`."""
-        if self.critic is None:
-            raise HgrpoError("this policy has no critic; its algorithm trains none")
-        return self.critic(self._critic_features(normalized, observation)).squeeze(-1)
+    def _memory(self, row: Tensor) -> Tensor:
+        """The memory (..., M) at the end of a row."""
+        return row[..., row.shape[-1] - self.memory_width :]
 
-    def _critic_features(self, normalized: Tensor, observation: Tensor) -> Tensor:
-        """A normalised observation (..., O), followed by the normalised privileged entries if there are any."""
-        if self.privileged_normalizer is None:
-            return normalized
-        return torch.cat((normalized, self.privileged_normalizer(self._hidden(observation))), dim=-1)
+    def _past(self, normalize: Callable[[Tensor], Tensor], memory: Tensor) -> Tensor:
+        """A history (..., k (O + A)) with normalised observations."""
+        steps = memory.unflatten(-1, (self.spec.memory_size, -1))
+        size = self.spec.observation_size
+        return torch.cat((normalize(steps[..., :size]), steps[..., size:]), dim=-1).flatten(-2)
 
 
-def mlp(
-    spec: PolicySpec, inputs: int, outputs: int, output_gain: float, generator: torch.Generator | None
+def network(
+    spec: PolicySpec,
+    inputs: int,
+    outputs: int,
+    output_gain: float,
+    recurrent: bool,
+    generator: torch.Generator | None,
 ) -> nn.Sequential:
-    """Hidden layers of the spec and a linear output layer.
+    """Hidden layers of the spec, its GRU if `recurrent`, and a linear output layer.
 
     Args:
-        spec: Sizes and activation of the hidden layers.
+        spec: Sizes and activation of the hidden layers, and units of the GRU.
         inputs: Number of inputs.
         outputs: Number of outputs.
         output_gain: Gain of the orthogonal weights of the output layer; it is sqrt(2) in the hidden layers.
+        recurrent: Whether there is a GRU.
         generator: Source of the weights; also their device. Biases are zero.
     """
-    sizes = (inputs, *spec.hidden_sizes)
     layers: list[nn.Module] = []
-    for inputs, units in pairwise(sizes):
+    for units in spec.hidden_sizes:
         layers += [_linear(inputs, units, math.sqrt(2.0), generator), _ACTIVATIONS[spec.activation]()]
-    layers.append(_linear(sizes[-1], outputs, output_gain, generator))
-    return nn.Sequential(*layers)
+        inputs = units
+    if recurrent:
+        layers.append(_gru(inputs, spec.memory_size, generator))
+        inputs = spec.memory_size
+    layers.append(_linear(inputs, outputs, output_gain, generator))
+    return Recurrent(*layers) if recurrent else nn.Sequential(*layers)
+
+
+def _gru(inputs: int, units: int, generator: torch.Generator | None) -> nn.GRUCell:
+    cell = nn.GRUCell(inputs, units, device="cpu" if generator is None else generator.device, dtype=torch.float32)
+    for weight in (cell.weight_ih, cell.weight_hh):
+        for gate in weight.detach().chunk(3):
+            nn.init.orthogonal_(gate, generator=generator)
+    for bias in (cell.bias_ih, cell.bias_hh):
+        nn.init.zeros_(bias)
+    return cell
 
 
 def _linear(inputs: int, outputs: int, gain: float, generator: torch.Generator | None) -> nn.Linear:

@@ -17,6 +17,7 @@ SCHEMA_VERSION = 1
 CHECKPOINT_NAME = "checkpoint.pt"
 """Name of the checkpoint in a run folder."""
 ACTIVATIONS = ("tanh", "relu", "elu")
+MEMORIES = ("none", "gru", "history")
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,10 @@ class PolicySpec:
     """Whether the policy has a value function V."""
     privileged: tuple[Channel, ...] = ()
     """The P entries that only the critic reads, in training."""
+    memory: str = "none"
+    """One of MEMORIES: a GRU before the output layer, or a history of observations and actions."""
+    memory_size: int = 0
+    """Units of the GRU, or steps of the history; 0 without memory."""
 
     def __post_init__(self) -> None:
         self._require_texts()
@@ -82,6 +87,11 @@ class PolicySpec:
             raise HgrpoError(f"control_hz must be above 0 and finite; given {self.control_hz}")
         if self.activation not in ACTIVATIONS:
             raise HgrpoError(unknown("activation", self.activation, ACTIVATIONS))
+        if self.memory not in MEMORIES:
+            raise HgrpoError(unknown("memory", self.memory, MEMORIES))
+        if (self.memory_size < 1) != (self.memory == "none"):
+            allowed = "0" if self.memory == "none" else "1 or more"
+            raise HgrpoError(f"memory_size of memory {self.memory} is {self.memory_size}; allowed: {allowed}")
 
     def _require_texts(self) -> None:
         _require_text("task", self.task)
@@ -105,6 +115,12 @@ class PolicySpec:
     def privileged_size(self) -> int:
         """Number of entries P that only the critic reads; acting does not need them."""
         return len(self.privileged)
+
+    @property
+    def memory_width(self) -> int:
+        """Number of entries M that an acting policy carries from step to step; 0 without memory."""
+        entries = {"gru": 1, "history": self.observation_size + self.action_size}
+        return self.memory_size * entries.get(self.memory, 0)
 
     @property
     def action_history(self) -> int:

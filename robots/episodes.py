@@ -13,12 +13,14 @@ _LEAST_AHEAD = 16
 
 
 class Episodes(NamedTuple):
-    """State of a simulator and the age of each row's episode."""
+    """State of a simulator, the age of each row's episode, and the memory of the policy that acts in it."""
 
     state: Any
     """State of the simulator."""
     elapsed: Tensor
     """(B,) int64 control steps since the start of the episode."""
+    memory: Tensor
+    """(B, M) what the policy carries from step to step, zeros at the start; M is 0 for a policy without memory."""
 
 
 class Transition(NamedTuple):
@@ -35,30 +37,37 @@ class Transition(NamedTuple):
     """(B,) bool, true where the time limit ended the episode; never true together with `terminated`."""
 
 
-def reset_episodes(simulator: Simulator, num: int, seed: int | torch.Generator) -> Episodes:
+def reset_episodes(simulator: Simulator, num: int, seed: int | torch.Generator, memory_width: int = 0) -> Episodes:
     """Start episodes.
 
     Args:
         simulator: The simulator.
         num: Number of episodes B.
         seed: Seed of a new generator, or a generator, which is advanced.
+        memory_width: M, entries of the policy's memory.
     """
     state = simulator.reset(num, seed)
-    return Episodes(state, torch.zeros(num, dtype=torch.int64, device=first_array(state).device))
+    device = first_array(state).device
+    elapsed = torch.zeros(num, dtype=torch.int64, device=device)
+    return Episodes(state, elapsed, torch.zeros(num, memory_width, dtype=torch.float32, device=device))
 
 
-def step_episodes(simulator: Simulator, episodes: Episodes, action: Tensor) -> Transition:
+def step_episodes(
+    simulator: Simulator, episodes: Episodes, action: Tensor, memory: Tensor | None = None
+) -> Transition:
     """Take one control step and apply the time limit.
 
     Args:
         simulator: The simulator.
         episodes: B rows.
         action: (B, A) actions.
+        memory: (B, M) memory of the policy after it acted; None keeps the one of `episodes`.
     """
     step = simulator.step(episodes.state, action)
     elapsed = episodes.elapsed + 1
     truncated = (elapsed >= simulator.spec.max_episode_steps) & ~step.terminated
-    return Transition(Episodes(step.state, elapsed), step.observation, step.reward, step.terminated, truncated)
+    carried = episodes.memory if memory is None else memory
+    return Transition(Episodes(step.state, elapsed, carried), step.observation, step.reward, step.terminated, truncated)
 
 
 class Beginning(NamedTuple):
@@ -80,10 +89,13 @@ class FreshEpisodes:
         simulator: The simulator.
         rows: Number of rows in which episodes may begin; a block is an eighth of them, at least 16.
         generator: Source of the seeds of blocks; it is advanced.
+        memory_width: M, entries of the policy's memory.
     """
 
-    def __init__(self, simulator: Simulator, rows: int, generator: torch.Generator) -> None:
-        self.simulator, self.generator = simulator, generator
+    def __init__(
+        self, simulator: Simulator, rows: int, generator: torch.Generator, memory_width: int = 0
+    ) -> None:
+        self.simulator, self.generator, self.memory_width = simulator, generator, memory_width
         self.ahead = 0 if simulator.spec.branching_obstacle else max(rows // 8, _LEAST_AHEAD)
         self._seed = self._size = self._left = 0
         self._block: Beginning | None = None  # None where it is still to be drawn from its seed
@@ -112,7 +124,7 @@ class FreshEpisodes:
     def _take(self, num: int) -> Beginning:
         settings = dict(self.simulator.settings) if isinstance(self.simulator, Adjustable) else {}
         if self._block is None or settings != self._settings:
-            episodes = reset_episodes(self.simulator, self._size, self._seed)
+            episodes = reset_episodes(self.simulator, self._size, self._seed, self.memory_width)
             self._block, self._settings = Beginning(episodes, self.simulator.observe(episodes.state)), settings
         first = self._size - self._left
         self._left -= num

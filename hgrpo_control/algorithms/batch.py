@@ -38,6 +38,10 @@ class Batch(NamedTuple):
     """(R, M, 2, A) directions for the mean and for log sigma, in units of sigma; None for a clipped surrogate."""
     old: Tensor | None = None
     """(R, 2, A) mean and sigma of the policy that acted; None without wishes."""
+    memory: Tensor | None = None
+    """(R, M) memory of the policy before each row; None for rows that are learned one by one."""
+    restart: Tensor | None = None
+    """(R,) bool rows in which an episode or a path began; None for rows that are learned one by one."""
 
 
 def rows_of(batch: Batch, rows: Tensor) -> Batch:

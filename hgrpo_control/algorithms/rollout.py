@@ -24,7 +24,7 @@ class Rollout(NamedTuple):
     """
 
     observation: Tensor
-    """(T, E, G, O) what the policy saw."""
+    """(T, E, G, O) what the policy saw; with its memory before it acted, (T, E, G, O + M)."""
     action: Tensor
     """(T, E, N, A) unclipped, in normalised units."""
     log_prob: Tensor
@@ -119,6 +119,8 @@ class Drawn(NamedTuple):
     """(E, N) log density of the action."""
     noise: Tensor
     """(E, N, A) (action - mean) / sigma."""
+    memory: Tensor | None = None
+    """(E N, M) memory of the policy after the action; None without memory."""
 
 
 class RolloutRecorder:

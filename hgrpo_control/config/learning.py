@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from hgrpo_control.config.entropy import EntropySettings
-from hgrpo_fields import Range, field_problem
+from hgrpo_fields import Range, field_problem, inert_problem
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,19 @@ class Network:
     min_sigma: Annotated[float, Range(above=0)] = 0.01
     """Smallest standard deviation of the policy, in normalised action units."""
     privileged_critic: bool = False
-    """Give the critic the hidden quantities of the task, such as mass and wind."""
+    """Give the critic the hidden quantities of the task, such as mass and wind; it has no GRU then."""
+    memory: Literal["none", "gru", "history"] = "none"
+    """Memory of the policy: a GRU before the output layers, or the last observations and actions."""
+    memory_size: Annotated[int, Range(least=1)] = 16
+    """Units of each GRU, or steps of the history."""
 
     def problem(self) -> str | None:
         """One error line for values that are not allowed; None otherwise."""
         problem = field_problem(self)
         if problem is None and not self.min_sigma < self.init_sigma:
             problem = f"init_sigma must be above min_sigma {self.min_sigma}; given {self.init_sigma}"
+        if problem is None and self.memory == "none":
+            problem = inert_problem(self, ("memory_size",), "with memory none; allowed: memory gru or history")
         return problem
 
 
@@ -62,6 +68,10 @@ class Learning(EntropySettings):
     """Scale the advantages of a batch to mean 0 and variance 1."""
     leash: Annotated[float, Range(least=0)] = 5.0
     """With slopes: weight of KL(old || new) per unit of mean wish."""
+    sequence_steps: Annotated[int | None, Range(least=1)] = None
+    """With memory gru: steps of the sequences that are trained on; None is whole branches, or the whole rollout."""
+    burn_in: Annotated[int, Range(least=0)] = 0
+    """With sequence_steps: steps before a sequence from which later epochs refresh its memory."""
 
     def problem(self, min_sigma: float) -> str | None:
         """One error line for values that are not allowed with a floor under sigma; None otherwise."""

@@ -70,6 +70,7 @@ class Config:
             or self._critic_problem()
             or roots_problem(self.roots, self.algorithm.restarts_branches)
             or self._pathwise_problem()
+            or self._memory_problem()
             or curriculum_problem(self.curriculum)
             or device_problem(self.device)
             or imports_problem(self.imports)
@@ -107,6 +108,27 @@ class Config:
             return f"{given} variances need two samples or two roots; given num_envs 1 and one sample"
         names = ("clip_coef", "clip_high", "normalize_advantage")
         return inert_problem(self.learning, names, f"{given}, which has no clipped surrogate; allowed: pathwise off")
+
+    def _memory_problem(self) -> str | None:
+        """A setting that contradicts memory, or needs one."""
+        memory, learning, algorithm = self.network.memory, self.learning, self.algorithm
+        if memory != "gru":
+            return inert_problem(learning, ("sequence_steps", "burn_in"), f"with memory {memory}; allowed: memory gru")
+        if algorithm.guided is not None:
+            return f"with memory {memory} siblings cannot be guided; allowed: guided_candidates 0"
+        path, steps = self.path_steps, self.sequence_steps
+        if path % steps:
+            return (
+                f"sequence_steps {steps} does not divide the {path} steps that follow one another; allowed: "
+                f"{', '.join(map(str, divisors(path)))}"
+            )
+        if learning.burn_in and steps == path:
+            return f"burn_in {learning.burn_in} does nothing with whole sequences; allowed: sequence_steps below {path}"
+        sequences, minibatches = self.batch_rows // steps, learning.num_minibatches
+        if sequences % minibatches:
+            near = ", ".join(map(str, near_divisors(sequences, minibatches)))
+            return f"num_minibatches {minibatches} does not divide the {sequences} sequences of a batch (nearest: {near})"
+        return None
 
     def _size_problem(self) -> str | None:
         """Numbers of steps, rows or minibatches that do not divide each other."""
@@ -148,6 +170,17 @@ class Config:
         """Rows of a batch, one per observation; branches of one step share their observation."""
         shared = self.branch_length == 1
         return self.rollout_steps * self.num_envs * (1 if shared else self.algorithm.num_samples)
+
+    @property
+    def path_steps(self) -> int:
+        """Steps of a batch that follow one another: the executed path, or branches where siblings have their own."""
+        whole = self.branch_length == 1 or self.algorithm.num_samples == 1
+        return self.rollout_steps if whole and not self.algorithm.restarts_branches else self.branch_length
+
+    @property
+    def sequence_steps(self) -> int:
+        """Steps of the sequences that a recurrent policy is trained on."""
+        return self.learning.sequence_steps or self.path_steps
 
     @property
     def num_iterations(self) -> int:

@@ -22,6 +22,10 @@ class ActsOnArrays(Protocol):
         """Action (B, A) for an observation (B, O)."""
         ...
 
+    def reset(self) -> None:
+        """Forget what was observed; called before new episodes of a policy with memory."""
+        ...
+
 
 class ArrayPolicy:
     """A policy on arrays as a `Policy` on tensors."""
@@ -32,6 +36,10 @@ class ArrayPolicy:
     def __call__(self, observation: Tensor) -> Tensor:
         """Action (B, A) for an observation (B, O), both float32."""
         return torch.from_numpy(self.policy(np.ascontiguousarray(observation.numpy(), dtype=np.float32)))
+
+    def reset(self) -> None:
+        """Forget what was observed."""
+        self.policy.reset()
 
 
 class ObservationLog:
@@ -45,3 +53,7 @@ class ObservationLog:
         """Action (B, A) of the policy."""
         self.observations.append(observation.numpy().astype(np.float32))
         return self.policy(observation)
+
+    def reset(self) -> None:
+        """Forget what was observed; the record stays."""
+        self.policy.reset()

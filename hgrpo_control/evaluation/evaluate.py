@@ -14,6 +14,8 @@ from torch import Tensor
 
 from hgrpo_errors import HgrpoError
 from hgrpo_files import write_text
+from policies.actor_critic import ActorCritic
+from policies.carried import Carried
 from policies.spec import PolicySpec
 from robots.episodes import Episodes, Transition, reset_episodes, step_episodes
 from robots.simulator import Simulator, episode_metrics, map_state, select
@@ -33,6 +35,10 @@ class Policy(Protocol):
 
     def __call__(self, observation: Tensor) -> Tensor:
         """Action (B, A) for an observation (B, O), without exploration."""
+        ...
+
+    def reset(self) -> None:
+        """Forget what was observed; called before new episodes of a policy with memory."""
         ...
 
 
@@ -113,7 +119,7 @@ class Recording(NamedTuple):
         return min(int(self.alive[:, row].sum()), len(self.states) - 1)
 
 
-def require_same_interface(policy: Policy, simulator: Simulator) -> None:
+def require_same_interface(policy: Policy | ActorCritic, simulator: Simulator) -> None:
     """Raise PolicyMismatchError unless task, observation and action of policy and simulator are the same."""
     ours, theirs = policy.spec, simulator.spec
     if ours.task != theirs.name:
@@ -128,7 +134,7 @@ def require_same_interface(policy: Policy, simulator: Simulator) -> None:
 
 @torch.no_grad()
 def evaluate(
-    policy: Policy, simulator: Simulator, episodes: int = 100, seed: int = 0, record: int = 0
+    policy: Policy | ActorCritic, simulator: Simulator, episodes: int = 100, seed: int = 0, record: int = 0
 ) -> tuple[Evaluation, Recording]:
     """Run the policy's mean action in new episodes, each to its end.
 
@@ -149,13 +155,16 @@ def evaluate(
     if episodes < 1:
         raise HgrpoError(f"episodes must be at least 1; given {episodes}")
     require_same_interface(policy, simulator)
+    act = Carried(policy) if isinstance(policy, ActorCritic) else policy
+    if act.spec.memory_width:
+        act.reset()
     spec, keep = simulator.spec, slice(0, min(record, episodes))
     running = reset_episodes(simulator, episodes, seed)
     observation = simulator.observe(running.state)
     tally = _Tally(running, simulator, tuple(simulator.signals(running.state)))
     states, alive = [_clone(select(running.state, keep))], [tally.alive[keep].clone()]
     for _ in range(spec.max_episode_steps):
-        transition = step_episodes(simulator, running, policy(observation))
+        transition = step_episodes(simulator, running, act(observation))
         tally.count(transition)
         running, observation = transition.episodes, transition.observation
         states.append(_clone(select(running.state, keep)))

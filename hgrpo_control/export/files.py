@@ -23,6 +23,7 @@ from hgrpo_control.training.simulation import make_simulator
 from hgrpo_errors import HgrpoError
 from hgrpo_fields import check
 from policies.actor_critic import ActorCritic
+from policies.carried import Carried
 from policies.checkpoint import restore
 from policies.spec import PolicySpec
 from robots.quadrotor.body.parameters import GRAVITY, PRESETS, preset
@@ -138,7 +139,7 @@ def _variant(
 
 
 def _fly(policy: ActorCritic, simulator: Simulator, judged: Judged, episodes: int) -> PolicyEpisodes:
-    log = ObservationLog(policy)
+    log = ObservationLog(Carried(policy))
     evaluation, _ = evaluate(log, simulator, episodes, SEED)
     evaluation = dataclasses.replace(evaluation, judged_at=judged.for_json())
     seen = np.concatenate(log.observations)

@@ -16,6 +16,7 @@ from hgrpo_control.config.learning import Learning
 from hgrpo_control.learning.adam import Adam, clip_gradients
 from hgrpo_control.learning.gradient_noise import GradientMoments
 from hgrpo_control.learning.loss_gradient import LossGradient
+from hgrpo_control.learning.sequences import refreshed
 from hgrpo_control.learning.temperature import Temperature, gaussian_entropy
 from policies import gaussian
 from policies.actor_critic import ActorCritic
@@ -30,8 +31,16 @@ class Learner:
     gradients of actor and critic are each clipped to max_grad_norm.
     """
 
-    def __init__(self, policy: ActorCritic, config: Learning, seed: int, reference: ActorCritic | None = None) -> None:
+    def __init__(
+        self,
+        policy: ActorCritic,
+        config: Learning,
+        seed: int,
+        reference: ActorCritic | None = None,
+        sequence_steps: int = 1,
+    ) -> None:
         self.policy, self.config, self.reference = policy, config, reference
+        self.sequence_steps = sequence_steps
         actor = [policy.raw_sigma, *policy.actor.parameters()]
         critic = [] if policy.critic is None else list(policy.critic.parameters())
         self.optimizer = Adam([*actor, *critic])
@@ -86,11 +95,15 @@ class Learner:
         epochs = minibatches = 0
         moments = self._moments = GradientMoments()
         for _ in range(config.update_epochs):
-            order = torch.randperm(rows, generator=self.generator, device=self.policy.device)
+            if epochs and config.burn_in:
+                shuffled = refreshed(shuffled, self.policy, self.sequence_steps, config.burn_in)
+            order = self._order(rows)
             epoch_kl = torch.zeros((), dtype=torch.float64, device=self.policy.device)
             first = minibatches
             for minibatch in minibatches_of(shuffled, order, config.num_minibatches):
                 features = self.policy.critic_features(minibatch.observation)
+                if minibatch.restart is not None:
+                    minibatch.restart[:: self.sequence_steps] = True
                 terms = self._step(minibatch._replace(observation=features), learning_rate)
                 totals += terms
                 epoch_kl += terms[3]
@@ -116,6 +129,14 @@ class Learner:
         self.generator.set_state(saved["generator"])
         if self.config.target_sigma is not None:
             self.temperature.load_state_dict(saved["temperature"])
+
+    def _order(self, rows: int) -> Tensor:
+        """(R,) int64 random order of the sequences of a batch of R rows."""
+        steps = self.sequence_steps
+        order = torch.randperm(rows // steps, generator=self.generator, device=self.policy.device)
+        if steps == 1:
+            return order
+        return (order.unsqueeze(1) * steps + torch.arange(steps, device=order.device)).flatten()
 
     def _step(self, batch: Batch, learning_rate: float) -> Tensor:
         """One gradient step on a batch that holds features for observations.

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hgrpo_control.algorithms import losses
 from hgrpo_control.algorithms.batch import Batch, blocks_of
 from hgrpo_control.config.learning import Learning
 from hgrpo_control.learning.mlp_gradient import MlpGradient
+from hgrpo_control.learning.recurrent_gradient import RecurrentGradient
 from policies import gaussian
 from policies.actor_critic import ActorCritic
+from policies.memory import Packing, Recurrent, pack
 
 _BLOCK_ROWS = 8192  # their layers stay in a shared cache; a GPU takes a minibatch at once
 
@@ -48,8 +50,8 @@ class LossGradient:
 
     def __init__(self, policy: ActorCritic, config: Learning) -> None:
         self.policy, self.config = policy, config
-        self._actor = MlpGradient(policy.actor)
-        self._critic = None if policy.critic is None else MlpGradient(policy.critic)
+        self._actor = _Pass(policy.actor)
+        self._critic = None if policy.critic is None else _Pass(policy.critic)
         assert policy.raw_sigma.grad is not None
         self._raw_sigma_gradient = policy.raw_sigma.grad
         self._nan = torch.full((), torch.nan, dtype=policy.raw_sigma.dtype, device=policy.device)
@@ -59,7 +61,8 @@ class LossGradient:
         """Add the gradient on a batch that holds features for observations; `alpha` is the entropy's weight."""
         config, rows = self.config, len(batch.observation)
         sigma = self.policy.sigma
-        blocks = blocks_of(batch, _BLOCK_ROWS) if sigma.device.type == "cpu" and rows > _BLOCK_ROWS else [batch]
+        large = sigma.device.type == "cpu" and rows > _BLOCK_ROWS and batch.restart is None
+        blocks = blocks_of(batch, _BLOCK_ROWS) if large else [batch]
         terms, by_sigma = self._add(blocks[0], sigma, len(blocks[0].observation) / rows)
         for block in blocks[1:]:
             more = self._add(block, sigma, len(block.observation) / rows)
@@ -81,7 +84,10 @@ class LossGradient:
         fraction, and of the derivative (A,) by log sigma.
         """
         config, features = self.config, batch.observation
-        mean = self._actor.forward(features[:, : self.policy.spec.observation_size])
+        packing = None if batch.restart is None else pack(batch.restart)
+        own = self.policy.spec.memory_width
+        memory = (None, None) if batch.memory is None else (batch.memory[:, :own], batch.memory[:, own:])
+        mean = self._actor.forward(features[:, : self.policy.actor_inputs], memory[0], packing)
         z = (batch.action - mean.unsqueeze(1)) / sigma
         log_prob = gaussian.standard_log_density(z) - sigma.log().sum()
         value_loss, leash, reference_kl = self._nan, self._nan, self._nan
@@ -105,8 +111,27 @@ class LossGradient:
             by_mean, by_log_sigma = by_mean + share * wished.by_mean, by_log_sigma + share * wished.by_log_sigma
         self._actor.backward(by_mean)
         if self._critic is not None and batch.value_target is not None:
-            value = self._critic.forward(features).squeeze(-1)
+            value = self._critic.forward(features, memory[1], packing).squeeze(-1)
             value_loss = losses.value_loss(value, batch.value_target)
             error = value - batch.value_target
             self._critic.backward((error * (share * config.vf_coef / len(error))).unsqueeze(-1))
         return share * torch.stack((policy_loss, value_loss, kl, leash, reference_kl, clipped)), by_log_sigma
+
+
+class _Pass:
+    """Forward and backward pass of a network, with or without a GRU."""
+
+    def __init__(self, network: nn.Sequential) -> None:
+        self._recurrent = RecurrentGradient(network) if isinstance(network, Recurrent) else None
+        self._mlp = MlpGradient(network) if self._recurrent is None else None
+
+    def forward(self, x: Tensor, memory: Tensor | None, packing: Packing | None) -> Tensor:
+        if self._mlp is not None:
+            return self._mlp.forward(x)
+        assert self._recurrent is not None
+        assert memory is not None
+        assert packing is not None
+        return self._recurrent.forward(x, memory, packing)
+
+    def backward(self, slope: Tensor) -> None:
+        (self._mlp or self._recurrent).backward(slope)  # type: ignore[union-attr]

@@ -108,6 +108,13 @@ class MlpGradient:
                 slope = torch.mm(slope, layer.weight, out=self._slopes[i - 1])
                 self._activation.chain(slope, h)
 
+    @torch.no_grad()
+    def backward_to_input(self, slope: Tensor) -> Tensor:
+        """`backward` of a single layer; returns the derivative (R, I) by its inputs."""
+        (layer,) = self._layers
+        self.backward(slope)
+        return torch.mm(slope, layer.weight)
+
     def _resize(self, rows: int) -> None:
         """Make room for the outputs of all layers, and for the derivatives by those of the hidden ones."""
         widths = [len(layer.bias) for layer in self._layers]

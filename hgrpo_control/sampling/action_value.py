@@ -13,7 +13,7 @@ from hgrpo_control.algorithms.batch import Batch
 from hgrpo_control.algorithms.rollout import NotFiniteError
 from hgrpo_control.config.learning import Learning
 from hgrpo_control.learning.adam import Adam, clip_gradients
-from policies.actor_critic import ActorCritic, mlp
+from policies.actor_critic import ActorCritic, network
 from policies.spec import PolicySpec
 
 
@@ -28,7 +28,7 @@ class ActionValue(nn.Module):
     def __init__(self, spec: PolicySpec, generator: torch.Generator | None = None) -> None:
         super().__init__()
         inputs = spec.observation_size + spec.privileged_size + spec.action_size
-        self.network = mlp(spec, inputs, 1, output_gain=0.0, generator=generator)
+        self.network = network(spec, inputs, 1, output_gain=0.0, recurrent=False, generator=generator)
 
     def forward(self, features: Tensor, action: Tensor) -> Tensor:
         """Q - V (...) of critic features (..., O) or (..., O + P) and normalised actions (..., A).

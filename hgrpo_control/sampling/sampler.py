@@ -83,17 +83,17 @@ class Sampler:
             name: torch.Generator(policy.device).manual_seed(s) for name, s in zip(streams, seeds.tolist(), strict=True)
         }
         self.restarts = {
-            name: FreshEpisodes(simulator, rows, self.generators[f"{name}_restarts"])
+            name: FreshEpisodes(simulator, rows, self.generators[f"{name}_restarts"], policy.memory_width)
             for name, rows in (("executed", num_envs), ("sibling", num_envs * (num_samples - 1)))
         }
-        self.roots = reset_episodes(simulator, num_envs, self.generators["executed_restarts"])
+        self.roots = self._reset()
         self.archive: Archive | None = None
         if archive_share is not None:
             own_seed = int(torch.randint(2**62, (), generator=source))
             self.archive = Archive(simulator, self.roots, archive_share, own_seed)
         self.root_observation = simulator.observe(self.roots.state)
         self.running_return = torch.zeros(num_envs, dtype=torch.float64, device=policy.device)
-        self._mean, self._sigma = policy.acting(), policy.sigma
+        self._acting, self._sigma = policy.acting(), policy.sigma
 
     @torch.no_grad()
     def collect(self) -> tuple[Rollout, FinishedEpisodes]:
@@ -103,7 +103,7 @@ class Sampler:
         simulator fails; the sampler is then where the rollout began.
         """
         roots, observation, saved = self.roots, self.root_observation, self.state_dict()
-        self._mean, self._sigma = self.policy.acting(), self.policy.sigma  # neither changes within a rollout
+        self._acting, self._sigma = self.policy.acting(), self.policy.sigma  # neither changes within a rollout
         try:
             return self._collect()
         except NotFiniteError:
@@ -121,7 +121,7 @@ class Sampler:
             self.num_envs,
             self.num_samples,
             self.branch_length,
-            spec.observation_size,
+            spec.observation_size + self.policy.memory_width,
             spec.action_size,
             self.policy.device,
             slopes=self.slope_gamma is not None,
@@ -167,9 +167,14 @@ class Sampler:
         if self.archive is not None:
             self.archive.load_state_dict(saved["archive"])
 
+    def _reset(self) -> Episodes:
+        """New episodes of the executed samples."""
+        source = self.generators["executed_restarts"]
+        return reset_episodes(self.simulator, self.num_envs, source, self.policy.memory_width)
+
     def _begin_anew(self) -> None:
         """Drop every root's episode and draw a new initial state for it."""
-        self.roots = reset_episodes(self.simulator, self.num_envs, self.generators["executed_restarts"])
+        self.roots = self._reset()
         self.root_observation = self.simulator.observe(self.roots.state)
         self.running_return.zero_()
 
@@ -210,39 +215,53 @@ class Sampler:
         last = within + 1 == self.branch_length
         if self.archive is not None:
             self.archive.watch(branches, n)
-        drawn = self._act(observation, first=within == 0)
+        rows = self._rows(observation, branches.memory)
+        drawn = self._act(rows, first=within == 0)
         command = (self.policy.to_environment if tape is None else tape.command)(drawn.action)
-        transition = step_episodes(self.simulator, branches, command.flatten(0, 1))
+        following = step_episodes(self.simulator, branches, command.flatten(0, 1), drawn.memory)
+        # The critic's memory is no part of a slope: V is differentiated by the last observation alone.
+        shown = self._rows(following.observation, following.episodes.memory.detach())
+        transition = following._replace(observation=shown)
         # The only read of what ended: each read waits until the GPU has finished.
         ended = (transition.terminated | transition.truncated).nonzero().squeeze(1)
         if tape is not None:
             tape.add(drawn.action, transition, ended, last)
         with torch.no_grad():
-            recorder.write(t, observation, drawn, transition, ended)
+            recorder.write(t, rows, drawn, transition, ended)
             self.running_return += transition.reward[::n].double()
         if not ended.numel():
-            return transition.episodes, transition.observation
+            return following.episodes, following.observation
         executed = ended[ended % n == 0]
-        self._account(transition, executed, recorder)
-        return self._restart(transition, executed, None if last else ended[ended % n != 0])
+        self._account(following, executed, recorder)
+        return self._restart(following, executed, None if last else ended[ended % n != 0])
 
-    def _act(self, observation: Tensor, first: bool) -> Drawn:
+    def _rows(self, observation: Tensor, memory: Tensor) -> Tensor:
+        """Rows (B, O + M) that the policy reads: observations (B, O), and the memory of their B or E N episodes."""
+        if not self.policy.memory_width:
+            return observation
+        return torch.cat((observation, memory[:: len(memory) // len(observation)]), dim=1)
+
+    def _act(self, rows: Tensor, first: bool) -> Drawn:
         """Draw actions.
 
         Args:
-            observation: (E, O) where the siblings of a root share it, else (E N, O).
+            rows: (E, O + M) where the siblings of a root share it, else (E N, O + M).
             first: Whether these are the first actions of a branch.
         """
         e, n, size = self.num_envs, self.num_samples, self.simulator.spec.action_size
-        grouped = observation.reshape(e, -1, observation.shape[-1])
+        grouped = rows.reshape(e, -1, rows.shape[-1])
         # The executed sample has a batch of its own: the bits of a matrix product depend on its number of rows.
-        mean = self._mean(grouped[:, 0].contiguous()).unsqueeze(1)
+        mean, states = (part.unsqueeze(1) for part in self._acting(grouped[:, 0].contiguous()))
         if grouped.shape[1] > 1:
-            siblings = self._mean(grouped[:, 1:].flatten(0, 1)).reshape(e, n - 1, size)
-            mean = torch.cat((mean, siblings), dim=1)
+            others = (part.unflatten(0, (e, n - 1)) for part in self._acting(grouped[:, 1:].flatten(0, 1)))
+            mean, states = (torch.cat(parts, dim=1) for parts in zip((mean, states), others, strict=True))
         noise = self._noise(grouped[:, 0], mean.expand(e, n, size), first)
         log_prob = standard_log_density(noise) - self._sigma.log().sum()
-        return Drawn(mean + self._sigma * noise, log_prob, noise)
+        action = mean + self._sigma * noise
+        if not self.policy.memory_width:
+            return Drawn(action, log_prob, noise)
+        memory = self.policy.carry(grouped.expand(e, n, -1), states.expand(e, n, -1), action)
+        return Drawn(action, log_prob, noise, memory.flatten(0, 1))
 
     def _noise(self, observation: Tensor, mean: Tensor, first: bool) -> Tensor:
         """(action - mean) / sigma of every sample (E, N, A), standard normal here.

@@ -83,7 +83,8 @@ def build(config: Config, saved_reference: dict[str, Any] | None = None) -> Part
             frozen = reference.from_state(saved_reference, device)
         elif config.learning.reference is not None:
             frozen = reference.load(config.learning.reference, spec, device)
-        learner = Learner(policy, config.learning, seeds[2], frozen)
+        steps = config.sequence_steps if policy.recurrent else 1
+        learner = Learner(policy, config.learning, seeds[2], frozen, steps)
         policy.update_normalizers(sampler.root_observation)
     wishes = Wishes(config.algorithm) if config.algorithm.uses_slopes else None
     return Parts(policy, sampler, transform, learner, curriculum, guide, wishes)

@@ -116,6 +116,8 @@ def policy_spec(spec: SimulatorSpec, network: Network, critic: bool) -> PolicySp
         min_sigma=network.min_sigma,
         critic=critic,
         privileged=_entries(privileged),
+        memory=network.memory,
+        memory_size=0 if network.memory == "none" else network.memory_size,
     )
 
 

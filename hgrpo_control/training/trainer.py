@@ -15,6 +15,7 @@ from hgrpo_control import algorithms
 from hgrpo_control.algorithms.rollout import FinishedEpisodes, NotFiniteError
 from hgrpo_control.config.run import Config
 from hgrpo_control.learning import reference
+from hgrpo_control.learning.sequences import in_sequences
 from hgrpo_control.rewards import transforms
 from hgrpo_control.runs.imports import TRUST, resume_command
 from hgrpo_control.training.build import Parts, build
@@ -91,6 +92,8 @@ class Trainer:
         if self.wishes is not None:
             batch, mixed = self.wishes.add(batch, rollout, self.policy.sigma.detach())
         diagnostics = compute_diagnostics(rollout, batch, self.config.algorithm)
+        if self.policy.recurrent:
+            batch = in_sequences(batch, rollout, self.config.path_steps, self.policy.memory_width)
         learned = self.learner.update(batch, progress=self.iteration / self.config.num_iterations)
         guided: dict[str, float] = {}
         if self.guidance is not None:

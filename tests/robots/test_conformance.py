@@ -271,7 +271,7 @@ def test_an_episode_is_cut_by_its_time_limit_unless_it_ends_by_itself(simulator:
     state, action = simulator.reset(ROWS, 0), random_actions(simulator, 1)[0]
     limit = simulator.spec.max_episode_steps
     elapsed = torch.tensor([0, limit - 2, limit - 1, 5, limit - 1, limit - 1])
-    transition = step_episodes(simulator, Episodes(state, elapsed), action)
+    transition = step_episodes(simulator, Episodes(state, elapsed, torch.zeros(len(elapsed), 0)), action)
     assert torch.equal(transition.truncated, (elapsed == limit - 1) & ~transition.terminated)
     assert torch.equal(transition.episodes.elapsed, elapsed + 1)
     assert same(transition.episodes.state, simulator.step(state, action).state)

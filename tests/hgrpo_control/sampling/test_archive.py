@@ -52,7 +52,7 @@ def sampler(num_samples: int = 1, branch_length: int = T, share: float | None = 
 def episodes(age: Tensor) -> Episodes:
     """Rows that tell their number by `birth` and their clock by `age`."""
     rows = torch.arange(len(age)).float()
-    return Episodes(LedgerState(rows, age, torch.zeros(len(age))), age)
+    return Episodes(LedgerState(rows, age, torch.zeros(len(age))), age, torch.zeros(len(age), 0))
 
 
 def archive(rows: int = 2, seed: int = 0, share: float = 0.5) -> Archive:

@@ -31,7 +31,7 @@ def test_the_same_action_gives_the_same_bits(
     steps = follow(simulator, begun.state, actions)
     archive = Archive(simulator, begun, share=0.9, seed=0)
     for clock, state in enumerate([begun.state, *(step.state for step in steps[:-1])]):
-        archive.watch(Episodes(state, torch.full((ROWS,), clock)), 1)
+        archive.watch(Episodes(state, torch.full((ROWS,), clock), torch.zeros(ROWS, 0)), 1)
     archive.finish(torch.arange(ROWS), torch.ones(ROWS, dtype=torch.bool))
     assert archive.size == ROWS
     fresh = FreshEpisodes(simulator, ROWS, torch.Generator().manual_seed(0))
