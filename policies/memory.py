@@ -19,7 +19,12 @@ class Recurrent(nn.Sequential):
         """The GRU, the last layer but one."""
         return self[-2]  # type: ignore[return-value]
 
-    def forward(self, x: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+    @property
+    def hidden_layers(self) -> list[nn.Module]:
+        """The layers before the GRU."""
+        return list(self)[:-2]
+
+    def forward(self, x: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         """One step.
 
         Args:
@@ -34,23 +39,9 @@ class Recurrent(nn.Sequential):
 
     def before(self, x: Tensor) -> Tensor:
         """Inputs (..., I') of the GRU."""
-        for layer in self[:-2]:
+        for layer in self.hidden_layers:
             x = layer(x)
         return x
-
-    def sequences(self, x: Tensor, hidden: Tensor, packing: Packing) -> Tensor:
-        """Outputs (R, O) of all steps of several sequences.
-
-        Args:
-            x: (R, I) inputs, one sequence after the other.
-            hidden: (R, H) state before each step; only that of the first step of each sequence is read.
-            packing: Where the sequences begin.
-        """
-        packed = self.before(x).index_select(0, packing.order)
-        cell, begun = self.cell, hidden.index_select(0, packing.firsts).unsqueeze(0)
-        weights = (cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh)
-        states, _ = torch.gru(packed, packing.sizes, begun, weights, True, 1, 0.0, False, False)
-        return self[-1](states.index_select(0, packing.back))
 
 
 def gru_step(cell: nn.GRUCell, x: Tensor, hidden: Tensor) -> Tensor:

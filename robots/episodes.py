@@ -52,9 +52,7 @@ def reset_episodes(simulator: Simulator, num: int, seed: int | torch.Generator, 
     return Episodes(state, elapsed, torch.zeros(num, memory_width, dtype=torch.float32, device=device))
 
 
-def step_episodes(
-    simulator: Simulator, episodes: Episodes, action: Tensor, memory: Tensor | None = None
-) -> Transition:
+def step_episodes(simulator: Simulator, episodes: Episodes, action: Tensor, memory: Tensor | None = None) -> Transition:
     """Take one control step and apply the time limit.
 
     Args:
@@ -92,9 +90,7 @@ class FreshEpisodes:
         memory_width: M, entries of the policy's memory.
     """
 
-    def __init__(
-        self, simulator: Simulator, rows: int, generator: torch.Generator, memory_width: int = 0
-    ) -> None:
+    def __init__(self, simulator: Simulator, rows: int, generator: torch.Generator, memory_width: int = 0) -> None:
         self.simulator, self.generator, self.memory_width = simulator, generator, memory_width
         self.ahead = 0 if simulator.spec.branching_obstacle else max(rows // 8, _LEAST_AHEAD)
         self._seed = self._size = self._left = 0

@@ -127,7 +127,9 @@ class Config:
         sequences, minibatches = self.batch_rows // steps, learning.num_minibatches
         if sequences % minibatches:
             near = ", ".join(map(str, near_divisors(sequences, minibatches)))
-            return f"num_minibatches {minibatches} does not divide the {sequences} sequences of a batch (nearest: {near})"
+            return (
+                f"num_minibatches {minibatches} does not divide the {sequences} sequences of a batch (nearest: {near})"
+            )
         return None
 
     def _size_problem(self) -> str | None:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hgrpo_control.evaluation.evaluate import Policy
+from hgrpo_control.evaluation.evaluate import Policy, Resets
 from policies.spec import PolicySpec
 
 
@@ -20,10 +20,6 @@ class ActsOnArrays(Protocol):
 
     def __call__(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
         """Action (B, A) for an observation (B, O)."""
-        ...
-
-    def reset(self) -> None:
-        """Forget what was observed; called before new episodes of a policy with memory."""
         ...
 
 
@@ -39,7 +35,8 @@ class ArrayPolicy:
 
     def reset(self) -> None:
         """Forget what was observed."""
-        self.policy.reset()
+        if isinstance(self.policy, Resets):
+            self.policy.reset()
 
 
 class ObservationLog:
@@ -56,4 +53,5 @@ class ObservationLog:
 
     def reset(self) -> None:
         """Forget what was observed; the record stays."""
-        self.policy.reset()
+        if isinstance(self.policy, Resets):
+            self.policy.reset()

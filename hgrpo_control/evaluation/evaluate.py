@@ -6,7 +6,7 @@ import json
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -37,8 +37,13 @@ class Policy(Protocol):
         """Action (B, A) for an observation (B, O), without exploration."""
         ...
 
+
+@runtime_checkable
+class Resets(Protocol):
+    """A policy that remembers earlier calls, or may."""
+
     def reset(self) -> None:
-        """Forget what was observed; called before new episodes of a policy with memory."""
+        """Forget what was observed; called before new episodes."""
         ...
 
 
@@ -156,7 +161,7 @@ def evaluate(
         raise HgrpoError(f"episodes must be at least 1; given {episodes}")
     require_same_interface(policy, simulator)
     act = Carried(policy) if isinstance(policy, ActorCritic) else policy
-    if act.spec.memory_width:
+    if isinstance(act, Resets):
         act.reset()
     spec, keep = simulator.spec, slice(0, min(record, episodes))
     running = reset_episodes(simulator, episodes, seed)

@@ -29,7 +29,7 @@ class RecurrentGradient:
         assert isinstance(last, nn.Linear)
         gates = nn.Linear(cell.input_size, 3 * cell.hidden_size, device="meta")
         gates.weight, gates.bias = cell.weight_ih, cell.bias_ih
-        self._gates = MlpGradient(nn.Sequential(*network[:-2], gates))
+        self._gates = MlpGradient(nn.Sequential(*network.hidden_layers, gates))
         self._out = MlpGradient(nn.Sequential(last))
         self._cell, self._size = cell, cell.hidden_size
         self._packing: Packing | None = None
@@ -77,7 +77,7 @@ class RecurrentGradient:
         """Add the gradient of a loss with derivative `slope` (R, O) by the outputs of the last forward pass."""
         assert self._packing is not None
         before, new_sum, reset, update, new = self._saved
-        sizes, size, cell = self._packing.sizes.tolist(), self._size, self._cell
+        sizes, cell = self._packing.sizes.tolist(), self._cell
         by_after = self._out.backward_to_input(slope).index_select(0, self._packing.order)
         by_new = (1.0 - update) * (1.0 - new.square())
         by_update = (before - new) * update * (1.0 - update)

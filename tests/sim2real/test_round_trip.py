@@ -173,7 +173,11 @@ def test_the_same_flights(
 def fly(simulator: QuadrotorFlight, policies: list[Policy]) -> tuple[Tensor, Tensor]:
     """Success (EPISODES, P) and return (EPISODES, P) of P policies from the same starts, all in the air at once."""
     starts = simulator.reset(EPISODES, 3)
-    episodes = Episodes(repeat(starts, len(policies)), torch.zeros(EPISODES * len(policies), dtype=torch.int64), torch.zeros(EPISODES * len(policies), 0))
+    episodes = Episodes(
+        repeat(starts, len(policies)),
+        torch.zeros(EPISODES * len(policies), dtype=torch.int64),
+        torch.zeros(EPISODES * len(policies), 0),
+    )
     alive = torch.ones(EPISODES * len(policies), dtype=torch.bool)
     success, total = torch.zeros_like(alive), torch.zeros(len(alive), dtype=torch.float64)
     observation = simulator.observe(episodes.state)

@@ -23,6 +23,7 @@ from hgrpo_control.evaluation.evaluate import Policy, evaluate
 from hgrpo_control.training.simulation import policy_spec
 from hgrpo_control.training.trainer import Trainer
 from hgrpo_errors import HgrpoError
+from policies.actor_critic import ActorCritic
 
 TASK = "quadrotor-hover"
 _EVALUATION_SEED = 100_000  # of the first evaluation; no training uses seeds from here on
@@ -78,7 +79,7 @@ class Watch:
         """Start the clock."""
         self._began = time.perf_counter()
 
-    def stop(self, steps: int, policy: Policy, last: bool = False) -> None:
+    def stop(self, steps: int, policy: Policy | ActorCritic, last: bool = False) -> None:
         """Stop the clock, and evaluate if it is time.
 
         Args:
