@@ -20,9 +20,15 @@ class Carried:
         self.policy, self.spec = policy, policy.spec
         self._memory: Tensor | None = None
 
-    def reset(self) -> None:
-        """Forget everything, as at the beginning of an episode."""
-        self._memory = None
+    def reset(self, rows: Tensor | None = None) -> None:
+        """Forget everything, as at the beginning of an episode; only in some of the B rows if `rows` is given.
+
+        `rows` are (k,) int64 indices or a (B,) bool mask, such as the episodes of a vector environment that ended.
+        """
+        if rows is None:
+            self._memory = None
+        elif self._memory is not None:
+            self._memory[rows] = 0.0
 
     @torch.no_grad()
     def __call__(self, observation: Tensor) -> Tensor:

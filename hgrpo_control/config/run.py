@@ -111,11 +111,11 @@ class Config:
 
     def _memory_problem(self) -> str | None:
         """A setting that contradicts memory, or needs one."""
-        memory, learning, algorithm = self.network.memory, self.learning, self.algorithm
+        memory, learning = self.network.memory, self.learning
+        if memory != "none" and self.algorithm.guided is not None:
+            return f"with memory {memory} siblings cannot be guided; allowed: guided_candidates 0, or memory none"
         if memory != "gru":
             return inert_problem(learning, ("sequence_steps", "burn_in"), f"with memory {memory}; allowed: memory gru")
-        if algorithm.guided is not None:
-            return f"with memory {memory} siblings cannot be guided; allowed: guided_candidates 0"
         path, steps = self.path_steps, self.sequence_steps
         if path % steps:
             return (

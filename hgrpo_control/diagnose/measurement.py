@@ -129,6 +129,8 @@ def diagnose(
     NotFiniteError if something that is simulated is not finite.
     """
     require_same_interface(policy, simulator)
+    if policy.recurrent:
+        raise ConfigError("diagnose does not differentiate through time; given a policy with memory gru")
     sigma, critic = policy.sigma.detach(), policy.critic is not None
     obstacle = slope_obstacle(simulator.spec, run.algorithm, max((1, *settings.branch_steps)))
     shared = estimators(settings, run.algorithm, critic, None if obstacle else sigma)

@@ -25,6 +25,8 @@ def load(path: str, spec: PolicySpec, device: torch.device | None = None) -> Act
     Raises CheckpointError if there is none, ConfigError if it was made for another task, observation, action or bounds.
     """
     policy = checkpoint.load(path)
+    if policy.spec.memory != "none":
+        raise ConfigError(f"the reference {path} has memory {policy.spec.memory}; allowed: a policy without memory")
     _require_same_interface(path, policy.spec, spec)
     return policy.to(device).requires_grad_(False)
 

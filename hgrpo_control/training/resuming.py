@@ -12,10 +12,11 @@ from hgrpo_control.config.run import Config
 from hgrpo_control.runs.imports import TRUST
 from hgrpo_control.runs.run_folder import RunFolder, RunFolderError
 from hgrpo_control.training.build import build
-from hgrpo_control.training.saved_state import fits, states_fit
+from hgrpo_control.training.saved_state import add_memory, fits, states_fit
 from hgrpo_control.training.trainer import Trainer
 from hgrpo_errors import HgrpoError
 from policies import checkpoint
+from policies.actor_critic import ActorCritic
 from robots.simulator import closed_on_error
 
 
@@ -47,23 +48,31 @@ def restore_trainer(
     policy, saved = checkpoint.restore(folder.checkpoint)
     if "sampler" not in saved or (saved.get("reference") is None) != (config.learning.reference is None):
         raise checkpoint.CheckpointError(_UNFIT.format(folder.checkpoint))
+    add_memory(saved["sampler"])
     trainer = Trainer(config, build(config, saved.get("reference")))
     with closed_on_error(trainer.sampler.simulator):
+        if policy.spec != trainer.policy.spec:
+            raise checkpoint.CheckpointError(
+                f"{folder.checkpoint} holds a policy for {_described(policy)} that does not fit config.json "
+                f"({_described(trainer.policy)})"
+            )
         if not states_fit(trainer, saved):
             raise checkpoint.CheckpointError(_OTHER_STATES.format(folder.checkpoint))
         if not fits(trainer, saved):
             raise checkpoint.CheckpointError(_UNFIT.format(folder.checkpoint))
-        if policy.spec != trainer.policy.spec:
-            raise checkpoint.CheckpointError(
-                f"{folder.checkpoint} holds a policy for {policy.spec.task!r} that does not fit config.json "
-                f"({trainer.config.task!r})"
-            )
         _require_trust(folder, trainer, trust_snapshots)
         trainer.load(policy, saved)
         _require_steps_left(folder, trainer, total_steps)
     if total_steps is not None:
         trainer.config = dataclasses.replace(config, total_steps=total_steps)
     return trainer
+
+
+def _described(policy: ActorCritic) -> str:
+    """Task, layers and memory of a policy."""
+    spec = policy.spec
+    memory = f"memory {spec.memory}" + (f" of {spec.memory_size}" if spec.memory_size else "")
+    return f"{spec.task!r}, layers {' '.join(map(str, spec.hidden_sizes))}, {memory}"
 
 
 def _require_trust(folder: RunFolder, trainer: Trainer, trusted: bool) -> None:

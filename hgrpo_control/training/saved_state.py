@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 if TYPE_CHECKING:
     from hgrpo_control.training.trainer import Trainer
+
+
+def add_memory(sampler: dict[str, Any]) -> None:
+    """Give the episodes of a sampler's saved state the empty memory that earlier versions did not save."""
+    for saved, name in ((sampler, "roots"), *((sampler.get("archive", {}), name) for name in ("entries", "saves"))):
+        if len(saved.get(name, ())) == 2:  # the simulator's state and the age
+            saved[name] = [*saved[name], torch.zeros(len(saved[name][1]), 0)]
 
 
 def states_fit(trainer: Trainer, saved: dict[str, Any]) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.signals import StopAt, assert_same, left_behind, press_ctrl_c_in
@@ -68,6 +70,33 @@ def test_an_interrupted_and_resumed_run_equals_one_that_never_stopped(tmp_path: 
     with pytest.raises(KeyboardInterrupt):
         train(config, tmp_path / "run", (StopAt(2),))
     assert policies.restore(tmp_path / "run")[1]["iteration"] == 2, "Ctrl-C ends the run after the iteration, and saves"
+    resume(tmp_path / "run")
+    assert_same(tmp_path / "run", tmp_path / "whole")
+
+
+MEMORIES = [
+    (HybridGRPO(num_samples=2, branch_steps=8), {}, {"memory": "gru", "memory_size": 4}),
+    (PPO(), {"sequence_steps": 16, "burn_in": 4}, {"memory": "gru", "memory_size": 4}),
+    (HybridGRPO(num_samples=1, branch_steps=32, pathwise="1"), {}, {"memory": "gru", "memory_size": 4}),
+    (HybridGRPO(num_samples=2), {}, {"memory": "history", "memory_size": 2}),
+]
+
+
+@pytest.mark.parametrize(("algorithm", "learning", "network"), MEMORIES, ids=repr)
+def test_a_run_with_memory_resumes_to_the_bit(
+    tmp_path: Path, algorithm: Algorithm, learning: dict[str, int], network: dict[str, Any]
+) -> None:
+    config = tiny(algorithm, steps=32)
+    config = dataclasses.replace(
+        config,
+        learning=dataclasses.replace(config.learning, **learning),
+        network=dataclasses.replace(config.network, **network),
+    )
+    train(config, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path / "run", (StopAt(2),))
+    saved = policies.restore(tmp_path / "run")[1]
+    assert saved["sampler"]["roots"][2].abs().sum() > 0.0, "the memory has to be part of this"
     resume(tmp_path / "run")
     assert_same(tmp_path / "run", tmp_path / "whole")
 
