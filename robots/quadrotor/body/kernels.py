@@ -22,6 +22,8 @@ import warp as wp
 
 from robots.kernels.define import kernel
 from robots.quadrotor.body.parameters import GRAVITY
+from robots.quadrotor.body.vehicle import CURVE, IDLE, INERTIA, LAG, MASS, OFFSET, TORQUE
+from robots.quadrotor.body.vehicle import DRAG as DAMPING
 
 BODY = 17
 """Numbers of one body: position, velocity, quaternion, angular velocity, rotor speeds."""
@@ -160,12 +162,12 @@ def functions(real: Any) -> SimpleNamespace:
 
 @cache
 def drawn_frames(real: Any, backward: bool) -> Any:
-    """Kernel from hidden parameters of rows to the coefficients of their airframes (B, 30)."""
+    """Kernel from parameters of airframes and hidden parameters of rows to coefficients (B, 30)."""
 
     @wp.func
-    def lasting(decay: real, share: real) -> real:
-        """The decay exp(-t / tau) with tau times `share`; without a lag it is 0."""
-        return wp.where(decay > real(0.0), wp.exp(wp.log(wp.max(decay, real(1e-30))) / share), real(0.0))
+    def decayed(time: real, tau: real) -> real:
+        """exp(-time / tau), or 0 for a rotor without lag."""
+        return wp.where(tau > real(0.0), wp.exp(-time / wp.where(tau > real(0.0), tau, real(1.0))), real(0.0))
 
     @kernel(backward)
     def drawn(
@@ -179,28 +181,39 @@ def drawn_frames(real: Any, backward: bool) -> Any:
         yaw_torque: wp.array2d(dtype=real),
         rotor_offset: wp.array2d(dtype=real),
         idle_speed: wp.array2d(dtype=real),
-        nominal: wp.array(dtype=real),
-        moments: wp.array(dtype=real),
+        battery_sag: wp.array2d(dtype=real),
+        vehicle: wp.array2d(dtype=real),
+        steps: wp.array(dtype=wp.int64),
+        substep: real,
+        duration: real,
         frame: wp.array2d(dtype=real),
     ):
         row = wp.tid()
-        m, lag, offset = mass[row, 0], rotor_lag[row, 0], rotor_offset[row, 0]
-        jx, jy, jz = moments[0] * inertia[row, 0], moments[1] * inertia[row, 1], moments[2] * inertia[row, 2]
-        frame[row, SPEED_MIN] = nominal[SPEED_MIN] * idle_speed[row, 0]
+        m = vehicle[row, MASS] * mass[row, 0]
+        jx = vehicle[row, INERTIA] * inertia[row, 0]
+        jy = vehicle[row, INERTIA + 1] * inertia[row, 1]
+        jz = vehicle[row, INERTIA + 2] * inertia[row, 2]
+        charge = wp.exp(-battery_sag[row, 0] * (real(steps[row]) * duration))
+        frame[row, SPEED_MIN] = vehicle[row, IDLE] * idle_speed[row, 0]
         for i in range(2):
-            frame[row, LAG_START + i] = nominal[LAG_START + i]
-            frame[row, LAG_HALF + i] = lasting(nominal[LAG_HALF + i], lag)
-            frame[row, LAG_FULL + i] = lasting(nominal[LAG_FULL + i], lag)
-            frame[row, DRAG + i] = nominal[DRAG + i] * drag[row, 0] / m
+            tau = vehicle[row, LAG + i] * rotor_lag[row, 0]
+            frame[row, LAG_START + i] = wp.where(tau > real(0.0), real(1.0), real(0.0))
+            frame[row, LAG_HALF + i] = decayed(real(0.5) * substep, tau)
+            frame[row, LAG_FULL + i] = decayed(substep, tau)
         for i in range(4):
+            strength = rotor_thrust[row, i] * charge / m
             for k in range(3):
-                frame[row, PUSH + 4 * k + i] = nominal[PUSH + 4 * k + i] * rotor_thrust[row, i] / m
-        frame[row, TURN_GAIN] = nominal[TURN_GAIN] * m * offset / inertia[row, 0]
-        frame[row, TURN_GAIN + 1] = nominal[TURN_GAIN + 1] * m * offset / inertia[row, 1]
-        frame[row, TURN_GAIN + 2] = nominal[TURN_GAIN + 2] * m * yaw_torque[row, 0] / inertia[row, 2]
+                frame[row, PUSH + 4 * k + i] = vehicle[row, CURVE + k] * strength
+        lever = m * rotor_offset[row, 0]
+        frame[row, TURN_GAIN] = lever * vehicle[row, OFFSET + 1] / jx
+        frame[row, TURN_GAIN + 1] = lever * vehicle[row, OFFSET] / jy
+        frame[row, TURN_GAIN + 2] = m * vehicle[row, TORQUE] * yaw_torque[row, 0] / jz
         frame[row, GYROSCOPIC] = (jy - jz) / jx
         frame[row, GYROSCOPIC + 1] = (jz - jx) / jy
         frame[row, GYROSCOPIC + 2] = (jx - jy) / jz
+        across = vehicle[row, DAMPING] * drag[row, 0] / m
+        frame[row, DRAG] = across
+        frame[row, DRAG + 1] = vehicle[row, DAMPING + 1] * drag[row, 0] / m - across
         for i in range(3):
             frame[row, WIND + i] = wind[row, i] + gust[row, i]
 

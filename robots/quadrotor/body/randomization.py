@@ -54,6 +54,8 @@ class Randomization:
     """Half width of the factor on the distance of all rotors from the body's x and y axes."""
     idle_speed: Annotated[float, SHARE] = 0.0
     """Half width of the factor on the idle speed of all rotors."""
+    battery_sag: Annotated[float, Range(least=0)] = 0.0
+    """Largest loss of thrust, uniform from 0 [1/s]: thrust falls as exp(-loss t) with the time t of the episode."""
     wind: Annotated[float, Range(least=0)] = 0.0
     """Standard deviation per axis of a constant acceleration in the world frame [m/s^2]."""
     gust: Annotated[float, Range(least=0)] = 0.0
@@ -115,6 +117,12 @@ class HiddenParameters(NamedTuple):
     """(B, 1) factor; empty if its range is 0."""
     idle_speed: Tensor | tuple[()] = ()
     """(B, 1) factor; empty if its range is 0."""
+    battery_sag: Tensor | tuple[()] = ()
+    """(B, 1) loss of thrust [1/s]; empty if its range is 0."""
+    vehicle: Tensor | tuple[()] = ()
+    """(B, 15) parameters of the drawn airframe, in the order of vehicle.py; empty for a preset."""
+    vehicle_shown: Tensor | tuple[()] = ()
+    """(B, 11) its privileged entries; empty for a preset."""
 
 
 CHANNELS = (
@@ -127,12 +135,16 @@ CHANNELS = (
 )
 """Privileged entries if any parameter is drawn."""
 
+_BATTERY = (Channel("battery_sag", "1/s", "motor"), Channel("battery_loss", "1", "motor"))
+"""Entries of a battery: its loss of thrust per time, and this times the time of the episode."""
+
 
 def channels(randomization: Randomization) -> tuple[Channel, ...]:
     """Privileged entries of the hidden parameters; empty if no parameter is drawn."""
     if not randomization.draws_anything:
         return ()
-    return CHANNELS + tuple(Channel(f"{name}_factor") for name in _ALONE if getattr(randomization, name) > 0.0)
+    alone = tuple(Channel(f"{name}_factor") for name in _ALONE if getattr(randomization, name) > 0.0)
+    return CHANNELS + alone + (_BATTERY if randomization.battery_sag > 0.0 else ())
 
 
 def draw(
@@ -163,6 +175,7 @@ def draw(
         gust=randomization.gust * noise.normal(noise_key, counter, 3, dtype),
         gust_steps=counter,
         **{name: factor(1, share) for name in _ALONE if (share := getattr(randomization, name)) > 0.0},
+        battery_sag=0.5 * sag * factor(1, 1.0) if (sag := randomization.battery_sag) > 0.0 else (),
     )
 
 
@@ -192,9 +205,19 @@ class Gusts:
         return hidden._replace(gust=gust, gust_steps=counter)
 
 
-def shown(hidden: HiddenParameters, rows: Tensor) -> list[Tensor]:
-    """Values of `channels`, component-first; rotation rows (3, 3, B) turn wind and gust into the body frame."""
+def shown(hidden: HiddenParameters, rows: Tensor, time: Tensor) -> list[Tensor]:
+    """Values of `channels`, component-first.
+
+    Args:
+        hidden: Hidden parameters of B rows.
+        rows: (3, 3, B) rotation matrices that turn wind and gust into the body frame.
+        time: (B,) time since the start of the episode [s].
+    """
     factors = [x.t() for x in (hidden.mass, hidden.rotor_thrust, hidden.inertia, hidden.rotor_lag)]
     alone = (getattr(hidden, name) for name in _ALONE)
     moving = (to_body(rows, x.t()) for x in (hidden.wind, hidden.gust))
-    return [*factors, *moving, *(x.t() for x in alone if isinstance(x, Tensor))]
+    values = [*factors, *moving, *(x.t() for x in alone if isinstance(x, Tensor))]
+    if isinstance(hidden.battery_sag, Tensor):
+        sag = hidden.battery_sag.t()
+        values += [sag, sag * time]
+    return values

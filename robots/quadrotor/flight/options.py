@@ -7,12 +7,19 @@ from typing import Annotated
 
 from hgrpo_fields import OneOf, Range, check
 from robots.options import OptionError
+from robots.quadrotor.body.any_airframe import ANY
 from robots.quadrotor.body.parameters import PRESETS
 from robots.quadrotor.body.randomization import Randomization
 from robots.quadrotor.interfaces.catalogue import INTERFACES
 from robots.quadrotor.physics.catalogue import BUILT_IN, engines
 from robots.quadrotor.sensing.latency import Latency
 from robots.quadrotor.sensing.sensors import SensorErrors
+
+
+def airframes() -> tuple[str, ...]:
+    """Every name of an airframe."""
+    return (*PRESETS, ANY)
+
 
 Penalty = Annotated[float, Range(least=0)]
 
@@ -21,8 +28,8 @@ Penalty = Annotated[float, Range(least=0)]
 class FlightOptions(Randomization, SensorErrors, Latency):
     """Options of the quadrotor; raises OptionError for a value that is not allowed."""
 
-    quadrotor: Annotated[str, OneOf(PRESETS.keys)] = "cf21B_500"
-    """Preset of the airframe."""
+    quadrotor: Annotated[str, OneOf(airframes)] = "cf21B_500"
+    """Preset of the airframe; `any` draws another airframe for every episode."""
     interface: Annotated[str, OneOf(INTERFACES.keys)] = "motors"
     """Quantity that an action commands: motors, thrust and body rates, or velocity."""
     physics: Annotated[str, OneOf(engines)] = BUILT_IN
@@ -35,5 +42,18 @@ class FlightOptions(Randomization, SensorErrors, Latency):
     def __post_init__(self) -> None:
         check(self, OptionError)
         if self.physics != BUILT_IN and self.draws_anything:
-            drawn = ", ".join(f"{name}={share:g}" for name, share in self.ranges.items() if share > 0.0)
-            raise OptionError(f"physics={self.physics} cannot be randomised, only {BUILT_IN} can; given {drawn}")
+            drawn = [f"{name}={share:g}" for name, share in self.ranges.items() if share > 0.0]
+            drawn += [f"quadrotor={ANY}"] if self.quadrotor == ANY else []
+            raise OptionError(
+                f"physics={self.physics} cannot be randomised, only {BUILT_IN} can; given {', '.join(drawn)}"
+            )
+        if self.quadrotor == ANY and self.interface != "motors":
+            raise OptionError(
+                f"the inner loops of interface={self.interface} are designed for one airframe; given quadrotor={ANY}, "
+                f"allowed: interface=motors, or quadrotor one of {', '.join(PRESETS)}"
+            )
+
+    @property
+    def draws_anything(self) -> bool:
+        """Whether any parameter, or the airframe, is drawn."""
+        return self.quadrotor == ANY or super().draws_anything

@@ -19,12 +19,10 @@ from torch import Tensor
 from hgrpo_errors import nearest
 from robots import noise
 from robots.options import OptionError, read_options
-from robots.quadrotor.body import dynamics
-from robots.quadrotor.body import randomization as randomize
-from robots.quadrotor.body.drawn_airframe import DrawnAirframe
-from robots.quadrotor.body.parameters import preset
+from robots.quadrotor.body.any_airframe import ANY, parameters_of
+from robots.quadrotor.body.hidden import Hidden
 from robots.quadrotor.body.pose import Pose, pose_of
-from robots.quadrotor.body.randomization import HiddenParameters
+from robots.quadrotor.body.randomization import require_effect
 from robots.quadrotor.body.rotation import rotation_rows
 from robots.quadrotor.draw import Draw
 from robots.quadrotor.flight.kernel_mission import KernelMission
@@ -82,8 +80,8 @@ class QuadrotorFlight:
         dtype: torch.dtype = torch.float32,
         device: str | torch.device = "cpu",
     ) -> None:
-        self.options, self.parameters = options, preset(options.quadrotor)
-        randomize.require_effect(options, self.parameters)
+        self.options, self.parameters = options, parameters_of(options.quadrotor)
+        require_effect(options, self.parameters)
         self.dtype, self.device = dtype, torch.device(device)
         self.mission = mission(options, self.parameters, dtype, self.device)
         self.interface: Interface = make_interface(
@@ -91,9 +89,8 @@ class QuadrotorFlight:
         )
         self.duration = 1.0 / self.mission.control_hz
         self.substep = self.duration / self.interface.substeps
-        self.airframe = dynamics.airframe(self.parameters, self.substep, dtype, self.device)
-        self._drawn = DrawnAirframe(self.airframe, self.parameters)
-        self._gusts = randomize.Gusts(options, self.duration, dtype)
+        steps = (self.substep, self.duration)
+        self.hidden = Hidden(options, self.parameters, options.quadrotor == ANY, *steps, dtype, self.device)
         self._control_step = ControlStep(self.interface, self.substep, dtype)
         self._loop_step = LoopStep(self.interface, self.substep, dtype)
         self.physics = make_physics(options.physics, self.parameters, self.substep)
@@ -122,7 +119,7 @@ class QuadrotorFlight:
             neutral_action=interface.neutral,
             robot=self.options.quadrotor,
             privileged=(
-                *randomize.channels(self.options),
+                *self.hidden.channels,
                 *self.sensors.channels,
                 *self.queue.channels,
                 *mission.privileged,
@@ -171,8 +168,8 @@ class QuadrotorFlight:
         body, mission = self.mission.begin(draw, difficulty)
         neutral = torch.tensor(self.spec.neutral_action, dtype=self.dtype, device=self.device).repeat(num, 1)
         key = noise.new_keys(num, generator)
-        varies = self.options.draws_anything
-        hidden = randomize.draw(self.options, num, generator, key, self.dtype) if varies else ()
+        hidden = self.hidden.draw(num, generator, key)
+        body = self.hidden.hovering(body, hidden)
         steps = torch.zeros(num, dtype=torch.int64, device=self.device)
         senses, sent = self.sensors.begin(body, draw, key), self.queue.begin(neutral, draw)
         return FlightState(body, neutral, mission, steps, key, hidden, self.interface.begin(body), senses, sent)
@@ -186,12 +183,13 @@ class QuadrotorFlight:
         """Apply an action (B, A) from any device for one control step; it is clipped to the bounds."""
         action = action.to(self.device, self.dtype)
         if self._whole is not None and not wants_gradient(state, action):
-            step = self._whole(state, action, self._drawn(state.hidden) if state.hidden else self.airframe)
-            return step._replace(state=step.state._replace(hidden=self._next_hidden(state))) if state.hidden else step
+            step = self._whole(state, action, self.hidden.frame(state.hidden, state.steps))
+            after = self.hidden.after(state.hidden, state.noise_key)
+            return step._replace(state=step.state._replace(hidden=after)) if state.hidden else step
         command = action.clamp(*self._bounds)
         acting, sent = self.queue.push(state.sent, command)
         flown = self._fly(state, acting)
-        hidden = self._next_hidden(state)
+        hidden = self.hidden.after(state.hidden, state.noise_key)
         key, steps = state.noise_key, state.steps + 1
         context = StepContext(
             state.body, flown.body, flown.grounded, key, steps, self.duration, command, state.last_action
@@ -203,16 +201,10 @@ class QuadrotorFlight:
         observation = torch.cat((seen, *self.queue.history_of(sent, command)), dim=1)
         return Step(new, observation, judged.reward, judged.terminated)
 
-    def _next_hidden(self, state: FlightState) -> HiddenParameters | tuple[()]:
-        """Hidden parameters of the next step."""
-        if not state.hidden:
-            return ()
-        return self._gusts(state.hidden, state.noise_key)
-
     def _fly(self, state: FlightState, command: Tensor) -> Flown:
         """Body and memory of the inner loops after a command (B, A)."""
         if self.physics is None:
-            frame = self._drawn(state.hidden) if state.hidden else self.airframe
+            frame = self.hidden.frame(state.hidden, state.steps)
             return self._control_step(state.body, state.controller, command, frame)
         body, memory, grounded = state.body, state.controller, torch.zeros_like(state.steps, dtype=torch.bool)
         for _ in range(self.interface.substeps):
@@ -230,7 +222,7 @@ class QuadrotorFlight:
         if not self.spec.privileged:
             return state.last_action[:, :0]
         pose = pose_of(state.body)
-        parts = randomize.shown(state.hidden, pose.rows) if state.hidden else []
+        parts = self.hidden.shown(state.hidden, state.steps, pose.rows)
         parts += self.sensors.hidden(state.senses, pose) if state.senses else []
         parts += self.queue.hidden(state.sent, self.dtype)
         return torch.cat([*parts, self.mission.hidden(pose, state.mission)]).t()

@@ -212,7 +212,7 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         ),
         (
             (*HOVER, "--task-options", "quadrotor=cf3x"),
-            f"unknown quadrotor 'cf3x'; did you mean 'cf2x'? allowed: {', '.join(PRESETS)}",
+            f"unknown quadrotor 'cf3x'; did you mean 'cf2x'? allowed: {', '.join((*PRESETS, 'any'))}",
         ),
         (
             ("train", "grpo", "quadrotor-hover", "--num-samples", "1"),

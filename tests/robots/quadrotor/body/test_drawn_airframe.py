@@ -81,7 +81,7 @@ def changed(p: QuadrotorParameters, hidden: HiddenParameters, row: int, rotor: i
 
 def drawn(p: QuadrotorParameters, hidden: HiddenParameters, duration: float = H) -> Tensor:
     """(B, 30) coefficients."""
-    return DrawnAirframe(dynamics.airframe(p, duration, hidden.mass.dtype, CPU), p)(hidden)
+    return DrawnAirframe(p, duration, H, hidden.mass.dtype, CPU)(hidden, hidden.gust_steps)
 
 
 @PRECISIONS

@@ -23,7 +23,8 @@ from robots.quadrotor.tasks.hover import HoverOptions, QuadrotorHover
 from robots.simulator import map_state, num_rows, repeat, replace, select
 
 EVERYTHING = HoverOptions(mass=0.3, rotor_thrust=0.1, inertia=0.3, rotor_lag=0.3, wind=1.0, gust=4.0)
-DRAWN = set(HiddenParameters._fields) - {"drag", "yaw_torque", "rotor_offset", "idle_speed"}  # these have no range here
+ALONE = {"drag", "yaw_torque", "rotor_offset", "idle_speed", "battery_sag"}  # these have no range here
+DRAWN = set(HiddenParameters._fields) - ALONE - {"vehicle", "vehicle_shown"}
 PLAIN = QuadrotorHover(dtype=torch.float64)
 VARIED = QuadrotorHover(EVERYTHING, dtype=torch.float64)
 
@@ -63,7 +64,7 @@ def test_without_ranges_a_step_is_the_nominal_one_to_the_bit(dtype: torch.dtype)
         assert state.hidden == ()
         assert task.privileged(state).shape == (50, 0)
         step = task.step(state, action)
-        assert same(step.state.body, rigid_body.step(state.body, action, task.airframe, 0.01))
+        assert same(step.state.body, rigid_body.step(state.body, action, task.hidden.nominal, 0.01))
         state = step.state
 
 
@@ -179,13 +180,16 @@ def test_a_drone_on_its_side_feels_the_wind_from_elsewhere() -> None:
 
 @pytest.mark.parametrize("field", [field.name for field in fields(Randomization) if field.name != "gust_time"])
 def test_any_one_range_makes_a_task_that_hides_something(field: str) -> None:
-    """Drag, yaw torque, rotor offset and idle speed add an entry of their own to the fifteen."""
+    """Drag, yaw torque, rotor offset and idle speed add an entry of their own to the fifteen, a battery two."""
     task = QuadrotorHover(HoverOptions(**{field: 0.5}))
-    size = 15 + (field in ("drag", "yaw_torque", "rotor_offset", "idle_speed"))
+    size = 15 + (field in ALONE) + (field == "battery_sag")
     assert task.spec.privileged_size == size
     state = task.reset(3, 0)
     assert task.privileged(task.step(state, actions(1, 3)[0]).state).shape == (3, size)
-    if size > 15:
+    if field == "battery_sag":
+        assert [channel.name for channel in task.spec.privileged[-2:]] == ["battery_sag", "battery_loss"]
+        assert torch.equal(task.privileged(state)[:, -2:-1], state.hidden.battery_sag)
+    elif size > 15:
         assert task.spec.privileged[-1].name == f"{field}_factor"
         assert torch.equal(task.privileged(state)[:, -1:], getattr(state.hidden, field))
 
@@ -234,11 +238,19 @@ def test_split_siblings_on_the_same_actions_part_one_step_after_their_gusts() ->
 
 @pytest.mark.parametrize(
     ("quadrotor", "dtype"),
-    [("cf21B_500", torch.float32), ("cf21B_500", torch.float64), ("rl-tools", torch.float32), ("cf2x", torch.float32)],
+    [
+        ("cf21B_500", torch.float32),
+        ("cf21B_500", torch.float64),
+        ("rl-tools", torch.float32),
+        ("cf2x", torch.float32),
+        ("any", torch.float32),
+    ],
 )
 def test_a_row_has_the_same_bits_in_any_batch(quadrotor: str, dtype: torch.dtype) -> None:
     lag = 0.0 if quadrotor == "cf2x" else EVERYTHING.rotor_lag  # cf2x has none
-    task = QuadrotorHover(dataclasses.replace(EVERYTHING, quadrotor=quadrotor, rotor_lag=lag), dtype=dtype)
+    task = QuadrotorHover(
+        dataclasses.replace(EVERYTHING, quadrotor=quadrotor, rotor_lag=lag, battery_sag=0.02), dtype=dtype
+    )
     large, action = [task.reset(1024, 0)], actions(1, 1024, dtype)[0]
     for _ in range(2):
         large.append(task.step(large[-1], action).state)
