@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from hgrpo_control.config.run import Config
+from hgrpo_control.config.run import Config, ConfigError
 from hgrpo_control.diagnose.estimators import (
     Estimator,
     estimators,
