@@ -219,17 +219,15 @@ class ActorCritic(nn.Module):
 
     def _seen(self, row: Tensor) -> Tensor:
         """The entries (..., O) that the actor reads."""
-        size = self.spec.observation_size
-        whole = size + self.spec.privileged_size + self.memory_width
-        return row[..., :size] if row.shape[-1] in (whole, whole - self.spec.privileged_size) else row
+        size, hidden, memory = self.spec.observation_size, self.spec.privileged_size, self.memory_width
+        return row[..., :size] if row.shape[-1] - size in (hidden, memory, hidden + memory) else row
 
     def _hidden(self, row: Tensor) -> Tensor:
         """The entries (..., P) that only a privileged critic reads."""
         size, hidden, memory = self.spec.observation_size, self.spec.privileged_size, self.memory_width
-        if row.shape[-1] != size + hidden + memory:
+        if row.shape[-1] not in (size + hidden, size + hidden + memory):
             raise HgrpoError(
-                f"a privileged critic needs {size} + {hidden} entries, observed and privileged; given "
-                f"{row.shape[-1] - memory}"
+                f"a privileged critic needs {size} + {hidden} entries, observed and privileged; given {row.shape[-1]}"
             )
         return row[..., size : size + hidden]
 

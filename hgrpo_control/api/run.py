@@ -121,6 +121,7 @@ class Run:
         c: str | os.PathLike[str] | None = None,
         tanh: Literal["libm", "approximate"] = "libm",
         crazyflie: str | os.PathLike[str] | None = None,
+        px4: str | os.PathLike[str] | None = None,
         difficulty: str | float = FULL,
         weights: Weights = "final",
     ) -> list[ExportEntry]:
@@ -135,6 +136,7 @@ class Run:
             c: Write C99 to NAME.c and NAME.h.
             tanh: For C: tanhf of libm, or an approximation without libm.
             crazyflie: Folder for a controller app of the Crazyflie's firmware.
+            px4: Archive that PX4's mc_raptor loads.
             difficulty: Of these episodes: "full", "run" or a number from 0 to 1, as for `evaluate`.
             weights: Reward weights of these episodes, as for `evaluate`.
 
@@ -147,10 +149,10 @@ class Run:
         from hgrpo_control.export.files import export
         from hgrpo_control.export.settings import ExportOptions
 
-        onnx, c, crazyflie = (None if path is None else Path(path) for path in (onnx, c, crazyflie))
+        onnx, c, crazyflie, px4 = (None if path is None else Path(path) for path in (onnx, c, crazyflie, px4))
         choice = vars(_judged_at(difficulty, weights))
         options = ExportOptions(
-            self.path, onnx, batch_1, float16, int8, episodes, c, tanh, crazyflie, self.imports, **choice
+            self.path, onnx, batch_1, float16, int8, episodes, c, tanh, crazyflie, self.imports, px4, **choice
         )
         return list(export(options))
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from hgrpo_control.command_line.options import shown
 from hgrpo_control.command_line.parsing import UsageError, parse
 from hgrpo_control.config.algorithms import ALGORITHMS
+from hgrpo_control.config.argument import Argument
 from hgrpo_control.config.film import Film, FilmSettings
 from hgrpo_control.config.run import Config
 from hgrpo_control.presets.quadrotor import preset
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from hgrpo_control.training.trainer import Trainer
 
 
+RAPTOR: dict[str, Any] = {"hidden_sizes": (16,), "activation": "relu", "memory": "gru", "memory_size": 16}
+"""Layers of RAPTOR (Eschmann et al., 2025), which PX4's mc_raptor has compiled in."""
 USAGE = "hgrpo train ALGORITHM TASK [options]"
 
 
@@ -31,6 +36,8 @@ class TrainOptions(FilmSettings):
     config: Config
     out: Path = Path("runs")
     """Folder of the run; it must not exist yet."""
+    layers: Annotated[Literal["preset", "raptor"], Argument(flag="--network")] = "preset"
+    """Layers: those of the preset, or 16 units with ReLU and a GRU of 16 units as RAPTOR has, for `export --px4`."""
     video: bool = False
     """Evaluate and film the policy after training."""
 
@@ -52,13 +59,25 @@ def parse_train_options(args: list[str]) -> TrainOptions:
     algorithm, task, *rest = args
     load_all(imports)  # first, because they may register the task
     config = dataclasses.replace(preset(algorithm, task), imports=imports)
+    layers: Literal["preset", "raptor"] = "raptor" if _wants_raptor(rest) else "preset"
+    if layers == "raptor":
+        config = dataclasses.replace(config, network=dataclasses.replace(config.network, **RAPTOR))
     run = f"{algorithm}-{task}".translate(str.maketrans("/:", "--"))
-    default = TrainOptions(config, Path("runs") / f"{run}-seed{config.seed}")
+    default = TrainOptions(config, Path("runs") / f"{run}-seed{config.seed}", layers)
     options = parse(TrainOptions, rest, f"hgrpo train {algorithm} {task}", default)
+    given = {name: getattr(options.config.network, name) for name in RAPTOR}
+    if layers == "raptor" and given != RAPTOR:
+        changed = ", ".join(f"{name} {shown(given[name])}" for name in RAPTOR if given[name] != RAPTOR[name])
+        raise UsageError(f"--network raptor fixes the layers; given {changed}; leave one of them out")
     if options.out == default.out and options.config.seed != config.seed:
         out = Path("runs") / f"{run}-seed{options.config.seed}"
         return dataclasses.replace(options, out=out)
     return options
+
+
+def _wants_raptor(words: list[str]) -> bool:
+    """Whether --network raptor is among the words; its layers are the defaults of the other options then."""
+    return "--network=raptor" in words or ("--network", "raptor") in pairwise(words)
 
 
 def run(args: list[str]) -> None:

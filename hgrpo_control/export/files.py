@@ -34,6 +34,7 @@ from sim2real.export.crazyflie_commands import Airframe
 from sim2real.export.exportable import GOLDEN_ROWS
 from sim2real.export.onnx import export_onnx, is_own_model, record
 from sim2real.export.own_files import replacing, require_replaceable
+from sim2real.export.px4 import export_px4, is_own_archive
 from sim2real.policy.onnx_policy import OnnxPolicy
 from sim2real.policy.trained_on import TrainedOn
 
@@ -75,6 +76,8 @@ def export(options: ExportOptions) -> Iterator[ExportEntry]:
         written = export_crazyflie(policy, options.crazyflie, _airframe(policy.spec), options.tanh, trained)
         yield ExportEntry("crazyflie", (options.crazyflie,))
         yield _c_entry(written)
+    if options.px4 is not None:
+        yield ExportEntry("px4", (options.px4,), export_px4(policy, options.px4))
 
 
 def trained_on(config: Config, robot: str) -> TrainedOn:
@@ -85,7 +88,7 @@ def trained_on(config: Config, robot: str) -> TrainedOn:
 
 def _onnx_targets(options: ExportOptions, folder: RunFolder) -> dict[str, Path]:
     """Paths of the ONNX files by kind; empty where none is requested."""
-    if options.onnx is None and not options.wants_variants and (options.c or options.crazyflie):
+    if options.onnx is None and not options.wants_variants and (options.c or options.crazyflie or options.px4):
         return {}
     path = options.onnx or folder.onnx
     wanted = {"batch1": options.batch_1, "float16": options.float16, "int8": options.int8}
@@ -101,6 +104,8 @@ def _require_replaceable(options: ExportOptions, onnx: Mapping[str, Path]) -> No
         c_files(options.c)
     if options.crazyflie is not None:
         require_app(options.crazyflie)
+    if options.px4 is not None:
+        require_replaceable(options.px4, is_own_archive)
 
 
 def _onnx_files(

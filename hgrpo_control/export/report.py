@@ -20,10 +20,10 @@ _ENOUGH_EPISODES = 20
 class ExportEntry:
     """One exported form of a policy: its files and what was measured of it."""
 
-    kind: Literal["float32", "batch1", "float16", "int8", "c", "crazyflie"]
+    kind: Literal["float32", "batch1", "float16", "int8", "c", "crazyflie", "px4"]
     """The first four are ONNX files."""
     files: tuple[Path, ...]
-    """What was written: one ONNX file, a C source and its header, or the folder of an app."""
+    """What was written: one ONNX file, a C source and its header, or the folder of an app, or an archive."""
     difference: float | None = None
     """Largest |action difference| from the torch policy over 1,000 observations, in action units; None where it was not
     measured: for C without a compiler, for an app's folder, and for float16 and int8, whose errors are in `measured`.
@@ -44,6 +44,8 @@ def lines(entry: ExportEntry) -> Iterator[str]:
     elif entry.kind == "c":
         yield f"c: {' and '.join(map(str, entry.files))} ({_difference(entry)})"
         yield from (f"c: {footprint}" for footprint in entry.footprints)
+    elif entry.kind == "px4":
+        yield f"px4: {entry.files[0]} ({_difference(entry)}; copy it to raptor/policy.tar on the SD card)"
     elif entry.measured:
         yield f"onnx: {entry.files[0]} ({entry.kind}: {_errors(entry.measured)}{_episodes(entry.measured)})"
         yield from _few_episodes(entry)

@@ -13,7 +13,7 @@ from hgrpo_fields import Range
 
 @dataclass(frozen=True)
 class ExportOptions(JudgedSettings):
-    """Write a trained policy as ONNX, as C, or as an app for the Crazyflie.
+    """Write a trained policy as ONNX, as C, as an app for the Crazyflie, or for PX4.
 
     Replaces only files that an export wrote.
     """
@@ -38,6 +38,8 @@ class ExportOptions(JudgedSettings):
     """Folder for a controller app of the Crazyflie firmware; a new folder or one of an earlier export."""
     imports: IMPORTS = ()
     """Module of yours to import first, such as the one that registers the task."""
+    px4: Path | None = None
+    """Path of the archive that PX4's module mc_raptor loads, policy.tar; for a policy of `--network raptor`."""
 
     @property
     def wants_variants(self) -> bool:
