@@ -108,7 +108,7 @@ def test_network_raptor_has_its_layers() -> None:
     words = ["hybrid-grpo", "quadrotor-hover", "--network", "raptor", "--sequence-steps", "32"]
     network = parse_train_options(words).config.network
     assert (network.hidden_sizes, network.activation, network.memory, network.memory_size) == ((16,), "relu", "gru", 16)
-    with pytest.raises(UsageError, match="--network raptor.*memory_size 8"):
+    with pytest.raises(UsageError, match=r"--network raptor.*memory_size 8"):
         parse_train_options([*words, "--memory-size", "8"])
-    with pytest.raises(UsageError, match="--network.*rapter.*raptor"):
+    with pytest.raises(UsageError, match=r"--network.*rapter.*raptor"):
         parse_train_options([*words[:-4], "--network", "rapter"])
