@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from hgrpo_errors import HgrpoError
@@ -48,3 +50,17 @@ class Carried:
             )
         action, self._memory = self.policy(observation, memory)
         return action
+
+    def predict(self, observation: ArrayLike) -> NDArray[np.float32]:
+        """Action (A,) or (B, A) as a numpy array for an observation (O,) or (B, O).
+
+        Raises HgrpoError for another shape, and as calling does.
+        """
+        given = torch.tensor(np.asarray(observation), dtype=torch.float32, device=self.policy.device)
+        if given.ndim not in (1, 2) or given.shape[-1] != self.spec.observation_size:
+            raise HgrpoError(
+                f"observation has shape {tuple(given.shape)}; allowed: ({self.spec.observation_size},) or "
+                f"(B, {self.spec.observation_size})"
+            )
+        action: NDArray[np.float32] = self(given.reshape(-1, given.shape[-1])).cpu().numpy()
+        return action[0] if given.ndim == 1 else action

@@ -127,6 +127,15 @@ def test_an_earlier_observation_changes_a_later_action_until_a_reset(memory: str
         carried(x[:2])
 
 
+def test_carried_predicts_arrays_of_one_or_several_episodes() -> None:
+    made, x = policy("gru", 4), torch.randn(3, O)
+    expected = Carried(made)(x)
+    torch.testing.assert_close(torch.from_numpy(Carried(made).predict(x.numpy())), expected)
+    torch.testing.assert_close(torch.from_numpy(Carried(made).predict(x[1].numpy())), expected[1])
+    with pytest.raises(HgrpoError, match=r"\(4,\)"):
+        Carried(made).predict([0.0] * 4)
+
+
 def test_a_privileged_critic_has_no_gru() -> None:
     made = policy("gru", 4, privileged=2)
     assert not isinstance(made.critic, Recurrent)
