@@ -14,7 +14,7 @@ from robots.quadrotor.tasks.track.task import Track, TrackOptions
 from robots.quadrotor.tasks.waypoints import WaypointOptions, Waypoints
 
 _RANDOMIZED = HoverOptions(mass=0.3, rotor_thrust=0.09, inertia=0.3, rotor_lag=0.3, wind=1.0)
-_GUSTY = HoverOptions(mass=0.3, rotor_thrust=0.09, inertia=0.3, rotor_lag=0.3, wind=1.0, gust=4.0)
+_GUSTY = HoverOptions(mass=0.3, rotor_thrust=0.09, inertia=0.3, rotor_lag=0.3, wind=1.0, gust=1.5)
 
 TASKS: dict[str, Callable[..., QuadrotorFlight]] = {
     "quadrotor-gates": partial(make_flight, "quadrotor-gates", Gates, GateOptions()),
