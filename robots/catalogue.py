@@ -27,7 +27,11 @@ def _flight(observation_size: int, max_episode_steps: int, goal: str) -> Summary
 
 _HOVERING = _flight(16, 500, "the last 1 s are spent within 0.1 m of the target")
 
+_ON_TRACK = "the RMS position error, from 2 s after the start to the time limit, is at most 0.15 m"
+
 QUADROTOR_TASKS = {
+    "quadrotor-any": Summary("any", 22, 4, 100.0, 500, _HOVERING.goal),
+    "quadrotor-any-track": Summary("any", 22, 4, 100.0, 600, _ON_TRACK),
     "quadrotor-gates": _flight(
         37, 1200, "a whole lap is flown and no gate is missed, and no frame or ground touched, until the time is up"
     ),
@@ -42,9 +46,7 @@ QUADROTOR_TASKS = {
         800,
         "the last 2 s are spent within 0.25 m of the distance to keep, with the target at most 30 degrees off body x",
     ),
-    "quadrotor-track": _flight(
-        28, 600, "the RMS position error, from 2 s after the start to the time limit, is at most 0.15 m"
-    ),
+    "quadrotor-track": _flight(28, 600, _ON_TRACK),
     "quadrotor-waypoints": _flight(
         19, 1000, "all points are reached in order, without touching the ground, before the time is up"
     ),

@@ -50,10 +50,16 @@ class Draw(NamedTuple):
         direction = self.direction()
         return radius * self.uniform(1) ** (1.0 / 3.0) * direction
 
-    def attitude(self, max_tilt: float | Tensor) -> Tensor:
-        """Quaternions (num, 4) with uniform heading, tilt uniform in [0, max_tilt] [rad] and uniform tilt axis."""
-        turn = 2.0 * torch.pi
-        tilt, axis, heading = self.uniform(1, 0.0, max_tilt), self.uniform(1, 0.0, turn), self.uniform(1, 0.0, turn)
+    def attitude(self, max_tilt: float | Tensor, max_heading: float = torch.pi) -> Tensor:
+        """Quaternions (num, 4) with uniform heading, tilt uniform in [0, max_tilt] and uniform tilt axis.
+
+        Args:
+            max_tilt: Largest tilt [rad].
+            max_heading: Largest heading to either side of x [rad].
+        """
+        turn, lowest = 2.0 * torch.pi, 0.0 if max_heading >= torch.pi else -max_heading
+        tilt, axis = self.uniform(1, 0.0, max_tilt), self.uniform(1, 0.0, turn)
+        heading = self.uniform(1, lowest, lowest + 2.0 * max_heading)
         return tilt_and_heading(tilt, axis, heading)
 
 

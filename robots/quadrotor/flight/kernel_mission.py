@@ -38,19 +38,19 @@ class KernelMission(Mission):
         real, integer = (torch.empty(1, 0, dtype=kind, device=device) for kind in (dtype, torch.int64))
         self._nothing = (real, real, integer)
         terms, entries, functions = len(self.weights), len(self.observation), self.functions
-        self._see = Kernel(
-            lambda real, backward: see_kernel(functions, entries, real, backward), dtype, [_seen(entries)]
-        )
+        motion = MOTION if self.shows_motion else 0
+        seen = Output((entries + motion,))
+        self._see = Kernel(lambda real, backward: see_kernel(functions, entries, motion, real, backward), dtype, [seen])
         outputs = [
             Output((self.values_size,), read_back=True),
             Output((self.counts_size,), torch.int64),
             Output((terms,), read_back=True),
             Output(),
             Output((), torch.bool),
-            _seen(entries),
+            seen,
         ]
         self._judge = Kernel(
-            lambda real, backward: judge_kernel(functions, terms, entries, real, backward),
+            lambda real, backward: judge_kernel(functions, terms, entries, motion, real, backward),
             dtype,
             outputs,
             [1.0 / self.control_hz],
@@ -109,7 +109,3 @@ class KernelMission(Mission):
         """The three fields, with an array of nothing for ()."""
         fields = (mission.course, mission.values, mission.counts)
         return tuple(x if isinstance(x, Tensor) else none for x, none in zip(fields, self._nothing, strict=True))
-
-
-def _seen(entries: int) -> Output:
-    return Output((entries + MOTION,))

@@ -114,13 +114,16 @@ def motion_of(real: Any, backward: bool) -> Any:
 
 
 @cache
-def judge_kernel(make: Callable[[Any], MissionFunctions], terms: int, entries: int, real: Any, backward: bool) -> Any:
+def judge_kernel(
+    make: Callable[[Any], MissionFunctions], terms: int, entries: int, motion: int, real: Any, backward: bool
+) -> Any:
     """Kernel of one control step of a mission with its reward and observation.
 
     Args:
         make: Warp functions of the mission for a floating type.
         terms: Number of terms of the reward.
         entries: Entries of the observation about the mission.
+        motion: Entries about the motion that follow them; 0 for none.
         real: Floating type of Warp.
         backward: Whether the kernel has an adjoint.
     """
@@ -158,13 +161,14 @@ def judge_kernel(make: Callable[[Any], MissionFunctions], terms: int, entries: i
         )  # fmt: skip
         reward[row] = scored(term, weights, command, last_command, scale, row)
         observe(end, row, numbers, course, new_values, new_counts, seen)
-        write_motion(end, row, seen, wp.static(entries))
+        if wp.static(motion > 0):
+            write_motion(end, row, seen, wp.static(entries))
 
     return judge
 
 
 @cache
-def see_kernel(make: Callable[[Any], MissionFunctions], entries: int, real: Any, backward: bool) -> Any:
+def see_kernel(make: Callable[[Any], MissionFunctions], entries: int, motion: int, real: Any, backward: bool) -> Any:
     """Kernel of the observation of measured poses; arguments as for judge_kernel."""
     f, observe, write_motion = kernels.functions(real), make(real).observe, motion_writer(real)
     pose_of = f.pose_of
@@ -181,6 +185,7 @@ def see_kernel(make: Callable[[Any], MissionFunctions], entries: int, real: Any,
         row = wp.tid()
         state = pose_of(pose, row)
         observe(state, row, numbers, course, values, counts, seen)
-        write_motion(state, row, seen, wp.static(entries))
+        if wp.static(motion > 0):
+            write_motion(state, row, seen, wp.static(entries))
 
     return see

@@ -70,7 +70,7 @@ class Judged(NamedTuple):
     terminated: Tensor
     """(B,) bool."""
     seen: Tensor
-    """(B, k + 9) entries of the mission from the true pose after the step, and the motion."""
+    """(B, k + 9) entries of the mission from the true pose after the step, and the motion if it is shown."""
 
 
 class Drawing(NamedTuple):
@@ -90,7 +90,9 @@ class Mission(ABC):
     goal: str
     """What counts as success, as the end of the sentence "an episode succeeds if ..."."""
     observation: tuple[Channel, ...]
-    """Entries of the observation about the mission; motion and past actions of the drone follow them."""
+    """Entries of the observation about the mission; past actions of the drone follow them."""
+    shows_motion: bool = True
+    """Whether 9 entries of motion in the body frame follow those of `observation`."""
     weights: Mapping[str, float]
     """Default weight of each term of the reward."""
     privileged: tuple[Channel, ...] = ()
@@ -147,8 +149,9 @@ class Mission(ABC):
         return Judged(result.mission, reward, result.terminated, seen)
 
     def seen(self, pose: Pose, mission: Any) -> Tensor:
-        """(B, k + 9) entries of the mission, and the motion, of a measured pose."""
-        return torch.cat((self.observe(pose, mission).t(), *self._motion(pose.values)), dim=1)
+        """(B, k + 9) entries of the mission, and the motion if it is shown, of a measured pose."""
+        motion = self._motion(pose.values) if self.shows_motion else ()
+        return torch.cat((self.observe(pose, mission).t(), *motion), dim=1)
 
     def hidden(self, pose: Pose, mission: Any) -> Tensor:
         """Entries (p, B) of `privileged` from the true pose."""

@@ -1,7 +1,8 @@
 """Simulator of every quadrotor task: body, command interface, sensors and randomisation around a mission.
 
-Observation: the mission's own entries, then velocity, direction of world z and angular velocity in the body frame,
-then the last `action_history` actions. It uses the measured motion; the reward uses the true motion.
+Observation: the mission's own entries, then velocity, direction of world z and angular velocity in the body frame if
+`Mission.shows_motion`, then the last `action_history` actions. It uses the measured motion; the reward uses the true
+motion.
 
 Reward: the weighted sum of the mission's terms, minus `action_difference_penalty` times the mean square of the change
 of action, with every action scaled to [-1, 1] by its bounds.
@@ -108,9 +109,10 @@ class QuadrotorFlight:
 
     def _specification(self, name: str) -> SimulatorSpec:
         mission, interface = self.mission, self.interface
+        motion = _MOTION if mission.shows_motion else ()
         return SimulatorSpec(
             name=name,
-            observation=mission.observation + _MOTION + self.queue.shown(interface.action),
+            observation=mission.observation + motion + self.queue.shown(interface.action),
             action=interface.action,
             action_low=interface.low,
             action_high=interface.high,

@@ -38,7 +38,8 @@ class WholeStep:
         like, entries = interface.gains, len(mission.observation)
         self._bounds = like.new_tensor(interface.low), like.new_tensor(interface.high)
         self._nothing = like.new_empty(1, 0)
-        sizes = (len(mission.weights), entries, interface.name, interface.substeps)
+        motion = MOTION if mission.shows_motion else 0
+        sizes = (len(mission.weights), entries, motion, interface.name, interface.substeps)
         outputs = [
             Output((BODY,)),
             Output((0 if interface.loopless else MEMORY,)),
@@ -49,7 +50,7 @@ class WholeStep:
             Output((len(mission.weights),), scratch=True),
             Output(),
             Output((), torch.bool),
-            Output((entries + MOTION + ACTIONS,)),
+            Output((entries + motion + ACTIONS,)),
         ]
         self._kernel = Kernel(
             lambda real, _: whole_step(mission.functions, *sizes, real),

@@ -9,14 +9,20 @@ from typing import Any
 import warp as wp
 
 from robots.kernels.define import kernel
-from robots.quadrotor.flight.kernels import MOTION, MissionFunctions, motion_writer, score_of
+from robots.quadrotor.flight.kernels import MissionFunctions, motion_writer, score_of
 from robots.quadrotor.interfaces import kernels as loops
 from robots.quadrotor.interfaces.interface import ACTIONS
 
 
 @cache
 def whole_step(
-    make: Callable[[Any], MissionFunctions], terms: int, entries: int, interface: str, substeps: int, real: Any
+    make: Callable[[Any], MissionFunctions],
+    terms: int,
+    entries: int,
+    motion: int,
+    interface: str,
+    substeps: int,
+    real: Any,
 ) -> Any:
     """Kernel of one control step; it has no adjoint.
 
@@ -24,6 +30,7 @@ def whole_step(
         make: Warp functions of the mission for a floating type.
         terms: Number of terms of the reward.
         entries: Entries of the observation about the mission.
+        motion: Entries about the motion that follow them; 0 for none.
         interface: Name of the interface.
         substeps: Inner-loop steps per control step.
         real: Floating type of Warp.
@@ -69,7 +76,7 @@ def whole_step(
         for i in range(ACTIONS):
             constant[i] = clamped(asked[i], low[i], high[i])
             command[row, i] = constant[i]
-            observation[row, wp.static(entries + MOTION) + i] = constant[i]
+            observation[row, wp.static(entries + motion) + i] = constant[i]
         if wp.static(interface != "motors"):
             before = memory[row]
         end, after, grounded = held(start, before, constant, frame[row], gains, substep)
@@ -84,6 +91,7 @@ def whole_step(
         )  # fmt: skip
         reward[row] = scored(term, weights, command, last_command, scale, row)
         observe(end, row, numbers, course, new_values, new_counts, observation)
-        write_motion(end, row, observation, wp.static(entries))
+        if wp.static(motion > 0):
+            write_motion(end, row, observation, wp.static(entries))
 
     return step

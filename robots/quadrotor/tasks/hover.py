@@ -18,6 +18,9 @@ The first term, `at_target`, is narrow around the target and largest for a drone
 `near_target`, has a gradient far away. Both are positive, so that an early end of the episode does not increase the
 return unless the motor commands change strongly. The third is `action_difference_penalty`.
 
+`observation=raptor` has the entries of flight/setpoint.py instead. quadrotor-any is this task with them and another
+airframe in every episode.
+
 With randomisation every episode has its own airframe and wind (randomization.py). They are not in the observation but
 in `privileged`, for a critic during training. `difficulty` scales the initial ranges of position, tilt, speed and body
 rates.
@@ -38,14 +41,12 @@ from robots.options import read_options
 from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.parameters import QuadrotorParameters
 from robots.quadrotor.draw import Draw
-from robots.quadrotor.flight.kernel_mission import KernelMission
-from robots.quadrotor.flight.mission import (
-    Drawing,
-)
+from robots.quadrotor.flight.mission import Drawing
 from robots.quadrotor.flight.options import FlightOptions, Penalty
+from robots.quadrotor.flight.setpoint import SetpointMission, SetpointOptions
 from robots.quadrotor.flight.simulator import QuadrotorFlight
 from robots.quadrotor.flight.state import FlightState
-from robots.quadrotor.tasks.hover_kernels import SUCCESS_RADIUS, TARGET, hover_functions
+from robots.quadrotor.tasks.hover_kernels import SUCCESS_RADIUS, TARGET, hover_functions, raptor_hover_functions
 from robots.simulator import Channel
 
 START_RADIUS = 1.0  # m
@@ -72,13 +73,13 @@ class HoverProgress(NamedTuple):
 
 
 @dataclass(frozen=True)
-class HoverOptions(FlightOptions):
+class HoverOptions(SetpointOptions):
     """Options of the task."""
 
     action_difference_penalty: Penalty = 0.1
 
 
-class Hover(KernelMission):
+class Hover(SetpointMission):
     """Hover at a point."""
 
     goal = f"the last {SUCCESS_SECONDS:g} s are spent within {SUCCESS_RADIUS:g} m of the target"
@@ -96,22 +97,26 @@ class Hover(KernelMission):
         self.target = self.constant(*TARGET)
 
     def begin(self, draw: Draw, difficulty: Tensor) -> tuple[QuadrotorState, HoverProgress]:
-        """Random initial states with any heading and rotors at hover speed.
+        """Random initial states with rotors at hover speed.
 
         At difficulty 1 positions are uniform in a ball of 1 m and tilts uniform up to 90 degrees about a random axis.
         """
         position = self.target.t() + draw.in_ball(START_RADIUS * difficulty)
-        attitude = draw.attitude(START_TILT * difficulty)
+        attitude = self.attitude(draw, START_TILT * difficulty)
         speed, rate = START_SPEED * difficulty, START_RATE * difficulty
         body = self.body(position, draw.uniform(3, -speed, speed), attitude, draw.uniform(3, -rate, rate))
         return body, HoverProgress(torch.zeros(draw.num, 1, dtype=torch.int64, device=self.device))
 
-    functions = staticmethod(hover_functions)
+    functions, raptor_functions = staticmethod(hover_functions), staticmethod(raptor_hover_functions)
 
     def success(self, state: FlightState) -> Tensor:
         """(B,) bool, true where the last second was within 0.10 m of the target."""
         inside: Tensor = state.mission.steps_inside
         return inside >= round(SUCCESS_SECONDS * CONTROL_HZ)
+
+    def metrics(self, state: FlightState) -> dict[str, Tensor]:
+        """Distance to the target at the end."""
+        return {"position error [m]": (state.body.position - self.target.t()).norm(dim=1)}
 
     def signals(self, state: FlightState) -> dict[str, Tensor]:
         """Position error in the world frame."""

@@ -9,6 +9,7 @@ import warp as wp
 
 from robots.quadrotor.body import kernels
 from robots.quadrotor.flight.kernels import MissionFunctions
+from robots.quadrotor.flight.raptor_kernels import raptor_writer
 
 TARGET = (0.0, 0.0, 2.0)  # m, world; high enough for a drone that starts on its side 1 m below
 FLY_AWAY = 3.0  # m
@@ -48,3 +49,18 @@ def hover_functions(real: Any) -> MissionFunctions:
             seen[row, i] = error[i]
 
     return MissionFunctions(advance, observe)
+
+
+@cache
+def raptor_hover_functions(real: Any) -> MissionFunctions:
+    """The same with the observation of RAPTOR."""
+    f, write_raptor = kernels.functions(real), raptor_writer(real)
+    vec3, vec17 = f.vec3, f.vec17
+    each, rows, integers = wp.array(dtype=real), wp.array2d(dtype=real), wp.array2d(dtype=wp.int64)
+    x, y, z = (real(place) for place in TARGET)
+
+    @wp.func
+    def observe(pose: vec17, row: int, numbers: each, course: rows, values: rows, counts: integers, seen: rows):
+        write_raptor(pose, vec3(x, y, z), vec3(), row, seen)
+
+    return MissionFunctions(hover_functions(real).advance, observe)

@@ -17,12 +17,15 @@ pytestmark = pytest.mark.slow
 STATES = 5
 RANDOM = {**EVERY_FACTOR, "wind": 1.0, "gust": 2.0}
 MEASURED = {**EVERY_ERROR, **LATE, "latency": "drawn", "action_history": 2, "mass": 0.2}
-QUADROTORS = [name for name in robots.names() if name.startswith("quadrotor-")]
-OTHERS = [name for name in robots.names() if name not in QUADROTORS]
+ANY = [name for name in robots.names() if name.startswith("quadrotor-any")]  # no inner loops, no idle speed
+QUADROTORS = [name for name in robots.names() if name.startswith("quadrotor-") and name not in ANY]
+OTHERS = [name for name in robots.names() if name not in QUADROTORS + ANY]
 # No kernel with a gradient belongs to a pair of a task and an interface. So each task and each interface is checked,
 # with perfect sensors and with measured poses, but not each pair.
 FLIGHTS: list[tuple[str, str, dict[str, Any]]] = [
     *((name, "motors", RANDOM) for name in QUADROTORS),
+    *((name, "motors", {**RANDOM, "idle_speed": 0.0}) for name in ANY),
+    *((name, "motors", MEASURED) for name in ANY[:1]),
     *(("quadrotor-hover", interface, {}) for interface in ("ctbr", "velocity")),
     *(zip(QUADROTORS, itertools.cycle(("velocity", "ctbr", "motors")), itertools.repeat(MEASURED), strict=False)),
 ]

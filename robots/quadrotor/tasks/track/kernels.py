@@ -9,6 +9,7 @@ import warp as wp
 
 from robots.quadrotor.body import kernels
 from robots.quadrotor.flight.kernels import MissionFunctions
+from robots.quadrotor.flight.raptor_kernels import raptor_writer
 from robots.quadrotor.tasks.track.trajectories import KNOTS
 
 CONTROL_HZ = 100.0
@@ -24,15 +25,23 @@ COURSE, VALUES, COUNTS = 3 * KNOTS + 3, 1, 3
 
 
 @cache
-def reference_of(real: Any) -> Any:
-    """Warp function of the position on a trajectory of the course at a time [s], as trajectories.evaluate."""
+def knot_of(real: Any) -> Any:
+    """Warp function of a control point of the course, counted around the lap."""
     rows, vec3 = wp.array2d(dtype=real), kernels.functions(real).vec3
-    one, three, four, six = real(1.0), real(3.0), real(4.0), real(6.0)
 
     @wp.func
     def point_of(course: rows, row: int, knot: int) -> vec3:
         first = 3 * ((knot % KNOTS + KNOTS) % KNOTS)
         return vec3(course[row, first], course[row, first + 1], course[row, first + 2])
+
+    return point_of
+
+
+@cache
+def reference_of(real: Any) -> Any:
+    """Warp function of the position on a trajectory of the course at a time [s], as trajectories.evaluate."""
+    rows, vec3, point_of = wp.array2d(dtype=real), kernels.functions(real).vec3, knot_of(real)
+    one, three, four, six = real(1.0), real(3.0), real(4.0), real(6.0)
 
     @wp.func
     def reference(course: rows, row: int, time: real) -> vec3:
@@ -49,6 +58,29 @@ def reference_of(real: Any) -> Any:
         )
 
     return reference
+
+
+@cache
+def reference_velocity_of(real: Any) -> Any:
+    """Warp function of the velocity along a trajectory [m/s], the derivative of reference_of."""
+    rows, vec3, point_of = wp.array2d(dtype=real), kernels.functions(real).vec3, knot_of(real)
+    one, half, two, knots = real(1.0), real(0.5), real(2.0), real(KNOTS)
+
+    @wp.func
+    def velocity(course: rows, row: int, time: real) -> vec3:
+        u = (course[row, START] + course[row, RATE] * time) * knots
+        whole = wp.floor(u)
+        f, knot = u - whole, int(whole)
+        g, square = one - f, (one + half) * f * f
+        slope = (
+            (-half * g * g) * point_of(course, row, knot - 1)
+            + (square - two * f) * point_of(course, row, knot)
+            + (half + f - square) * point_of(course, row, knot + 1)
+            + (half * f * f) * point_of(course, row, knot + 2)
+        )
+        return (course[row, RATE] * knots) * slope
+
+    return velocity
 
 
 @cache
@@ -88,3 +120,18 @@ def track_functions(real: Any) -> MissionFunctions:
                 seen[row, 3 * i + axis] = away[axis]
 
     return MissionFunctions(advance, observe)
+
+
+@cache
+def raptor_track_functions(real: Any) -> MissionFunctions:
+    """The same with the observation of RAPTOR, whose setpoint is the present reference and its velocity."""
+    vec17, reference, velocity = kernels.functions(real).vec17, reference_of(real), reference_velocity_of(real)
+    each, rows, integers = wp.array(dtype=real), wp.array2d(dtype=real), wp.array2d(dtype=wp.int64)
+    control_hz, write_raptor = real(CONTROL_HZ), raptor_writer(real)
+
+    @wp.func
+    def observe(pose: vec17, row: int, numbers: each, course: rows, values: rows, counts: integers, seen: rows):
+        now = real(counts[row, 0]) / control_hz
+        write_raptor(pose, reference(course, row, now), velocity(course, row, now), row, seen)
+
+    return MissionFunctions(track_functions(real).advance, observe)

@@ -5,6 +5,9 @@ and heading. Its mean speed is between 0.5 and 2 m/s or that of the option `spee
 every quadrotor task: present and future positions of the reference relative to the drone, 15 entries in the body frame
 [m].
 
+`observation=raptor` has the entries of flight/setpoint.py instead, with the present reference and its velocity as
+setpoint. quadrotor-any-track is this task with them and another airframe in every episode.
+
 Reward per step, with d the distance to the reference [m]:
 
     1 / (1 + (d / 0.1)^2) / (1 + |omega|^2 / 25) + 0.5 / (1 + d^2) - 0.1 |a - a_previous|^2 / 4
@@ -32,9 +35,9 @@ from robots.drawing.shapes import Shape, bar
 from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.parameters import QuadrotorParameters
 from robots.quadrotor.draw import Draw, tilt_and_heading
-from robots.quadrotor.flight.kernel_mission import KernelMission
 from robots.quadrotor.flight.mission import Drawing
 from robots.quadrotor.flight.options import FlightOptions, Penalty
+from robots.quadrotor.flight.setpoint import SetpointMission, SetpointOptions
 from robots.quadrotor.flight.state import FlightState
 from robots.quadrotor.scene import Camera
 from robots.quadrotor.tasks.track import trajectories
@@ -47,6 +50,7 @@ from robots.quadrotor.tasks.track.kernels import (
     SPEED,
     START,
     VALUES,
+    raptor_track_functions,
     track_functions,
 )
 from robots.quadrotor.tasks.track.trajectories import KNOTS, Trajectory
@@ -66,7 +70,7 @@ _DRAWN = 96  # segments of a drawn lap
 
 
 @dataclass(frozen=True)
-class TrackOptions(FlightOptions):
+class TrackOptions(SetpointOptions):
     """Options of the task."""
 
     action_difference_penalty: Penalty = 0.1
@@ -136,7 +140,7 @@ class TrackState(NamedTuple):
         return self.counts[:, 2] != 0
 
 
-class Track(KernelMission):
+class Track(SetpointMission):
     """Follow a trajectory."""
 
     goal = (
@@ -157,7 +161,7 @@ class Track(KernelMission):
         assert isinstance(options, TrackOptions)
         self.kind, self.speed = options.trajectory, options.speed
 
-    functions = staticmethod(track_functions)
+    functions, raptor_functions = staticmethod(track_functions), staticmethod(raptor_track_functions)
 
     def function_numbers(self) -> tuple[float, ...]:
         """Times of the observed references from now [s]."""
@@ -170,7 +174,7 @@ class Track(KernelMission):
         first = trajectories.evaluate(trajectory, zero.unsqueeze(0))[:, 0].t()
         position = first + draw.in_ball(START_RADIUS * difficulty)
         fast = START_SPEED * difficulty
-        velocity, attitude = draw.uniform(3, -fast, fast), draw.attitude(START_TILT * difficulty)
+        velocity, attitude = draw.uniform(3, -fast, fast), self.attitude(draw, START_TILT * difficulty)
         body = self.body(position, velocity, attitude, draw.uniform(3, -fast, fast))
         none = torch.zeros(draw.num, dtype=torch.int64, device=self.device)
         return body, TrackState.of(trajectory, speed, none, zero, none, none)

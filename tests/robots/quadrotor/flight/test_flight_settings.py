@@ -66,4 +66,4 @@ def test_a_privileged_simulator_passes_settings_and_figures_on() -> None:
     assert isinstance(simulator, Measured)
     simulator.adjust("difficulty", 0.25)
     assert simulator.settings["difficulty"] == simulator.simulator.difficulty == 0.25  # type: ignore[attr-defined]
-    assert episode_metrics(simulator, simulator.reset(2, 0)) == {}
+    assert set(episode_metrics(simulator, simulator.reset(2, 0))) == {"position error [m]"}
