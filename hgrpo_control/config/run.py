@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -16,7 +17,8 @@ from hgrpo_control.config.named_values import TASK_OPTIONS
 from hgrpo_control.config.pathwise import LEAST_DISCOUNT
 from hgrpo_control.config.roots import EXECUTED, roots_problem
 from hgrpo_control.config.schedules import CURRICULUM, curriculum_problem
-from hgrpo_errors import HgrpoError
+from hgrpo_control.config_files.tables import TableError, read_table
+from hgrpo_errors import HgrpoError, unknown
 from hgrpo_fields import Range, field_problem, inert_problem
 from hgrpo_imports import imports_problem
 
@@ -189,29 +191,54 @@ class Config:
         """Updates in the whole run."""
         return self.total_steps // self.steps_per_iteration
 
+    def to_table(self) -> dict[str, Any]:
+        """Every setting as nested dictionaries, as a file holds them."""
+        fields = dataclasses.asdict(self)
+        return fields | {"algorithm": {"name": self.algorithm_name, **fields["algorithm"]}}
+
+    def with_table(self, table: Mapping[str, Any]) -> Config:
+        """The config with the values of a table in place of its own.
+
+        Raises:
+            TableError: A key is unknown, or a value has the wrong type.
+            ConfigError: Another algorithm, or values that are not allowed or contradict each other.
+        """
+        rest = dict(table)
+        if isinstance(rest.get("algorithm"), dict):
+            name = named_algorithm(rest)
+            if name not in (None, self.algorithm_name):
+                raise ConfigError(
+                    f"algorithm.name is {name}, and {self.algorithm_name} is wanted; leave one of them out"
+                )
+            rest["algorithm"] = {key: value for key, value in rest["algorithm"].items() if key != "name"}
+        return read_table(rest, self)
+
     def to_json(self) -> str:
         """JSON that `from_json` reads back to an equal config."""
-        fields = dataclasses.asdict(self)
-        fields["algorithm"] = {"name": self.algorithm_name, **fields["algorithm"]}
-        return json.dumps(fields, indent=2) + "\n"
+        return json.dumps(self.to_table(), indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Config:
         """Config from its JSON; raises ConfigError if a field is missing, unknown or contradictory."""
         try:
-            fields: dict[str, Any] = json.loads(text)
-            algorithm = dict(fields["algorithm"])
-            name = algorithm.pop("name")
-            if name not in ALGORITHMS:
-                raise ConfigError(f"unknown algorithm {name!r}; allowed: {', '.join(ALGORITHMS)}")
-            fields["algorithm"] = ALGORITHMS[name](**algorithm)
-            network = dict(fields["network"])
-            network["hidden_sizes"] = tuple(network["hidden_sizes"])
-            fields["network"] = Network(**network)
-            fields["learning"] = Learning(**fields["learning"])
-            fields["imports"] = tuple(fields.get("imports", ()))  # older runs imported nothing
-            return cls(**fields)
+            table = json.loads(text)
+            if not isinstance(table, dict):
+                raise TableError(f"a table is expected; given {table!r}")
+            name, task = named_algorithm(table), table.get("task")
+            for key, value in {"algorithm.name": name, "task": task}.items():
+                if value is None:
+                    raise TableError(f"{key} is missing")
+            return cls(str(task), ALGORITHMS[str(name)]()).with_table(table)
         except ConfigError:
             raise
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except ValueError as error:
             raise ConfigError(f"not a config of this release: {error}") from error
+
+
+def named_algorithm(table: Mapping[str, Any]) -> str | None:
+    """The algorithm that a table names, None if it names none; raises ConfigError for an unknown one."""
+    algorithm = table.get("algorithm", {})
+    name = algorithm.get("name") if isinstance(algorithm, dict) else None
+    if name is not None and name not in tuple(ALGORITHMS):  # a tuple, because the name may not be hashable
+        raise ConfigError(unknown("algorithm", name, tuple(ALGORITHMS)))
+    return name

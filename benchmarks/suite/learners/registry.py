@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from benchmarks.suite.learners.stable_baselines3_settings import StableBaselines3Config, parse_options, read_settings
-from hgrpo_control.commands.train import parse_train_options
+from hgrpo_control.commands.train_options import parse_train_options
 from hgrpo_control.config.algorithms import ALGORITHMS
 from hgrpo_control.runs.lock import LOCK_NAME
 from hgrpo_control.runs.run_folder import RunFolder

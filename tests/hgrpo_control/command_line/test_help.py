@@ -9,7 +9,18 @@ import pytest
 from hgrpo_control.cli import COMMANDS, main
 from hgrpo_control.command_line.options import Group, groups_of
 from hgrpo_control.command_line.parsing import make_parser
-from hgrpo_control.commands import check, compare, diagnose, evaluate, fly, inspect, resume, serve, train, transfer
+from hgrpo_control.commands import (
+    check,
+    compare,
+    diagnose,
+    evaluate,
+    fly,
+    inspect,
+    resume,
+    serve,
+    train_options,
+    transfer,
+)
 from hgrpo_control.commands.fly_targets import TARGETS
 from hgrpo_control.config.algorithms import ALGORITHMS
 from hgrpo_control.config.run import Config
@@ -28,7 +39,9 @@ KINDS = {
     "diagnose": diagnose.DiagnoseOptions,
 } | {f"fly POLICY {name}": kind for name, kind in TARGETS.items()}
 GROUPS: dict[str, list[Group]] = {name: groups_of(kind) for name, kind in KINDS.items()} | {
-    f"train {name} TASK": groups_of(train.TrainOptions, train.TrainOptions(Config("quadrotor-hover", kind())))
+    f"train {name} TASK": groups_of(
+        train_options.TrainOptions, train_options.TrainOptions(Config("quadrotor-hover", kind()))
+    )
     for name, kind in ALGORITHMS.items()
 }
 

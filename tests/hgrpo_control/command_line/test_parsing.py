@@ -13,7 +13,7 @@ import pytest
 
 from hgrpo_control.cli import main
 from hgrpo_control.command_line.parsing import UsageError, parse
-from hgrpo_control.commands.train import parse_train_options
+from hgrpo_control.commands.train_options import parse_train_options
 from hgrpo_control.config.algorithms import PPO
 from hgrpo_control.config.argument import IMPORTS, Argument
 from hgrpo_control.config.named_values import TASK_OPTIONS

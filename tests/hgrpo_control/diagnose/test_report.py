@@ -17,7 +17,7 @@ from rich.console import Console
 
 import policies
 from hgrpo_control.cli import main
-from hgrpo_control.commands.train import parse_train_options
+from hgrpo_control.commands.train_options import parse_train_options
 from hgrpo_control.config.algorithms import PPO
 from hgrpo_control.diagnose import report
 from hgrpo_control.diagnose.estimators import estimators

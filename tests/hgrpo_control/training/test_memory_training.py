@@ -13,7 +13,7 @@ import torch
 import robots
 from hgrpo_control.api.run import resume, train
 from hgrpo_control.command_line.parsing import UsageError
-from hgrpo_control.commands.train import parse_train_options
+from hgrpo_control.commands.train_options import parse_train_options
 from hgrpo_control.config.algorithms import GRPO, PPO, Algorithm, HybridGRPO
 from hgrpo_control.config.learning import Learning, Network
 from hgrpo_control.config.run import Config, ConfigError

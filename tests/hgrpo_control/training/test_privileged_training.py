@@ -16,7 +16,7 @@ import policies
 from hgrpo_control import algorithms
 from hgrpo_control.api.run import train
 from hgrpo_control.cli import main
-from hgrpo_control.commands.train import parse_train_options
+from hgrpo_control.commands.train_options import parse_train_options
 from hgrpo_control.config.algorithms import PPO
 from hgrpo_control.config.learning import Learning, Network
 from hgrpo_control.learning.learner import Learner

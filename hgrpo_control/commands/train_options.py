@@ -1,0 +1,126 @@
+"""Options of `hgrpo train`: a preset, then a file of settings, then the command line."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from hgrpo_control.command_line.options import shown
+from hgrpo_control.command_line.parsing import UsageError, parse
+from hgrpo_control.config.algorithms import ALGORITHMS
+from hgrpo_control.config.argument import Argument
+from hgrpo_control.config.film import FilmSettings
+from hgrpo_control.config.run import Config, ConfigError, named_algorithm
+from hgrpo_control.config_files.formats import read_file
+from hgrpo_control.config_files.tables import TableError
+from hgrpo_control.presets.quadrotor import preset
+from hgrpo_control.runs.imports import modules_of
+from hgrpo_imports import load_all, require, take_imports
+from robots.registry import module_of
+
+RAPTOR: dict[str, Any] = {"hidden_sizes": (16,), "activation": "relu", "memory": "gru", "memory_size": 16}
+"""Layers of RAPTOR (Eschmann et al., 2025), which PX4's mc_raptor has compiled in."""
+USAGE = "hgrpo train ALGORITHM TASK [options]"
+
+
+@dataclass(frozen=True)
+class TrainOptions(FilmSettings):
+    """Train a policy; the defaults are the preset of the algorithm and the task."""
+
+    config: Config
+    out: Path = Path("runs")
+    """Folder of the run; it must not exist yet."""
+    config_file: Annotated[Path | None, Argument(flag="--config")] = None
+    """File of settings, TOML or the config.json of a run; other options change them."""
+    write_config: Path | None = None
+    """TOML file to write with every setting, instead of training."""
+    layers: Annotated[Literal["preset", "raptor"], Argument(flag="--network")] = "preset"
+    """Layers: those of the preset, or 16 units with ReLU and a GRU of 16 units as RAPTOR has, for `export --px4`."""
+    video: bool = False
+    """Evaluate and film the policy after training."""
+
+
+def parse_train_options(args: list[str]) -> TrainOptions:
+    """Options from the arguments behind `hgrpo train`; imports the modules of --import.
+
+    Raises:
+        UsageError, ConfigError, TableError: Arguments or a file that cannot be read, or contradictory settings.
+    """
+    imports, args = take_imports(args)
+    words = 0
+    while words < min(2, len(args)) and not args[words].startswith("-"):
+        words += 1
+    named, rest = args[:words], args[words:]
+    file = _last_value(rest, "--config")
+    load_all(imports)  # first, because they may register the task
+    config = _from_preset(named, imports, rest) if file is None else _from_file(Path(file), named, imports)
+    layers: Literal["preset", "raptor"] = "raptor" if _last_value(rest, "--network") == "raptor" else "preset"
+    if layers == "raptor":
+        config = dataclasses.replace(config, network=dataclasses.replace(config.network, **RAPTOR))
+    default = TrainOptions(config, _run_folder(config), layers=layers)
+    options = parse(TrainOptions, rest, " ".join(("hgrpo train", *named)), default)
+    given = {name: getattr(options.config.network, name) for name in RAPTOR}
+    if layers == "raptor" and given != RAPTOR:
+        changed = ", ".join(f"{name} {shown(given[name])}" for name in RAPTOR if given[name] != RAPTOR[name])
+        raise UsageError(f"--network raptor fixes the layers; given {changed}; leave one of them out")
+    if options.out == default.out:
+        return dataclasses.replace(options, out=_run_folder(options.config))
+    return options
+
+
+def _run_folder(config: Config) -> Path:
+    run = f"{config.algorithm_name}-{config.task}".translate(str.maketrans("/:", "--"))
+    return Path("runs") / f"{run}-seed{config.seed}"
+
+
+def _from_preset(named: Sequence[str], imports: tuple[str, ...], rest: Sequence[str]) -> Config:
+    if len(named) < 2:
+        if named and named[0] in ALGORITHMS and "--help" not in rest:
+            raise UsageError(f"TASK is missing; usage: {USAGE}; `hgrpo tasks` lists the tasks")
+        raise UsageError(
+            f"usage: {USAGE}; ALGORITHM is one of {', '.join(ALGORITHMS)}, "
+            "`hgrpo tasks` lists the tasks, and `hgrpo train ALGORITHM TASK --help` the options"
+        )
+    return dataclasses.replace(preset(*named), imports=imports)
+
+
+def _from_file(file: Path, named: Sequence[str], imports: tuple[str, ...]) -> Config:
+    """The preset of algorithm and task, changed by a file.
+
+    Args:
+        file: TOML file of settings, or the config.json of a run.
+        named: ALGORITHM and TASK as far as the command line has them; TASK replaces that of the file.
+        imports: Modules that the user named in this call.
+
+    Raises ConfigError for a file that cannot be used, ImportRefusedError for a module that only the file names.
+    """
+    table = read_file(file)
+    try:
+        algorithm = (named[0] if named else None) or named_algorithm(table)
+        task = (named[1] if len(named) > 1 else None) or table.get("task")
+        for key, value in {"algorithm.name": algorithm, "task": task}.items():
+            if not isinstance(value, str):
+                raise TableError(f"{key} is missing; give it there, or ALGORITHM and TASK to the command")
+        of_file = table.get("imports", ())
+        require(dict.fromkeys(of_file if isinstance(of_file, list) else (), "its imports"), imports, f"{file} needs")
+        config = preset(str(algorithm), str(task)).with_table(table | {"task": task})
+    except (ConfigError, TableError) as error:
+        raise ConfigError(f"{file}: {error}") from error
+    given = (*imports, module_of(config.task)) if len(named) > 1 else imports  # TASK names its module
+    require(modules_of(config), given, f"{file} has")
+    return dataclasses.replace(config, imports=imports)
+
+
+def _last_value(words: Sequence[str], flag: str) -> str | None:
+    """Value of the last `FLAG VALUE` or `FLAG=VALUE`; None without one."""
+    found = None
+    for word, following in zip_longest(words, words[1:]):
+        if word == flag:
+            found = following
+        elif word.startswith(f"{flag}="):
+            found = word.removeprefix(f"{flag}=")
+    return found

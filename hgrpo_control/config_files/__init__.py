@@ -1,0 +1,1 @@
+"""Settings dataclasses from tables and TOML or JSON files, and back."""
