@@ -1,0 +1,1 @@
+"""Policies on many airframes, beside RAPTOR's published policy."""
