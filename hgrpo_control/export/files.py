@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 import robots
@@ -31,7 +30,7 @@ from robots.simulator import Simulator, closing
 from sim2real.export.c import CExport, c_files, export_c
 from sim2real.export.crazyflie import export_crazyflie, require_app
 from sim2real.export.crazyflie_commands import Airframe
-from sim2real.export.exportable import GOLDEN_ROWS
+from sim2real.export.exportable import CALIBRATION_ROWS, GOLDEN_ROWS, actions_of
 from sim2real.export.onnx import export_onnx, is_own_model, record
 from sim2real.export.own_files import replacing, require_replaceable
 from sim2real.export.px4 import export_px4, is_own_archive
@@ -50,9 +49,9 @@ class PolicyEpisodes(NamedTuple):
     simulator: Simulator
     evaluation: Evaluation
     calibration: NDArray[np.float32]
-    """(N, O) observations of these episodes that calibrate int8."""
+    """(N, O) observations of these episodes that calibrate int8; (T, E, O) of whole episodes with memory."""
     observation: NDArray[np.float32]
-    """(M, O) other observations of them, on which errors are measured."""
+    """(M, O) or (T, F, O) others of them, on which errors are measured."""
 
 
 def export(options: ExportOptions) -> Iterator[ExportEntry]:
@@ -71,11 +70,11 @@ def export(options: ExportOptions) -> Iterator[ExportEntry]:
     if onnx:
         yield from _onnx_files(policy, training, config, options, onnx, trained)
     if options.c is not None:
-        yield _c_entry(export_c(policy, options.c, tanh=options.tanh, trained=trained))
+        yield _c_entry(export_c(policy, options.c, tanh=options.tanh, trained=trained), policy.spec)
     if options.crazyflie is not None:
         written = export_crazyflie(policy, options.crazyflie, _airframe(policy.spec), options.tanh, trained)
         yield ExportEntry("crazyflie", (options.crazyflie,))
-        yield _c_entry(written)
+        yield _c_entry(written, policy.spec)
     if options.px4 is not None:
         yield ExportEntry("px4", (options.px4,), export_px4(policy, options.px4))
 
@@ -116,10 +115,10 @@ def _onnx_files(
     paths: Mapping[str, Path],
     trained: TrainedOn,
 ) -> Iterator[ExportEntry]:
-    path = paths["float32"]
-    yield ExportEntry("float32", (path,), export_onnx(policy, path, trained=trained))
+    path, recalls = paths["float32"], bool(policy.spec.memory_width)
+    yield ExportEntry("float32", (path,), export_onnx(policy, path, trained=trained), sequences=recalls)
     if fixed := paths.get("batch1"):
-        yield ExportEntry("batch1", (fixed,), export_onnx(policy, fixed, batch=1, trained=trained))
+        yield ExportEntry("batch1", (fixed,), export_onnx(policy, fixed, batch=1, trained=trained), sequences=recalls)
     precisions: list[Literal["float16", "int8"]] = [name for name in PRECISIONS if name in paths]
     if not precisions:
         return
@@ -135,7 +134,9 @@ def _variant(
     policy: ActorCritic, path: Path, precision: str, flown: PolicyEpisodes, trained: TrainedOn
 ) -> dict[str, Any]:
     """Write a variant, fly it, record its figures in its file, and move it into place."""
-    calibrated = {"calibration_observations": len(flown.calibration)} if precision == "int8" else {}
+    calibrated = (
+        {"calibration_observations": min(_count(flown.calibration), CALIBRATION_ROWS)} if precision == "int8" else {}
+    )
     with replacing(path, is_own_model) as made:
         export_onnx(policy, made, precision=precision, calibration=flown.calibration, trained=trained)
         measured = calibrated | _measure(policy, OnnxPolicy(made), flown)
@@ -147,6 +148,11 @@ def _fly(policy: ActorCritic, simulator: Simulator, judged: Judged, episodes: in
     log = ObservationLog(Carried(policy))
     evaluation, _ = evaluate(log, simulator, episodes, SEED)
     evaluation = dataclasses.replace(evaluation, judged_at=judged.for_json())
+    if policy.spec.memory_width:
+        if episodes < 2:
+            raise HgrpoError(f"episodes is {episodes}; a variant of a policy with memory needs at least 2")
+        sequences = np.stack(log.observations)
+        return PolicyEpisodes(simulator, evaluation, sequences[:, ::2], sequences[:, 1::2])
     seen = np.concatenate(log.observations)
     if len(seen) < _LEAST_SEEN:
         raise HgrpoError(
@@ -163,12 +169,11 @@ def _measure(policy: ActorCritic, variant: OnnxPolicy, flown: PolicyEpisodes) ->
     Errors are shares of an action's range.
     """
     spec, theirs = policy.spec, flown.evaluation
-    with torch.no_grad():
-        expected = policy(torch.from_numpy(flown.observation)).numpy()
-    error = np.abs(variant(flown.observation) - expected) / (np.array(spec.action_high) - np.array(spec.action_low))
+    expected, given = actions_of(policy, flown.observation), _actions(variant, flown.observation)
+    error = np.abs(given - expected) / (np.array(spec.action_high) - np.array(spec.action_low))
     ours, _ = evaluate(ArrayPolicy(variant), flown.simulator, theirs.episodes, theirs.seed)
     return {
-        "observations": len(flown.observation),
+        "observations": _count(flown.observation),
         "largest_error": float(error.max()),
         "mean_error": float(error.mean()),
         "episodes": theirs.episodes,
@@ -179,6 +184,18 @@ def _measure(policy: ActorCritic, variant: OnnxPolicy, flown: PolicyEpisodes) ->
         "return_mean": ours.return_mean,
         "policy_return_mean": theirs.return_mean,
     }
+
+
+def _actions(variant: OnnxPolicy, observation: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Actions of observations (M, O), or of the steps (T, F, O) of episodes, with the variant's own memory."""
+    if not variant.spec.memory_width:
+        return variant(observation)
+    variant.reset()
+    return np.stack([variant(rows) for rows in observation])
+
+
+def _count(observation: NDArray[np.float32]) -> int:
+    return observation.size // observation.shape[-1]
 
 
 def _or_none(value: float) -> float | None:
@@ -195,6 +212,6 @@ def _airframe(spec: PolicySpec) -> Airframe:
     return Airframe(parameters.mass, GRAVITY, parameters.thrust_curve, parameters.rotor_speed_min)
 
 
-def _c_entry(written: CExport) -> ExportEntry:
+def _c_entry(written: CExport, spec: PolicySpec) -> ExportEntry:
     files = (written.source, written.header)
-    return ExportEntry("c", files, written.difference, footprints=tuple(written.footprints))
+    return ExportEntry("c", files, written.difference, bool(spec.memory_width), footprints=tuple(written.footprints))

@@ -28,6 +28,8 @@ class ExportEntry:
     """Largest |action difference| from the torch policy over 1,000 observations, in action units; None where it was not
     measured: for C without a compiler, for an app's folder, and for float16 and int8, whose errors are in `measured`.
     """
+    sequences: bool = False
+    """Whether `difference` is over eight sequences of 1,000 steps, for a policy with memory."""
     measured: Mapping[str, Any] = field(default_factory=dict)
     """Of float16 and int8, as recorded in the file: errors as shares of an action's range, and the success rates and
     mean returns of the variant and of the policy over the same episodes."""
@@ -57,7 +59,8 @@ def lines(entry: ExportEntry) -> Iterator[str]:
 def _difference(entry: ExportEntry) -> str:
     if entry.difference is None:
         return "not checked: there is no C compiler cc here"
-    return f"differs from torch by at most {entry.difference:.1e} over 1,000 observations"
+    over = "sequences of 1,000 steps" if entry.sequences else "1,000 observations"
+    return f"differs from torch by at most {entry.difference:.1e} over {over}"
 
 
 def _errors(measured: Mapping[str, Any]) -> str:

@@ -20,11 +20,11 @@ from sim2real.export.c_source import header, source
 from sim2real.export.c_text import require_identifier
 from sim2real.export.exportable import (
     FEWEST_CHECKS,
-    GOLDEN_ROWS,
     ExportError,
     actions_of,
     array,
-    check_observations,
+    check_inputs,
+    golden_part,
     refuse_non_finite,
     refuse_overflow,
 )
@@ -55,7 +55,8 @@ def export_c(
     """Write the deterministic policy to PATH.c and PATH.h.
 
     If there is a C compiler, the source has to compile without a warning, pass its self-test, and give the policy's
-    actions to 1e-5 of their range on the check observations. Only then are the files put in place.
+    actions to 1e-5 of their range on the check observations, or over the check sequences for a policy with memory. Only
+    then are the files put in place.
 
     Args:
         policy: The policy.
@@ -76,10 +77,9 @@ def export_c(
     refuse_non_finite(policy)
     refuse_overflow(policy)
     _refuse_wide_normalizer(policy)
-    observation = check_observations(policy.normalizer, checks)
+    observation = check_inputs(policy, checks)
     action = actions_of(policy, observation)
-    rows = list(GOLDEN_ROWS)
-    golden = GoldenPairs(observation[rows], action[rows].astype(np.float64))
+    golden = GoldenPairs(golden_part(observation), golden_part(action).astype(np.float64))
     texts = {".h": header(policy, path.name, golden, trained), ".c": source(policy, path.name, golden, tanh)}
     with TemporaryDirectory() as folder:
         made = {ending: Path(folder) / f"{path.name}{ending}" for ending in texts}
@@ -87,7 +87,7 @@ def export_c(
             with writing(made[ending]):
                 made[ending].write_text(text, encoding="utf-8")
         difference = _verify(made[".c"], policy, observation, action) if shutil.which("cc") else None
-        sizes = footprints(made[".c"])
+        sizes = footprints(made[".c"], 4 * policy.spec.memory_width)
     with replacing(targets[".h"]) as new_header, replacing(targets[".c"]) as new_source:
         for ending, new in ((".h", new_header), (".c", new_source)):
             with writing(targets[ending]):
@@ -116,10 +116,12 @@ def _refuse_wide_normalizer(policy: ActorCritic) -> None:
 
 
 def _verify(path: Path, policy: ActorCritic, observation: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
-    """Largest |difference| of the compiled source from the expected actions (B, A)."""
+    """Largest |difference| of the compiled source from the expected actions, (B, A) or (T, B, A)."""
     try:
         compile_library(path, path.with_suffix(".so"))
-        action = CPolicy(path.with_suffix(".so"), path.stem, policy.spec)(observation)
+        compiled = CPolicy(path.with_suffix(".so"), path.stem, policy.spec)
+        recalls = bool(policy.spec.memory_width)
+        action = np.stack([compiled(rows) for rows in observation]) if recalls else compiled(observation)
     except CompilerError as error:
         raise ExportError(f"the exported source is not valid: {error}") from error
     if problem := disagreement(policy.spec, action, expected, tolerance(policy, observation)):

@@ -26,11 +26,15 @@ class Footprint(NamedTuple):
     stack: int
     """Sum of the frames of all functions without the self-test: an upper bound of the stack in flight."""
 
+    memory: int = 0
+    """The struct that carries a policy's memory; the caller keeps it. 0 without memory."""
+
     def __str__(self) -> str:
-        return f"{self.target}: {self.flash:,} B flash, {self.ram} B RAM, at most {self.stack} B stack"
+        kept = f", {self.memory} B of memory in the caller" if self.memory else ""
+        return f"{self.target}: {self.flash:,} B flash, {self.ram} B RAM, at most {self.stack} B stack{kept}"
 
 
-def footprint(source: Path, prefix: str, target: str, flags: Sequence[str]) -> Footprint:
+def footprint(source: Path, prefix: str, target: str, flags: Sequence[str], memory: int = 0) -> Footprint:
     """Compile a source at -O2 and measure it.
 
     Args:
@@ -38,6 +42,7 @@ def footprint(source: Path, prefix: str, target: str, flags: Sequence[str]) -> F
         prefix: Prefix of the tools, such as arm-none-eabi-.
         target: Name of the target, for the report.
         flags: Flags of the target.
+        memory: Bytes of the struct that carries the policy's memory.
 
     Raises CompilerError.
     """
@@ -49,13 +54,13 @@ def footprint(source: Path, prefix: str, target: str, flags: Sequence[str]) -> F
         text, data, bss = map(int, report.stdout.splitlines()[1].split()[:3])
         frames = [line.split("\t") for line in compiled.with_suffix(".su").read_text().splitlines()]
     in_flight = (int(frame[1]) for frame in frames if not frame[0].endswith("_self_test"))
-    return Footprint(target, text + data, data + bss, sum(in_flight))
+    return Footprint(target, text + data, data + bss, sum(in_flight), memory)
 
 
-def footprints(source: Path) -> list[Footprint]:
-    """The footprint on every target with a compiler on this machine."""
+def footprints(source: Path, memory: int = 0) -> list[Footprint]:
+    """The footprint on every target with a compiler on this machine; arguments as of `footprint`."""
     return [
-        footprint(source, prefix, target, flags)
+        footprint(source, prefix, target, flags, memory)
         for target, (prefix, flags) in _TARGETS.items()
         if shutil.which(f"{prefix}gcc") and shutil.which(f"{prefix}size")
     ]

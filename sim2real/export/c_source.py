@@ -15,9 +15,10 @@ from hgrpo_files import MARK
 from policies.actor_critic import ActorCritic
 from policies.normalizer import CLIP
 from policies.spec import Channel, PolicySpec
+from sim2real.export.c_memory import header_words, memory_values, source_words
 from sim2real.export.c_text import comment, literal, string
 from sim2real.export.exportable import ExportError, array, checkpoint_hash
-from sim2real.export.rounding import tolerance
+from sim2real.export.rounding import golden_tolerance
 from sim2real.policy.metadata import (
     GoldenPairs,
     action_type,
@@ -66,7 +67,7 @@ _EXPRESSIONS = {
 
 
 def header(policy: ActorCritic, name: str, golden: GoldenPairs, trained: TrainedOn | None = None) -> str:
-    """NAME.h: sizes, rate, a table of all entries, and two functions.
+    """NAME.h: sizes, rate, a table of all entries, and the functions.
 
     Args:
         policy: The policy.
@@ -75,7 +76,9 @@ def header(policy: ActorCritic, name: str, golden: GoldenPairs, trained: Trained
         trained: Task options and airframe of the training; None if they are unknown.
     """
     spec = policy.spec
-    return fill("policy.h.in", _names(name, spec, golden) | _texts(policy) | _origin(trained))
+    names = _names(name, policy, golden)
+    words = _filled(header_words(spec), names | memory_values(policy, _golden_steps(golden), ""))
+    return fill("policy.h.in", names | words | _texts(policy) | _origin(trained))
 
 
 def source(policy: ActorCritic, name: str, golden: GoldenPairs, tanh: str) -> str:
@@ -88,7 +91,7 @@ def source(policy: ActorCritic, name: str, golden: GoldenPairs, tanh: str) -> st
         tanh: `libm` or `approximate`.
     """
     spec = policy.spec
-    names = _names(name, spec, golden)
+    names = _names(name, policy, golden)
     library, declarations, functions = _arithmetic(spec, tanh)
     calls, last = _layers(policy, name)
     expression = _substitute(_EXPRESSIONS[spec.activation, tanh], names)
@@ -96,16 +99,19 @@ def source(policy: ActorCritic, name: str, golden: GoldenPairs, tanh: str) -> st
         "LIBRARY": library,
         "INCLUDE": declarations,
         "TANH": _substitute(functions, names),
-        "WIDTH": str(max(spec.observation_size, *spec.hidden_sizes, spec.action_size)),
+        "WIDTH": str(max(policy.actor_inputs, *spec.hidden_sizes, spec.memory_width, spec.action_size)),
         "ARRAYS": _arrays(policy, golden, name),
         "ACTIVATE": _substitute(_ACTIVATE, names | {"EXPRESSION": expression}) if spec.hidden_sizes else "",
         "LAYERS": "".join(f"    {call};\n" for call in calls),
         "LAST": last,
         "CLIP": literal(CLIP),
         "SAFE_ACTION": _numbers(np.array(spec.safe_action)),
-        "TOLERANCE": literal(2.0 * float(tolerance(policy, golden.observation).max())),  # of half the range
+        "TOLERANCE": literal(2.0 * golden_tolerance(policy, golden.observation)),  # of half the range
     }
-    return fill("policy.c.in", names | values)
+    tanh_name = "tanhf" if tanh == "libm" else f"{name}_tanh"
+    of_memory = memory_values(policy, _golden_steps(golden), tanh_name)
+    words = _filled(source_words(spec), names | values | of_memory)
+    return fill("policy.c.in", names | values | words)
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:
@@ -121,8 +127,16 @@ def _substitute(text: str, values: Mapping[str, str]) -> str:
     return re.sub(r"@([A-Z0-9_]+)@", lambda found: values[found[1]], text)
 
 
-def _names(name: str, spec: PolicySpec, golden: GoldenPairs) -> dict[str, str]:
-    count = len(golden.observation)
+def _filled(words: Mapping[str, str], values: Mapping[str, str]) -> dict[str, str]:
+    return {word: _substitute(text, values) for word, text in words.items()}
+
+
+def _golden_steps(golden: GoldenPairs) -> int:
+    return golden.observation.shape[1]
+
+
+def _names(name: str, policy: ActorCritic, golden: GoldenPairs) -> dict[str, str]:
+    spec, count = policy.spec, golden.observation.size // golden.observation.shape[-1]
     return {
         "NAME": name,
         "MACRO": name.upper(),
@@ -174,11 +188,14 @@ def _table(entries: tuple[Channel, ...], remarks: Iterable[str] | None = None) -
 
 def _arithmetic(spec: PolicySpec, tanh: str) -> tuple[str, str, str]:
     """What the activation needs of libm: a remark, the includes, and the functions."""
-    if spec.activation == "relu" or not spec.hidden_sizes:
+    needed = {"tanh": ["tanhf"], "elu": ["expm1f"], "relu": []}[spec.activation] if spec.hidden_sizes else []
+    if spec.memory == "gru" and "tanhf" not in needed:
+        needed.append("tanhf")
+    if not needed:
         return "needs no libm", "", ""
     if tanh == "libm":
-        return f"needs {'tanhf' if spec.activation == 'tanh' else 'expm1f'} of libm", "#include <math.h>\n", ""
-    return "needs no libm", "", _TANH + (_EXPM1 if spec.activation == "elu" else "")
+        return f"needs {' and '.join(needed)} of libm", "#include <math.h>\n", ""
+    return "needs no libm", "", _TANH + (_EXPM1 if "expm1f" in needed else "")
 
 
 def _layers(policy: ActorCritic, name: str) -> tuple[list[str], str]:
@@ -190,10 +207,14 @@ def _layers(policy: ActorCritic, name: str) -> tuple[list[str], str]:
             parameters = f"&{name}_weight_{index}[0][0], {name}_bias_{index}"
             calls.append(f"{name}_linear({parameters}, {here}, {sizes[0]}, {there}, {sizes[1]})")
             here, there = there, here
+        elif isinstance(layer, nn.GRUCell):
+            calls.append(f"{name}_gru({here}, memory->values, {there})")
+            calls.append(f"memcpy(memory->values, {there}, sizeof memory->values)")
+            here, there = there, here
         elif isinstance(layer, nn.Tanh | nn.ReLU | nn.ELU):
             calls.append(f"{name}_activate({here}, {sizes[1]})")
         else:
-            kinds = "Linear, Tanh, ReLU, ELU"
+            kinds = "Linear, Tanh, ReLU, ELU, GRUCell"
             raise ExportError(f"layer actor.{index} is {type(layer).__name__}; allowed: {kinds}")
     return calls, here
 
@@ -208,12 +229,12 @@ def _arrays(policy: ActorCritic, golden: GoldenPairs, name: str) -> str:
         "action_half_range": array(0.5 * (policy.action_high - policy.action_low)),
         "action_lowest": lowest,
         "action_highest": highest,
-        "golden_observation": golden.observation,
-        "golden_action": golden.action,
+        "golden_observation": golden.observation.reshape(-1, policy.spec.observation_size),
+        "golden_action": golden.action.reshape(-1, policy.spec.action_size),
     }
     for index, layer in enumerate(policy.actor):
-        if isinstance(layer, nn.Linear):
-            arrays |= {f"weight_{index}": array(layer.weight), f"bias_{index}": array(layer.bias)}
+        if isinstance(layer, nn.Linear | nn.GRUCell):
+            arrays |= {f"{kind}_{index}": array(values) for kind, values in layer.named_parameters()}
     return "".join(_definition(f"{name}_{what}", value) for what, value in arrays.items())
 
 

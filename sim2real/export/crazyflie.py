@@ -129,7 +129,7 @@ def _values(spec: PolicySpec, airframe: Airframe) -> dict[str, str]:
         raise ExportError(f"the policy acts at {spec.control_hz:g} Hz; allowed on a Crazyflie: {allowed} Hz")
     sources = sources_of(spec)
     lines = (f"    observation[{index}] = {expression};\n" for index, (expression, _) in enumerate(sources))
-    past = spec.action_history
+    past, remembers = spec.action_history, bool(spec.memory_width)
     return {
         "NAME": NAME,
         "MACRO": NAME.upper(),
@@ -145,6 +145,10 @@ def _values(spec: PolicySpec, airframe: Airframe) -> dict[str, str]:
         "PAST": "static float past[POLICY_ACTION_HISTORY][POLICY_ACTION_SIZE]; /* newest first */\n" if past else "",
         "REMEMBER": _REMEMBER if past else "",
         "FORGET": _FORGET if past else "",
+        "MEMORY": "static policy_memory memory; /* emptied when the policy takes over */\n" if remembers else "",
+        "MEMORY_ROW": "| memory of the policy | emptied whenever the policy takes over |\n" if remembers else "",
+        "PASS_MEMORY": "&memory, " if remembers else "",
+        "RESET": "    policy_reset(&memory);\n" if remembers else "",
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnx import helper
@@ -23,18 +24,20 @@ from sim2real.export.exportable import (
     SINGLE_MAX,
     ExportError,
     actions_of,
-    check_observations,
+    check_inputs,
     checkpoint_hash,
+    golden_part,
     refuse_non_finite,
     refuse_overflow,
 )
 from sim2real.export.onnx_graph import describe, graph
 from sim2real.export.own_files import replacing, require_replaceable
-from sim2real.export.rounding import tolerance
+from sim2real.export.rounding import golden_tolerance, tolerance
 from sim2real.policy import metadata
 from sim2real.policy.metadata import GoldenPairs, disagreement
 from sim2real.policy.onnx_policy import (
     INPUT_NAME,
+    MEMORY_NAME,
     SESSION_ERRORS,
     OnnxPolicy,
     OnnxPolicyError,
@@ -79,13 +82,17 @@ def export_onnx(
     bounds. The check compares actions in one batch and row by row, on 0, +-1e3, +-1e6 and on `checks` observations
     drawn around the normaliser's mean. The tolerance is 1e-5 of the range in float32, and ALLOWED in other precisions.
 
+    With memory the graph also maps `memory` float32 [batch, M] to `next_memory`; zeros begin an episode. The check then
+    runs eight sequences of `checks` steps.
+
     Args:
         policy: The policy.
         path: The file.
         checks: Number of drawn check observations.
         precision: float32, float16 or int8: the precision of the actor.
         batch: None for any number of rows, 1 for a fixed one.
-        calibration: Observations (N, O) on which int8 is calibrated and checked in place of the drawn ones.
+        calibration: Observations (N, O) on which int8 is calibrated and checked in place of the drawn ones; (T, B, O)
+            over the steps of sequences for a policy with memory.
         trained: Task options and airframe of the training; None leaves them out of the file.
 
     Returns:
@@ -100,18 +107,18 @@ def export_onnx(
     policy = deepcopy(policy).cpu()
     refuse_non_finite(policy)
     refuse_overflow(policy, _HALF_MAX if precision == "float16" else SINGLE_MAX)
-    observation = check_observations(policy.normalizer, checks)
+    observation = check_inputs(policy, checks)
     if precision == "int8" and calibration is not None:
         observation = calibration
-    if len(observation) <= max(GOLDEN_ROWS):
+    if len(observation) <= max(GOLDEN_ROWS) and not policy.spec.memory_width:
         raise HgrpoError(f"calibration has {len(observation)} observations; allowed: at least {max(GOLDEN_ROWS) + 1}")
     expected = actions_of(policy, observation)
     model = _model(policy, precision, batch, observation)
     allowed = np.maximum(ALLOWED[precision], tolerance(policy, observation))
     result, difference = _verify(model, policy.spec, allowed, batch, observation, expected)
-    rows = list(GOLDEN_ROWS)
-    golden = GoldenPairs(observation[rows], (expected if precision == "float32" else result)[rows].astype(np.float64))
-    rounding = float(tolerance(policy, golden.observation).max())
+    golden_action = golden_part(expected if precision == "float32" else result)
+    golden = GoldenPairs(golden_part(observation).astype(np.float32), golden_action.astype(np.float64))
+    rounding = golden_tolerance(policy, golden.observation)
     texts = metadata.write(policy.spec, precision, checkpoint_hash(policy), model.producer_version, golden, rounding)
     texts |= {} if trained is None else {TRAINED_ON: trained.to_json()}
     helper.set_model_props(model, texts)
@@ -151,9 +158,9 @@ def _model(policy: ActorCritic, precision: str, batch: int | None, calibration: 
     content = graph(policy, precision == "float16", batch)
     model = helper.make_model(content, opset_imports=[opset], ir_version=IR_VERSION)
     if precision == "int8":
-        from sim2real.export.quantization import quantized
+        from sim2real.export.quantization import inputs_of, quantized
 
-        model = quantized(model, calibration)
+        model = quantized(model, inputs_of(policy, calibration))
     model.producer_name, model.producer_version = metadata.DISTRIBUTION, metadata.producer_version()
     model.doc_string = describe(policy.spec)
     return model
@@ -167,24 +174,39 @@ def _verify(
     observation: NDArray[np.float32],
     expected: NDArray[np.float32],
 ) -> tuple[NDArray[np.float32], float]:
-    """Actions (B, A) of the model, and their largest |difference| from the expected ones.
+    """Actions of the model, row by row, and their largest |difference| from the expected ones.
 
-    Raises ExportError for a difference above the allowed share (B, A) of the range.
+    Raises ExportError for a difference above the allowed share of the range.
     """
     content = model.SerializeToString()
     try:
         onnx.checker.check_model(content, full_check=True)
         session = open_session(content)
-        rows = [session.run(None, {INPUT_NAME: row})[0] for row in np.split(observation, len(observation))]
-        results = [np.concatenate(rows)]
+        axis = observation.ndim - 2  # of the rows, behind the steps of sequences
+        rows = [_run(session, spec, row) for row in np.split(observation, observation.shape[axis], axis)]
+        results = [np.concatenate(rows, axis)]
         if batch is None:
-            results.append(session.run(None, {INPUT_NAME: observation})[0])
+            results.append(_run(session, spec, observation))
     except _INVALID_FILE_ERRORS as error:
         raise ExportError(f"the exported file is not valid: {first_line(error)}") from error
     for result in results:
         if problem := disagreement(spec, result, expected, allowed):
             raise ExportError(f"onnxruntime does not reproduce the policy: {problem}")
     return results[0], float(max(np.abs(result - expected).max() for result in results))
+
+
+def _run(
+    session: onnxruntime.InferenceSession, spec: PolicySpec, observation: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Actions (B, A) of observations (B, O); (T, B, A) of (T, B, O) for a policy with memory."""
+    if not spec.memory_width:
+        action: NDArray[np.float32] = session.run(None, {INPUT_NAME: observation})[0]
+        return action
+    memory, actions = np.zeros((observation.shape[1], spec.memory_width), np.float32), []
+    for rows in observation:
+        action, memory = session.run(None, {INPUT_NAME: rows, MEMORY_NAME: memory})
+        actions.append(action)
+    return np.stack(actions)
 
 
 def _write(path: Path, model: onnx.ModelProto) -> None:

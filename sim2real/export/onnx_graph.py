@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
@@ -12,10 +11,9 @@ from policies.actor_critic import ActorCritic
 from policies.normalizer import CLIP
 from policies.spec import Channel, PolicySpec
 from sim2real.export.exportable import ExportError, array
+from sim2real.export.onnx_memory import Constants, gru_nodes, normalized_past, remembered
 from sim2real.policy.metadata import bounds_within
-from sim2real.policy.onnx_policy import INPUT_NAME, OUTPUT_NAME
-
-Constants = dict[str, NDArray[np.generic]]
+from sim2real.policy.onnx_policy import INPUT_NAME, MEMORY_NAME, NEXT_MEMORY_NAME, OUTPUT_NAME
 
 
 def graph(policy: ActorCritic, half: bool = False, batch: int | None = None) -> onnx.GraphProto:
@@ -29,13 +27,18 @@ def graph(policy: ActorCritic, half: bool = False, batch: int | None = None) -> 
     """
     spec = policy.spec
     before, normalizer = _normalizer(policy)
-    actor, weights = _actor(policy, np.float16 if half else np.float32)
+    past, of_past = normalized_past(policy, "normalized") if spec.memory == "history" else ([], {})
+    actor, weights = _actor(policy, past[-1].output[0] if past else "normalized", half)
     after, scaling = _scaling(policy)
-    constants = {**normalizer, **weights, **scaling}
-    nodes = before + _bridged(actor, half) + after
-    ports = (_port(INPUT_NAME, spec.observation, batch), _port(OUTPUT_NAME, spec.action, batch))
+    kept, limits = remembered(spec, "mean") if spec.memory == "history" else ([], {})
+    constants = {**normalizer, **of_past, **weights, **scaling, **limits}
+    nodes = before + past + actor + after + kept
+    inputs, outputs = [_port(INPUT_NAME, spec.observation, batch)], [_port(OUTPUT_NAME, spec.action, batch)]
+    if spec.memory_width:
+        inputs.append(_memory_port(MEMORY_NAME, spec, batch))
+        outputs.append(_memory_port(NEXT_MEMORY_NAME, spec, batch))
     initializers = [numpy_helper.from_array(value, name) for name, value in constants.items()]
-    return helper.make_graph(nodes, "policy", ports[:1], ports[1:], initializers)
+    return helper.make_graph(nodes, "policy", inputs, outputs, initializers)
 
 
 def describe(spec: PolicySpec) -> str:
@@ -45,7 +48,7 @@ def describe(spec: PolicySpec) -> str:
         f"Input {INPUT_NAME}: {_list_entries(spec.observation)}. Output {OUTPUT_NAME}: {_list_entries(spec.action)}. "
         "The graph normalises the observation, and scales and clips the action: give raw observations and send the "
         f"action unchanged. Without a valid observation, send {list(spec.safe_action)}. "
-        "The metadata contain the full specification and golden pairs."
+        f"{_describe_memory(spec)}The metadata contain the full specification and golden pairs."
     )
 
 
@@ -65,28 +68,29 @@ def _normalizer(policy: ActorCritic) -> tuple[list[onnx.NodeProto], Constants]:
     return nodes, constants
 
 
-def _actor(policy: ActorCritic, dtype: type[np.floating]) -> tuple[list[onnx.NodeProto], Constants]:
+def _actor(policy: ActorCritic, source: str, half: bool) -> tuple[list[onnx.NodeProto], Constants]:
+    """Nodes from the tensor `source` to `mean`, and their constants.
+
+    With `half` they compute in half precision, between casts.
+    """
     nodes: list[onnx.NodeProto] = []
     constants: Constants = {}
-    last = "normalized"
+    if half:
+        nodes.append(helper.make_node("Cast", [source], ["normalized.half"], to=TensorProto.FLOAT16))
+        source = "normalized.half"
+    dtype = np.float16 if half else np.float32
     for index, layer in enumerate(policy.actor):
-        nodes.append(_layer_node(layer, f"actor.{index}", last))
-        last = nodes[-1].output[0]
-        if isinstance(layer, nn.Linear):
-            constants[f"actor.{index}.weight"] = array(layer.weight).astype(dtype)
-            constants[f"actor.{index}.bias"] = array(layer.bias).astype(dtype)
+        name = f"actor.{index}"
+        nodes += gru_nodes(name, source, half) if isinstance(layer, nn.GRUCell) else [_layer_node(layer, name, source)]
+        source = nodes[-1].output[0]
+        if isinstance(layer, nn.Linear | nn.GRUCell):
+            for parameter, value in layer.named_parameters():
+                constants[f"{name}.{parameter}"] = array(value).astype(dtype)
     nodes[-1].output[0] = "mean"
+    if half:
+        nodes[-1].output[0] = "mean.half"
+        nodes.append(helper.make_node("Cast", ["mean.half"], ["mean"], to=TensorProto.FLOAT))
     return nodes, constants
-
-
-def _bridged(actor: list[onnx.NodeProto], half: bool) -> list[onnx.NodeProto]:
-    """The actor, with casts to half precision and back if `half`."""
-    if not half:
-        return actor
-    actor[0].input[0], actor[-1].output[0] = "normalized.half", "mean.half"
-    there = helper.make_node("Cast", ["normalized"], ["normalized.half"], to=TensorProto.FLOAT16)
-    back = helper.make_node("Cast", ["mean.half"], ["mean"], to=TensorProto.FLOAT)
-    return [there, *actor, back]
 
 
 def _scaling(policy: ActorCritic) -> tuple[list[onnx.NodeProto], Constants]:
@@ -120,12 +124,26 @@ def _layer_node(layer: nn.Module, name: str, source: str) -> onnx.NodeProto:
         case nn.ELU():
             return helper.make_node("Elu", [source], [name], name, alpha=layer.alpha)
         case _:
-            raise ExportError(f"layer {name} is {type(layer).__name__}; allowed: Linear, Tanh, ReLU, ELU")
+            raise ExportError(f"layer {name} is {type(layer).__name__}; allowed: Linear, Tanh, ReLU, ELU, GRUCell")
 
 
 def _port(name: str, entries: tuple[Channel, ...], batch: int | None) -> onnx.ValueInfoProto:
     rows = "batch" if batch is None else batch
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, [rows, len(entries)], _list_entries(entries))
+
+
+def _memory_port(name: str, spec: PolicySpec, batch: int | None) -> onnx.ValueInfoProto:
+    rows = "batch" if batch is None else batch
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, [rows, spec.memory_width])
+
+
+def _describe_memory(spec: PolicySpec) -> str:
+    if not spec.memory_width:
+        return ""
+    return (
+        f"Input {MEMORY_NAME}: {spec.memory_width} zeros at the beginning of an episode, then the output "
+        f"{NEXT_MEMORY_NAME} of the step before. "
+    )
 
 
 def _list_entries(entries: tuple[Channel, ...]) -> str:

@@ -2,34 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
+import torch
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-from sim2real.policy.onnx_policy import INPUT_NAME
+from policies.actor_critic import ActorCritic
+from sim2real.export.exportable import CALIBRATION_ROWS
+from sim2real.policy.onnx_policy import INPUT_NAME, MEMORY_NAME
 
 
-class Observations(CalibrationDataReader):
-    """Observations (N, O), one row at a time.
+class Rows(CalibrationDataReader):
+    """Inputs of the graph by name, one row at a time.
 
     Also for a file with a fixed batch of 1.
     """
 
-    def __init__(self, observation: NDArray[np.float32]) -> None:
-        self._rows: Iterator[NDArray[np.float32]] = iter(np.split(observation, len(observation)))
+    def __init__(self, inputs: Mapping[str, NDArray[np.float32]]) -> None:
+        split = [np.split(values, len(values)) for values in inputs.values()]
+        self._names, self._rows = tuple(inputs), iter(zip(*split, strict=True))
 
     def get_next(self) -> dict[str, NDArray[np.float32]] | None:
-        """The next row (1, O) by the name of the input; None after the last."""
+        """The next row (1, ...) of every input; None after the last."""
         row = next(self._rows, None)
-        return None if row is None else {INPUT_NAME: row}
+        return None if row is None else dict(zip(self._names, row, strict=True))
 
 
-def quantized(model: onnx.ModelProto, calibration: NDArray[np.float32]) -> onnx.ModelProto:
+def inputs_of(policy: ActorCritic, observation: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """Inputs (N, ...) of the graph for observations (N, O).
+
+    For the steps (T, B, O) of sequences they include the memory that the policy has at each step.
+    """
+    if not policy.spec.memory_width:
+        return {INPUT_NAME: observation}
+    memory, memories = torch.zeros(observation.shape[1], policy.spec.memory_width), []
+    with torch.no_grad():
+        for rows in torch.from_numpy(observation):
+            memories.append(memory.numpy())
+            _, memory = policy(rows, memory)
+    inputs = {INPUT_NAME: np.concatenate(observation), MEMORY_NAME: np.concatenate(memories)}
+    count = len(inputs[INPUT_NAME])
+    chosen = np.sort(np.random.default_rng(0).choice(count, min(CALIBRATION_ROWS, count), replace=False))
+    return {name: values[chosen] for name, values in inputs.items()}
+
+
+def quantized(model: onnx.ModelProto, calibration: Mapping[str, NDArray[np.float32]]) -> onnx.ModelProto:
     """The model with its matrix products in int8, by onnxruntime's static quantisation.
 
     Weights have one scale per output. Activations have one scale per layer, from their smallest and largest value on
@@ -37,7 +59,7 @@ def quantized(model: onnx.ModelProto, calibration: NDArray[np.float32]) -> onnx.
 
     Args:
         model: The model in float32.
-        calibration: Observations (N, O).
+        calibration: Inputs (N, ...) by name.
     """
     # marks the model as preprocessed: `graph` fuses its nodes, and shapes are inferred here
     marked = onnx.shape_inference.infer_shapes(model, strict_mode=True)
@@ -48,7 +70,7 @@ def quantized(model: onnx.ModelProto, calibration: NDArray[np.float32]) -> onnx.
         quantize_static(
             marked,
             path,
-            Observations(calibration),
+            Rows(calibration),
             quant_format=QuantFormat.QDQ,
             activation_type=QuantType.QInt8,  # with int8 weights: products of uint8 saturate on some processors
             weight_type=QuantType.QInt8,

@@ -59,6 +59,8 @@ def run_compiler(compiler: str, args: Sequence[str]) -> None:
 class CPolicy:
     """Deterministic action of a compiled policy, for one observation or a batch.
 
+    A policy with memory carries it from call to call, as an OnnxPolicy does.
+
     Args:
         library: Shared library that `compile_library` made of NAME.c.
         name: NAME.
@@ -73,12 +75,17 @@ class CPolicy:
         try:
             loaded = _load_copy(library)
             self._act, self._self_test = loaded[f"{name}_act"], loaded[f"{name}_self_test"]
+            if spec.memory_width:
+                self._reset = loaded[f"{name}_reset"]
             safe_action = (ctypes.c_float * spec.action_size).in_dll(loaded, f"{name}_safe_action")
         except (OSError, AttributeError, ValueError) as error:
             raise CompilerError(f"{library} contains no policy {name!r}: {error}") from error
         if not np.array_equal(np.array(safe_action), np.array(spec.safe_action, np.float32)):
             raise CompilerError(f"{library} has the safe action {list(safe_action)}; expected {spec.safe_action}")
         self._act.argtypes = (_FLOATS, _FLOATS)
+        self._memory: NDArray[np.float32] | None = None
+        if spec.memory_width:
+            self._act.argtypes = (_FLOATS, _FLOATS, _FLOATS)
         if failed := self.self_test():
             raise CompilerError(f"{library} fails check {failed} of its self-test")
 
@@ -89,7 +96,8 @@ class CPolicy:
     def __call__(self, observation: ArrayLike) -> NDArray[np.float32]:
         """Action (A,) or (B, A), float32, of an observation (O,) or (B, O).
 
-        Raises HgrpoError for another shape and for a row that is not finite in single precision.
+        Raises HgrpoError for another shape, for a row that is not finite in single precision, and for another number of
+        rows without a `reset` where the policy has memory.
         """
         given = np.ascontiguousarray(observation, dtype=np.float32)
         size = self.spec.observation_size
@@ -97,10 +105,33 @@ class CPolicy:
             raise HgrpoError(f"observation has shape {given.shape}; expected ({size},) or (B, {size})")
         rows = np.atleast_2d(given)
         action = np.empty((len(rows), self.spec.action_size), np.float32)
+        memory = self._next_memory(len(rows))
         for index, row in enumerate(rows):
-            if self._act(row.ctypes.data_as(_FLOATS), action[index].ctypes.data_as(_FLOATS)):
+            pointers = [each.ctypes.data_as(_FLOATS) for each in (row, *memory[index : index + 1], action[index])]
+            if self._act(*pointers):
                 raise HgrpoError(f"row {index} of the observation is not finite: {row.tolist()}")
+        self._memory = memory if self.spec.memory_width else None
         return action if given.ndim == 2 else action[0]
+
+    def reset(self) -> None:
+        """Forget everything, as at the beginning of an episode; does nothing without memory."""
+        self._memory = None
+
+    def _next_memory(self, rows: int) -> NDArray[np.float32]:
+        """Memory (rows, M) to change; (0, 0) without memory. The present one stays as it is if a row is refused."""
+        width = self.spec.memory_width
+        if not width:
+            return np.empty((0, 0), np.float32)
+        if self._memory is None:
+            memory = np.full((rows, width), np.nan, np.float32)
+            for row in memory:
+                self._reset(row.ctypes.data_as(_FLOATS))
+            return memory
+        if len(self._memory) != rows:
+            raise HgrpoError(
+                f"{rows} observations after {len(self._memory)}; allowed: the same number, or reset() first"
+            )
+        return self._memory.copy()
 
 
 def _load_copy(library: Path) -> ctypes.CDLL:

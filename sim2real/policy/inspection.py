@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hgrpo_errors import printable
+from policies.spec import PolicySpec
 from sim2real.policy.metadata import read_golden_pairs, read_measured
 from sim2real.policy.onnx_policy import OnnxPolicy
 from sim2real.policy.trained_on import airframe_in_words, options_in_words
@@ -47,6 +48,7 @@ def _facts(policy: OnnxPolicy, path: Path) -> str:
             ("action type", texts["action_type"]),
             ("past actions in the observation", texts["action_history"]),
             ("network", f"{_sizes(spec.hidden_sizes)} {spec.activation}, {texts['precision']}"),
+            *([("memory", memory_in_words(spec))] if spec.memory_width else []),
             ("batch", "1" if policy.takes_one_row else "any"),
             ("already part of the file", ", ".join(json.loads(texts["already_in_graph"]))),
         ]
@@ -70,11 +72,13 @@ def _action(policy: OnnxPolicy) -> str:
 
 def _golden_pairs(policy: OnnxPolicy) -> str:
     golden, tolerance = read_golden_pairs(policy.metadata, policy.spec)
-    head = (
-        f"golden pairs: {len(golden.observation)}, reproduced here to {tolerance:g} of each action's range; for example"
-    )
+    kind, observations, actions = f"golden pairs: {len(golden.observation)}", golden.observation, golden.action
+    if policy.spec.memory_width:
+        kind = f"golden sequences: {len(observations)} of {observations.shape[1]} steps"
+        observations, actions = observations[-1], actions[-1]
+    head = f"{kind}, reproduced here to {tolerance:g} of each action's range; for example"
     rows = []
-    for observation, action in list(zip(golden.observation, golden.action, strict=True))[-_SHOWN_PAIRS:]:
+    for observation, action in list(zip(observations, actions, strict=True))[-_SHOWN_PAIRS:]:
         rows.append(f"  observation {_numbers(observation.tolist())}\n  action      {_numbers(action.tolist())}")
     return "\n".join([head, *rows])
 
@@ -94,6 +98,12 @@ def _text(value: Any) -> str:
 
 def _sizes(hidden: Sequence[int]) -> str:
     return "-".join(map(str, hidden)) or "no hidden layer,"
+
+
+def memory_in_words(spec: PolicySpec) -> str:
+    """Kind, size and number of entries of a memory."""
+    kinds = {"gru": "GRU of {} units", "history": "history of {} observations and actions"}
+    return f"{kinds[spec.memory].format(spec.memory_size)}, {spec.memory_width} entries"
 
 
 def _numbers(values: list[float]) -> str:

@@ -48,12 +48,15 @@ _ACTION_TYPES: dict[tuple[str, ...], str] = {
 
 
 class GoldenPairs(NamedTuple):
-    """Observations, and the actions that the file gave for them on the exporting machine."""
+    """Observations, and the actions that the file gave for them on the exporting machine.
+
+    A policy with memory has K golden sequences of T steps; each begins without memory.
+    """
 
     observation: NDArray[np.float32]
-    """(K, O)"""
+    """(K, O) or (K, T, O)"""
     action: NDArray[np.float64]
-    """(K, A)"""
+    """(K, A) or (K, T, A)"""
 
 
 def action_type(spec: PolicySpec) -> str:
@@ -96,9 +99,11 @@ def write(
         golden: Pairs that every machine has to reproduce.
         rounding: Smallest tolerance of the golden pairs, as a share of an action's range.
     """
-    pairs = [{"observation": o, "action": a} for o, a in zip(golden.observation.tolist(), golden.action, strict=True)]
-    for pair in pairs:
-        pair["action"] = pair["action"].tolist()
+    observation, action = golden.observation.tolist(), golden.action.tolist()
+    if spec.memory_width:
+        pairs = [_pairs(*sequence) for sequence in zip(observation, action, strict=True)]
+    else:
+        pairs = _pairs(observation, action)
     texts = {
         "schema_version": SCHEMA_VERSION,
         "policy_spec": spec.to_json(),
@@ -112,7 +117,16 @@ def write(
         "golden_tolerance": json.dumps(max(GOLDEN_TOLERANCE[precision], rounding)),
     }
     assert tuple(texts) == KEYS
-    return texts
+    return texts | _memory(spec)
+
+
+def _pairs(observation: list[Any], action: list[Any]) -> list[Any]:
+    return [{"observation": o, "action": a} for o, a in zip(observation, action, strict=True)]
+
+
+def _memory(spec: PolicySpec) -> dict[str, str]:
+    """Kind and size of the memory; nothing without one."""
+    return {"memory": spec.memory, "memory_size": str(spec.memory_size)} if spec.memory_width else {}
 
 
 def read_spec(metadata: dict[str, str]) -> PolicySpec:
@@ -130,9 +144,10 @@ def read_spec(metadata: dict[str, str]) -> PolicySpec:
         spec = PolicySpec.from_json(metadata["policy_spec"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise HgrpoError(f"has an unreadable policy_spec: {error}") from error
-    for key, expected in (("action_type", action_type(spec)), ("action_history", str(spec.action_history))):
-        if metadata[key] != expected:
-            raise HgrpoError(f"has {key} {metadata[key]!r}; expected by its policy_spec: {expected!r}")
+    stated = {"action_type": action_type(spec), "action_history": str(spec.action_history), **_memory(spec)}
+    for key, expected in stated.items():
+        if metadata.get(key) != expected:
+            raise HgrpoError(f"has {key} {metadata.get(key)!r}; expected by its policy_spec: {expected!r}")
     return spec
 
 
@@ -143,18 +158,24 @@ def read_golden_pairs(metadata: dict[str, str], spec: PolicySpec) -> tuple[Golde
     """
     try:
         pairs = json.loads(metadata["golden_pairs"])
-        observation = np.array([pair["observation"] for pair in pairs], dtype=np.float32)
-        action = np.array([pair["action"] for pair in pairs], dtype=np.float64)
+        observation = np.array(_part(pairs, "observation"), dtype=np.float32)
+        action = np.array(_part(pairs, "action"), dtype=np.float64)
         tolerance = float(json.loads(metadata["golden_tolerance"]))
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise HgrpoError(f"has unreadable golden pairs: {error}") from error
     shapes = (observation.shape, action.shape)
-    allowed = ((len(pairs), spec.observation_size), (len(pairs), spec.action_size))
-    if not len(pairs) or shapes != allowed:
+    steps = (len(pairs[0]),) if spec.memory_width and pairs and isinstance(pairs[0], list) else ()
+    allowed = ((len(pairs), *steps, spec.observation_size), (len(pairs), *steps, spec.action_size))
+    if not len(pairs) or shapes != allowed or bool(steps) != bool(spec.memory_width) or 0 in steps:
         raise HgrpoError(f"has golden pairs of shapes {shapes}; expected at least one pair and {allowed}")
     if not 0.0 < tolerance < 0.1:
         raise HgrpoError(f"has the golden_tolerance {tolerance}; allowed: a share of the action's range below 0.1")
     return GoldenPairs(observation, action), tolerance
+
+
+def _part(pairs: Any, name: str) -> Any:
+    """`name` of a golden pair, of pairs, or of sequences of pairs."""
+    return [_part(pair, name) for pair in pairs] if isinstance(pairs, list) else pairs[name]
 
 
 def read_measured(metadata: dict[str, str]) -> dict[str, Any]:
@@ -175,14 +196,14 @@ def disagreement(
 
     Args:
         spec: Interface with the ranges of the actions.
-        action: (B, A).
-        expected: (B, A).
-        tolerance: Share of each action's range: one number, or (B, A).
+        action: (..., A).
+        expected: (..., A).
+        tolerance: Share of each action's range: one number, or (..., A).
     """
     allowed = np.broadcast_to(tolerance * (np.array(spec.action_high) - np.array(spec.action_low)), action.shape)
     difference = np.abs(action.astype(np.float64) - expected)
     if np.all(difference <= allowed):  # false for NaN
         return None
-    row, worst = np.unravel_index(np.argmax(difference / allowed), action.shape)  # the first NaN, where there is one
-    name = spec.action[int(worst)].name
-    return f"action {name!r} differs by {difference[row, worst]:.3g}, allowed {allowed[row, worst]:.3g}"
+    worst = np.unravel_index(np.argmax(difference / allowed), action.shape)  # the first NaN, where there is one
+    name = spec.action[int(worst[-1])].name
+    return f"action {name!r} differs by {difference[worst]:.3g}, allowed {allowed[worst]:.3g}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,8 @@ from sim2real.policy.trained_on import TrainedOn
 
 INPUT_NAME = "observation"
 OUTPUT_NAME = "action"
+MEMORY_NAME = "memory"
+NEXT_MEMORY_NAME = "next_memory"
 _NOWHERE = os.devnull  # folder for weights in other files; nothing can lie below it, so none are read
 
 SESSION_ERRORS: tuple[type[Exception], ...] = (
@@ -37,6 +39,7 @@ SESSION_ERRORS: tuple[type[Exception], ...] = (
     ort.RuntimeException,
 )
 _OUTPUTS = [OUTPUT_NAME]
+_OUTPUTS_WITH_MEMORY = [OUTPUT_NAME, NEXT_MEMORY_NAME]
 _RUN_ERRORS: tuple[type[Exception], ...] = (ValueError, TypeError, *SESSION_ERRORS)
 
 
@@ -49,6 +52,9 @@ class OnnxPolicy:
 
     The file normalises the observation, and scales and clips the action. A file with a fixed batch of 1 is run row by
     row. Copies, pickled ones too, keep the content of the file and load it again.
+
+    A policy with memory carries it from call to call, so one object flies one episode, or the same B episodes, at a
+    time, and in one thread. Call `reset` before a new episode. A copy begins without memory.
 
     Args:
         path: The ONNX file.
@@ -88,7 +94,8 @@ class OnnxPolicy:
         try:
             self.spec = read_spec(self.metadata)
             self.trained_on = trained_on.from_json(self.metadata.get(trained_on.KEY))
-            self._size = self.spec.observation_size
+            self._size, self._width = self.spec.observation_size, self.spec.memory_width
+            self._memory: NDArray[np.float32] | None = None
             self.takes_one_row = _has_fixed_batch(self._session, self.spec)
             golden, tolerance = read_golden_pairs(self.metadata, self.spec)
         except ValueError as error:
@@ -98,7 +105,10 @@ class OnnxPolicy:
     def __call__(self, observation: ArrayLike) -> NDArray[np.float32]:
         """Action (A,) or (B, A), float32, of an observation (O,) or (B, O).
 
-        Raises HgrpoError for another shape, and for entries that are no real numbers or not finite in single precision.
+        A policy with memory takes B observations of the same B episodes as before.
+
+        Raises HgrpoError for another shape, for entries that are no real numbers or not finite in single precision, and
+        for another number of episodes without a `reset`.
         """
         given = as_array(observation, f"({self._size},) or (B, {self._size})")
         array = to_single(given)
@@ -106,15 +116,52 @@ class OnnxPolicy:
             raise HgrpoError(f"observation has shape {given.shape}; expected ({self._size},) or (B, {self._size})")
         if np.count_nonzero(np.isfinite(array)) != array.size:
             self._refuse_non_finite(given, array)
+        act = self._carry if self._width else self.run
         if array.ndim == 2:
-            return self.run(array)
-        return self.run(array.reshape(1, -1)).reshape(-1)
+            return act(array)
+        return act(array.reshape(1, -1)).reshape(-1)
 
     predict = __call__
     """The same, under the name that a torch policy has for it."""
 
+    def reset(self) -> None:
+        """Forget everything, as at the beginning of an episode; does nothing without memory."""
+        self._memory = None
+
+    def _carry(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        memory = self.no_memory(len(batch)) if self._memory is None else self._memory
+        if len(memory) != len(batch):
+            raise HgrpoError(
+                f"{len(batch)} observations after {len(memory)}; allowed: the same number, or reset() first"
+            )
+        action, self._memory = self.step(batch, memory)
+        return action
+
+    def no_memory(self, rows: int) -> NDArray[np.float32]:
+        """Memory (rows, M) at the beginning of episodes."""
+        return np.zeros((rows, self._width), np.float32)
+
+    def step(
+        self, batch: NDArray[np.float32], memory: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """One step of a policy with memory; nothing is kept.
+
+        Args:
+            batch: Observations (B, O), float32 and finite. They are not checked.
+            memory: (B, M), from the step before or from `no_memory`.
+
+        Returns:
+            Actions (B, A) and the next memory (B, M).
+        """
+        if self.takes_one_row and len(batch) != 1:
+            rows = [self.step(*row) for row in zip(batch[:, None], memory[:, None], strict=True)]
+            actions = [row[0] for row in rows] or [np.zeros((0, self.spec.action_size), np.float32)]
+            return np.concatenate(actions), np.concatenate([row[1] for row in rows] or [memory])
+        action, after = self._session.run(_OUTPUTS_WITH_MEMORY, {INPUT_NAME: batch, MEMORY_NAME: memory})
+        return action, after
+
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Actions (B, A) of observations (B, O) that are float32 and finite.
+        """Actions (B, A) of observations (B, O) that are float32 and finite, of a policy without memory.
 
         They are not checked.
         """
@@ -134,8 +181,8 @@ class OnnxPolicy:
 
     def _check_golden_pairs(self, golden: GoldenPairs, tolerance: float, path: str) -> None:
         try:
-            together = self(golden.observation)
-            singly = np.stack([self(row) for row in golden.observation])
+            together = self._golden(golden.observation)
+            singly = np.concatenate([self._golden(row[None]) for row in golden.observation])
             problem = None
             for action in (together, singly):
                 problem = problem or disagreement(self.spec, action, golden.action, tolerance)
@@ -143,6 +190,15 @@ class OnnxPolicy:
             raise OnnxPolicyError(f"{path} does not run its golden pairs: {first_line(error)}") from error
         if problem:
             raise OnnxPolicyError(f"{path} does not reproduce its golden pairs: {problem}")
+
+    def _golden(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Actions of golden observations (K, O), or of the steps of golden sequences (K, T, O)."""
+        if not self._width:
+            return self(observation)
+        try:
+            return np.stack([self(rows) for rows in observation.swapaxes(0, 1)], axis=1)
+        finally:
+            self.reset()
 
 
 def read_model(path: Path) -> bytes:
@@ -180,19 +236,27 @@ def _has_fixed_batch(session: onnxruntime.InferenceSession, spec: PolicySpec) ->
 
     Raises HgrpoError if its tensors are not those of the spec.
     """
-    taken = _batch_of("input", session.get_inputs(), INPUT_NAME, spec.observation_size)
-    given = _batch_of("output", session.get_outputs(), OUTPUT_NAME, spec.action_size)
+    inputs, outputs = {INPUT_NAME: spec.observation_size}, {OUTPUT_NAME: spec.action_size}
+    if spec.memory_width:
+        inputs |= {MEMORY_NAME: spec.memory_width}
+        outputs |= {NEXT_MEMORY_NAME: spec.memory_width}
+    taken = _batch_of("input", session.get_inputs(), inputs)
+    given = _batch_of("output", session.get_outputs(), outputs)
     if taken != given:
         raise HgrpoError(f"has batches of {taken} at the input and of {given} at the output")
     return taken == 1
 
 
-def _batch_of(kind: str, ports: Sequence[onnxruntime.NodeArg], name: str, size: int) -> str | int:
+def _batch_of(kind: str, ports: Sequence[onnxruntime.NodeArg], sizes: Mapping[str, int]) -> str | int:
     given = ", ".join(f"{port.name} {port.type} {port.shape}" for port in ports)
-    for batch in ("batch", 1):
-        if given == f"{name} tensor(float) {[batch, size]}":
+    expected = {
+        batch: ", ".join(f"{name} tensor(float) {[batch, size]}" for name, size in sizes.items())
+        for batch in ("batch", 1)
+    }
+    for batch, ports_of_spec in expected.items():
+        if given == ports_of_spec:
             return batch
-    raise HgrpoError(f"has the {kind} {given}; expected by its policy_spec: {name} tensor(float) ['batch', {size}]")
+    raise HgrpoError(f"has the {kind} {given}; expected by its policy_spec: {expected['batch']}")
 
 
 def first_line(error: Exception) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.exported_policies import make_policy, make_spec, observations_of, torch_actions
+from support.policies_with_memory import actions_over, remembering, sequences_of, shares
 
 from sim2real.export.c import export_c
 from sim2real.export.c_footprint import CORTEX_M4F, footprint
@@ -65,6 +66,29 @@ def test_acts_like_torch_on_an_emulated_flight_controller(
     action = np.fromfile(tmp_path / "action.bin", np.float32).reshape(200, 2)
     np.testing.assert_allclose(action, torch_actions(policy, observation), atol=2.3e-5)  # 1e-5 of the narrower range
     assert 2 * 32 * 4 <= report["stack"] <= 800  # two buffers of the widest layer, and some for the calls
+
+
+@pytest.mark.skipif(shutil.which("qemu-system-arm") is None, reason="no qemu-system-arm (Debian: qemu-system-arm)")
+@pytest.mark.parametrize(
+    ("memory", "tanh", "flags", "stack"),
+    # two buffers of the widest layer: 16 floats, or 5 + 3 (5 + 2) of the history; and some for the calls
+    [("gru", "libm", ("-O2",), 2 * 16 * 4), ("history", "approximate", ("-O3", "-ffast-math"), 2 * 26 * 4)],
+)
+def test_memory_on_an_emulated_flight_controller(
+    tmp_path: Path, memory: str, tanh: str, flags: tuple[str, ...], stack: int
+) -> None:
+    policy = remembering(memory)
+    exported = export_c(policy, tmp_path / "policy", checks=20, tanh=tanh)
+    observation = sequences_of(policy, 1000, 1)
+    observation.tofile(tmp_path / "observation.bin")
+    report = run(build(tmp_path, flags))
+    assert (report["self_test"], report["rows"]) == (0, 1000)
+    action = np.fromfile(tmp_path / "action.bin", np.float32).reshape(1000, 1, 2)
+    assert shares(policy, action, actions_over(policy, observation)).max() <= 1e-5
+    assert stack <= report["stack"] <= stack + 400
+    assert 0 < report["ticks"] < 25 * 1000 * 1000
+    (size,) = (size for size in exported.footprints if size.target == "Cortex-M4F")
+    assert (size.ram, size.memory) == (0, 4 * policy.spec.memory_width)
 
 
 def test_footprint_on_a_cortex_m4f(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import robots
 from hgrpo_control.config.learning import Network
 from hgrpo_control.training.simulation import policy_spec
 from policies.actor_critic import ActorCritic
+from policies.carried import Carried
 from robots.quadrotor.body.parameters import GRAVITY, preset
 from robots.quadrotor.flight.simulator import QuadrotorFlight
 from robots.quadrotor.tasks.hover import TARGET
@@ -105,6 +106,30 @@ def test_flies_what_the_policy_flies(tmp_path: Path, history: int) -> None:
                 np.testing.assert_allclose(sent, forces(action[0].numpy()), atol=2e-6)
             state = simulator.step(state, action).state
     assert controller.asked()[0] == 0  # the PID controller was never called
+
+
+@pytest.mark.parametrize("memory", ["gru", "history"])
+def test_memory_begins_anew_whenever_the_policy_takes_over(tmp_path: Path, memory: str) -> None:
+    simulator = flight()
+    network = Network(hidden_sizes=(8,), memory=memory, memory_size=4)
+    policy = ActorCritic(policy_spec(simulator.spec, network, critic=False))
+    with torch.no_grad():
+        policy.actor[-1].weight.mul_(20.0)
+    controller, state = Controller(policy, tmp_path), simulator.reset(1, seed=4)
+    observation, motion = simulator.observe(state), motion_of(state)
+    for takeover in range(2):
+        fly = Carried(policy)
+        for step in range(5):
+            mode, sent = controller(motion, 1000 + 100 * takeover + 10 * step, timestamp=1 + takeover)
+            assert mode == FORCE
+            action = fly(observation)
+            np.testing.assert_allclose(sent, forces(action[0].numpy()), atol=2e-6)
+            observation = torch.cat((observation[:, :-4], action), dim=1)  # the past action
+        observation = simulator.observe(state)
+        controller.library.set_policy(0)
+        assert controller(motion, 1090 + 100 * takeover, timestamp=1 + takeover)[0] == LEGACY
+        controller.library.set_policy(1)
+    assert "memory of the policy" in (tmp_path / "app/README.md").read_text()
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,15 @@ extern uint32_t _stack_top[];
 static float observation[MOST_ROWS][POLICY_OBSERVATION_SIZE];
 static float action[MOST_ROWS][POLICY_ACTION_SIZE];
 
+#ifdef POLICY_MEMORY_SIZE
+static policy_memory memory;
+#define RESET() policy_reset(&memory)
+#define ACT(row) policy_act(observation[row], &memory, action[row])
+#else
+#define RESET()
+#define ACT(row) policy_act(observation[row], action[row])
+#endif
+
 void reset(void);
 static void fault(void);
 __attribute__((section(".vectors"), used)) static void *const vectors[] = {_stack_top, (void *)reset, (void *)fault,
@@ -72,7 +81,7 @@ __attribute__((noinline)) static uint32_t stack_of_one_call(void) {
     for (uint32_t *word = here - PAINTED_WORDS; word < here; ++word) {
         *(volatile uint32_t *)word = PAINT;
     }
-    policy_act(observation[0], action[0]);
+    ACT(0);
     const uint32_t *deepest = here - PAINTED_WORDS;
     while (*(const volatile uint32_t *)deepest == PAINT) {
         ++deepest;
@@ -87,13 +96,15 @@ static void run(void) {
         leave(1);
     }
     const uint32_t rows = file("observation.bin", 1, 0x06, observation, sizeof observation) / sizeof observation[0];
+    RESET();
     report("stack", stack_of_one_call());
+    RESET();
     SYSTICK_LOAD = 0xFFFFFF;
     SYSTICK_VALUE = 0;
     SYSTICK_CTRL = 5;
     const uint32_t before = SYSTICK_VALUE;
     for (uint32_t row = 0; row < rows; ++row) {
-        if (policy_act(observation[row], action[row]) != POLICY_OK) {
+        if (ACT(row) != POLICY_OK) {
             leave(2);
         }
     }
