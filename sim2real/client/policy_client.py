@@ -54,20 +54,23 @@ class PolicyClient:
             self.close()
             raise
 
-    def infer(self, observation: ArrayLike) -> Action:
+    def infer(self, observation: ArrayLike, reset: bool = False) -> Action:
         """Action for one observation (O,) of real numbers; sent as float32.
+
+        With `reset` the server first forgets what `PolicyClient.reset` deletes.
 
         Raises HgrpoError for anything but such an array, RequestError for an observation that the server refuses,
         TimeoutError and ConnectionError.
         """
-        reply = self._request({"observation": to_single(as_array(observation, "(O,)"))})
+        request = {"observation": to_single(as_array(observation, "(O,)"))}
+        reply = self._request(request | {"reset": True} if reset else request)
         try:
             return client_reply.action(reply)
         except UnreadableError as error:
             raise self._abort(error) from error
 
     def reset(self) -> None:
-        """Delete the previous action on the server, so it does not limit the next one.
+        """Delete the previous action, which limits the next one, and the memory of the policy on the server.
 
         Raises as `infer` does.
         """

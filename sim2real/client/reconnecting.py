@@ -22,6 +22,10 @@ class Connection(Policy, Protocol):
         """Task options and airframe of the training; None if they are unknown."""
         ...
 
+    def reset(self) -> None:
+        """Forget everything, as at the beginning of an episode."""
+        ...
+
     def close(self) -> None:
         """Close the connection; a second call does nothing."""
         ...
@@ -58,6 +62,11 @@ class Reconnecting:
         except ConnectionError:
             self.close()
             raise
+
+    def reset(self) -> None:
+        """Forget everything, as at the beginning of an episode; a new connection begins like that anyway."""
+        if self._policy is not None:
+            self._policy.reset()
 
     def close(self) -> None:
         """Close the connection, if there is one; the next call connects again."""

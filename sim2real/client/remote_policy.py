@@ -47,6 +47,8 @@ class RemotePolicy:
         try:
             self.spec = _spec(self._client.metadata)
             self.trained_on = from_fields(self._client.metadata.get("trained_on"))
+            self._remembers = self._client.metadata.get("memory", "none") != "none"
+            self._fresh = False
         except BaseException:
             self._client.close()
             raise
@@ -58,11 +60,20 @@ class RemotePolicy:
         ConnectionError.
         """
         try:
-            return self._client.infer(observation).action
+            action = self._client.infer(observation, self._fresh).action
+            self._fresh = False
+            return action
         except RequestError as refusal:
             if refusal.reason in _FOR_THIS_OBSERVATION:
                 raise NoAction(str(refusal)) from refusal
             raise
+
+    def reset(self) -> None:
+        """Forget everything, as at the beginning of an episode; does nothing without memory.
+
+        The next request carries the reset, and so do the ones after it until an action comes back.
+        """
+        self._fresh = self._remembers
 
     def close(self) -> None:
         """Close the connection."""

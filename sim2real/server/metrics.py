@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -50,6 +50,7 @@ class Metrics:
         self.conversations = 0  # open WebSocket connections
         self.turned_away: Counter[str] = Counter()  # why: connections, timeout, slow_reader, token, origin
         self.versions: dict[str, tuple[str, str]] = {}  # policy: version, checkpoint_sha256
+        self.streams: Callable[[], dict[str, int]] = dict  # streams with a memory, by policy
         self.recorded = 0
         self.unrecorded = 0
         self._registry = CollectorRegistry()
@@ -74,6 +75,7 @@ class Metrics:
             ],
             "limited": dict(self.limited),
             "conversations": self.conversations,
+            "streams": self.streams(),
             "turned_away": dict(self.turned_away),
             "recorded": self.recorded,
             "unrecorded": self.unrecorded,
@@ -102,6 +104,10 @@ class _Collector:
         recorded = {("written",): metrics.recorded, ("dropped",): metrics.unrecorded}
         yield _counter("hgrpo_recorded", "Steps of the recording", ["result"], recorded)
         yield GaugeMetricFamily("hgrpo_conversations", "Open WebSocket connections", value=metrics.conversations)
+        streams = GaugeMetricFamily("hgrpo_streams", "Open streams with a memory of the policy", labels=["policy"])
+        for policy, count in metrics.streams().items():
+            streams.add_metric([policy], count)
+        yield streams
         versions = InfoMetricFamily("hgrpo_policy", "Version being served", labels=["policy"])
         for policy, (version, sha256) in metrics.versions.items():
             versions.add_metric([policy], {"version": version, "checkpoint_sha256": sha256})

@@ -42,6 +42,8 @@ class ServerSettings:
     """Time in which a request must arrive and its reply must be read [s]."""
     heartbeat: Annotated[float, Range(above=0)] = 20.0
     """Time between pings to a WebSocket client [s]; a client that does not answer is disconnected."""
+    stream_timeout: Annotated[float, Range(above=0)] = 60.0
+    """Time without a request after which the memory of a policy is forgotten in a stream [s]."""
     shutdown_timeout: Annotated[float, Range(above=0)] = 5.0
     """Time for requests in flight after the signal to stop [s]."""
     load_timeout: Annotated[float, Range(above=0)] = 60.0

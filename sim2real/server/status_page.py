@@ -21,7 +21,8 @@ _PAGE = """<!doctype html>
 </style>
 <h1>hgrpo serve</h1>
 <p><b id="rate">0</b> requests/s, <b id="total">0</b> answered, <b id="rejects">0</b> refused,
-  <b id="connections">0</b> WebSocket connections <span class="state" id="state">connecting</span></p>
+  <b id="connections">0</b> WebSocket connections,
+  <b id="streams">0</b> streams with memory <span class="state" id="state">connecting</span></p>
 <h2>Latency in the server</h2>
 <svg id="latency" viewBox="0 0 760 180" role="img" aria-label="latency histogram"></svg>
 <h2>Refusals</h2>
@@ -61,7 +62,7 @@ const drawLatency = (bounds, counts) => {
 const describe = policy => {
   const table = document.createElement("table");
   const plain = ["policy", "version", "versions", "task", "robot", "control_hz", "checkpoint_sha256", "safe_action",
-                 "slew", "producer_version"];
+                 "slew", "memory", "memory_size", "producer_version"];
   for (const key of plain) table.append(row([key, String(policy[key])]));
   const interval = (bounds, i) => bounds ? "[" + bounds[0][i] + ", " + bounds[1][i] + "]" : "finite";
   const entries = document.createElement("table");
@@ -86,6 +87,7 @@ const refresh = async () => {
     at("total").textContent = total;
     at("rejects").textContent = sum(metrics.rejected.map(one => one.count));
     at("connections").textContent = metrics.conversations;
+    at("streams").textContent = sum(Object.values(metrics.streams));
     drawLatency(metrics.bounds, counts);
     at("reasons").replaceChildren(row(["policy", "protocol", "reason", "count"], "th"),
       ...metrics.rejected.map(one => row([one.policy, one.protocol, one.reason, one.count])));

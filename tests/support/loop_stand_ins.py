@@ -37,6 +37,9 @@ class ScriptedPolicy:
             raise outcome
         return np.array([outcome])
 
+    def reset(self) -> None:
+        """Nothing is remembered."""
+
     def close(self) -> None:
         self.closings += 1
 

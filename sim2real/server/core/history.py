@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Hashable
 from itertools import count
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.protocol.request_error import RequestError
+from sim2real.server.core.policies import Version
 
 LARGEST_SEQUENCE = 2**63 - 1
 
@@ -17,18 +19,34 @@ _numbers = count(1)
 
 
 class History:
-    """Previous action (A,) and last sequence number of one stream; `number` identifies the stream."""
+    """Previous action (A,), memory of the policy and last sequence number of one stream; `number` identifies it."""
 
     def __init__(self) -> None:
         self.number = next(_numbers)
         self.previous: NDArray[np.float32] | None = None
         self.sequence = -1
         self.fresh = True
+        self._memory: NDArray[np.float32] | None = None
+        self._version, self._used = "", 0.0
 
     def reset(self) -> None:
-        """Delete the previous action; the last sequence number is kept."""
-        self.previous = None
+        """Delete the previous action and the memory; the last sequence number is kept."""
+        self.previous = self._memory = None
         self.fresh = True
+
+    def memory(self, version: Version) -> NDArray[np.float32]:
+        """Memory (1, M) for a version; that of another version has no meaning for it and is not used."""
+        if self._memory is None or self._version != version.number:
+            return version.policy.no_memory(1)
+        return self._memory
+
+    def remember(self, memory: NDArray[np.float32], version: Version, now: float) -> None:
+        """Keep the memory (1, M) of a version at an instant [s]."""
+        self._memory, self._version, self._used = memory, version.number, now
+
+    def remembers(self, since: float = -math.inf) -> bool:
+        """Whether there is a memory that was used at the instant `since` [s] or later."""
+        return self._memory is not None and self._used >= since
 
     def advance(self, sequence: object) -> None:
         """Store the sequence number of a request.

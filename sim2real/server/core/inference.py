@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.protocol.request_error import RequestError
 from sim2real.server.core.history import History
-from sim2real.server.core.policies import ServedPolicy
+from sim2real.server.core.policies import ServedPolicy, Version
 from sim2real.server.core.recording import Recorder, Step
 from sim2real.server.metrics import Metrics
 from sim2real.server.settings import ServerSettings
@@ -53,6 +54,13 @@ class Inference:
         self.settings = settings
         self.metrics = metrics
         self._recorder = recorder
+        self._streams: dict[str, WeakSet[History]] = {name: WeakSet() for name in policies}
+        metrics.streams = self.streams
+
+    def streams(self) -> dict[str, int]:
+        """Number of streams with a memory, by the name of the policy."""
+        since = time.monotonic() - self.settings.stream_timeout
+        return {name: sum(one.remembers(since) for one in streams) for name, streams in self._streams.items()}
 
     def one(self, served: ServedPolicy, observation: Any, history: History, number: str | None = None) -> Answer:
         """Action (1, A) of one observation, as the next step of a stream.
@@ -60,7 +68,8 @@ class Inference:
         Args:
             served: The policy.
             observation: (O,) as the client sent it.
-            history: Stream; the action becomes its previous action.
+            history: Stream; the action becomes its previous action. A stream with a memory that was silent for longer
+                than `stream_timeout` begins anew.
             number: Number of the version; None for the active one.
 
         Raises RequestError.
@@ -68,7 +77,7 @@ class Inference:
         version = served.version(number)
         batch = version.observations.one(observation)
         before = time.perf_counter()
-        wanted = version.policy.run(batch)
+        wanted = self._carried(served, version, batch, history) if version.remembers else version.policy.run(batch)
         seconds = time.perf_counter() - before
         action, limited = version.actions.limit(wanted, history.previous)
         answer = Answer(action, version.number, limited, seconds)
@@ -88,6 +97,8 @@ class Inference:
         Raises RequestError.
         """
         version = served.version(number)
+        if version.remembers:
+            raise RequestError("unknown_stream", "this policy has memory: give sequence_id and sequence_start")
         if version.actions.needs_previous:
             raise RequestError(
                 "unknown_stream", "this server limits how fast actions change: give sequence_id and sequence_start"
@@ -103,6 +114,18 @@ class Inference:
         answer = Answer(action, version.number, limited, seconds)
         self._keep(served, batch, answer, None)
         return answer
+
+    def _carried(
+        self, served: ServedPolicy, version: Version, batch: NDArray[np.float32], history: History
+    ) -> NDArray[np.float32]:
+        """Action (1, A) with the memory of a stream, which is carried on."""
+        now = time.monotonic()
+        if history.remembers() and not history.remembers(now - self.settings.stream_timeout):
+            history.reset()
+        action, memory = version.policy.step(batch, history.memory(version))
+        history.remember(memory, version, now)
+        self._streams[served.name].add(history)
+        return action
 
     def _keep(
         self, served: ServedPolicy, observation: NDArray[np.float32], answer: Answer, history: History | None

@@ -32,6 +32,11 @@ class Version(NamedTuple):
     observations: ObservationGuard
     actions: ActionGuard
 
+    @property
+    def remembers(self) -> bool:
+        """Whether the policy has memory."""
+        return self.policy.spec.memory != "none"
+
 
 class ServedPolicy:
     """A policy with its file and its loaded versions.
@@ -191,6 +196,8 @@ def describe(served: ServedPolicy, settings: ServerSettings) -> dict[str, Any]:
         **{name: spec[name] for name in interface},
         "action_type": metadata.action_type(version.policy.spec),
         "action_history": version.policy.spec.action_history,
+        "memory": spec["memory"],
+        "memory_size": spec["memory_size"],
         **{name: version.policy.metadata[name] for name in ("precision", "checkpoint_sha256", "producer_version")},
         "trained_on": None if trained is None else trained._asdict(),
         "observation_range": None if allowed is None else [bound.tolist() for bound in allowed],

@@ -147,6 +147,9 @@ def read(path: Path) -> tuple[dict[str, Any], Iterator[Step]]:
 def replay(path: Path, policy: OnnxPolicy, name: str, version: str | None = None) -> float:
     """Largest |difference| between recorded actions and those of a policy now, with the recorded limits.
 
+    The memory of a policy is carried over the recorded steps of a stream, from zeros at its start and at every change
+    of the version.
+
     Args:
         path: The recording.
         policy: The policy.
@@ -158,18 +161,33 @@ def replay(path: Path, policy: OnnxPolicy, name: str, version: str | None = None
     header, steps = read(path)
     guard = ActionGuard(policy.spec, header["slew"])
     previous: dict[int, NDArray[np.float32]] = {}
+    memories: dict[int, tuple[str, NDArray[np.float32]]] = {}  # the version that wrote each
     worst = -1.0
     for step in steps:
         if step.policy != name:
             continue
         before = None if step.fresh or not step.stream else previous.get(step.stream)
         if version in (None, step.version):
-            action, _ = guard.limit(policy(step.observation), before)
+            action, _ = guard.limit(_act(policy, step, memories), before)
             worst = max(worst, float(np.abs(action - step.action).max()))
+        else:
+            memories.pop(step.stream, None)
         previous[step.stream] = step.action[-1]
     if worst < 0.0:
         raise HgrpoError(f"{path} has no step of policy {name!r}" + (f", version {version}" if version else ""))
     return worst
+
+
+def _act(policy: OnnxPolicy, step: Step, memories: dict[int, tuple[str, NDArray[np.float32]]]) -> NDArray[np.float32]:
+    """Actions (B, A) of a recorded step; carries the memory of its stream on."""
+    if not policy.spec.memory_width:
+        return policy(step.observation)
+    version, memory = memories.get(step.stream, ("", None))
+    if memory is None or step.fresh or version != step.version:
+        memory = policy.no_memory(len(step.observation))
+    action, memory = policy.step(step.observation, memory)
+    memories[step.stream] = (step.version, memory)
+    return action
 
 
 def _records(path: Path) -> Iterator[Any]:

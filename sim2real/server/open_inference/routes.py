@@ -1,6 +1,7 @@
 """Routes of the Open Inference Protocol v2 (KServe), and of changes of versions.
 
-The parameter `sequence_id` names a stream with a history; `sequence_start` begins and `sequence_end` ends it.
+The parameter `sequence_id` names a stream with a history and a memory; `sequence_start` begins and `sequence_end` ends
+it.
 `sequence_number` is an extension of this server: it has to rise within a stream, and overtaken requests are dropped. A
 stream belongs to the token that began it, or to the connection if the server has no token.
 """

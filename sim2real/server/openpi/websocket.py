@@ -3,8 +3,8 @@
 The server sends metadata, then an action for each observation, as msgpack in binary frames.
 
 A request is a map with `observation` (O,), and optionally `sequence` (a rising integer) and `reset` (true deletes the
-previous action first; it may stand without an observation). A refusal is a text frame of JSON with `error`, `reason`
-and `sequence`.
+previous action and the memory of the policy first; it may stand without an observation). A refusal is a text frame of
+JSON with `error`, `reason` and `sequence`.
 """
 
 from __future__ import annotations
@@ -113,6 +113,7 @@ class _Conversation:
             self._waiting.clear()
             self._start_closing(WSCloseCode.INTERNAL_ERROR, b"internal error")
         finally:
+            self._history.reset()
             await self._stop()
             if self._closing is not None:
                 await self._closing
