@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.flight.clock import Clock
-from sim2real.flight.target import NoAction, Policy
+from sim2real.flight.target import NoAction, Policy, Resets
 
 NO_ACTION = (NoAction, TimeoutError, ConnectionError)
 """Exceptions of a policy that mean "no action in this tick"."""
@@ -24,8 +24,8 @@ NO_ACTION = (NoAction, TimeoutError, ConnectionError)
 class ActionSource(Protocol):
     """Source of the loop's actions."""
 
-    def ask(self, observation: NDArray[np.float32], deadline: float) -> NDArray[Any]:
-        """Action (A,) of an observation (O,).
+    def ask(self, observation: NDArray[np.float32], deadline: float, fresh: bool = False) -> NDArray[Any]:
+        """Action (A,) of an observation (O,); with `fresh` the policy is reset before.
 
         Raises one of NO_ACTION if there is none by the deadline [s].
         """
@@ -42,9 +42,9 @@ class Direct:
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
 
-    def ask(self, observation: NDArray[np.float32], deadline: float) -> NDArray[Any]:
+    def ask(self, observation: NDArray[np.float32], deadline: float, fresh: bool = False) -> NDArray[Any]:
         """The action of the policy; its exceptions pass through."""
-        return self._policy(observation)
+        return _act(self._policy, observation, fresh)
 
     def close(self) -> None:
         """Do nothing."""
@@ -59,13 +59,13 @@ class Worker:
     def __init__(self, policy: Policy, clock: Clock) -> None:
         self._policy, self._clock = policy, clock
         self._changed = threading.Condition()
-        self._observation: NDArray[np.float32] | None = None
+        self._request: tuple[NDArray[np.float32], bool] | None = None
         self._result: NDArray[Any] | Exception | None = None
         self._busy = self._given_up = self._closed = False
         self._thread = threading.Thread(target=self._work, name="policy", daemon=True)
         self._thread.start()
 
-    def ask(self, observation: NDArray[np.float32], deadline: float) -> NDArray[Any]:
+    def ask(self, observation: NDArray[np.float32], deadline: float, fresh: bool = False) -> NDArray[Any]:
         """The action, if the policy returns by the deadline [s] of the loop's clock.
 
         Raises TimeoutError if it does not, or is still busy with an earlier call. An exception of the policy is raised
@@ -78,7 +78,7 @@ class Worker:
             if isinstance(self._result, Exception):  # of a call that was given up
                 error, self._result = self._result, None
                 raise error
-            self._observation, self._result, self._busy, self._given_up = observation, None, True, False
+            self._request, self._result, self._busy, self._given_up = (observation, fresh), None, True, False
             self._changed.notify_all()
             self._changed.wait_for(lambda: not self._busy, timeout=max(0.0, deadline - self._clock.now()))
             if self._busy:
@@ -99,13 +99,13 @@ class Worker:
     def _work(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._closed or self._observation is not None)
-                observation, self._observation = self._observation, None
-                if self._closed or observation is None:
+                self._changed.wait_for(lambda: self._closed or self._request is not None)
+                request, self._request = self._request, None
+                if self._closed or request is None:
                     return
             result: NDArray[Any] | Exception
             try:
-                result = self._policy(observation)
+                result = _act(self._policy, *request)
             except Exception as error:  # raised in the thread of the loop
                 result = error
             with self._changed:
@@ -113,3 +113,9 @@ class Worker:
                 self._result = result if fatal or not self._given_up else None
                 self._busy = False
                 self._changed.notify_all()
+
+
+def _act(policy: Policy, observation: NDArray[np.float32], fresh: bool) -> NDArray[Any]:
+    if fresh and isinstance(policy, Resets):
+        policy.reset()
+    return policy(observation)

@@ -7,6 +7,9 @@ still ahead runs late. So there is at most one tick per slot, and no burst after
 These are misses (watchdog.py): a skipped slot; no observation, or one that has another size, is not finite or is older
 than `max_age`; a policy that raises NoAction, TimeoutError or ConnectionError; an action that is late, not finite or
 outside the bounds. Any other exception ends the flight, after `stop`.
+
+A policy with memory is reset before its first action, where a reading begins an episode, and in every tick in which the
+watchdog sends the safe action, so it takes over again with an empty memory.
 """
 
 from __future__ import annotations
@@ -129,6 +132,7 @@ class _Loop:
         self.last = self.safe  # until there is an action of the policy
         self.period = 1.0 / spec.control_hz
         self.watchdog, self.statistics = Watchdog(options.watchdog), statistics
+        self.fresh = True  # until the policy has given an action from an empty memory
         self.source: ActionSource = Worker(policy, clock) if options.worker else Direct(policy)
 
     def run(self, signals: StopSignals) -> str:
@@ -170,6 +174,8 @@ class _Loop:
         reading, action, missed = None, None, ""
         try:
             reading = self._read()
+            # in SAFE the vehicle does not do what the policy remembers
+            self.fresh = self.fresh or reading.begins or self.watchdog.state is State.SAFE
             now = self.clock.now()
             self._check_observation(reading, now)
             action = self._ask(reading, slot + self.options.deadline * self.period)
@@ -219,9 +225,10 @@ class _Loop:
     def _ask(self, reading: Reading, deadline: float) -> NDArray[np.float64]:
         before = self.clock.now()
         try:
-            result: Any = self.source.ask(reading.observation, deadline)
+            result: Any = self.source.ask(reading.observation, deadline, self.fresh)
         except NO_ACTION as error:
             raise _Miss("no action") from error
+        self.fresh = False
         after = self.clock.now()
         self.statistics.policy.add(after - before)
         action = np.asarray(result, np.float64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,15 @@ class Policy(Protocol):
         ...
 
 
+@runtime_checkable
+class Resets(Protocol):
+    """A policy that carries a memory from call to call, or may."""
+
+    def reset(self) -> None:
+        """Forget everything, as at the beginning of an episode."""
+        ...
+
+
 class Reading(NamedTuple):
     """A measurement of a target."""
 
@@ -35,6 +44,8 @@ class Reading(NamedTuple):
     """(O,) in the units of the policy's spec."""
     stamp: float
     """Time of the measurement, by the loop's clock [s]; the oldest of several parts."""
+    begins: bool = False
+    """Whether an episode begins with it, so that the policy has to forget the one before."""
 
 
 class Target(Protocol):

@@ -86,7 +86,7 @@ class SimulatedTarget:
         self._generator = torch.Generator().manual_seed(seed)
         self._action = torch.tensor([spec.safe_action], dtype=torch.float32)
         self._next: Transition | None = None
-        self._start, self._steps = math.nan, 0
+        self._start, self._steps, self._begins = math.nan, 0, True
 
     def start(self) -> None:
         """Begin the first episode and time trial steps.
@@ -118,7 +118,8 @@ class SimulatedTarget:
             behind = round(MOST_BEHIND * hz)
         for _ in range(behind):
             self._step()
-        return Reading(self._observation, now)
+        begins, self._begins = self._begins, False
+        return Reading(self._observation, now, begins)
 
     def _time_of_a_step(self) -> float:
         """Duration of a step by the loop's clock [s]."""
@@ -152,7 +153,7 @@ class SimulatedTarget:
     def _begin(self) -> None:
         self._running = reset_episodes(self.simulator, 1, self._generator)
         self._observation = self._row(self.simulator.observe(self._running.state))
-        self._reward, self._length = 0.0, 0
+        self._reward, self._length, self._begins = 0.0, 0, True
 
     def _step(self) -> None:
         transition = self._next or step_episodes(self.simulator, self._running, self._action)
