@@ -76,7 +76,7 @@ def export(options: ExportOptions) -> Iterator[ExportEntry]:
         yield ExportEntry("crazyflie", (options.crazyflie,))
         yield _c_entry(written, policy.spec)
     if options.px4 is not None:
-        yield ExportEntry("px4", (options.px4,), export_px4(policy, options.px4))
+        yield ExportEntry("px4", (options.px4,), export_px4(policy, options.px4), sequences=True)
 
 
 def trained_on(config: Config, robot: str) -> TrainedOn:

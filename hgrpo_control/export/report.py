@@ -25,11 +25,11 @@ class ExportEntry:
     files: tuple[Path, ...]
     """What was written: one ONNX file, a C source and its header, or the folder of an app, or an archive."""
     difference: float | None = None
-    """Largest |action difference| from the torch policy over 1,000 observations, in action units; None where it was not
+    """Largest |action difference| from the torch policy, in action units; None where it was not
     measured: for C without a compiler, for an app's folder, and for float16 and int8, whose errors are in `measured`.
     """
     sequences: bool = False
-    """Whether `difference` is over eight sequences of 1,000 steps, for a policy with memory."""
+    """Whether `difference` is over sequences of 1,000 steps, for a policy with memory."""
     measured: Mapping[str, Any] = field(default_factory=dict)
     """Of float16 and int8, as recorded in the file: errors as shares of an action's range, and the success rates and
     mean returns of the variant and of the policy over the same episodes."""
