@@ -108,8 +108,8 @@ def _line(name: str, windy: bool, figures: Sequence[Figures]) -> str:
     return f"| {name} | {'yes' if windy else 'no'} | {' | '.join(cells)} |"
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Fly, print the table and write it."""
+def read(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.airframes", description=__doc__.split("\n\n")[0])
     parser.add_argument("runs", type=Path, nargs="*", metavar="RUN")
     parser.add_argument("--raptor", action="store_true", help="fly RAPTOR's published policy too")
@@ -121,6 +121,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     if not given.runs and not given.raptor:
         parser.error("nothing to fly: give a RUN, or --raptor")
+    return given
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Fly, print the table and write it."""
+    given = read(arguments)
     try:
         contestants = [_trained(run) for run in given.runs]
         contestants += [Contestant("RAPTOR", Raptor(), "raptor")] if given.raptor else []

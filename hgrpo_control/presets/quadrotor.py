@@ -130,13 +130,17 @@ _THROUGH_GATES = _wider(0.95, 128 * 65_536) | {
 }
 _AMONG_OBSTACLES = _wider(0.98, 256 * 65_536)
 
+_ON_TRACK = _ON_NAVIGATION | {"hybrid-grpo": _with_slopes(6 * 65_536, (64, 64))}
+
 _SETTINGS: dict[str, dict[str, Config]] = {
     "quadrotor-hover": _ON_HOVER,
     "quadrotor-hover-randomized": _ON_HIDDEN_LUCK,
     "quadrotor-hover-gusty": _ON_HIDDEN_LUCK,
     "quadrotor-waypoints": _BETWEEN_WAYPOINTS,
     "quadrotor-gates": _THROUGH_GATES,
-    "quadrotor-track": _ON_NAVIGATION | {"hybrid-grpo": _with_slopes(6 * 65_536, (64, 64))},
+    "quadrotor-any": _ON_HIDDEN_LUCK,
+    "quadrotor-any-track": _ON_TRACK,
+    "quadrotor-track": _ON_TRACK,
     "quadrotor-obstacles": _AMONG_OBSTACLES,
     "quadrotor-pursuit": _ON_NAVIGATION,
     **dict.fromkeys(aviaries.HOVER_TASKS, aviaries.ON_HOVER_AVIARIES),

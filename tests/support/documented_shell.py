@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 
+import benchmarks.airframes.__main__
 import benchmarks.suite.__main__
 import benchmarks.suite.collect
 import benchmarks.suite.report
@@ -138,6 +139,8 @@ def _python(words: list[str]) -> None:
     try:
         if script == "benchmarks/suite/__main__.py":
             benchmarks.suite.__main__.main(options)
+        elif script == "benchmarks/airframes/__main__.py":
+            benchmarks.airframes.__main__.read(options)
         elif script == "tests/support/simulated_vehicle.py":
             simulated_vehicle.arguments(options)
         else:
