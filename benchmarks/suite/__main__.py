@@ -39,10 +39,11 @@ def run(given: argparse.Namespace) -> int:
     """`python -m benchmarks.suite run NAME`."""
     from benchmarks.suite.listing import listing
     from benchmarks.suite.plan import planned_runs, require_agreement
-    from benchmarks.suite.runs import default_jobs, run_missing
+    from benchmarks.suite.runs import run_missing
+    from hgrpo_control.command_line.children import usable_cores
     from hgrpo_control.config.device import find_device
 
-    jobs = default_jobs() if given.jobs is None else given.jobs
+    jobs = usable_cores() if given.jobs is None else given.jobs
     if jobs < 1:
         raise SuiteError(f"--jobs must be at least 1; given {jobs}")
     find_device(given.device)  # once and now, rather than in every run

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -18,11 +17,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, NamedTuple
 
-import hgrpo_control
 from benchmarks.suite.definition import SuiteError
 from benchmarks.suite.learners.registry import LEARNERS
 from benchmarks.suite.origin import describe_origin
 from benchmarks.suite.plan import Run, Step, clear_unstarted, is_trained, next_step
+from hgrpo_control.command_line.children import failure, start, stop
 from hgrpo_signals import handled, interrupt
 
 COMMANDS = {name: (sys.executable, "-m", learner.module) for name, learner in LEARNERS.items()}
@@ -43,11 +42,6 @@ class _Process(NamedTuple):
     step: Step
     handle: subprocess.Popen[bytes]
     began: float
-
-
-def default_jobs() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run_missing(runs: Sequence[Run], jobs: int) -> list[Failure]:
@@ -128,8 +122,7 @@ class _Schedule:
             print(f"  {run.label}: {process.step} took {time.monotonic() - process.began:.0f} s", flush=True)
             self._start(run, after=process.step)
             return
-        how = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
-        self._end(run, f"{process.step} failed ({how}): {_last_line(run.log)}; all of it: {run.log}", failed=True)
+        self._end(run, f"{process.step} {failure(status, run.log)}", failed=True)
 
     def _end(self, run: Run, outcome: str, failed: bool = False, quiet: bool = False) -> None:
         self.ended += 1
@@ -142,17 +135,7 @@ class _Schedule:
         """Let every child save and end, and wait for it; an interrupt meanwhile kills them."""
         if self.running:
             print(f"stopping {len(self.running)} runs; they save first. Ctrl-C again kills them.", flush=True)
-        try:
-            for process in self.running:
-                assert process.handle.stdin is not None
-                process.handle.stdin.close()
-            for process in self.running:
-                process.handle.wait()
-        except KeyboardInterrupt:
-            for process in self.running:
-                process.handle.kill()
-                process.handle.wait()
-            raise
+        stop([process.handle for process in self.running])
 
 
 def _require_reference(run: Run) -> None:
@@ -170,23 +153,8 @@ def _launch(run: Run, step: Step, log: IO[bytes]) -> _Process:
         file.write(json.dumps(line | describe_origin(run.learner.packages)) + "\n")
     log.write(f"$ {name} {' '.join(words)}\n".encode())
     log.flush()
-    handle = subprocess.Popen(
-        [*COMMANDS[name], *words],
-        stdin=subprocess.PIPE,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        env=_environment(),
-        start_new_session=True,  # Ctrl-C in the terminal reaches only the runner, which then stops its children
-    )
-    return _Process(run, step, handle, time.monotonic())
-
-
-def _environment() -> dict[str, str]:
-    """One thread per process, and the same packages that this process imported."""
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    here, package = Path(__file__).resolve().parents[2], Path(hgrpo_control.__file__).resolve().parents[1]
-    paths = [str(package), str(here), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, **threads, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
+    root = Path(__file__).resolve().parents[2]
+    return _Process(run, step, start([*COMMANDS[name], *words], log, (str(root),)), time.monotonic())
 
 
 def _lock(file: IO[bytes]) -> bool:
@@ -196,8 +164,3 @@ def _lock(file: IO[bytes]) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _last_line(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "no output")

@@ -19,21 +19,25 @@ if TYPE_CHECKING:
     from hgrpo_control.training.trainer import Trainer
 
 
-def run(args: list[str]) -> None:
-    """`hgrpo train ALGORITHM TASK [options]`."""
+def run(args: list[str]) -> int:
+    """`hgrpo train ALGORITHM TASK [options]`; 1 if one of several seeds failed."""
     if args in (["-h"], ["--help"]):
         print(f"usage: {USAGE}\n\nALGORITHM is one of {', '.join(ALGORITHMS)}; `hgrpo tasks` lists the tasks.")
         print("ALGORITHM and TASK may come from a file of settings: hgrpo train --config FILE.toml.")
         print("hgrpo train ALGORITHM TASK --help lists the options and the defaults of this algorithm and task.")
-        return
+        return 0
     if "--resume" in args:
         raise UsageError("unknown option --resume; to continue a run: hgrpo resume DIR")
     options = parse_train_options(args)
     if options.write_config is not None:
         write_toml(options.write_config, options.config.to_table(), "Settings for: hgrpo train --config FILE")
         print(f"written: {options.write_config}")
-        return
+        return 0
     film = options.film(options.video)
+    if options.seeds is not None:
+        from hgrpo_control.commands.train_seeds import train_seeds
+
+        return train_seeds(args, options)
     if options.video:
         from robots.drawing.offscreen import require_gl
 
@@ -59,6 +63,7 @@ def run(args: list[str]) -> None:
         except KeyboardInterrupt as stopped:
             again = f"hgrpo evaluate {' '.join(args)}"
             raise KeyboardInterrupt(f"the trained policy is kept; film it with: {again}") from stopped
+    return 0
 
 
 def _require_drawable(config: Config, film: Film) -> None:

@@ -19,6 +19,7 @@ from hgrpo_control.config_files.formats import read_file
 from hgrpo_control.config_files.tables import TableError
 from hgrpo_control.presets.quadrotor import preset
 from hgrpo_control.runs.imports import modules_of
+from hgrpo_fields import Range
 from hgrpo_imports import load_all, require, take_imports
 from robots.registry import module_of
 
@@ -40,6 +41,10 @@ class TrainOptions(FilmSettings):
     """TOML file to write with every setting, instead of training."""
     layers: Annotated[Literal["preset", "raptor"], Argument(flag="--network")] = "preset"
     """Layers: those of the preset, or 16 units with ReLU and a GRU of 16 units as RAPTOR has, for `export --px4`."""
+    seeds: Annotated[str | None, Argument("FIRST:END|A,B,C")] = None
+    """Train one run per seed, such as 0:5 or 0,3,7, each in a process of its own; out gets -seedK."""
+    jobs: Annotated[int | None, Range(least=1)] = None
+    """Processes at once with seeds, one thread each; None is the number of cores."""
     video: bool = False
     """Evaluate and film the policy after training."""
 
@@ -67,9 +72,22 @@ def parse_train_options(args: list[str]) -> TrainOptions:
     if layers == "raptor" and given != RAPTOR:
         changed = ", ".join(f"{name} {shown(given[name])}" for name in RAPTOR if given[name] != RAPTOR[name])
         raise UsageError(f"--network raptor fixes the layers; given {changed}; leave one of them out")
-    if options.out == default.out:
+    _require_use(options, rest)
+    if options.out == default.out and options.seeds is None:
         return dataclasses.replace(options, out=_run_folder(options.config))
     return options
+
+
+def _require_use(options: TrainOptions, rest: Sequence[str]) -> None:
+    """Raise UsageError for an option that has no effect beside the others."""
+    if options.seeds is None:
+        if options.jobs is not None:
+            raise UsageError(f"--jobs {options.jobs} does nothing without --seeds")
+        return
+    if _last_value(rest, "--seed") is not None:
+        raise UsageError(f"--seed does nothing with --seeds {options.seeds}; leave one of them out")
+    if options.write_config is not None:
+        raise UsageError(f"--seeds {options.seeds} does nothing with --write-config; leave one of them out")
 
 
 def _run_folder(config: Config) -> Path:

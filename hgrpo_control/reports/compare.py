@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hgrpo_control.reports import learning_curves
-from hgrpo_control.runs.run_folder import Metrics, RunFolder, RunFolderError
+from hgrpo_control.runs.run_folder import Metrics, RunFolder, RunFolderError, last_tenth
 from hgrpo_files import MARK, is_own_text, make_folder, read_bytes, write_text
 
 _COLUMNS = (
@@ -163,7 +163,7 @@ def _labels(runs: Sequence[RunFolder]) -> list[str]:
 
 def _row(run: RunFolder, label: str, history: Sequence[Metrics]) -> list[str]:
     last = history[-1]
-    tail = [m["episode_return"] for m in history[-max(1, len(history) // 10) :] if not math.isnan(m["episode_return"])]
+    final = last_tenth(history, "episode_return")
     evaluation = _evaluation(run)
     return [
         run.path.name,
@@ -173,7 +173,7 @@ def _row(run: RunFolder, label: str, history: Sequence[Metrics]) -> list[str]:
         f"{last['executed_steps']:,}",
         f"{last['wall_seconds']:.0f}",
         f"{last['simulator_steps'] / last['wall_seconds']:,.0f}",
-        f"{sum(tail) / len(tail):.1f}" if tail else "-",
+        "-" if math.isnan(final) else f"{final:.1f}",
         _figure(evaluation.get("success_rate"), 3),
         _figure(evaluation.get("return_mean"), 1),
         _figure(evaluation.get("episodes"), 0),

@@ -203,6 +203,13 @@ class RunFolder:
         write_text(self.metrics, _csv([columns, *(_cells(row, columns) for row in rows)]))
 
 
+def last_tenth(history: Sequence[Metrics], name: str) -> float:
+    """Mean of a column over the last tenth of a run's iterations; NaN where nothing was measured."""
+    tail = [row.get(name, math.nan) for row in history[-max(1, len(history) // 10) :]]
+    measured = [value for value in tail if not math.isnan(value)]
+    return sum(measured) / len(measured) if measured else math.nan
+
+
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Leaves of nested dictionaries by their path: {"a": {"b": 1}} becomes {"a.b": 1}."""
     flat: dict[str, Any] = {}

@@ -64,7 +64,7 @@ def _saved_iteration(path: Path) -> int:
 
 LEARNERS: dict[str, Learner] = {
     "hgrpo": Learner(
-        module="benchmarks.suite.learners.child",
+        module="hgrpo_control.child",
         algorithms=tuple(ALGORITHMS),
         parse=_parse,
         read=RunFolder.read_config,

@@ -21,13 +21,13 @@ import gymnasium
 import numpy as np
 import torch
 
-from benchmarks.suite.learners.child import stop_with_parent
 from benchmarks.suite.learners.stable_baselines3_settings import (
     StableBaselines3Config,
     ZooSettings,
     parse_options,
     read_settings,
 )
+from hgrpo_control.child import stop_with_parent
 from hgrpo_control.evaluation.evaluate import Evaluation
 from hgrpo_control.runs.run_folder import Metrics, RunFolder
 
