@@ -10,6 +10,7 @@ from torch import Tensor
 from policies.actor_critic import ActorCritic
 from robots.episodes import reset_episodes, step_episodes
 from robots.quadrotor.flight.simulator import QuadrotorFlight
+from robots.quadrotor.flight.state import FlightState
 
 
 class Flights(NamedTuple):
@@ -63,7 +64,7 @@ def fly(
     return Flights(torch.stack(memories), torch.stack(errors), torch.stack(flying), ratio)
 
 
-def thrust_to_weight(simulator: QuadrotorFlight, state: object) -> Tensor:
+def thrust_to_weight(simulator: QuadrotorFlight, state: FlightState) -> Tensor:
     """(B,) largest thrust over weight of the drawn airframes."""
     names = [entry.name for entry in simulator.spec.privileged]
     shown = simulator.privileged(state)
