@@ -8,25 +8,25 @@ episode ends restarts within its branch.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from hgrpo_control.algorithms.rollout import (
-    Drawn,
     FinishedEpisodes,
     NotFiniteError,
     Rollout,
     RolloutFailedError,
     RolloutRecorder,
 )
+from hgrpo_control.sampling.acting import Acting
 from hgrpo_control.sampling.archive import Archive
 from hgrpo_control.sampling.nested_lists import from_lists, to_lists
 from hgrpo_control.sampling.slope_tape import SlopeTape
 from hgrpo_errors import HgrpoError
 from policies.actor_critic import ActorCritic
-from policies.gaussian import standard_log_density
 from robots.episodes import Beginning, Episodes, FreshEpisodes, Transition, autoreset, reset_episodes, step_episodes
 from robots.simulator import Simulator, map_state, repeat, select
 
@@ -93,7 +93,7 @@ class Sampler:
             self.archive = Archive(simulator, self.roots, archive_share, own_seed)
         self.root_observation = simulator.observe(self.roots.state)
         self.running_return = torch.zeros(num_envs, dtype=torch.float64, device=policy.device)
-        self._acting, self._sigma = policy.acting(), policy.sigma
+        self._acting = Acting(policy)
 
     @torch.no_grad()
     def collect(self) -> tuple[Rollout, FinishedEpisodes]:
@@ -103,7 +103,7 @@ class Sampler:
         simulator fails; the sampler is then where the rollout began.
         """
         roots, observation, saved = self.roots, self.root_observation, self.state_dict()
-        self._acting, self._sigma = self.policy.acting(), self.policy.sigma  # neither changes within a rollout
+        self._acting = Acting(self.policy)
         try:
             return self._collect()
         except NotFiniteError:
@@ -215,12 +215,12 @@ class Sampler:
         last = within + 1 == self.branch_length
         if self.archive is not None:
             self.archive.watch(branches, n)
-        rows = self._rows(observation, branches.memory)
-        drawn = self._act(rows, first=within == 0)
+        rows = self._acting.rows(observation, branches.memory)
+        drawn = self._acting.draw(rows, self.num_envs, n, partial(self._noise, first=within == 0))
         command = (self.policy.to_environment if tape is None else tape.command)(drawn.action)
         following = step_episodes(self.simulator, branches, command.flatten(0, 1), drawn.memory)
         # The critic's memory is no part of a slope: V is differentiated by the last observation alone.
-        shown = self._rows(following.observation, following.episodes.memory.detach())
+        shown = self._acting.rows(following.observation, following.episodes.memory.detach())
         transition = following._replace(observation=shown)
         # The only read of what ended: each read waits until the GPU has finished.
         ended = (transition.terminated | transition.truncated).nonzero().squeeze(1)
@@ -235,39 +235,11 @@ class Sampler:
         self._account(following, executed, recorder)
         return self._restart(following, executed, None if last else ended[ended % n != 0])
 
-    def _rows(self, observation: Tensor, memory: Tensor) -> Tensor:
-        """Rows (B, O + M) that the policy reads: observations (B, O), and the memory of their B or E N episodes."""
-        if not self.policy.memory_width:
-            return observation
-        return torch.cat((observation, memory[:: len(memory) // len(observation)]), dim=1)
-
-    def _act(self, rows: Tensor, first: bool) -> Drawn:
-        """Draw actions.
-
-        Args:
-            rows: (E, O + M) where the siblings of a root share it, else (E N, O + M).
-            first: Whether these are the first actions of a branch.
-        """
-        e, n, size = self.num_envs, self.num_samples, self.simulator.spec.action_size
-        grouped = rows.reshape(e, -1, rows.shape[-1])
-        # The executed sample has a batch of its own: the bits of a matrix product depend on its number of rows.
-        mean, states = (part.unsqueeze(1) for part in self._acting(grouped[:, 0].contiguous()))
-        if grouped.shape[1] > 1:
-            others = (part.unflatten(0, (e, n - 1)) for part in self._acting(grouped[:, 1:].flatten(0, 1)))
-            mean, states = (torch.cat(parts, dim=1) for parts in zip((mean, states), others, strict=True))
-        noise = self._noise(grouped[:, 0], mean.expand(e, n, size), first)
-        log_prob = standard_log_density(noise) - self._sigma.log().sum()
-        action = mean + self._sigma * noise
-        if not self.policy.memory_width:
-            return Drawn(action, log_prob, noise)
-        memory = self.policy.carry(grouped.expand(e, n, -1), states.expand(e, n, -1), action)
-        return Drawn(action, log_prob, noise, memory.flatten(0, 1))
-
     def _noise(self, observation: Tensor, mean: Tensor, first: bool) -> Tensor:
         """(action - mean) / sigma of every sample (E, N, A), standard normal here.
 
         Args:
-            observation: (E, O) of the roots' executed samples.
+            observation: (E, O + M) of the roots' executed samples.
             mean: (E, N, A) of the policy.
             first: Whether these are the first actions of a branch.
         """
