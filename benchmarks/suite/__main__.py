@@ -1,6 +1,6 @@
 """Run, collect and report a suite of experiments: algorithms x tasks x seeds.
 
-    python -m benchmarks.suite run NAME [--jobs 4] [--only PATTERN ...] [--seeds 0 1] [--list]
+    python -m benchmarks.suite run NAME [--jobs 4] [--only PATTERN ...] [--seeds 0 1] [--shard 0/4] [--list]
     python -m benchmarks.suite collect NAME
     python -m benchmarks.suite report NAME
 
@@ -8,8 +8,10 @@ Each takes [--num-seeds N], [--total-steps N] and [--device cuda], for a suite o
 another device than is written down.
 
 NAME is a module in benchmarks/experiments/ that holds SUITE. Runs that are done are skipped and interrupted ones
-resumed, so `run` may be stopped, or killed, and given again. `collect` puts the figures of finished runs into
-docs/results/NAME, and `report` draws tables and pictures there, from these files alone.
+resumed, so `run` may be stopped, or killed, and given again. Several machines that share the folder of the runs may
+`run` one suite: each run is claimed by one worker, and the claim of a dead worker expires after five minutes.
+`collect` puts the figures of finished runs into docs/results/NAME, and `report` draws tables and pictures there, from
+these files alone.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ def main(words: Sequence[str] | None = None) -> int:
 def run(given: argparse.Namespace) -> int:
     """`python -m benchmarks.suite run NAME`."""
     from benchmarks.suite.listing import listing
-    from benchmarks.suite.plan import planned_runs, require_agreement
+    from benchmarks.suite.plan import planned_runs, require_agreement, shard
     from benchmarks.suite.runs import run_missing
     from hgrpo_control.command_line.children import usable_cores
     from hgrpo_control.config.device import find_device
@@ -48,6 +50,7 @@ def run(given: argparse.Namespace) -> int:
         raise SuiteError(f"--jobs must be at least 1; given {jobs}")
     find_device(given.device)  # once and now, rather than in every run
     runs = planned_runs(_suite(given), given.runs, given.only, given.seeds)
+    runs = runs if given.shard is None else shard(runs, given.shard)
     require_agreement(runs)
     if given.list:
         print(listing(runs, jobs))
@@ -96,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     running.add_argument("--jobs", type=int, help="processes at once; all cores unless given")
     running.add_argument("--only", nargs="+", default=[], metavar="PATTERN", help="TASK/VARIANT, with * and ?")
     running.add_argument("--seeds", type=int, nargs="+", default=[])
+    running.add_argument("--shard", metavar="I/N", help="every N-th run, from the I-th on (counted from 0)")
     running.add_argument("--list", action="store_true", help="say what is done and missing, and run nothing")
     collecting = commands.add_parser("collect", help="put the figures of finished runs into small files")
     reporting = commands.add_parser("report", help="draw tables and pictures from those files")

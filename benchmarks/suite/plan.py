@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -100,6 +101,20 @@ def planned_runs(suite: Suite, root: Path, only: Sequence[str] = (), seeds: Sequ
         for task, v in chosen
         if seed in suite.seeds_of(v) and (not seeds or seed in seeds)
     ]
+
+
+def shard(runs: Sequence[Run], word: str) -> list[Run]:
+    """Every n-th run, as "i/n" says, where i counts from 0; a run goes with its reference.
+
+    Raises SuiteError for another word.
+    """
+    found = re.fullmatch(r"(\d+)/(\d+)", word)
+    index, count = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not index < count:
+        raise SuiteError(f"--shard is I/N with I from 0 to N - 1, such as 0/4; given {word}")
+    firsts = list(dict.fromkeys((run.reference or run).path for run in runs))
+    own = set(firsts[index::count])
+    return [run for run in runs if (run.reference or run).path in own]
 
 
 def _plan(suite: Suite, root: Path, task: str, variant: Variant, seed: int) -> Run:

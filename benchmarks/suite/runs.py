@@ -13,10 +13,12 @@ import sys
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from benchmarks.suite.claims import Claim, Claims
 from benchmarks.suite.definition import SuiteError
 from benchmarks.suite.learners.registry import LEARNERS
 from benchmarks.suite.origin import describe_origin
@@ -39,6 +41,7 @@ class Failure(NamedTuple):
 
 class _Process(NamedTuple):
     run: Run
+    claim: Claim
     step: Step
     handle: subprocess.Popen[bytes]
     began: float
@@ -48,10 +51,11 @@ def run_missing(runs: Sequence[Run], jobs: int) -> list[Failure]:
     """Train and evaluate the unfinished of `runs` in `jobs` processes; returns the runs that failed.
 
     KeyboardInterrupt and SIGTERM stop the children, which save first, and raise KeyboardInterrupt; a second one kills
-    them. A run that another process works on is skipped, and checked again at the end.
+    them. A run that another process or machine works on is skipped, and checked again at the end.
     """
-    schedule = _Schedule(runs, jobs)
-    with handled((signal.SIGTERM,), interrupt):
+    claims = Claims()
+    schedule = _Schedule(runs, jobs, claims)
+    with closing(claims), handled((signal.SIGTERM,), interrupt):
         try:
             while schedule.advance():
                 time.sleep(_POLL_SECONDS)
@@ -64,16 +68,19 @@ def run_missing(runs: Sequence[Run], jobs: int) -> list[Failure]:
 class _Schedule:
     """Waiting, running and failed runs; one step (train, resume, evaluate) of a run is one child process."""
 
-    def __init__(self, runs: Sequence[Run], jobs: int) -> None:
+    def __init__(self, runs: Sequence[Run], jobs: int, claims: Claims) -> None:
         self.queue = deque(runs)
         self.elsewhere: deque[Run] = deque()
         self.running: list[_Process] = []
         self.failures: list[Failure] = []
-        self.jobs, self.total, self.ended = jobs, len(runs), 0
+        self.jobs, self.total, self.ended, self.claims = jobs, len(runs), 0, claims
 
     def advance(self) -> bool:
         """Handle ended processes and start new ones; False when nothing is left."""
         for process in list(self.running):
+            if process.claim.lost:
+                process.handle.kill()  # it must not write into a folder that another worker uses
+                process.handle.wait()
             if process.handle.poll() is not None:
                 self.running.remove(process)
                 self._take_in(process)
@@ -91,13 +98,21 @@ class _Schedule:
         coming = {run.path for run in (*self.queue, *self.elsewhere, *(process.run for process in self.running))}
         return next((run for run in self.queue if run.reference is None or run.reference.path not in coming), None)
 
-    def _start(self, run: Run, after: Step | None = None) -> None:
-        """Start the next step of a run; `after` is the step that has just ended well."""
+    def _start(self, run: Run) -> None:
+        """Start a run that no other worker has; else put it back for later."""
         run.path.parent.mkdir(parents=True, exist_ok=True)
+        claim = self.claims.take(run.path)
+        if claim is None:
+            self.elsewhere.append(run)
+        else:
+            self._go_on(run, claim)
+
+    def _go_on(self, run: Run, claim: Claim, after: Step | None = None) -> None:
+        """Start the next step of a claimed run; `after` is the step that has just ended well."""
         with run.log.open("ab") as log:
-            if not _lock(log):
-                if run not in self.elsewhere:
-                    self.elsewhere.append(run)
+            if not _lock(log):  # the process of a worker that was killed still saves
+                self.claims.release(claim, done=False)
+                self.elsewhere.append(run)
                 return
             try:
                 step = next_step(run)
@@ -105,26 +120,32 @@ class _Schedule:
                     _require_reference(run)
                     clear_unstarted(run)
             except ValueError as error:
-                self._end(run, f"failed: {error}", failed=True)
+                self._end(run, claim, f"failed: {error}", failed=True)
                 return
             if step is None:
-                self._end(run, "done", quiet=after is None)
+                self._end(run, claim, "done", quiet=after is None)
             elif after is not None and (step != "evaluate" or after == "evaluate"):
-                self._end(run, f"failed: {after} ended well, but the run still needs: {step}", failed=True)
+                self._end(run, claim, f"failed: {after} ended well, but the run still needs: {step}", failed=True)
             else:
-                self.running.append(_launch(run, step, log))
+                self.running.append(_launch(run, claim, step, log))
 
     def _take_in(self, process: _Process) -> None:
-        status, run = process.handle.returncode, process.run
+        status, run, claim = process.handle.returncode, process.run, process.claim
         assert process.handle.stdin is not None
         process.handle.stdin.close()
+        if claim.lost:
+            print(f"  {run.label}: taken over by another worker, because this one stood still", flush=True)
+            self.claims.release(claim, done=False)
+            self.elsewhere.append(run)
+            return
         if status == 0:
             print(f"  {run.label}: {process.step} took {time.monotonic() - process.began:.0f} s", flush=True)
-            self._start(run, after=process.step)
+            self._go_on(run, claim, after=process.step)
             return
-        self._end(run, f"{process.step} {failure(status, run.log)}", failed=True)
+        self._end(run, claim, f"{process.step} {failure(status, run.log)}", failed=True)
 
-    def _end(self, run: Run, outcome: str, failed: bool = False, quiet: bool = False) -> None:
+    def _end(self, run: Run, claim: Claim, outcome: str, failed: bool = False, quiet: bool = False) -> None:
+        self.claims.release(claim, done=not failed)
         self.ended += 1
         if not quiet:
             print(f"[{self.ended}/{self.total}] {run.label}: {outcome}", flush=True)
@@ -144,7 +165,7 @@ def _require_reference(run: Run) -> None:
         raise SuiteError(f"it needs {run.reference.label}, which is not trained to its end")
 
 
-def _launch(run: Run, step: Step, log: IO[bytes]) -> _Process:
+def _launch(run: Run, claim: Claim, step: Step, log: IO[bytes]) -> _Process:
     """Start a child. It inherits the locked log, which locks the run while it lives."""
     words = run.words(step)
     name = run.variant.learner
@@ -154,13 +175,15 @@ def _launch(run: Run, step: Step, log: IO[bytes]) -> _Process:
     log.write(f"$ {name} {' '.join(words)}\n".encode())
     log.flush()
     root = Path(__file__).resolve().parents[2]
-    return _Process(run, step, start([*COMMANDS[name], *words], log, (str(root),)), time.monotonic())
+    return _Process(run, claim, step, start([*COMMANDS[name], *words], log, (str(root),)), time.monotonic())
 
 
 def _lock(file: IO[bytes]) -> bool:
-    """Take the lock of an open file; False if another process holds it."""
+    """Take the lock of an open file; False if another process of this machine holds it."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError:
+        return True  # a network folder without locks: there only claims count
     return True

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
-from support.suite_runs import a_suite
+from support.suite_runs import STAND_IN, a_suite
 
+from benchmarks.suite import runs as runner
 from benchmarks.suite.plan import Run, planned_runs
 from hgrpo_control.api.run import train
 
@@ -23,3 +25,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     return planned_runs(a_suite("a"), tmp_path)[0]
+
+
+@pytest.fixture
+def stand_in(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(runner.COMMANDS, "hgrpo", (sys.executable, "-c", STAND_IN, str(trained)))

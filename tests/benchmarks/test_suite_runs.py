@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import sys
 import threading
 import time
 from pathlib import Path
@@ -20,33 +19,6 @@ from benchmarks.suite.definition import Suite, Variant
 from benchmarks.suite.plan import Run, next_step, planned_runs
 
 pytestmark = pytest.mark.slow
-
-# Stands in for `hgrpo` where a test is about the runner: what it does depends on the variant that it is asked for.
-STAND_IN = """
-import json, os, pathlib, shutil, signal, sys
-words = sys.argv[2:]
-if words[0] == "evaluate":
-    given = dict(zip(words[2::2], words[3::2]))
-    figures = {"task": "quadrotor-hover", "episodes": int(given["--episodes"]), "seed": int(given["--seed"])}
-    pathlib.Path(words[1], "evaluation.json").write_text(json.dumps(figures))
-    sys.exit()
-out = pathlib.Path(words[-1])
-variant = out.parent.name
-if variant == "fails":
-    sys.exit("this is why")
-if variant == "is-killed":
-    os.kill(os.getpid(), signal.SIGKILL)
-if variant == "waits":
-    print("waiting", flush=True)
-    sys.stdin.read()
-    sys.exit("asked to stop")
-shutil.copytree(pathlib.Path(sys.argv[1], out.name), out)
-"""
-
-
-@pytest.fixture
-def stand_in(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(runner.COMMANDS, "hgrpo", (sys.executable, "-c", STAND_IN, str(trained)))
 
 
 def test_what_is_missing_is_run_and_what_is_done_is_skipped(tmp_path: Path, stand_in: None) -> None:

@@ -27,6 +27,7 @@ import benchmarks.suite.collect
 import benchmarks.suite.report
 import benchmarks.suite.runs
 import hgrpo_control.api.run  # binds `evaluate` before a test replaces it
+import hgrpo_control.commands.train_seeds
 import hgrpo_control.diagnose.of_run
 import hgrpo_control.evaluation.evaluate
 import hgrpo_control.evaluation.video
@@ -228,6 +229,7 @@ def _begin_only(monkeypatch: pytest.MonkeyPatch) -> None:
         (benchmarks.suite.collect, "collect"),
         (benchmarks.suite.report, "report"),
         (benchmarks.suite.runs, "run_missing"),
+        (hgrpo_control.commands.train_seeds, "train_seeds"),
     ):
         monkeypatch.setattr(module, name, begun)
     for module, name in (
