@@ -4,12 +4,14 @@ The plain loop has the same policy and checks.
 
     python -m benchmarks.serving [--policy POLICY.onnx] [--clients 1 4 16] [--runs 3] [--seconds 5] [--out docs/results]
     python -m benchmarks.serving --soak 600 [--policy POLICY.onnx]
+    python -m benchmarks.serving --memory [--clients 1 4] [--seconds 5]
 
 Both servers run all the time, each in a process of its own; so does every client, which asks again as soon as it is
 answered. Clients turn to them in rounds of a tenth of a second, in the reverse order every other round, so that both
 see the same moods of the machine; a ratio is taken within a round. Our median is to be at most 1.3 times the loop's.
 Writes serving.md and serving/ into the folder `out`. Without --policy one with two hidden layers of 64 units is made.
---soak measures something else instead: four clients that ask at 100 Hz.
+--soak measures something else instead: four clients that ask at 100 Hz. --memory races two of our servers instead, one
+of a policy without memory and one with a GRU of 16 units; their clients have streams.
 """
 
 from __future__ import annotations
@@ -70,6 +72,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=5.0, help="per figure and run")
     parser.add_argument("--out", type=Path, default=Path("docs/results"), help="folder of the results")
     parser.add_argument("--soak", type=float, help="instead: seconds of control at 100 Hz by four clients")
+    parser.add_argument("--memory", action="store_true", help="instead: a policy with memory beside one without")
     given = parser.parse_args(words)
     if min(given.runs, *given.clients) < 1 or given.seconds <= 0.0:
         parser.error("--runs, --clients and --seconds must be positive")
@@ -79,6 +82,9 @@ def main(words: Sequence[str] | None = None) -> int:
             with ours(policy) as server:
                 for name, value in soak(server.port, server.pid, observation_for(policy), given.soak).items():
                     print(f"{name:>24}  {value:.6g}")
+            return 0
+        if given.memory:
+            print("\n".join(race_memory(Path(folder), given.clients, given.seconds)))
             return 0
         rows = []
         for run in range(given.runs):
@@ -113,6 +119,22 @@ def race(policy: Path, run: int, clients: Sequence[int], seconds: float) -> list
             for kind, seen in durations.items():
                 rows += [Row(run, i, count, kind.protocol, kind.server, *figures(s, count)) for i, s in enumerate(seen)]
     return rows
+
+
+def race_memory(folder: Path, clients: Sequence[int], seconds: float) -> list[str]:
+    """Lines with the median latency without and with memory, and the median over the rounds of their ratio."""
+    plain, gru = make_policy(folder / "plain.onnx"), make_policy(folder / "gru.onnx", "gru", 16)
+    observation, rounds, lines = observation_for(plain), max(1, round(seconds / ROUND)), []
+    with ours(plain) as without, ours(gru) as remembering:
+        ports = {"without": without.port, "gru": remembering.port}
+        for count in clients:
+            durations, _ = measure(ports, count, rounds, seconds / rounds, observation, streams=True)
+            for protocol in ("WebSocket", "HTTP"):
+                p50 = {name: [np.median(s) for s in durations[Kind(name, protocol)]] for name in ports}
+                ratio = np.median(np.divide(p50["gru"], p50["without"]))
+                medians = " ".join(f"{name} p50 {1e6 * np.median(seen):,.0f} us" for name, seen in p50.items())
+                lines.append(f"{protocol} {count} client(s): {medians}, ratio {ratio:.3f}")
+    return lines
 
 
 def observation_for(policy: Path) -> NDArray[np.float32]:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -62,15 +63,21 @@ class Process:
 
 
 def measure(
-    ports: dict[str, int], clients: int, rounds: int, seconds: float, observation: NDArray[np.float32]
+    ports: dict[str, int],
+    clients: int,
+    rounds: int,
+    seconds: float,
+    observation: NDArray[np.float32],
+    streams: bool = False,
 ) -> tuple[Durations, dict[Kind, NDArray[np.float32]]]:
     """Latencies of `clients` processes at the servers at `ports`, and the actions that they received.
 
     In each round they turn to every kind at the same time, for `seconds` each, in the reverse order every other round.
+    With `streams` every client has a stream over HTTP, as policies with memory need.
     """
     context = multiprocessing.get_context("spawn")
     barrier, answers = context.Barrier(clients), context.Queue()
-    words = (ports, rounds, seconds, observation, barrier, answers)
+    words = (ports, rounds, seconds, observation, barrier, answers, streams)
     processes = [context.Process(target=one_client, args=words) for _ in range(clients)]
     for process in processes:
         process.start()
@@ -85,14 +92,20 @@ def measure(
 
 
 def one_client(
-    ports: dict[str, int], rounds: int, seconds: float, observation: NDArray[np.float32], barrier: Any, answers: Any
+    ports: dict[str, int],
+    rounds: int,
+    seconds: float,
+    observation: NDArray[np.float32],
+    barrier: Any,
+    answers: Any,
+    streams: bool,
 ) -> None:
     """Body of a client process, which sends a request as soon as the last one is answered."""
     asks: dict[Kind, Ask] = {}
     actions: dict[Kind, NDArray[np.float32]] = {}
     for server, port in ports.items():
         for protocol, begin in PROTOCOLS:
-            ask, read = begin(port, observation)
+            ask, read = begin(port, observation, streams)
             asks[Kind(server, protocol)], actions[Kind(server, protocol)] = ask, read(ask())
     durations: Durations = {kind: [] for kind in asks}
     for i in range(rounds):
@@ -113,8 +126,8 @@ def repeat(ask: Ask, seconds: float) -> NDArray[np.float64]:
     return np.array(durations)
 
 
-def over_websocket(port: int, observation: NDArray[np.float32]) -> tuple[Ask, Read]:
-    """How to ask for an action (A,) by openpi's protocol, and how to read it."""
+def over_websocket(port: int, observation: NDArray[np.float32], stream: bool) -> tuple[Ask, Read]:
+    """How to ask for an action (A,) by openpi's protocol, and how to read it; a connection is a stream anyway."""
     connection = WebSocketConnection(f"ws://127.0.0.1:{port}/", {}, time.monotonic() + TIMEOUT)
     connection.receive(time.monotonic() + TIMEOUT)  # the metadata
     request = pack({"observation": observation})
@@ -127,27 +140,32 @@ def over_websocket(port: int, observation: NDArray[np.float32]) -> tuple[Ask, Re
     return ask, lambda reply: unpack(reply, LARGEST_MESSAGE)["actions"][0]
 
 
-def over_http(port: int, observation: NDArray[np.float32]) -> tuple[Ask, Read]:
+def over_http(port: int, observation: NDArray[np.float32], stream: bool) -> tuple[Ask, Read]:
     """The same by the Open Inference Protocol, with binary tensors, over a connection that stays open."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
     tensor: dict[str, Any] = {"name": "observation", "shape": [1, observation.size], "datatype": "FP32"}
     tensor["parameters"] = {"binary_data_size": observation.nbytes}
-    header = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
-    body, headers = header + observation.tobytes(), {HEADER_LENGTH: str(len(header))}
 
-    def ask() -> tuple[str, bytes]:
+    def request(**parameters: bool | str) -> tuple[bytes, dict[str, str]]:
+        header = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True, **parameters}}).encode()
+        return header + observation.tobytes(), {HEADER_LENGTH: str(len(header))}
+
+    def ask(body: bytes, headers: dict[str, str]) -> tuple[str, bytes]:
         connection.request("POST", "/v2/models/policy/infer", body, headers)
         response = connection.getresponse()
         return response.headers[HEADER_LENGTH], response.read()
 
-    return ask, lambda reply: np.frombuffer(reply[1][int(reply[0]) :], "<f4")
+    if stream:
+        ask(*request(sequence_id="flight", sequence_start=True))
+    again = request(sequence_id="flight") if stream else request()
+    return lambda: ask(*again), lambda reply: np.frombuffer(reply[1][int(reply[0]) :], "<f4")
 
 
 PROTOCOLS = (("WebSocket", over_websocket), ("HTTP", over_http))
 
 
-def make_policy(path: Path) -> Path:
-    """Export a policy of 16 observations, two layers of 64 units and 4 actions."""
+def make_policy(path: Path, memory: str = "none", memory_size: int = 0) -> Path:
+    """Export a policy of 16 observations, two layers of 64 units, a memory and 4 actions."""
     from policies.actor_critic import ActorCritic
     from policies.spec import Channel, PolicySpec
     from sim2real.export.onnx import export_onnx
@@ -155,5 +173,5 @@ def make_policy(path: Path) -> Path:
     observation = tuple(Channel(f"observation_{i}") for i in range(16))
     action = tuple(Channel(f"action_{i}") for i in range(4))
     spec = PolicySpec("serving", "none", 100.0, observation, action, (-1.0,) * 4, (1.0,) * 4, (0.0,) * 4)
-    export_onnx(ActorCritic(spec), path)
+    export_onnx(ActorCritic(replace(spec, memory=memory, memory_size=memory_size)), path)
     return path

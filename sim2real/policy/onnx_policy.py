@@ -152,7 +152,11 @@ class OnnxPolicy:
 
         Returns:
             Actions (B, A) and the next memory (B, M).
+
+        Raises HgrpoError for a memory of another shape or type, and for a policy without memory.
         """
+        if not self._width or memory.shape != (len(batch), self._width) or memory.dtype != np.float32:
+            self._refuse_memory(batch, memory)
         if self.takes_one_row and len(batch) != 1:
             rows = [self.step(*row) for row in zip(batch[:, None], memory[:, None], strict=True)]
             actions = [row[0] for row in rows] or [np.zeros((0, self.spec.action_size), np.float32)]
@@ -163,13 +167,22 @@ class OnnxPolicy:
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Actions (B, A) of observations (B, O) that are float32 and finite, of a policy without memory.
 
-        They are not checked.
+        They are not checked. Raises HgrpoError for a policy with memory.
         """
+        if self._width:
+            raise HgrpoError("this policy has memory; allowed: step(batch, memory), or a call, which carries it")
         if self.takes_one_row and len(batch) != 1:
             rows = [self.run(row) for row in np.split(batch, len(batch))] if len(batch) else []
             return np.concatenate(rows) if rows else np.zeros((0, self.spec.action_size), np.float32)
         actions: NDArray[np.float32] = self._session.run(_OUTPUTS, {INPUT_NAME: batch})[0]
         return actions
+
+    def _refuse_memory(self, batch: NDArray[np.float32], memory: NDArray[np.generic]) -> None:
+        if not self._width:
+            raise HgrpoError("this policy has no memory; allowed: run(batch), or a call")
+        raise HgrpoError(
+            f"memory is {memory.dtype} of shape {memory.shape}; allowed: float32 of shape {(len(batch), self._width)}"
+        )
 
     def _refuse_non_finite(self, given: NDArray[np.generic], array: NDArray[np.float32]) -> None:
         index = tuple(np.argwhere(~np.isfinite(array))[0])

@@ -46,3 +46,10 @@ def test_a_tiny_race_compares_every_action_and_writes_page_and_rounds(
     }
     assert all(0.0 < float(row["p50_us"]) <= float(row["p99_us"]) for row in seen)
     assert page.read_text().count("| 2 ") == 2
+
+
+def test_memory_races_two_servers(capsys: pytest.CaptureFixture[str]) -> None:
+    assert serving.main(["--memory", "--clients", "1", "--seconds", "0.02"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["WebSocket", "HTTP"]
+    assert all(0.1 < float(line.split()[-1]) < 100.0 for line in lines)

@@ -19,6 +19,7 @@ import pytest
 import torch
 from support.exported_policies import ELU_SPEC, OBSERVATIONS
 
+from hgrpo_errors import HgrpoError
 from policies.actor_critic import ActorCritic
 from sim2real.policy.onnx_policy import OnnxPolicy
 
@@ -141,3 +142,8 @@ def test_threads_that_share_a_policy_get_their_own_actions(onnx_policy: OnnxPoli
     with ThreadPoolExecutor(4) as pool:
         for actions in pool.map(lambda _: np.stack([onnx_policy(row) for row in rows]), range(8)):
             np.testing.assert_array_equal(actions, expected)
+
+
+def test_step_of_a_policy_without_memory_is_refused(onnx_policy: OnnxPolicy) -> None:
+    with pytest.raises(HgrpoError, match="no memory"):
+        onnx_policy.step(np.zeros((1, 3), np.float32), np.zeros((1, 4), np.float32))

@@ -130,3 +130,17 @@ def test_golden_sequences_notice_a_memory_that_is_not_fed_on(path: Path, tmp_pat
     pairs = json.dumps(first)  # as of a policy without memory
     with pytest.raises(OnnxPolicyError, match="golden pairs of shapes"):
         OnnxPolicy(edited(path, tmp_path, golden_pairs=pairs))
+
+
+def test_step_takes_a_memory_of_the_policy_and_nothing_else(policy: ActorCritic, path: Path) -> None:
+    exported, observation = OnnxPolicy(path), sequences_of(policy, 1, 2)[0]
+    memory = exported.no_memory(2)
+    first = exported.step(observation, memory)
+    np.testing.assert_array_equal(first[0], exported(observation))  # nothing is kept between the two
+    assert first[1].shape == memory.shape
+    for wrong in (memory[:1], memory[:, 1:], memory[0], memory.astype(np.float64)):
+        with pytest.raises(HgrpoError, match="memory is float") as caught:
+            exported.step(observation, wrong)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(HgrpoError, match="has memory"):
+        exported.run(observation)
