@@ -1,4 +1,4 @@
-"""Training with a progress bar and TensorBoard files."""
+"""Training with a progress bar and loggers."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 
+from hgrpo_control.runs.loggers import make_loggers
 from hgrpo_control.runs.progress import ProgressBar
 from hgrpo_control.runs.reporter import Reporter
 from hgrpo_control.runs.run_folder import RunFolder
-from hgrpo_control.runs.tensorboard import TensorBoard
 from hgrpo_control.training.train import run as run_trainer
 from hgrpo_control.training.trainer import Trainer
 
 
-def run_with_progress(trainer: Trainer, folder: RunFolder | None, reporters: Sequence[Reporter] = ()) -> None:
-    """Train to the end with a progress bar, and with TensorBoard files where there is a folder.
+def run_with_progress(
+    trainer: Trainer,
+    folder: RunFolder | None,
+    reporters: Sequence[Reporter] = (),
+    log: Sequence[str] = ("tensorboard",),
+) -> None:
+    """Train to the end with a progress bar, and with the loggers named in `log` where there is a folder.
 
     Notes of the simulator, such as wrappers that start anew in every episode, go to standard error.
     """
@@ -24,8 +29,8 @@ def run_with_progress(trainer: Trainer, folder: RunFolder | None, reporters: Seq
     with ExitStack() as stack:
         shown: list[Reporter] = []
         if folder is not None:
-            board = TensorBoard(folder, trainer.simulator_steps)
-            stack.callback(board.close)
-            shown.append(board)
+            for logger in make_loggers(log, folder, trainer.simulator_steps):
+                stack.callback(logger.close)
+                shown.append(logger)
         shown.append(stack.enter_context(ProgressBar(trainer.config)))
         run_trainer(trainer, folder, (*shown, *reporters))

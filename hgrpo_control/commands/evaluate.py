@@ -75,7 +75,7 @@ def _fly(options: EvaluateOptions, film: Film, folder: RunFolder, changed: Confi
     from hgrpo_control.command_line.interruption import listing_what_is_kept
     from hgrpo_control.evaluation.evaluate import evaluate as fly
     from hgrpo_control.evaluation.former_files import episodes_replaced, holds, set_aside
-    from hgrpo_control.runs.tensorboard import log_evaluation
+    from hgrpo_control.runs.loggers import log_evaluation
     from hgrpo_control.training.judged import judge_at
     from policies.checkpoint import restore
 

@@ -11,6 +11,7 @@ from typing import Annotated
 from hgrpo_control.command_line.parsing import parse
 from hgrpo_control.commands.train import train_with_reports
 from hgrpo_control.config.argument import IMPORTS, RUN_FOLDER
+from hgrpo_control.runs.loggers import LOGS, loggers_of, require_loggers
 from hgrpo_fields import Range
 
 
@@ -29,6 +30,8 @@ class ResumeOptions:
     """Simulator steps of the whole run, those already taken included; None keeps the total."""
     trust_snapshots: bool = False
     """Load the pickled snapshots in the checkpoint of an adapted environment; pickles can run code."""
+    log: LOGS = ()
+    """Where curves go beside metrics.csv; without it to where they went before."""
     imports: IMPORTS = ()
     """Module of yours to import first, such as the one that registers the task."""
 
@@ -36,6 +39,7 @@ class ResumeOptions:
 def run(args: list[str]) -> None:
     """`hgrpo resume DIR [--total-steps N]`."""
     options = parse(ResumeOptions, args, "hgrpo resume")
+    require_loggers(options.log)
     from hgrpo_control.runs.run_folder import RunFolder
 
     with RunFolder.open(options.folder).locked() as folder:
@@ -49,4 +53,4 @@ def run(args: list[str]) -> None:
                 print(note)
             if options.total_steps is not None:
                 folder.write_config(trainer.config)
-            train_with_reports(trainer, folder)
+            train_with_reports(trainer, folder, options.log or loggers_of(folder))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from hgrpo_control.config.film import Film
 from hgrpo_control.config.run import Config
 from hgrpo_control.config_files.formats import write_toml
 from hgrpo_control.runs.imports import modules_of
+from hgrpo_control.runs.loggers import require_loggers
 from hgrpo_imports import import_options
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ def run(args: list[str]) -> int:
         write_toml(options.write_config, options.config.to_table(), "Settings for: hgrpo train --config FILE")
         print(f"written: {options.write_config}")
         return 0
+    require_loggers(options.log)
     film = options.film(options.video)
     if options.seeds is not None:
         from hgrpo_control.commands.train_seeds import train_seeds
@@ -52,7 +55,7 @@ def run(args: list[str]) -> int:
         if options.video:
             _require_drawable(options.config, film)
         with RunFolder.create(options.out, options.config).locked() as folder:
-            train_with_reports(trainer, folder)
+            train_with_reports(trainer, folder, options.log)
     if options.video:
         from hgrpo_control.commands import evaluate
 
@@ -76,12 +79,12 @@ def _require_drawable(config: Config, film: Film) -> None:
         require_drawable(simulator, film)
 
 
-def train_with_reports(trainer: Trainer, folder: RunFolder) -> None:
+def train_with_reports(trainer: Trainer, folder: RunFolder, log: Sequence[str]) -> None:
     """Train under a progress bar; after Ctrl-C the message has the command that continues the run."""
     from hgrpo_control.api.progress import run_with_progress
 
     try:
-        run_with_progress(trainer, folder)
+        run_with_progress(trainer, folder, log=log)
     except KeyboardInterrupt as stopped:
         if folder.checkpoint.exists():
             raise KeyboardInterrupt(f"continue with: {trainer.resume_command(folder.path)}") from stopped

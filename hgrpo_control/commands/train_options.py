@@ -19,6 +19,7 @@ from hgrpo_control.config_files.formats import read_file
 from hgrpo_control.config_files.tables import TableError
 from hgrpo_control.presets.quadrotor import preset
 from hgrpo_control.runs.imports import modules_of
+from hgrpo_control.runs.loggers import LOGS
 from hgrpo_fields import Range
 from hgrpo_imports import load_all, require, take_imports
 from robots.registry import module_of
@@ -45,6 +46,8 @@ class TrainOptions(FilmSettings):
     """Train one run per seed, such as 0:5 or 0,3,7, each in a process of its own; out gets -seedK."""
     jobs: Annotated[int | None, Range(least=1)] = None
     """Processes at once with seeds, one thread each; None is the number of cores."""
+    log: LOGS = ("tensorboard",)
+    """Where curves go beside metrics.csv: tensorboard, wandb (offline), mlflow (a local folder) or none."""
     video: bool = False
     """Evaluate and film the policy after training."""
 

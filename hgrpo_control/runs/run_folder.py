@@ -59,6 +59,8 @@ class RunFolder:
         self.metrics = self.path / "metrics.csv"
         self.checkpoint = self.path / CHECKPOINT_NAME
         self.tensorboard = self.path / "tensorboard"
+        self.wandb = self.path / "wandb-run.txt"
+        self.mlflow = self.path / "mlflow-run.txt"
         self.evaluation = self.path / "evaluation.json"
         self.onnx = self.path / "policy.onnx"
         self.diagnosis = self.path / "diagnosis.md"

@@ -76,9 +76,16 @@ class TensorBoard:
                 purge = self._simulator_steps + 1 if self._simulator_steps else None
                 self._writer = SummaryWriter(str(self._folder.tensorboard), purge_step=purge)
                 self._writer.add_text("settings", _settings(self._folder), self._simulator_steps)
-            for name, value in metrics.items():
-                if name != _STEP and not math.isnan(value):
-                    self._writer.add_scalar(f"{_GROUP.get(name, 'charts')}/{name}", value, int(metrics[_STEP]))
+            for tag, value in tagged(metrics).items():
+                self._writer.add_scalar(tag, value, int(metrics[_STEP]))
+
+    def add_evaluation(self, figures: Mapping[str, float], simulator_steps: int) -> None:
+        """Write the figures of an evaluation; values that are NaN are left out. Raises FileError."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        with writing(self._folder.tensorboard), SummaryWriter(str(self._folder.tensorboard)) as writer:
+            for tag, value in tagged(figures, "evaluation").items():
+                writer.add_scalar(tag, value, simulator_steps)
 
     def close(self) -> None:
         """Write out what is buffered; raises FileError."""
@@ -87,25 +94,15 @@ class TensorBoard:
                 self._writer.close()
 
 
-def log_evaluation(folder: RunFolder, figures: Mapping[str, float], simulator_steps: int) -> None:
-    """Add the figures of an evaluation as `evaluation/NAME`; a run without TensorBoard files gets none.
+def tagged(values: Mapping[str, float], group: str = "") -> dict[str, float]:
+    """The values that are measured, by tags GROUP/NAME.
 
     Args:
-        folder: The evaluated run.
-        figures: Values by name; those that are NaN are left out.
-        simulator_steps: Steps of training behind the evaluated policy.
-
-    Raises:
-        FileError: Where the files cannot be written.
+        values: Values by name; NaN, and the simulator steps, are left out.
+        group: Group of all; that of each metric if empty.
     """
-    if not folder.tensorboard.is_dir():
-        return
-    from torch.utils.tensorboard import SummaryWriter
-
-    with writing(folder.tensorboard), SummaryWriter(str(folder.tensorboard)) as writer:
-        for name, value in figures.items():
-            if not math.isnan(value):
-                writer.add_scalar(f"evaluation/{name}", value, simulator_steps)
+    shown = {name: value for name, value in values.items() if name != _STEP and not math.isnan(value)}
+    return {f"{group or _GROUP.get(name, 'charts')}/{name}": value for name, value in shown.items()}
 
 
 def _settings(folder: RunFolder) -> str:

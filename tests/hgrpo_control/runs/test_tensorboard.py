@@ -12,8 +12,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from hgrpo_control.cli import main
 from hgrpo_control.config.algorithms import PPO
 from hgrpo_control.config.run import Config
+from hgrpo_control.runs.loggers import log_evaluation
 from hgrpo_control.runs.run_folder import Metrics, RunFolder
-from hgrpo_control.runs.tensorboard import GROUPS, TensorBoard, log_evaluation
+from hgrpo_control.runs.tensorboard import GROUPS, TensorBoard
 
 CONFIG = Config(task="quadrotor-hover", algorithm=PPO(gamma=0.987))
 TINY = ("--num-envs", "16", "--rollout-steps", "8", "--hidden-sizes", "8", "--update-epochs", "1")
