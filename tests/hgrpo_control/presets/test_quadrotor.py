@@ -54,10 +54,11 @@ def test_the_hover_presets_differ_in_nothing_but_the_algorithm() -> None:
     assert len({config.learning for config in configs}) == 1
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_both_tasks_with_hidden_luck_are_trained_alike(algorithm: str) -> None:
-    randomized, gusty = (preset(algorithm, f"quadrotor-hover-{kind}") for kind in ("randomized", "gusty"))
-    assert gusty == dataclasses.replace(randomized, task="quadrotor-hover-gusty")
+def test_hidden_luck_with_gusts_takes_more_steps_in_the_same_network() -> None:
+    for algorithm in ("ppo", "hybrid-grpo"):
+        randomized, gusty = (preset(algorithm, f"quadrotor-hover-{kind}") for kind in ("randomized", "gusty"))
+        assert gusty.total_steps >= 2 * randomized.total_steps
+        assert (gusty.network, gusty.learning) == (randomized.network, randomized.learning)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
