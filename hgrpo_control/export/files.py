@@ -30,7 +30,7 @@ from robots.simulator import Simulator, closing
 from sim2real.export.c import CExport, c_files, export_c
 from sim2real.export.crazyflie import export_crazyflie, require_app
 from sim2real.export.crazyflie_commands import Airframe
-from sim2real.export.exportable import CALIBRATION_ROWS, GOLDEN_ROWS, actions_of
+from sim2real.export.exportable import CALIBRATION_ROWS, GOLDEN_ROWS, actions_of, memories_of
 from sim2real.export.onnx import export_onnx, is_own_model, record
 from sim2real.export.own_files import replacing, require_replaceable
 from sim2real.export.px4 import export_px4, is_own_archive
@@ -169,7 +169,7 @@ def _measure(policy: ActorCritic, variant: OnnxPolicy, flown: PolicyEpisodes) ->
     Errors are shares of an action's range.
     """
     spec, theirs = policy.spec, flown.evaluation
-    expected, given = actions_of(policy, flown.observation), _actions(variant, flown.observation)
+    expected, given = actions_of(policy, flown.observation), _actions(policy, variant, flown.observation)
     error = np.abs(given - expected) / (np.array(spec.action_high) - np.array(spec.action_low))
     ours, _ = evaluate(ArrayPolicy(variant), flown.simulator, theirs.episodes, theirs.seed)
     return {
@@ -186,10 +186,16 @@ def _measure(policy: ActorCritic, variant: OnnxPolicy, flown: PolicyEpisodes) ->
     }
 
 
-def _actions(variant: OnnxPolicy, observation: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Actions of observations (M, O), or of the steps (T, F, O) of episodes, with the variant's own memory."""
+def _actions(policy: ActorCritic, variant: OnnxPolicy, observation: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Actions of observations (M, O), or of the steps (T, F, O) of episodes.
+
+    A GRU keeps its own state over an episode. A history holds what was observed and commanded in the flight.
+    """
     if not variant.spec.memory_width:
         return variant(observation)
+    if variant.spec.memory == "history":
+        memories = memories_of(policy, observation)
+        return np.stack([variant.step(*step)[0] for step in zip(observation, memories, strict=True)])
     variant.reset()
     return np.stack([variant(rows) for rows in observation])
 

@@ -102,6 +102,16 @@ def actions_of(policy: ActorCritic, observation: NDArray[np.float32]) -> NDArray
     return np.stack([act(torch.from_numpy(rows)).numpy() for rows in observation])
 
 
+def memories_of(policy: ActorCritic, observation: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Memory (T, B, M) that a policy has before each of the steps (T, B, O) of sequences."""
+    memory, memories = torch.zeros(observation.shape[1], policy.spec.memory_width), []
+    with torch.no_grad():
+        for rows in torch.from_numpy(observation):
+            memories.append(memory.numpy())
+            _, memory = policy(rows, memory)
+    return np.stack(memories)
+
+
 def golden_part(values: NDArray[np.floating]) -> NDArray[np.floating]:
     """The golden ones of check observations or of their actions: (K, ...), or (K, T, ...) of (T, B, ...)."""
     if values.ndim == 2:

@@ -21,12 +21,14 @@ from policies.spec import PolicySpec
 from sim2real.export.exportable import (
     FEWEST_CHECKS,
     GOLDEN_ROWS,
+    GOLDEN_STEPS,
     SINGLE_MAX,
     ExportError,
     actions_of,
     check_inputs,
     checkpoint_hash,
     golden_part,
+    memories_of,
     refuse_non_finite,
     refuse_overflow,
 )
@@ -83,7 +85,7 @@ def export_onnx(
     drawn around the normaliser's mean. The tolerance is 1e-5 of the range in float32, and ALLOWED in other precisions.
 
     With memory the graph also maps `memory` float32 [batch, M] to `next_memory`; zeros begin an episode. The check then
-    runs eight sequences of `checks` steps.
+    runs eight sequences of `checks` steps. A variant in another precision gets the policy's history in each step.
 
     Args:
         policy: The policy.
@@ -115,7 +117,12 @@ def export_onnx(
     expected = actions_of(policy, observation)
     model = _model(policy, precision, batch, observation)
     allowed = np.maximum(ALLOWED[precision], tolerance(policy, observation))
-    result, difference = _verify(model, policy.spec, allowed, batch, observation, expected)
+    # what a history holds was commanded in a flight, so a variant is not given its own actions there
+    in_flight = precision != "float32" and policy.spec.memory == "history"
+    memories = memories_of(policy, observation) if in_flight else None
+    result, difference = _verify(model, policy.spec, allowed, batch, observation, expected, memories)
+    if in_flight:
+        result = _run(open_session(model.SerializeToString()), policy.spec, observation[:GOLDEN_STEPS])
     golden_action = golden_part(expected if precision == "float32" else result)
     golden = GoldenPairs(golden_part(observation).astype(np.float32), golden_action.astype(np.float64))
     rounding = golden_tolerance(policy, golden.observation)
@@ -173,6 +180,7 @@ def _verify(
     batch: int | None,
     observation: NDArray[np.float32],
     expected: NDArray[np.float32],
+    memories: NDArray[np.float32] | None,
 ) -> tuple[NDArray[np.float32], float]:
     """Actions of the model, row by row, and their largest |difference| from the expected ones.
 
@@ -183,10 +191,12 @@ def _verify(
         onnx.checker.check_model(content, full_check=True)
         session = open_session(content)
         axis = observation.ndim - 2  # of the rows, behind the steps of sequences
-        rows = [_run(session, spec, row) for row in np.split(observation, observation.shape[axis], axis)]
+        count = observation.shape[axis]
+        each = [None] * count if memories is None else np.split(memories, count, axis)
+        rows = [_run(session, spec, *row) for row in zip(np.split(observation, count, axis), each, strict=True)]
         results = [np.concatenate(rows, axis)]
         if batch is None:
-            results.append(_run(session, spec, observation))
+            results.append(_run(session, spec, observation, memories))
     except _INVALID_FILE_ERRORS as error:
         raise ExportError(f"the exported file is not valid: {first_line(error)}") from error
     for result in results:
@@ -196,15 +206,22 @@ def _verify(
 
 
 def _run(
-    session: onnxruntime.InferenceSession, spec: PolicySpec, observation: NDArray[np.float32]
+    session: onnxruntime.InferenceSession,
+    spec: PolicySpec,
+    observation: NDArray[np.float32],
+    memories: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
-    """Actions (B, A) of observations (B, O); (T, B, A) of (T, B, O) for a policy with memory."""
+    """Actions (B, A) of observations (B, O); (T, B, A) of (T, B, O) for a policy with memory.
+
+    The memory is carried from step to step, unless `memories` (T, B, M) has that of each step.
+    """
     if not spec.memory_width:
         action: NDArray[np.float32] = session.run(None, {INPUT_NAME: observation})[0]
         return action
     memory, actions = np.zeros((observation.shape[1], spec.memory_width), np.float32), []
-    for rows in observation:
-        action, memory = session.run(None, {INPUT_NAME: rows, MEMORY_NAME: memory})
+    for step, rows in enumerate(observation):
+        given = memory if memories is None else memories[step]
+        action, memory = session.run(None, {INPUT_NAME: rows, MEMORY_NAME: given})
         actions.append(action)
     return np.stack(actions)
 

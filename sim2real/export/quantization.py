@@ -8,12 +8,11 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
-import torch
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from policies.actor_critic import ActorCritic
-from sim2real.export.exportable import CALIBRATION_ROWS
+from sim2real.export.exportable import CALIBRATION_ROWS, memories_of
 from sim2real.policy.onnx_policy import INPUT_NAME, MEMORY_NAME
 
 
@@ -40,11 +39,7 @@ def inputs_of(policy: ActorCritic, observation: NDArray[np.float32]) -> dict[str
     """
     if not policy.spec.memory_width:
         return {INPUT_NAME: observation}
-    memory, memories = torch.zeros(observation.shape[1], policy.spec.memory_width), []
-    with torch.no_grad():
-        for rows in torch.from_numpy(observation):
-            memories.append(memory.numpy())
-            _, memory = policy(rows, memory)
+    memories = memories_of(policy, observation)
     inputs = {INPUT_NAME: np.concatenate(observation), MEMORY_NAME: np.concatenate(memories)}
     count = len(inputs[INPUT_NAME])
     chosen = np.sort(np.random.default_rng(0).choice(count, min(CALIBRATION_ROWS, count), replace=False))

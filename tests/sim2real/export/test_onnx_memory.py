@@ -108,6 +108,22 @@ def test_onnx_metadata_state_kind_and_size_of_the_memory(policy: ActorCritic, fi
     assert "next_memory" in model.doc_string
 
 
+def test_onnx_variant_of_a_history_is_checked_with_the_actions_of_the_flight(tmp_path: Path) -> None:
+    # the action follows the one before, two and a half times as large: small errors of a variant's own actions would
+    # grow to the whole range
+    policy, size = remembering("history", hidden_sizes=()), 5
+    with torch.no_grad():
+        weight = policy.actor[0].weight
+        weight.mul_(0.01)
+        weight[:, 2 * size : 2 * size + 2] = 2.5 * torch.eye(2)
+        policy.actor[0].bias.zero_()
+    flown = sequences_of(policy, 100, 6, seed=5)
+    assert export_onnx(policy, tmp_path / "int8.onnx", precision="int8", calibration=flown) < 1.0  # of 7.6
+    own = OnnxPolicy(tmp_path / "int8.onnx")
+    error = shares(policy, np.stack([own(rows) for rows in flown]), actions_over(policy, flown))
+    assert error.max() > 0.4
+
+
 class ForgetsSlowly(ActorCritic):
     """Does not do what its layers say: its memory loses a share in each step."""
 
