@@ -21,6 +21,7 @@ TRAIN = "Options and defaults depend on the algorithm and the task. The tables a
 FLY = "Each target has its own options."
 SUBCOMMANDS: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
     "train": (TRAIN, {name: (name, "quadrotor-hover") for name in ("ppo", "grpo", "hybrid-grpo")}),
+    "tune": ("Options and defaults are those of `hgrpo train`, and these.", {"ppo": ("ppo", "quadrotor-hover")}),
     "fly": (FLY, {name: ("POLICY", name) for name in ("simulated", "mavlink", "crazyflie")}),
 }
 INTRODUCTION = """# Command line

@@ -32,7 +32,7 @@ def run(args: list[str]) -> int:
         raise UsageError("unknown option --resume; to continue a run: hgrpo resume DIR")
     options = parse_train_options(args)
     if options.write_config is not None:
-        write_toml(options.write_config, options.config.to_table(), "Settings for: hgrpo train --config FILE")
+        write_toml(options.write_config, options.config.to_table())
         print(f"written: {options.write_config}")
         return 0
     require_loggers(options.log)

@@ -58,14 +58,7 @@ def parse_train_options(args: list[str]) -> TrainOptions:
     Raises:
         UsageError, ConfigError, TableError: Arguments or a file that cannot be read, or contradictory settings.
     """
-    imports, args = take_imports(args)
-    words = 0
-    while words < min(2, len(args)) and not args[words].startswith("-"):
-        words += 1
-    named, rest = args[:words], args[words:]
-    file = _last_value(rest, "--config")
-    load_all(imports)  # first, because they may register the task
-    config = _from_preset(named, imports, rest) if file is None else _from_file(Path(file), named, imports)
+    named, rest, config = base_config(args, USAGE)
     layers: Literal["preset", "raptor"] = "raptor" if _last_value(rest, "--network") == "raptor" else "preset"
     if layers == "raptor":
         config = dataclasses.replace(config, network=dataclasses.replace(config.network, **RAPTOR))
@@ -79,6 +72,29 @@ def parse_train_options(args: list[str]) -> TrainOptions:
     if options.out == default.out and options.seeds is None:
         return dataclasses.replace(options, out=_run_folder(options.config))
     return options
+
+
+def base_config(args: list[str], usage: str) -> tuple[list[str], list[str], Config]:
+    """What the options of a command start from; imports the modules of --import.
+
+    Args:
+        args: The arguments, as in `[ALGORITHM TASK] [--config FILE] [options]`.
+        usage: The command's usage, for error lines.
+
+    Returns:
+        ALGORITHM and TASK as far as they are given, the other arguments without --import, and the settings of the
+        preset or the file.
+    """
+    imports, args = take_imports(args)
+    words = 0
+    while words < min(2, len(args)) and not args[words].startswith("-"):
+        words += 1
+    named, rest = args[:words], args[words:]
+    file = _last_value(rest, "--config")
+    load_all(imports)  # first, because they may register the task
+    if file is not None:
+        return named, rest, _from_file(Path(file), named, imports)
+    return named, rest, _from_preset(named, imports, rest, usage)
 
 
 def _require_use(options: TrainOptions, rest: Sequence[str]) -> None:
@@ -98,13 +114,13 @@ def _run_folder(config: Config) -> Path:
     return Path("runs") / f"{run}-seed{config.seed}"
 
 
-def _from_preset(named: Sequence[str], imports: tuple[str, ...], rest: Sequence[str]) -> Config:
+def _from_preset(named: Sequence[str], imports: tuple[str, ...], rest: Sequence[str], usage: str) -> Config:
     if len(named) < 2:
         if named and named[0] in ALGORITHMS and "--help" not in rest:
-            raise UsageError(f"TASK is missing; usage: {USAGE}; `hgrpo tasks` lists the tasks")
+            raise UsageError(f"TASK is missing; usage: {usage}; `hgrpo tasks` lists the tasks")
         raise UsageError(
-            f"usage: {USAGE}; ALGORITHM is one of {', '.join(ALGORITHMS)}, "
-            "`hgrpo tasks` lists the tasks, and `hgrpo train ALGORITHM TASK --help` the options"
+            f"usage: {usage}; ALGORITHM is one of {', '.join(ALGORITHMS)}, "
+            f"`hgrpo tasks` lists the tasks, and `{usage.removesuffix(' [options]')} --help` the options"
         )
     return dataclasses.replace(preset(*named), imports=imports)
 

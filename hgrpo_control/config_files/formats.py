@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hgrpo_control.config_files.tables import TableError, plain
-from hgrpo_files import read_bytes, write_new
+from hgrpo_files import MARK, is_own_text, read_bytes, write_new, write_text
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -32,13 +32,13 @@ def read_file(path: Path) -> dict[str, Any]:
     return table
 
 
-def write_toml(path: Path, table: Mapping[str, Any], comment: str) -> None:
-    """Write a new TOML file.
+def write_toml(path: Path, table: Mapping[str, Any], replace: bool = False) -> None:
+    """Write a TOML file.
 
     Args:
-        path: The file, which must not exist.
+        path: The file.
         table: Its content.
-        comment: The first line.
+        replace: Whether a file that was written so may be replaced; no other file is.
 
     Raises:
         TableError: The name does not end in .toml.
@@ -48,4 +48,8 @@ def write_toml(path: Path, table: Mapping[str, Any], comment: str) -> None:
 
     if path.suffix != ".toml":
         raise TableError(f"settings are written as TOML; given {path}; allowed: a name that ends in .toml")
-    write_new(path, f"# {comment}\n{tomli_w.dumps(plain(dict(table)))}".encode())
+    text = f"# {MARK}\n{tomli_w.dumps(plain(dict(table)))}" if replace else tomli_w.dumps(plain(dict(table)))
+    if replace and path.exists() and is_own_text(read_bytes(path)):
+        write_text(path, text)
+    else:
+        write_new(path, text.encode())

@@ -34,6 +34,7 @@ import hgrpo_control.evaluation.video
 import hgrpo_control.export.files
 import hgrpo_control.reports.compare
 import hgrpo_control.transfer.measurement
+import hgrpo_control.tune.study
 import robots.branch_check.check
 import robots.drawing.offscreen
 import sim2real.client.open_policy
@@ -230,6 +231,7 @@ def _begin_only(monkeypatch: pytest.MonkeyPatch) -> None:
         (benchmarks.suite.report, "report"),
         (benchmarks.suite.runs, "run_missing"),
         (hgrpo_control.commands.train_seeds, "train_seeds"),
+        (hgrpo_control.tune.study, "open_study"),
     ):
         monkeypatch.setattr(module, name, begun)
     for module, name in (

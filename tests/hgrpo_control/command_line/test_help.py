@@ -20,6 +20,7 @@ from hgrpo_control.commands import (
     serve,
     train_options,
     transfer,
+    tune,
 )
 from hgrpo_control.commands.fly_targets import TARGETS
 from hgrpo_control.config.algorithms import ALGORITHMS
@@ -44,6 +45,7 @@ GROUPS: dict[str, list[Group]] = {name: groups_of(kind) for name, kind in KINDS.
     )
     for name, kind in ALGORITHMS.items()
 }
+GROUPS["tune ppo TASK"] = groups_of(tune.TuneOptions, tune.TuneOptions(Config("quadrotor-hover", ALGORITHMS["ppo"]())))
 
 
 def sentences(text: str) -> list[str]:

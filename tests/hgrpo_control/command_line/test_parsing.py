@@ -195,8 +195,8 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         (("trian",), "unknown command 'trian'; did you mean 'train'?"),
         (
             ("swim",),
-            "unknown command 'swim'; allowed: tasks, train, resume, evaluate, transfer, export, inspect, fly, serve, "
-            "check, compare, diagnose",
+            "unknown command 'swim'; allowed: tasks, train, tune, resume, evaluate, transfer, export, inspect, fly, "
+            "serve, check, compare, diagnose",
         ),
         (("tasks", "quadrotor-hove"), "unknown task 'quadrotor-hove'; did you mean 'quadrotor-hover'?"),
         (

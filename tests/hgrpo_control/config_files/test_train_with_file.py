@@ -40,7 +40,7 @@ def test_presets_of_every_robot_are_tried() -> None:
 @pytest.mark.parametrize(("algorithm", "task"), PRESETS)
 def test_every_preset_is_written_and_read_back(algorithm: str, task: str, tmp_path: Path) -> None:
     config, file = preset(algorithm, task), tmp_path / "settings.toml"
-    write_toml(file, config.to_table(), "a comment")
+    write_toml(file, config.to_table())
     assert from_file("--config", str(file)) == config
     as_json = written(tmp_path / "config.json", config.to_json())
     assert from_file("--config", as_json) == config
@@ -55,7 +55,7 @@ def test_none_infinity_and_words_survive(tmp_path: Path) -> None:
         curriculum={"difficulty": "0:1@steps:0:2e6"},
     )
     file = tmp_path / "odd.toml"
-    write_toml(file, odd.to_table(), "odd")
+    write_toml(file, odd.to_table())
     assert 'target_kl = "None"' in file.read_text()
     assert from_file("--config", str(file)) == odd
 
