@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 from hgrpo_control.config.algorithms import ALGORITHMS, GRPO, PPO, HybridGRPO
 from hgrpo_control.config.learning import Learning, Network
@@ -60,23 +61,34 @@ _ON_HOVER: dict[str, Config] = {
 }
 
 
-def _with_slopes(total_steps: int, hidden_sizes: tuple[int, ...], gae_lambda: float = 1.0, share: str = "1") -> Config:
-    """Hybrid GRPO with the slopes of one long branch per root: docs/results/first-order.md."""
+def _with_slopes(
+    total_steps: int,
+    hidden_sizes: tuple[int, ...],
+    gae_lambda: float = 1.0,
+    share: str = "1",
+    memory: Literal["none", "gru"] = "none",
+) -> Config:
+    """Hybrid GRPO with the slopes of one long branch per root: docs/results/first-order.md.
+
+    A GRU has 32 units and is trained over sequences of 32 steps: docs/results/memory.md.
+    """
+    sequence_steps = 32 if memory == "gru" else None
+    units = 32 if memory == "gru" else Network.memory_size
     return Config(
         task="quadrotor-hover",
         algorithm=HybridGRPO(num_samples=1, gae_lambda=gae_lambda, pathwise=share),
         total_steps=total_steps,
         num_envs=32,
         rollout_steps=128,
-        network=Network(hidden_sizes=hidden_sizes, init_sigma=0.3),
-        learning=Learning(learning_rate=3e-3, update_epochs=4, num_minibatches=4),
+        network=Network(hidden_sizes=hidden_sizes, init_sigma=0.3, memory=memory, memory_size=units),
+        learning=Learning(learning_rate=3e-3, update_epochs=4, num_minibatches=4, sequence_steps=sequence_steps),
     )
 
 
 # Smaller updates without slopes: the best of one grid, docs/results/update-size/report.md.
 _SMALL_UPDATES = dataclasses.replace(_ON_HOVER["ppo"], algorithm=PPO(gae_lambda=0.98), total_steps=16 * 65_536)
 _ON_HIDDEN_LUCK: dict[str, Config] = {
-    "hybrid-grpo": _with_slopes(6 * 65_536, (64, 64)),
+    "hybrid-grpo": _with_slopes(12 * 65_536, (64, 64)),
     "ppo": _SMALL_UPDATES,
     "grpo": dataclasses.replace(
         _LARGE_UPDATES["grpo"],
@@ -86,7 +98,7 @@ _ON_HIDDEN_LUCK: dict[str, Config] = {
 }
 
 _IN_GUSTS = _ON_HIDDEN_LUCK | {
-    "hybrid-grpo": _with_slopes(15 * 65_536, (64, 64), gae_lambda=0.95),
+    "hybrid-grpo": _with_slopes(15 * 65_536, (64, 64), gae_lambda=0.95, memory="gru"),
     "ppo": dataclasses.replace(_SMALL_UPDATES, total_steps=32 * 65_536),
 }
 
@@ -133,6 +145,11 @@ _THROUGH_GATES = _wider(0.95, 128 * 65_536) | {
         network=Network(hidden_sizes=(128, 128)),
     ),
 }
+# Without slopes not tuned.
+_ON_ANY_AIRFRAME = _ON_HIDDEN_LUCK | {
+    "hybrid-grpo": _with_slopes(60 * 65_536, (64, 64), memory="gru"),
+    "ppo": dataclasses.replace(_SMALL_UPDATES, total_steps=128 * 65_536),
+}
 # A collision has no slope, so a part of the gradient is the score: docs/results/first-order.md.
 _AMONG_OBSTACLES = _wider(0.98, 256 * 65_536) | {
     "hybrid-grpo": _with_slopes(24 * 65_536, (128, 128), gae_lambda=0.95, share="0.97")
@@ -146,7 +163,7 @@ _SETTINGS: dict[str, dict[str, Config]] = {
     "quadrotor-hover-gusty": _IN_GUSTS,
     "quadrotor-waypoints": _BETWEEN_WAYPOINTS,
     "quadrotor-gates": _THROUGH_GATES,
-    "quadrotor-any": _ON_HIDDEN_LUCK,
+    "quadrotor-any": _ON_ANY_AIRFRAME,
     "quadrotor-any-track": _ON_TRACK,
     "quadrotor-track": _ON_TRACK,
     "quadrotor-obstacles": _AMONG_OBSTACLES,

@@ -110,6 +110,7 @@ def test_train_evaluate_export_and_compare(algorithm: str, capsys: pytest.Captur
         "judged at difficulty 1 (full), default reward weights",
         f"5 episodes: return {figures['return_mean']:.1f} +- {figures['return_std']:.1f}, "
         f"success_rate {figures['success_rate']:.3f}, length {figures['length_mean']:.0f}",
+        f"position error [m] {figures['metrics']['position error [m]']:.3g}",
         f"evaluation: {folder}/evaluation.json",
     ]
 

@@ -75,6 +75,7 @@ def test_chosen_rows_stay_together(critic: bool) -> None:
     batch = batch._replace(
         reference_log_prob=labels(rows, 1) + 4000.0, wish=labels(rows, 1, 2, ACT), old=labels(rows, 2, ACT)
     )
+    batch = batch._replace(memory=labels(rows, 3), restart=labels(rows) % 2 == 0)
     rows = torch.tensor([5, 0, 17, 5])
     chosen = rows_of(batch, rows)
     assert chosen.old_log_prob.flatten().tolist() == rows.tolist()

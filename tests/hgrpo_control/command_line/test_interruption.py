@@ -57,6 +57,12 @@ MOMENTS = [
         "hgrpo_control.training.trainer.Trainer.step",
         "continue with: hgrpo resume run",
     ),
+    Moment(
+        ("tune", "ppo", "quadrotor-hover"),
+        "hgrpo_control.tune.study.run_trials",
+        "the trial is saved; the same command continues the study",
+        ("tune.db",),
+    ),
     Moment(("evaluate", "run"), "hgrpo_control.evaluation.evaluate.evaluate", NOTHING),
     Moment(
         ("evaluate", "run", "--episodes", "1"),

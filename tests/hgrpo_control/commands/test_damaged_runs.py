@@ -101,7 +101,8 @@ def test_a_missing_checkpoint_is_told_by_its_path(run: Path, complaint: Complain
 def test_a_checkpoint_of_another_task_is_not_resumed(run: Path, complaint: Complaint) -> None:
     other_task(run / "checkpoint.pt")
     assert complaint("resume", run) == (
-        "run/checkpoint.pt holds a policy for 'quadrotor-race' that does not fit config.json ('quadrotor-hover')"
+        "run/checkpoint.pt holds a policy for 'quadrotor-race', layers 8, memory none that does not fit config.json "
+        "('quadrotor-hover', layers 8, memory none)"
     )
 
 
@@ -120,7 +121,7 @@ def test_a_checkpoint_without_the_state_of_training_is_not_resumed(run: Path, co
 def with_former_states(path: Path) -> None:
     """Split each packed array of the bodies and of the mission into the arrays that earlier versions saved."""
     policy, training = policies.restore(path)
-    (body, command, mission, *rest), elapsed = training["sampler"]["roots"]
+    (body, command, mission, *rest), elapsed, _ = training["sampler"]["roots"]
     former = [list(body[0].split((3, 3, 4, 3, 4), dim=1)), command, [x.squeeze(1) for x in mission if x != []], *rest]
     training["sampler"]["roots"] = [former, elapsed]
     policies.save(path, policy, training)

@@ -43,7 +43,7 @@ def test_presets_with_slopes_are_for_differentiable_tasks_and_take_fewer_steps(t
     hybrid, ppo = preset("hybrid-grpo", task), preset("ppo", task)
     if hybrid.algorithm.uses_slopes:
         assert make_simulator(hybrid).spec.differentiable
-        assert 2 * hybrid.total_steps <= ppo.total_steps
+        assert hybrid.total_steps < ppo.total_steps
 
 
 def test_the_hover_presets_differ_in_nothing_but_the_algorithm() -> None:
@@ -54,11 +54,11 @@ def test_the_hover_presets_differ_in_nothing_but_the_algorithm() -> None:
     assert len({config.learning for config in configs}) == 1
 
 
-def test_hidden_luck_with_gusts_takes_more_steps_in_the_same_network() -> None:
+def test_hidden_luck_with_gusts_takes_more_steps() -> None:
     for algorithm in ("ppo", "hybrid-grpo"):
         randomized, gusty = (preset(algorithm, f"quadrotor-hover-{kind}") for kind in ("randomized", "gusty"))
-        assert gusty.total_steps >= 2 * randomized.total_steps
-        assert (gusty.network, gusty.learning) == (randomized.network, randomized.learning)
+        assert gusty.total_steps > randomized.total_steps
+    assert preset("hybrid-grpo", "quadrotor-hover-gusty").network.memory == "gru"
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

@@ -73,6 +73,7 @@ WALKS: dict[str, tuple[tuple[str, ...], ...]] = {
     "check": (("check", "quadrotor-hover", "--states", "1", "--steps", "1"),),
     "compare": (("compare", "run"),),
     "diagnose": (("diagnose", "run", *DIAGNOSE),),
+    "tune": (("tune", "ppo", "quadrotor-hover", *TINY, "--trials", "1"),),
 }
 """Every command, as it reads a run or an exported file that came from somewhere."""
 

@@ -76,7 +76,7 @@ def test_a_run_with_every_option_can_be_stopped_resumed_and_evaluated(
     assert main(["resume", str(folder.path)]) == 0
     assert_same(folder.path, tmp_path / "whole")
     # six branches of 16 steps, each begun anew: along the executed path, episodes would have lasted up to 96
-    _, elapsed = policies.restore(folder.path)[1]["sampler"]["roots"]
+    _, elapsed, _ = policies.restore(folder.path)[1]["sampler"]["roots"]
     assert elapsed.max() == 16
 
     config = folder.read_config()

@@ -94,8 +94,8 @@ def test_an_interrupted_and_resumed_run_equals_one_that_never_stopped(
     assert_same(tmp_path / "run", folder)
     paths = left_behind(folder)[0]
     assert (
-        sum(path.startswith("/training/sampler/roots/") for path in paths) == 1 + 4 + 7 + 1
-    )  # body, task, hidden, age
+        sum(path.startswith("/training/sampler/roots/") for path in paths) == 1 + 4 + 7 + 1 + 1
+    )  # body, task, hidden, age, memory
     rows = RunFolder(folder).read_metrics()
     assert any(row["episode_length"] == row["episode_length"] for row in rows), "restarts have to be part of this"
 
