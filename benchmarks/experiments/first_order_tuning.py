@@ -1,0 +1,46 @@
+"""Lambda, epochs and rollout length of PPO and Hybrid GRPO without slopes, in one grid on two tasks."""
+
+from __future__ import annotations
+
+from itertools import product
+
+from benchmarks.experiments import update_size
+from benchmarks.suite.definition import Suite, Variant
+
+UPDATES = {
+    "quadrotor-hover-randomized": {"ppo": (8_192, 1.5e-3), "hybrid-grpo": (8_192, 1.5e-3)},
+    "quadrotor-gates": {"ppo": (16_384, 1.5e-3), "hybrid-grpo": (16_384, 3e-3)},
+}
+"""Steps per update and learning rate of each algorithm: the best of update_size or within .015 of it."""
+LAMBDAS = {"ppo": (0.95, 0.98), "hybrid-grpo": (0.95, 1.0)}
+EPOCHS = (5, 10)
+ROLLOUTS = (64, 128)
+
+
+def variant(algorithm: str, task: str, gae_lambda: float, epochs: int, rollout: int) -> Variant:
+    """One setting of the grid on one task."""
+    update, rate = UPDATES[task][algorithm]
+    samples, _, words = update_size.ALGORITHMS[algorithm]
+    settings = update_size.options(samples, rollout, update, epochs, rate)
+    total = ("--total-steps", str(update_size.TOTAL_STEPS[task]))
+    return Variant(
+        f"{task.removeprefix('quadrotor-')}-{algorithm}-lambda{gae_lambda:g}-epochs{epochs}-steps{rollout}",
+        algorithm,
+        (*words, "--gae-lambda", str(gae_lambda), *update_size.NETWORK.get(task, ()), *total, *settings),
+        group=algorithm,
+        tasks=(task,),
+    )
+
+
+SUITE = Suite(
+    name="first-order-tuning",
+    title="Lambda, epochs and rollout length without slopes",
+    tasks=tuple(UPDATES),
+    variants=tuple(
+        variant(algorithm, task, gae_lambda, epochs, rollout)
+        for task, algorithms in UPDATES.items()
+        for algorithm in algorithms
+        for gae_lambda, epochs, rollout in product(LAMBDAS[algorithm], EPOCHS, ROLLOUTS)
+    ),
+    seeds=(0,),
+)
