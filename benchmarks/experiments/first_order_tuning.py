@@ -1,4 +1,4 @@
-"""Lambda, epochs and rollout length of PPO and Hybrid GRPO without slopes, in one grid on two tasks."""
+"""Lambda, epochs and rollout length of PPO and Hybrid GRPO without slopes, in one grid."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from benchmarks.suite.definition import Suite, Variant
 
 UPDATES = {
     "quadrotor-hover-randomized": {"ppo": (8_192, 1.5e-3), "hybrid-grpo": (8_192, 1.5e-3)},
-    "quadrotor-gates": {"ppo": (16_384, 1.5e-3), "hybrid-grpo": (16_384, 3e-3)},
 }
 """Steps per update and learning rate of each algorithm: the best of update_size or within .015 of it."""
 LAMBDAS = {"ppo": (0.95, 0.98), "hybrid-grpo": (0.95, 1.0)}
