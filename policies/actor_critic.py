@@ -115,17 +115,22 @@ class ActorCritic(nn.Module):
         Raises:
             HgrpoError: For another shape.
         """
+        given = self.tensor_of(observation)
+        if self.spec.memory_width:
+            raise HgrpoError(f"a policy with memory {self.spec.memory} acts on sequences; allowed: Carried(policy)")
+        with torch.inference_mode():
+            action: NDArray[np.float32] = self(given).cpu().numpy()
+        return action
+
+    def tensor_of(self, observation: ArrayLike) -> Tensor:
+        """Observation (O,) or (B, O) as a tensor on the policy's device; raises HgrpoError for another shape."""
         given = torch.tensor(np.asarray(observation), dtype=torch.float32, device=self.device)
         if given.ndim not in (1, 2) or given.shape[-1] != self.spec.observation_size:
             raise HgrpoError(
                 f"observation has shape {tuple(given.shape)}; allowed: ({self.spec.observation_size},) or "
                 f"(B, {self.spec.observation_size})"
             )
-        if self.spec.memory_width:
-            raise HgrpoError(f"a policy with memory {self.spec.memory} acts on sequences; allowed: Carried(policy)")
-        with torch.inference_mode():
-            action: NDArray[np.float32] = self(given).cpu().numpy()
-        return action
+        return given
 
     def mean(self, observation: Tensor) -> Tensor:
         """Mean action (..., A), normalised, of observations (..., O) or rows of training (..., O + P + M)."""

@@ -56,11 +56,6 @@ class Carried:
 
         Raises HgrpoError for another shape, and as calling does.
         """
-        given = torch.tensor(np.asarray(observation), dtype=torch.float32, device=self.policy.device)
-        if given.ndim not in (1, 2) or given.shape[-1] != self.spec.observation_size:
-            raise HgrpoError(
-                f"observation has shape {tuple(given.shape)}; allowed: ({self.spec.observation_size},) or "
-                f"(B, {self.spec.observation_size})"
-            )
+        given = self.policy.tensor_of(observation)
         action: NDArray[np.float32] = self(given.reshape(-1, given.shape[-1])).cpu().numpy()
         return action[0] if given.ndim == 1 else action
