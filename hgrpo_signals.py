@@ -5,6 +5,7 @@ Imports nothing of ours.
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -40,6 +41,17 @@ def handled(numbers: Sequence[int], handler: Handler) -> Iterator[None]:
 def interrupt(number: int, frame: FrameType | None) -> None:
     """Handler that raises KeyboardInterrupt, as Ctrl-C does."""
     raise KeyboardInterrupt
+
+
+def is_running(process: int) -> bool:
+    """Whether a process of this machine is running, by its number."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # it is somebody else's
+    return True
 
 
 def hold() -> None:

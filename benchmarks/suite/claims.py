@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from hgrpo_signals import is_running
+
 HEARTBEAT = 15.0
 """Seconds between two touches of a claim."""
 EXPIRES = 300.0
@@ -112,7 +114,7 @@ class Claims:
             worker = _worker(path)
         except OSError:
             return False  # released just now, or unreadable; the next try will tell
-        if worker.get("host") == _host() and not _lives(worker.get("process")):
+        if worker.get("host") == _host() and not is_running(int(worker["process"])):
             return True
         now = time.monotonic()
         former, since = self._seen.get(path, (stamp, now))
@@ -154,13 +156,3 @@ def _host() -> str:
     except OSError:
         space = ""
     return f"{socket.gethostname()} {space}".strip()
-
-
-def _lives(process: Any) -> bool:
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, ValueError, TypeError):
-        return True
-    return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from hgrpo_control.config.run import Config, ConfigError
 from hgrpo_control.tune.space import Span, own_value, with_values
 from hgrpo_control.tune.trials import train_trial, worker
 from hgrpo_errors import HgrpoError
+from hgrpo_signals import is_running
 
 HEARTBEAT = 30
 """Seconds between two signs of life of a trial in a database."""
@@ -166,20 +166,10 @@ def _give_again_dead(study: optuna.Study) -> None:
     """Give the trials again whose process on this machine has ended; databases find those of other machines."""
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         at = trial.user_attrs.get("worker", {})
-        if at.get("host") == worker()["host"] and not _lives(int(at["process"])):
+        if at.get("host") == worker()["host"] and not is_running(int(at["process"])):
             with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError, ValueError):
                 study.tell(trial.number, state=TrialState.FAIL)  # another worker may have done it just now
                 _give_again(study, trial)
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _counted(study: optuna.Study) -> int:
