@@ -19,16 +19,8 @@ ROLLOUTS = (64, 128)
 def variant(algorithm: str, task: str, gae_lambda: float, epochs: int, rollout: int) -> Variant:
     """One setting of the grid on one task."""
     update, rate = UPDATES[task][algorithm]
-    samples, _, words = update_size.ALGORITHMS[algorithm]
-    settings = update_size.options(samples, rollout, update, epochs, rate)
-    total = ("--total-steps", str(update_size.TOTAL_STEPS[task]))
-    return Variant(
-        f"{task.removeprefix('quadrotor-')}-{algorithm}-lambda{gae_lambda:g}-epochs{epochs}-steps{rollout}",
-        algorithm,
-        (*words, "--gae-lambda", str(gae_lambda), *update_size.NETWORK.get(task, ()), *total, *settings),
-        group=algorithm,
-        tasks=(task,),
-    )
+    name = f"lambda{gae_lambda:g}-epochs{epochs}-steps{rollout}"
+    return update_size.setting(algorithm, task, name, update, rate, gae_lambda, epochs, rollout)
 
 
 SUITE = Suite(

@@ -36,11 +36,37 @@ ALGORITHMS = {
 
 def variant(algorithm: str, task: str, update: int, rate: float) -> Variant:
     """One setting of the grid on one task."""
-    samples, rollout, words = ALGORITHMS[algorithm]
-    gae = ("--gae-lambda", str(LAMBDA[task][algorithm])) if algorithm in LAMBDA[task] else ()
-    settings = options(samples, rollout, update, EPOCHS, rate)
+    rollout, gae_lambda = ALGORITHMS[algorithm][1], LAMBDA[task].get(algorithm)
+    return setting(algorithm, task, f"{update // 1024}k-lr{rate:g}", update, rate, gae_lambda, EPOCHS, rollout)
+
+
+def setting(
+    algorithm: str,
+    task: str,
+    name: str,
+    update: int,
+    rate: float,
+    gae_lambda: float | None,
+    epochs: int,
+    rollout: int,
+) -> Variant:
+    """A setting of one algorithm on one task, with its layers and total of steps.
+
+    Args:
+        algorithm: Its name.
+        task: Name of the task.
+        name: What the name of the variant ends in.
+        update: Simulator steps per update.
+        rate: Learning rate.
+        gae_lambda: Lambda; None takes that of the preset.
+        epochs: Passes over each batch.
+        rollout: Steps per root between two updates.
+    """
+    samples, _, words = ALGORITHMS[algorithm]
+    gae = () if gae_lambda is None else ("--gae-lambda", str(gae_lambda))
+    settings = options(samples, rollout, update, epochs, rate)
     return Variant(
-        f"{task.removeprefix('quadrotor-')}-{algorithm}-{update // 1024}k-lr{rate:g}",
+        f"{task.removeprefix('quadrotor-')}-{algorithm}-{name}",
         algorithm,
         (*words, *gae, *NETWORK.get(task, ()), "--total-steps", str(TOTAL_STEPS[task]), *settings),
         group=algorithm,
