@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,14 +31,19 @@ EPISODES, SEED, RIDGE = 1_000, 1, 1e-2
 LOSS, LOSS_SECONDS = 0.2, 2.0
 
 
-def main() -> None:
-    """Fly, fit, draw and print."""
+def read(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.adaptation", description=__doc__.split("\n\n")[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("--beside", type=Path)
     parser.add_argument("--out", type=Path, default=Path("docs/results/memory"))
     parser.add_argument("--episodes", type=int, default=EPISODES)
-    given = parser.parse_args()
+    return parser.parse_args(arguments)
+
+
+def main() -> None:
+    """Fly, fit, draw and print."""
+    given = read()
     config = RunFolder.open(given.run).read_config()
     simulator = make_simulator(config)
     if not isinstance(simulator, QuadrotorFlight):

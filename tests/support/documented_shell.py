@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 
+import benchmarks.adaptation.__main__
 import benchmarks.airframes.__main__
 import benchmarks.suite.__main__
 import benchmarks.suite.collect
@@ -143,6 +144,8 @@ def _python(words: list[str]) -> None:
             benchmarks.suite.__main__.main(options)
         elif script == "benchmarks/airframes/__main__.py":
             benchmarks.airframes.__main__.read(options)
+        elif script == "benchmarks/adaptation/__main__.py":
+            benchmarks.adaptation.__main__.read(options)
         elif script == "tests/support/simulated_vehicle.py":
             simulated_vehicle.arguments(options)
         else:
