@@ -38,6 +38,7 @@ COMMANDS: dict[str, Command] = {
     "transfer": Command("DIR --to PHYSICS", "Evaluate a policy in another physics engine."),
     "export": Command("DIR", "Write a policy as ONNX, C or a Crazyflie app."),
     "inspect": Command("FILE", "Describe an exported ONNX file.", "deploy"),
+    "zoo": Command("[NAME]", "List the trained policies, or describe one.", "deploy"),
     "fly": Command("POLICY TARGET", "Fly a policy in a simulator or on a vehicle.", "deploy"),
     "serve": Command("POLICY.onnx ...", "Serve policies over WebSocket and HTTP.", "serve"),
     "check": Command("ENV", "Check that an environment branches exactly."),

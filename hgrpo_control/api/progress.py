@@ -22,9 +22,9 @@ def run_with_progress(
 ) -> None:
     """Train to the end with a progress bar, and with the loggers named in `log` where there is a folder.
 
-    Notes of the simulator, such as wrappers that start anew in every episode, go to standard error.
+    Notes, such as wrappers that start anew in every episode or layers that `init` did not fill, go to standard error.
     """
-    for note in trainer.sampler.simulator.spec.notes:
+    for note in trainer.notes:
         print(f"hgrpo: {note}", file=sys.stderr)
     with ExitStack() as stack:
         shown: list[Reporter] = []

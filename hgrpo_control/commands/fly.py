@@ -12,12 +12,13 @@ from hgrpo_control.command_line.parsing import UsageError, parse
 from hgrpo_control.commands.fly_targets import TARGETS, TargetOptions
 from hgrpo_errors import install, nearest
 from hgrpo_files import FileError
+from policies.zoo import resolved
 
 if TYPE_CHECKING:
     from sim2real.flight.record import FlightRecord
 
 USAGE = "hgrpo fly POLICY TARGET [options]"
-POLICY = "ONNX file that `hgrpo export` wrote, or ws://HOST:PORT/ or wss://HOST:PORT/ of `hgrpo serve`"
+POLICY = "ONNX file of `hgrpo export`, zoo:NAME of `hgrpo zoo`, or ws://HOST:PORT/ or wss://HOST:PORT/ of `hgrpo serve`"
 
 
 def run(args: list[str]) -> int:
@@ -36,6 +37,7 @@ def run(args: list[str]) -> int:
             return 0
         raise UsageError(f"usage: {USAGE}; TARGET is one of {', '.join(TARGETS)}")
     policy, target, *rest = args
+    policy = resolved(policy)
     if target not in TARGETS:
         raise UsageError(f"unknown target {target!r}; {nearest(target, tuple(TARGETS))}; usage: {USAGE}")
     _require_options_of(target, rest)

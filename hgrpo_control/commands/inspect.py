@@ -8,14 +8,15 @@ from typing import Annotated
 
 from hgrpo_control.command_line.parsing import parse
 from hgrpo_control.config.argument import Argument
+from policies.zoo import resolved
 
 
 @dataclass(frozen=True)
 class InspectOptions:
     """Print the inputs, outputs and measurements of an exported ONNX file."""
 
-    file: Annotated[Path, Argument("FILE", positional=True)]
-    """ONNX file that `hgrpo export` wrote."""
+    file: Annotated[str, Argument("FILE", positional=True)]
+    """ONNX file that `hgrpo export` wrote, or zoo:NAME of `hgrpo zoo`."""
 
 
 def run(args: list[str]) -> None:
@@ -23,4 +24,4 @@ def run(args: list[str]) -> None:
     options = parse(InspectOptions, args, "hgrpo inspect")
     from sim2real.policy.inspection import inspect as describe
 
-    print(describe(options.file))
+    print(describe(Path(resolved(options.file))))

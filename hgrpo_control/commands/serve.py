@@ -7,6 +7,7 @@ from typing import Annotated
 
 from hgrpo_control.command_line.parsing import UsageError, parse
 from hgrpo_control.config.argument import Argument
+from policies.zoo import resolved
 from sim2real.server.settings import ServerSettings
 
 
@@ -18,7 +19,7 @@ class ServeOptions:
     """
 
     policies: Annotated[tuple[str, ...], Argument("POLICY.onnx", positional=True)]
-    """ONNX files, POLICY.onnx or NAME=POLICY.onnx; the path / serves the first one."""
+    """ONNX files, POLICY.onnx, NAME=POLICY.onnx or zoo:NAME; the path / serves the first one."""
     settings: ServerSettings = field(default_factory=ServerSettings)
 
 
@@ -33,4 +34,4 @@ def run(args: list[str]) -> None:
         raise UsageError(f"{record} is a file; --record is a folder")
     from sim2real.server.app import serve
 
-    serve(options.policies, options.settings)
+    serve(tuple(map(resolved, options.policies)), options.settings)

@@ -19,6 +19,8 @@ class Network:
     """Activation function of the hidden layers."""
     init_sigma: Annotated[float, Range(above=0)] = 0.5
     """Standard deviation of the initial policy, in normalised action units."""
+    init: str | None = None
+    """Run folder, checkpoint or zoo:NAME whose actor training begins with; also its critic for the same task."""
     min_sigma: Annotated[float, Range(above=0)] = 0.01
     """Smallest standard deviation of the policy, in normalised action units."""
     privileged_critic: bool = False

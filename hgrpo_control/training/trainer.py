@@ -21,8 +21,9 @@ from hgrpo_control.runs.imports import TRUST, resume_command
 from hgrpo_control.training.build import Parts, build
 from hgrpo_control.training.diagnostics import compute_diagnostics
 from policies.actor_critic import ActorCritic
+from policies.initialization import begin_with
 from robots.from_gymnasium.state import GymnasiumState
-from robots.simulator import close
+from robots.simulator import close, closed_on_error
 
 
 class Trainer:
@@ -35,11 +36,16 @@ class Trainer:
         self.wishes = parts.wishes
         self.iteration = self.executed_steps = self.simulator_steps = 0
         self.wall_seconds = 0.0
+        self.notes = parts.sampler.simulator.spec.notes  # lines for the user
 
     @classmethod
     def from_config(cls, config: Config) -> Trainer:
-        """A run that has not begun; raises what `build` raises."""
-        return cls(config, build(config))
+        """A run that has not begun; raises what `build` raises, and HgrpoError for an `init` that does not fit."""
+        trainer = cls(config, build(config))
+        if config.network.init is not None:
+            with closed_on_error(trainer.sampler.simulator):
+                trainer.notes += begin_with(trainer.policy, config.network.init)
+        return trainer
 
     def close(self) -> None:
         """Close the simulator; the trainer cannot step afterwards."""

@@ -26,7 +26,7 @@ def test_the_page_has_every_command_and_its_options(command_line: ModuleType) ->
     sections = command_line.page().split("\n## ")[1:]
     assert [section.split("\n", 1)[0] for section in sections] == [f"hgrpo {name}" for name in COMMANDS]
     for name, section in zip(COMMANDS, sections, strict=True):
-        assert name == "tasks" or "| option | value | meaning |" in section, name
+        assert name in ("tasks", "zoo") or "| option | value | meaning |" in section, name
     assert "usage: hgrpo tasks [TASK] [--import MODULE ...]" in sections[list(COMMANDS).index("tasks")]
     train = sections[list(COMMANDS).index("train")]
     assert train.count("| `--num-envs` | `INT` |") == 3

@@ -42,6 +42,7 @@ class Moment(NamedTuple):
 
 MOMENTS = [
     Moment(("tasks",), "hgrpo_control.reports.tasks.task_table", NOTHING),
+    Moment(("zoo",), "hgrpo_control.commands.zoo.find", NOTHING),
     Moment(("inspect", ONNX), "sim2real.policy.inspection.inspect", NOTHING),
     Moment(("check", "quadrotor-hover"), "robots.branch_check.check.check", NOTHING),
     Moment(("serve", ONNX), "sim2real.server.app.serve", NOTHING),

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import pytest
 
-from hgrpo_control.cli import main
+from hgrpo_control.cli import COMMANDS, main
 from hgrpo_control.command_line.parsing import UsageError, parse
 from hgrpo_control.commands.train_options import parse_train_options
 from hgrpo_control.config.algorithms import PPO
@@ -195,8 +195,7 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         (("trian",), "unknown command 'trian'; did you mean 'train'?"),
         (
             ("swim",),
-            "unknown command 'swim'; allowed: tasks, train, tune, resume, evaluate, transfer, export, inspect, fly, "
-            "serve, check, compare, diagnose",
+            f"unknown command 'swim'; allowed: {', '.join(COMMANDS)}",
         ),
         (("tasks", "quadrotor-hove"), "unknown task 'quadrotor-hove'; did you mean 'quadrotor-hover'?"),
         (

@@ -67,6 +67,7 @@ WALKS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("export", "run", "--c", "policy"),
         ("export", "run", "--crazyflie", "app"),
     ),
+    "zoo": (("zoo",),),
     "inspect": (("inspect", "trap.onnx"),),
     "fly": (("fly", "trap.onnx", "simulated", "--fast", "--episodes", "1"),),
     "serve": (("serve", "trap.onnx", "--host", "192.0.2.1"),),  # an address of nobody's: it loads, and ends there
