@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,6 +14,7 @@ from hgrpo_control.command_line.parsing import UsageError, parse
 from hgrpo_control.config.algorithms import ALGORITHMS
 from hgrpo_control.config.argument import Argument
 from hgrpo_control.config.film import FilmSettings
+from hgrpo_control.config.named_values import named_values
 from hgrpo_control.config.run import Config, ConfigError, named_algorithm
 from hgrpo_control.config_files.formats import read_file
 from hgrpo_control.config_files.tables import TableError
@@ -26,6 +27,9 @@ from robots.registry import module_of
 
 RAPTOR: dict[str, Any] = {"hidden_sizes": (16,), "activation": "relu", "memory": "gru", "memory_size": 16}
 """Layers of RAPTOR (Eschmann et al., 2025), which PX4's mc_raptor has compiled in."""
+REWARD_TERMS = named_values("reward term", "NAME=WEIGHT, such as at_target=2", "NAME=WEIGHT")
+TERMS, PENALTY, PENALIZED = "reward_terms", "action_difference_penalty", "action_difference"
+"""Task options that hold weights of the reward, and the term that has one of its own."""
 USAGE = "hgrpo train ALGORITHM TASK [options]"
 
 
@@ -42,6 +46,8 @@ class TrainOptions(FilmSettings):
     """TOML file to write with every setting, instead of training."""
     layers: Annotated[Literal["preset", "raptor"], Argument(flag="--network")] = "preset"
     """Layers: those of the preset, or 16 units with ReLU and a GRU of 16 units as RAPTOR has, for `export --px4`."""
+    reward_terms: Annotated[dict[str, str], REWARD_TERMS] = field(default_factory=dict)
+    """Weights of terms of the task's reward, such as at_target=2; short for the task option reward_terms."""
     seeds: Annotated[str | None, Argument("FIRST:END|A,B,C")] = None
     """Train one run per seed, such as 0:5 or 0,3,7, each in a process of its own; out gets -seedK."""
     jobs: Annotated[int | None, Range(least=1)] = None
@@ -69,9 +75,31 @@ def parse_train_options(args: list[str]) -> TrainOptions:
         changed = ", ".join(f"{name} {shown(given[name])}" for name in RAPTOR if given[name] != RAPTOR[name])
         raise UsageError(f"--network raptor fixes the layers; given {changed}; leave one of them out")
     _require_use(options, rest)
+    if options.reward_terms:
+        options = dataclasses.replace(options, config=_with_terms(options.config, options.reward_terms))
     if options.out == default.out and options.seeds is None:
         return dataclasses.replace(options, out=_run_folder(options.config))
     return options
+
+
+def _with_terms(config: Config, terms: dict[str, str]) -> Config:
+    """The config with other weights of the reward.
+
+    Raises UsageError where another setting decides on the same weight.
+    """
+    options = dict(config.task_options)
+    for name in terms:
+        if name in config.curriculum:
+            raise UsageError(
+                f"--reward-terms {name} does nothing beside the curriculum of {name}; leave one of them out"
+            )
+    listed = ",".join(f"{name}={weight}" for name, weight in terms.items() if name != PENALIZED)
+    penalty = {PENALTY: terms[PENALIZED]} if PENALIZED in terms else {}
+    for name, value in (penalty | ({TERMS: listed} if listed else {})).items():
+        if name in options:
+            raise UsageError(f"--reward-terms sets the task option {name} too; leave one of them out")
+        options[name] = value
+    return dataclasses.replace(config, task_options=options)
 
 
 def base_config(args: list[str], usage: str) -> tuple[list[str], list[str], Config]:

@@ -36,6 +36,8 @@ class FlightOptions(Randomization, SensorErrors, Latency):
     """Physics engine of the body; only the built-in one can be randomised."""
     action_difference_penalty: Penalty = 0.0
     """Weight of the penalty on the mean square of the change of action, actions scaled to [-1, 1]."""
+    reward_terms: str = ""
+    """Weights of the reward that differ from the task's, NAME=WEIGHT separated by commas."""
     difficulty: Annotated[float, Range(least=0, most=1)] = 1.0
     """Difficulty of the initial states and of the course."""
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
+from hgrpo_errors import unknown
 from robots.kernels.launch import Kernel, Output
+from robots.options import OptionError
 from robots.quadrotor.flight.kernels import MOTION, command_change, motion_of
 from robots.quadrotor.interfaces.interface import Interface
 
@@ -48,6 +51,30 @@ class Score:
         for weight, name in zip(self.weights, self.terms, strict=False):
             total = total + weight * terms[name]
         return total
+
+
+def weights_of(usual: Mapping[str, float], words: str) -> dict[str, float]:
+    """Weights of the terms of a reward by name.
+
+    Args:
+        usual: The weights of the task.
+        words: Those that differ, NAME=WEIGHT separated by commas; empty for none.
+
+    Raises:
+        OptionError: A term that the task does not have, or a weight that is not a finite number.
+    """
+    weights = dict(usual)
+    for word in filter(None, words.split(",")):
+        name, _, number = (part.strip() for part in word.partition("="))
+        if name not in usual:
+            raise OptionError(unknown("term of the reward", name, tuple(usual)))
+        try:
+            weights[name] = float(number)
+        except ValueError:
+            weights[name] = math.nan
+        if not math.isfinite(weights[name]):
+            raise OptionError(f"the weight of {name} must be a finite number; given {word.strip()!r}")
+    return weights
 
 
 def motion(dtype: torch.dtype) -> Kernel:

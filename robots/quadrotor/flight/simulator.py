@@ -29,7 +29,7 @@ from robots.quadrotor.draw import Draw
 from robots.quadrotor.flight.kernel_mission import KernelMission
 from robots.quadrotor.flight.mission import Mission, StepContext
 from robots.quadrotor.flight.options import FlightOptions
-from robots.quadrotor.flight.score import Score
+from robots.quadrotor.flight.score import Score, weights_of
 from robots.quadrotor.flight.state import FlightState
 from robots.quadrotor.flight.whole_step import WholeStep, wants_gradient
 from robots.quadrotor.interfaces import Interface, make_interface
@@ -99,7 +99,8 @@ class QuadrotorFlight:
         self.sensors = Sensors(options, options.observation_latency, drawn, dtype, self.device)
         self.queue = ActionQueue(options)
         self.difficulty = options.difficulty
-        self.weights = {**self.mission.weights, "action_difference": options.action_difference_penalty}
+        penalty = options.action_difference_penalty
+        self.weights = {**weights_of(self.mission.weights, options.reward_terms), "action_difference": penalty}
         self._score = Score(self.interface, tuple(self.mission.weights), dtype, self.device)
         self._score.set_weights(self.weights, self.weights["action_difference"])
         self._bounds = _bounds(self.interface, dtype, self.device)
