@@ -53,6 +53,10 @@ class OneOf:
     """Allowed words of a field that another module lists, such as the keys of a catalogue."""
 
     words: Callable[[], Iterable[str]]
+    others: Callable[[str], bool] | None = None
+    """Whether another word is allowed too."""
+    named: str = ""
+    """What these others are, for error lines and lists."""
 
 
 class Field(NamedTuple):
@@ -87,15 +91,24 @@ class Field(NamedTuple):
         """Allowed words; empty where the field declares none."""
         if get_origin(self.kind) is Literal:
             return get_args(self.kind)
-        return tuple(next((note.words() for note in self.notes if isinstance(note, OneOf)), ()))
+        return () if self._one_of is None else tuple(self._one_of.words())
+
+    @property
+    def _one_of(self) -> OneOf | None:
+        return next((note for note in self.notes if isinstance(note, OneOf)), None)
+
+    def _is_other(self, value: Any) -> bool:
+        """Whether a word is allowed that the list of words does not have."""
+        others = None if self._one_of is None else self._one_of.others
+        return others is not None and isinstance(value, str) and others(value)
 
     def problem(self, value: Any) -> str | None:
         """Error line for a value that the field does not allow; None for any other."""
         if value is None and self.optional:
             return None
         for each in value if self.several else (value,):
-            if self.choices and each not in self.choices:
-                return unknown(self.name, each, self.choices)
+            if self.choices and each not in self.choices and not self._is_other(each):
+                return unknown(self.name, each, self.choices, self.allowed)
             if self.range is not None and not self._is_number(each):
                 return f"{self.name} must be a {'whole number' if self.kind is int else 'number'}; given {each!r}"
             if self.range is not None and each not in self.range:
@@ -107,7 +120,8 @@ class Field(NamedTuple):
     def allowed(self) -> str:
         """Allowed numbers, or words separated by commas; empty where the field declares none."""
         if self.range is None:
-            return ", ".join(self.choices)
+            more = self._one_of.named if self._one_of is not None else ""
+            return ", ".join((*self.choices, more) if more else self.choices)
         return f"{'a whole number, ' if self.kind is int else ''}{self.range}"
 
     def _is_number(self, value: Any) -> bool:

@@ -21,6 +21,7 @@ from hgrpo_control.config_files.tables import TableError, read_table
 from hgrpo_errors import HgrpoError, unknown
 from hgrpo_fields import Range, field_problem, inert_problem
 from hgrpo_imports import imports_problem
+from robots.quadrotor.body.vehicle_file.read import with_vehicle
 
 
 class ConfigError(HgrpoError):
@@ -44,7 +45,9 @@ class Config:
     network: Network = field(default_factory=Network)
     learning: Learning = field(default_factory=Learning)
     task_options: Annotated[dict[str, str], TASK_OPTIONS] = field(default_factory=dict)
-    """Options of the task, such as quadrotor=cf2x mass=0.3; `hgrpo tasks TASK` lists them."""
+    """Options of the task, such as quadrotor=cf2x mass=0.3; `hgrpo tasks TASK` lists them. A vehicle file is replaced
+    by its numbers.
+    """
     curriculum: Annotated[dict[str, str], CURRICULUM] = field(default_factory=dict)
     """Task settings that change during training, such as difficulty=0:1@steps:0:2e6 or difficulty=0:1@success:0.8:0.1.
     """
@@ -58,6 +61,7 @@ class Config:
     """Roots: the executed path, or also an archive of saved states, from which SHARE of the executed episodes start."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "task_options", with_vehicle(self.task_options))
         problem = self._problem()
         if problem is not None:
             raise ConfigError(problem)

@@ -25,7 +25,8 @@ from policies.actor_critic import ActorCritic
 from policies.carried import Carried
 from policies.checkpoint import restore
 from policies.spec import PolicySpec
-from robots.quadrotor.body.parameters import GRAVITY, PRESETS, preset
+from robots.quadrotor.body.parameters import GRAVITY, PRESETS, QuadrotorParameters, preset
+from robots.quadrotor.body.vehicle_file.read import is_vehicle_text, vehicle_from_text
 from robots.simulator import Simulator, closing
 from sim2real.export.c import CExport, c_files, export_c
 from sim2real.export.crazyflie import export_crazyflie, require_app
@@ -72,7 +73,7 @@ def export(options: ExportOptions) -> Iterator[ExportEntry]:
     if options.c is not None:
         yield _c_entry(export_c(policy, options.c, tanh=options.tanh, trained=trained), policy.spec)
     if options.crazyflie is not None:
-        written = export_crazyflie(policy, options.crazyflie, _airframe(policy.spec), options.tanh, trained)
+        written = export_crazyflie(policy, options.crazyflie, _airframe(config, policy.spec), options.tanh, trained)
         yield ExportEntry("crazyflie", (options.crazyflie,))
         yield _c_entry(written, policy.spec)
     if options.px4 is not None:
@@ -80,9 +81,16 @@ def export(options: ExportOptions) -> Iterator[ExportEntry]:
 
 
 def trained_on(config: Config, robot: str) -> TrainedOn:
-    """The task options of a run, and the numbers of its drone where that is a preset."""
-    is_preset = config.task in robots.names() and robot in PRESETS
-    return TrainedOn(dict(config.task_options), preset(robot).numbers() if is_preset else {})
+    """The task options of a run, and the numbers of its drone where that is a preset or of a vehicle file."""
+    own = _own_vehicle(config)
+    known = config.task in robots.names() and (own is not None or robot in PRESETS)
+    return TrainedOn(dict(config.task_options), (own or preset(robot)).numbers() if known else {})
+
+
+def _own_vehicle(config: Config) -> QuadrotorParameters | None:
+    """The drone of a vehicle file that a run was trained with; None for another."""
+    given = str(config.task_options.get("quadrotor", ""))
+    return vehicle_from_text(given) if is_vehicle_text(given) else None
 
 
 def _onnx_targets(options: ExportOptions, folder: RunFolder) -> dict[str, Path]:
@@ -209,12 +217,12 @@ def _or_none(value: float) -> float | None:
     return None if np.isnan(value) else value
 
 
-def _airframe(spec: PolicySpec) -> Airframe:
-    """Numbers of the preset that a policy was trained for.
+def _airframe(config: Config, spec: PolicySpec) -> Airframe:
+    """Numbers of the drone that a policy was trained for.
 
-    Raises ValueError if its robot is no preset.
+    Raises HgrpoError if its robot is neither a preset nor of a vehicle file.
     """
-    parameters = preset(spec.robot)
+    parameters = _own_vehicle(config) or preset(spec.robot)
     return Airframe(parameters.mass, GRAVITY, parameters.thrust_curve, parameters.rotor_speed_min)
 
 

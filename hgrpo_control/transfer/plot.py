@@ -110,7 +110,7 @@ def _level(point: Vector) -> tuple[float, float]:
 
 def _legend(home: Flight, there: Flight) -> list[Line2D]:
     handles = [
-        Line2D([], [], color="0.2", label=f"{flight.place} ({flight.simulator.options.quadrotor})", **look)
+        Line2D([], [], color="0.2", label=f"{flight.place} ({flight.simulator.parameters.name})", **look)
         for flight, look in ((home, HOME), (there, THERE))
     ]
     marks = [("o", "start"), ("x", "ended for good without success")]

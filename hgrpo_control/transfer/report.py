@@ -66,7 +66,7 @@ def notes(transfer: Transfer) -> list[str]:
     if transfer.dropped:
         drawn = ", ".join(f"{name}={width:g}" for name, width in transfer.dropped.items())
         lines.append(f"not drawn in {transfer.target}, which has an airframe and air of its own: {drawn}")
-    home, there = (flight.simulator.options.quadrotor for flight in (transfer.flights[0], transfer.there))
+    home, there = (flight.simulator.parameters.name for flight in (transfer.flights[0], transfer.there))
     if home != there:
         lines.append(f"{transfer.target} flies {there}; the policy was trained on {home}")
     return lines
@@ -107,7 +107,7 @@ def _flight(transfer: Transfer, flight: Flight) -> dict[str, object]:
     return {
         "place": flight.place,
         "physics": options.physics,
-        "quadrotor": options.quadrotor,
+        "quadrotor": flight.simulator.parameters.name,
         "success_there_over_here": None if math.isnan(share) else share,
         **flight.evaluation.for_json(),
     }

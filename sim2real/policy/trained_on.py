@@ -69,4 +69,6 @@ def _value_text(value: object) -> str:
         return "{" + ",".join(f"{name}={_value_text(item)}" for name, item in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ",".join(map(_value_text, value)) + "]"
+    if isinstance(value, str) and value.startswith('{"name": '):  # a vehicle file's numbers, which the airframe shows
+        return str(json.loads(value)["name"])
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from policies.spec import PolicySpec
+from robots.quadrotor.body.parameters import PRESETS
 from robots.quadrotor.flight.simulator import QuadrotorFlight
 from robots.simulator import Simulator
 from sim2real.flight.target import TargetError
@@ -25,8 +26,9 @@ def require_the_same_airframe(spec: PolicySpec, trained: TrainedOn | None, simul
         problem = f"the policy was trained for {spec.robot}; {task} has {here or 'a robot without a name'}"
         if not isinstance(simulator, QuadrotorFlight):
             raise TargetError(problem)
+        drone = spec.robot if spec.robot in PRESETS else f"FILE.toml with the numbers of {spec.robot}"
         raise TargetError(
-            f"{problem}; --task-options quadrotor={spec.robot} takes the drone of the training, quadrotor={here} "
+            f"{problem}; --task-options quadrotor={drone} takes the drone of the training, quadrotor={here} "
             f"accepts {here}"
         )
     if other := _other_numbers(trained, simulator):

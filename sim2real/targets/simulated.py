@@ -14,6 +14,7 @@ import robots
 from hgrpo_imports import require
 from policies.spec import PolicySpec
 from robots.episodes import Transition, reset_episodes, step_episodes
+from robots.quadrotor.body.vehicle_file.read import with_vehicle
 from robots.registry import module_of
 from robots.simulator import Channel, Simulator
 from sim2real.flight.clock import Clock
@@ -74,7 +75,7 @@ class SimulatedTarget:
     ) -> None:
         if not task and (module := module_of(spec.task)):
             require({module: f"task {spec.task!r}"}, imports, "this policy was trained with")
-        given, flown = dict(task_options or {}), task or spec.task
+        given, flown = with_vehicle(task_options or {}), task or spec.task
         kept = trained.task_options if trained is not None and flown == spec.task else {}
         self.simulator: Simulator = robots.make(flown, **(kept | given))
         _require_the_same(spec, self.simulator)

@@ -126,7 +126,8 @@ def test_name_precision_and_device_are_no_words() -> None:
         ({"mass": 1.0}, "mass must be at least 0 and below 1; given 1.0"),
         (
             {"quadrotor": "cf3x"},
-            f"unknown quadrotor 'cf3x'; did you mean 'cf2x'? allowed: {', '.join((*PRESETS, 'any'))}",
+            "unknown quadrotor 'cf3x'; did you mean 'cf2x'? allowed: "
+            f"{', '.join((*PRESETS, 'any', 'a vehicle file NAME.toml'))}",
         ),
     ],
 )

@@ -22,6 +22,7 @@ from torch import Tensor
 from robots.quadrotor.body.gains import tuned
 from robots.quadrotor.body.parameters import GRAVITY, QuadrotorParameters, preset
 from robots.quadrotor.body.vehicle import CURVE, DRAG, INERTIA, LAG, MASS, OFFSET, TORQUE, VEHICLE
+from robots.quadrotor.body.vehicle_file.read import is_vehicle_text, vehicle_from_text
 from robots.simulator import Channel
 
 ANY = "any"
@@ -71,7 +72,9 @@ SHOWN = (
 
 
 def parameters_of(quadrotor: str) -> QuadrotorParameters:
-    """Preset of a name, or TYPICAL for `any`; raises HgrpoError for an unknown name."""
+    """Preset of a name, TYPICAL for `any`, or the drone of a vehicle's text; raises HgrpoError for another word."""
+    if is_vehicle_text(quadrotor):
+        return vehicle_from_text(quadrotor)
     return TYPICAL if quadrotor == ANY else preset(quadrotor)
 
 

@@ -71,6 +71,8 @@ class QuadrotorParameters:
         """Rotor speed, as a fraction of the maximum, at which four rotors carry the weight."""
         c0, c1, c2 = self.thrust_curve
         c0 -= self.mass * GRAVITY / 4.0
+        if c2 == 0.0:
+            return -c0 / c1
         return (-c1 + math.sqrt(c1 * c1 - 4.0 * c2 * c0)) / (2.0 * c2)
 
 

@@ -10,6 +10,7 @@ from robots.options import OptionError
 from robots.quadrotor.body.any_airframe import ANY
 from robots.quadrotor.body.parameters import PRESETS
 from robots.quadrotor.body.randomization import Randomization
+from robots.quadrotor.body.vehicle_file.read import is_vehicle_text, with_vehicle
 from robots.quadrotor.interfaces.catalogue import INTERFACES
 from robots.quadrotor.physics.catalogue import BUILT_IN, engines
 from robots.quadrotor.sensing.latency import Latency
@@ -28,8 +29,8 @@ Penalty = Annotated[float, Range(least=0)]
 class FlightOptions(Randomization, SensorErrors, Latency):
     """Options of the quadrotor; raises OptionError for a value that is not allowed."""
 
-    quadrotor: Annotated[str, OneOf(airframes)] = "cf21B_500"
-    """Preset of the airframe; `any` draws another airframe for every episode."""
+    quadrotor: Annotated[str, OneOf(airframes, is_vehicle_text, "a vehicle file NAME.toml")] = "cf21B_500"
+    """Preset of the airframe, or a vehicle file; `any` draws another airframe for every episode."""
     interface: Annotated[str, OneOf(INTERFACES.keys)] = "motors"
     """Quantity that an action commands: motors, thrust and body rates, or velocity."""
     physics: Annotated[str, OneOf(engines)] = BUILT_IN
@@ -42,6 +43,7 @@ class FlightOptions(Randomization, SensorErrors, Latency):
     """Difficulty of the initial states and of the course."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "quadrotor", with_vehicle({"quadrotor": self.quadrotor})["quadrotor"])
         check(self, OptionError)
         if self.physics != BUILT_IN and self.draws_anything:
             drawn = [f"{name}={share:g}" for name, share in self.ranges.items() if share > 0.0]
@@ -52,7 +54,7 @@ class FlightOptions(Randomization, SensorErrors, Latency):
         if self.quadrotor == ANY and self.interface != "motors":
             raise OptionError(
                 f"the inner loops of interface={self.interface} are designed for one airframe; given quadrotor={ANY}, "
-                f"allowed: interface=motors, or quadrotor one of {', '.join(PRESETS)}"
+                f"allowed: interface=motors, or quadrotor one of {', '.join(PRESETS)}, or a vehicle file"
             )
 
     @property

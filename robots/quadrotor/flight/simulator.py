@@ -120,7 +120,7 @@ class QuadrotorFlight:
             control_hz=mission.control_hz,
             max_episode_steps=round(mission.episode_seconds * mission.control_hz),
             neutral_action=interface.neutral,
-            robot=self.options.quadrotor,
+            robot=self.parameters.name,
             privileged=(
                 *self.hidden.channels,
                 *self.sensors.channels,

@@ -1,0 +1,1 @@
+"""Vehicle files: a drone of your own, read, checked and written."""
