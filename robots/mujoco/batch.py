@@ -209,6 +209,19 @@ def state_slices(model: Any, *components: str) -> dict[str, slice]:
     return slices
 
 
+def derived_layout(
+    model: Any, selections: Mapping[str, tuple[str, np.ndarray | slice]]
+) -> tuple[dict[str, tuple[slice, tuple[int, ...]]], int]:
+    """Columns and shape of each derived field in the flattened (B, K), and K."""
+    data, layout, start = mujoco.MjData(model), {}, 0
+    for key, (field, rows) in selections.items():
+        shape = getattr(data, field)[rows].shape
+        size = int(np.prod(shape))
+        layout[key] = (slice(start, start + size), shape)
+        start += size
+    return layout, start
+
+
 def _rows(model: Any, wanted: Derived) -> np.ndarray | slice:
     """Indices of named bodies or sites along the first axis of a field."""
     if not wanted.rows:

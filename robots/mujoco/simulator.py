@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import os
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -15,7 +14,8 @@ import torch
 from torch import Tensor
 
 from hgrpo_errors import HgrpoError
-from robots.mujoco.batch import RowPool, Rows, state_slices, without_warnings
+from robots.mujoco.batch import RowPool, Rows, derived_layout, state_slices, without_warnings
+from robots.mujoco.pushes import pushed_velocities
 from robots.mujoco.randomization import ModelFields, Randomization
 from robots.mujoco.readout import Readout
 from robots.mujoco.robot import Robot
@@ -93,7 +93,7 @@ class MujocoSimulator:
         self.pool = RowPool(self.model, robot.frame_skip, robot.derived, self.fields)
         self.dt = float(self.model.opt.timestep) * robot.frame_skip
         self._slices = state_slices(self.model, "QPOS", "QVEL", "CTRL")
-        self._layout, self._derived_size = _derived_layout(self.model, self.pool.selections)
+        self._layout, self._derived_size = derived_layout(self.model, self.pool.selections)
         self._mass = np.empty((0, self.model.nbody))
         self._scenes: dict[tuple[int, int], MujocoScene] = {}
         low, high = self.model.actuator_ctrlrange.T.astype(np.float32)
@@ -137,7 +137,7 @@ class MujocoSimulator:
 
     def observe(self, state: MujocoState) -> Tensor:
         """(B, O) float32 observation."""
-        return torch.from_numpy(self.robot.observe(self._readout(state))).float()
+        return torch.from_numpy(self.robot.observe(self.readout(state))).float()
 
     def privileged(self, state: MujocoState) -> Tensor:
         """(B, P) factors of each row's model; (B, 0) without randomisation."""
@@ -168,11 +168,11 @@ class MujocoSimulator:
         rows = self.pool.step(state.physics.numpy(), action, factors)
         new = self._state(rows, factors)
         if not rows.diverged.any():
-            before, after = self._readout(state), self._readout(new)
+            before, after = self.readout(state), self.readout(new)
             outcome = self.robot.outcome(before, after, action, self.dt)
             return Transition(new, self.robot.observe(after), outcome.reward, outcome.terminated, outcome.terms)
         new = _keep(new, state, torch.from_numpy(rows.diverged))
-        before, after = self._readout(state), self._readout(new)
+        before, after = self.readout(state), self.readout(new)
         with np.errstate(over="ignore", invalid="ignore"):  # only in rows that diverged, which are replaced
             outcome = self.robot.outcome(before, after, action, self.dt)
         reward = _zero(outcome.reward, rows.diverged)
@@ -185,15 +185,22 @@ class MujocoSimulator:
 
     def success(self, state: MujocoState) -> Tensor:
         """(B,) bool, true where the goal is reached; false without a goal and after divergence."""
-        return torch.from_numpy(self.robot.success(self._readout(state))) & ~state.diverged
+        return torch.from_numpy(self.robot.success(self.readout(state))) & ~state.diverged
 
     def signals(self, state: MujocoState) -> dict[str, Tensor]:
         """Signals (B, k) of the robot, by "name [unit]"."""
-        return {name: torch.from_numpy(values) for name, values in self.robot.signals(self._readout(state)).items()}
+        return {name: torch.from_numpy(values) for name, values in self.robot.signals(self.readout(state)).items()}
 
     def position(self, state: MujocoState) -> Tensor:
         """(B, 3) position of the robot in the world [m]."""
-        return torch.from_numpy(self.robot.position(self._readout(state)))
+        return torch.from_numpy(self.robot.position(self.readout(state)))
+
+    def pushed(self, state: MujocoState, velocity: Tensor) -> MujocoState:
+        """As Pushable.pushed; (B, 3) velocity [m/s]."""
+        now, physics = self.readout(state), state.physics.clone()
+        after = pushed_velocities(self.model, now.qpos, now.qvel, velocity.double().numpy())
+        physics[:, self._slices["QVEL"]] = torch.from_numpy(after)
+        return state._replace(physics=physics)
 
     def render(
         self, state: MujocoState, row: int = 0, width: int = 640, height: int = 480, trail: np.ndarray | None = None
@@ -202,9 +209,9 @@ class MujocoSimulator:
         if (width, height) not in self._scenes:
             self._scenes[width, height] = MujocoScene(model_path(self.robot.model_file), self.robot.view, width, height)
         here = self.position(state)[row].numpy()
-        return self._scenes[width, height].draw(self._readout(state).qpos[row], here, trail)
+        return self._scenes[width, height].draw(self.readout(state).qpos[row], here, trail)
 
-    def _readout(self, state: MujocoState) -> Readout:
+    def readout(self, state: MujocoState) -> Readout:
         """Readout of a state: views of its arrays."""
         physics, derived = state.physics.numpy(), state.derived.numpy()
         factors = None if isinstance(state.factors, tuple) else state.factors.numpy()
@@ -261,19 +268,6 @@ def _keep(new: MujocoState, old: MujocoState, rows: Tensor) -> MujocoState:
 def _zero(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Values (B,) with 0 in some rows (B,) bool."""
     return np.where(rows, 0.0, values)
-
-
-def _derived_layout(
-    model: Any, selections: Mapping[str, tuple[str, np.ndarray | slice]]
-) -> tuple[dict[str, tuple[slice, tuple[int, ...]]], int]:
-    """Columns and shape of each derived field in the flattened (B, K), and K."""
-    data, layout, start = mujoco.MjData(model), {}, 0
-    for key, (field, rows) in selections.items():
-        shape = getattr(data, field)[rows].shape
-        size = int(np.prod(shape))
-        layout[key] = (slice(start, start + size), shape)
-        start += size
-    return layout, start
 
 
 def _options(robot: Any) -> Any:

@@ -179,6 +179,13 @@ def draw(
     )
 
 
+def unchanged(like: Tensor) -> HiddenParameters:
+    """Hidden parameters of the nominal airframe in still air, for as many rows as `like`."""
+    one, steps = like.new_ones(len(like), 1), torch.zeros(len(like), dtype=torch.int64, device=like.device)
+    still = like.new_zeros(len(like), 3)
+    return HiddenParameters(one, one.repeat(1, 4), one.repeat(1, 3), one, still, still, steps)
+
+
 class Gusts:
     """Gusts after one step: g' = a g + sqrt(1 - a^2) sigma xi with a = exp(-h / tau).
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from robots.drawing.shapes import Shape, Vector
+from robots.interventions import Moved
 from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.parameters import QuadrotorParameters
 from robots.quadrotor.body.pose import Pose, pose_of
@@ -168,6 +169,14 @@ class Mission(ABC):
     def drawing(self, state: FlightState, row: int) -> Drawing:
         """Parts of a picture of one row besides the drone."""
         return Drawing()
+
+    def target_place(self, state: FlightState) -> Tensor | None:
+        """(B, 3) point to be at [m], which `with_target_moved` can move; None for a task without one."""
+        return None
+
+    def with_target_moved(self, state: FlightState, by: Tensor) -> Moved:
+        """State with the point moved by (B, 3) [m]."""
+        raise NotImplementedError
 
     def constant(self, *values: float) -> Tensor:
         """Tensor (k, 1) that broadcasts with component-first vectors."""

@@ -26,6 +26,7 @@ from robots.quadrotor.body.pose import Pose, pose_of
 from robots.quadrotor.body.randomization import require_effect
 from robots.quadrotor.body.rotation import rotation_rows
 from robots.quadrotor.draw import Draw
+from robots.quadrotor.flight.interventions import Interventions
 from robots.quadrotor.flight.kernel_mission import KernelMission
 from robots.quadrotor.flight.mission import Mission, StepContext
 from robots.quadrotor.flight.options import FlightOptions
@@ -59,7 +60,7 @@ def make_flight(
     return QuadrotorFlight(mission, read_options(defaults, given), name, dtype, device)
 
 
-class QuadrotorFlight:
+class QuadrotorFlight(Interventions):
     """Simulator of a mission with the quadrotor; `adjust` changes its difficulty and reward weights.
 
     Args:

@@ -37,6 +37,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from robots.interventions import Moved
 from robots.options import read_options
 from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.parameters import QuadrotorParameters
@@ -121,6 +122,20 @@ class Hover(SetpointMission):
     def signals(self, state: FlightState) -> dict[str, Tensor]:
         """Position error in the world frame."""
         return {"position error [m]": state.body.position - self.target.t()}
+
+    def target_place(self, state: FlightState) -> Tensor:
+        """The target."""
+        return self.target.t().expand_as(state.body.position)
+
+    def with_target_moved(self, state: FlightState, by: Tensor) -> Moved:
+        """The drone moves the other way, and the origin with the target, because the target is a constant."""
+        body = state.body.changed(position=state.body.position - by)
+        state = state._replace(body=body)
+        if state.senses:
+            measured = state.senses.measured.clone()
+            measured[:, :, :3] -= by.unsqueeze(1)
+            state = state._replace(senses=state.senses._replace(measured=measured))
+        return Moved(state, tuple(by[0].tolist()))
 
     def drawing(self, state: FlightState, row: int) -> Drawing:
         """The target."""

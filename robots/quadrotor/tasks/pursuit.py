@@ -36,6 +36,7 @@ from torch import Tensor
 
 from hgrpo_fields import Range
 from robots.drawing.shapes import Shape, bar
+from robots.interventions import Moved
 from robots.quadrotor.body import rotation
 from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.parameters import QuadrotorParameters
@@ -239,6 +240,18 @@ class Pursuit(KernelMission):
             "bearing [deg]": torch.rad2deg(torch.acos(cosine.clamp(-1.0, 1.0))).unsqueeze(1),
             "target speed [m/s]": rotation.squared_norm(mission.velocity.t()).sqrt().unsqueeze(1),
         }
+
+    def target_place(self, state: FlightState) -> Tensor:
+        """The target."""
+        target: Tensor = state.mission.target
+        return target
+
+    def with_target_moved(self, state: FlightState, by: Tensor) -> Moved:
+        """The target and its home move."""
+        course, values = state.mission.course.clone(), state.mission.values.clone()
+        course[:, :3] += by
+        values[:, TARGET_AT:VELOCITY_AT] += by
+        return Moved(state._replace(mission=state.mission._replace(course=course, values=values)))
 
     def drawing(self, state: FlightState, row: int) -> Drawing:
         """The target with its path, and a line along body x as long as the distance to keep."""

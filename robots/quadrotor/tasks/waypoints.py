@@ -31,6 +31,7 @@ from torch import Tensor
 
 from hgrpo_fields import Range
 from robots.drawing.shapes import Shape, bar
+from robots.interventions import Moved
 from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.parameters import QuadrotorParameters
 from robots.quadrotor.draw import Draw
@@ -144,8 +145,7 @@ class Waypoints(KernelMission):
     def signals(self, state: FlightState) -> dict[str, Tensor]:
         """Vector to the current point in the world frame, and points reached."""
         mission: WaypointState = state.mission
-        index = mission.reached.clamp_max(self.options.points - 1)[:, None, None].expand(-1, 1, 3)
-        error = mission.points.gather(1, index).squeeze(1) - state.body.position
+        error = self.target_place(state) - state.body.position
         return {"vector to the point [m]": error, "points reached [1]": mission.reached.to(self.dtype)[:, None]}
 
     def metrics(self, state: FlightState) -> dict[str, Tensor]:
@@ -159,6 +159,20 @@ class Waypoints(KernelMission):
             "crash rate [1]": mission.crashed.to(self.dtype),
             "time to the last point [s]": torch.where(self.success(state), seconds, torch.nan),
         }
+
+    def target_place(self, state: FlightState) -> Tensor:
+        """The current point."""
+        return state.mission.points.gather(1, self._current(state.mission)).squeeze(1)
+
+    def with_target_moved(self, state: FlightState, by: Tensor) -> Moved:
+        """The current point moves."""
+        mission: WaypointState = state.mission
+        points = mission.points.scatter_add(1, self._current(mission), by.unsqueeze(1))
+        return Moved(state._replace(mission=mission._replace(course=points.flatten(1))))
+
+    def _current(self, mission: WaypointState) -> Tensor:
+        """Index (B, 1, 3) of the current point."""
+        return mission.reached.clamp_max(self.options.points - 1)[:, None, None].expand(-1, 1, 3)
 
     def drawing(self, state: FlightState, row: int) -> Drawing:
         """Points as balls joined by lines: reached grey, current green, next orange, later blue."""

@@ -67,7 +67,7 @@ def test_what_is_added_for_the_picture_moves_nothing(name: str) -> None:
     assert (drawn.nq, drawn.nv, drawn.nbody) == (simulator.model.nq, simulator.model.nv, simulator.model.nbody)
     assert mujoco.mjtGeom.mjGEOM_PLANE in drawn.geom_type
     assert mujoco.mjtTexture.mjTEXTURE_SKYBOX in drawn.tex_type
-    qpos = simulator._readout(simulator.reset(1, 0)).qpos[0]
+    qpos = simulator.readout(simulator.reset(1, 0)).qpos[0]
     places = []
     for model in (simulator.model, drawn):
         data = mujoco.MjData(model)

@@ -38,6 +38,7 @@ from torch import Tensor
 
 from hgrpo_fields import Range
 from robots.drawing.shapes import Shape, bar
+from robots.interventions import Moved
 from robots.kernels.launch import Kernel, Output
 from robots.quadrotor.body import rotation
 from robots.quadrotor.body.dynamics import QuadrotorState
@@ -218,6 +219,17 @@ class Obstacles(KernelMission):
             "gap [m]": state.mission.gap.clamp_max(REACH).unsqueeze(1),
             "speed [m/s]": speed.unsqueeze(1),
         }
+
+    def target_place(self, state: FlightState) -> Tensor:
+        """The goal."""
+        goal: Tensor = state.mission.goal
+        return goal
+
+    def with_target_moved(self, state: FlightState, by: Tensor) -> Moved:
+        """The goal moves; the straight distance stays that of the start."""
+        course = state.mission.course.clone()
+        course[:, FOREST : FOREST + 3] += by
+        return Moved(state._replace(mission=state.mission._replace(course=course)))
 
     def drawing(self, state: FlightState, row: int) -> Drawing:
         """The forest, and every ray with a hit."""

@@ -32,6 +32,7 @@ from torch import Tensor
 
 from hgrpo_fields import Range
 from robots.drawing.shapes import Shape, bar
+from robots.interventions import Moved
 from robots.quadrotor.body.dynamics import QuadrotorState
 from robots.quadrotor.body.parameters import QuadrotorParameters
 from robots.quadrotor.draw import Draw, tilt_and_heading
@@ -228,6 +229,17 @@ class Track(SetpointMission):
             "position error [m]": state.body.position - self._reference(mission, 0.0)[:, 0].t(),
             "reference velocity [m/s]": trajectories.evaluate(mission.trajectory, now, order=1)[:, 0].t(),
         }
+
+    def target_place(self, state: FlightState) -> Tensor:
+        """The reference."""
+        return self._reference(state.mission, 0.0)[:, 0].t()
+
+    def with_target_moved(self, state: FlightState, by: Tensor) -> Moved:
+        """The whole trajectory moves."""
+        mission: TrackState = state.mission
+        points = mission.trajectory.points + by.unsqueeze(1)
+        course = torch.cat((points.flatten(1), mission.course[:, RATE:]), dim=1)
+        return Moved(state._replace(mission=mission._replace(course=course)))
 
     def drawing(self, state: FlightState, row: int) -> Drawing:
         """The lap as a line, the reference as the target, and two future references as small balls."""
