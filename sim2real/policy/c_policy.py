@@ -113,9 +113,16 @@ class CPolicy:
         self._memory = memory if self.spec.memory_width else None
         return action if given.ndim == 2 else action[0]
 
-    def reset(self) -> None:
-        """Forget everything, as at the beginning of an episode; does nothing without memory."""
-        self._memory = None
+    def reset(self, rows: NDArray[np.integer | np.bool_] | None = None) -> None:
+        """Forget everything, as at the beginning of an episode; does nothing without memory.
+
+        Args:
+            rows: (k,) indices or (B,) bool mask of the episodes that begin; None for all of them.
+        """
+        if rows is None:
+            self._memory = None
+        elif self._memory is not None:
+            self._memory[rows] = 0.0
 
     def _next_memory(self, rows: int) -> NDArray[np.float32]:
         """Memory (rows, M) to change; (0, 0) without memory. The present one stays as it is if a row is refused."""

@@ -124,9 +124,16 @@ class OnnxPolicy:
     predict = __call__
     """The same, under the name that a torch policy has for it."""
 
-    def reset(self) -> None:
-        """Forget everything, as at the beginning of an episode; does nothing without memory."""
-        self._memory = None
+    def reset(self, rows: NDArray[np.integer | np.bool_] | None = None) -> None:
+        """Forget everything, as at the beginning of an episode; does nothing without memory.
+
+        Args:
+            rows: (k,) indices or (B,) bool mask of the episodes that begin; None for all of them.
+        """
+        if rows is None:
+            self._memory = None
+        elif self._memory is not None:
+            self._memory[rows] = 0.0
 
     def _carry(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         memory = self.no_memory(len(batch)) if self._memory is None else self._memory

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from support.policies_with_memory import MEMORIES, actions_over, remembering, sequences_of, shares
 
 from hgrpo_errors import HgrpoError
@@ -73,6 +74,17 @@ def test_c_memory_is_left_alone_by_what_is_not_finite(policy: ActorCritic, sourc
     with pytest.raises(HgrpoError, match="row 1"):
         fly(broken)
     assert shares(policy, fly(observation[1]), expected[1]).max() <= 1e-5
+
+
+@pytest.mark.parametrize("rows", [np.array([0, 2]), np.array([True, False, True])])
+def test_c_memory_of_some_episodes_begins_anew(policy: ActorCritic, source: Path, rows: NDArray[np.integer]) -> None:
+    observation, fly = sequences_of(policy, 4, 3), compiled(source, policy, "-O2")
+    for step in observation[:3]:
+        fly(step)
+    fly.reset(rows)
+    before, fresh = actions_over(policy, observation)[3], actions_over(policy, observation[3:])[0]
+    expected = np.stack([fresh[0], before[1], fresh[2]])
+    assert shares(policy, fly(observation[3]), expected).max() <= 1e-5
 
 
 def test_c_memory_refuses_another_number_of_episodes_until_reset(policy: ActorCritic, source: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
 from support.policies_with_memory import MEMORIES, actions_over, remembering, sequences_of, shares
 
 from hgrpo_control.evaluation.array_policy import ArrayPolicy
@@ -48,6 +49,17 @@ def test_memory_of_one_observation_is_that_of_a_batch_of_one(policy: ActorCritic
     alone, batch = OnnxPolicy(path), OnnxPolicy(path)
     for step in observation:
         np.testing.assert_array_equal(alone(step[0]), batch(step)[0])
+
+
+@pytest.mark.parametrize("rows", [np.array([0, 2]), np.array([True, False, True])])
+def test_memory_of_some_episodes_begins_anew(policy: ActorCritic, path: Path, rows: NDArray[np.integer]) -> None:
+    observation, fly = sequences_of(policy, 4, 3), OnnxPolicy(path)
+    for step in observation[:3]:
+        fly(step)
+    fly.reset(rows)
+    before, fresh = actions_over(policy, observation)[3], actions_over(policy, observation[3:])[0]
+    expected = np.stack([fresh[0], before[1], fresh[2]])
+    assert shares(policy, fly(observation[3]), expected).max() <= 1e-5
 
 
 def test_memory_refuses_another_number_of_episodes_until_reset(policy: ActorCritic, path: Path) -> None:
