@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from hgrpo_errors import HgrpoError
 from policies import gaussian
 from policies.memory import Recurrent, gru_step, remember
-from policies.normalizer import ObservationNormalizer
+from policies.normalizer import Gathered, ObservationNormalizer
 from policies.spec import PolicySpec
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "elu": nn.ELU}
@@ -192,11 +192,14 @@ class ActorCritic(nn.Module):
             parts.append(self.privileged_normalizer(self._hidden(row)))
         return torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
 
-    def update_normalizers(self, observation: Tensor) -> None:
-        """Add observations, (..., O) or (..., O + P) if privileged, to the statistics."""
+    def update_normalizers(self, observation: Tensor, gathered: Gathered = lambda x: [x]) -> None:
+        """Add observations, (..., O) or (..., O + P) if privileged, to the statistics.
+
+        `gathered` returns tensors of all processes in place of one's own.
+        """
         if self.privileged_normalizer is not None:
-            self.privileged_normalizer.update(self._hidden(observation))
-        self.normalizer.update(self._seen(observation))
+            self.privileged_normalizer.update(self._hidden(observation), gathered)
+        self.normalizer.update(self._seen(observation), gathered)
 
     def log_prob(self, observation: Tensor, action: Tensor) -> Tensor:
         """log pi(a|s) (...) of unclipped actions (..., A) in normalised units, for observations or rows."""

@@ -14,6 +14,8 @@ _SMALLEST = 1e-18  # a smaller deviation counts as none: its reciprocal must sta
 _ROWS = 262_144  # rows that are held in double precision at once
 _RAMP = 4.0  # deviation over rounding at which the scale is the full reciprocal
 
+Gathered = Callable[[Tensor], list[Tensor]]
+
 
 class ObservationNormalizer(nn.Module):
     """(x - mean) / std, clipped to +-10.
@@ -61,16 +63,22 @@ class ObservationNormalizer(nn.Module):
         return torch.where(self.variance <= 1e-8, 1.0, self.variance).rsqrt().float()
 
     @torch.no_grad()
-    def update(self, observation: Tensor) -> None:
-        """Add observations (..., O): parallel variance of Chan, Golub and LeVeque (1979)."""
-        for block in observation.reshape(-1, observation.shape[-1]).split(_ROWS):
-            self._add(block.double())
+    def update(self, observation: Tensor, gathered: Gathered = lambda x: [x]) -> None:
+        """Add observations: parallel variance of Chan, Golub and LeVeque (1979).
 
-    def _add(self, x: Tensor) -> None:
-        new_count = float(x.shape[0])
+        Args:
+            observation: (..., O).
+            gathered: Tensors of all processes in place of one's own; each has as many observations.
+        """
+        for block in observation.reshape(-1, observation.shape[-1]).split(_ROWS):
+            x = block.double()
+            for moments in gathered(torch.stack((x.mean(dim=0), x.var(dim=0, correction=0)))):
+                self._add(float(len(x)), *moments)
+
+    def _add(self, new_count: float, mean: Tensor, variance: Tensor) -> None:
         total = self.count + new_count
-        delta = x.mean(dim=0) - self.mean
-        squares = x.var(dim=0, correction=0) * new_count + delta**2 * (self.count * new_count / total)
+        delta = mean - self.mean
+        squares = variance * new_count + delta**2 * (self.count * new_count / total)
         old_squares = self.variance * self.count
         self.variance.copy_((old_squares + squares) / total)
         self.mean.add_(delta * (new_count / total))

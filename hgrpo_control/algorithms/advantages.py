@@ -12,6 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from hgrpo_control.ranks.ranks import ALONE, Ranks
+
 
 class BranchAdvantages(NamedTuple):
     """Advantages and regression targets of a rollout."""
@@ -94,7 +96,7 @@ def leave_one_out_baseline(x: Tensor, counts: Tensor) -> Tensor:
     return torch.where(counts & (siblings > 0), mean + reference, 0.0)
 
 
-def shrunk_baseline(x: Tensor, counts: Tensor) -> Tensor:
+def shrunk_baseline(x: Tensor, counts: Tensor, ranks: Ranks = ALONE) -> Tensor:
     """Leave-one-out baseline, shrunk by the measured correlation of siblings.
 
     x and counts are (n, ..., E, N); each step and root has one weight.
@@ -104,33 +106,34 @@ def shrunk_baseline(x: Tensor, counts: Tensor) -> Tensor:
     (rho = 0) would add Var / M to every sample at full weight, and add nothing here; those that share everything
     (rho = 1) have full weight.
 
-    rho is estimated over the groups of all other roots, so that nothing in a baseline depends on its own sample. With
-    the own group in it, the weight would rise with the sample, and E roots of 2 samples would lose (1 - rho^2) / E of
-    the gradient. A single root takes its other branches, and a single group, of which nothing is known, rho = 0.
+    rho is estimated over the groups of all other roots, those of other processes included, so that nothing in a
+    baseline depends on its own sample. With the own group in it, the weight would rise with the sample, and E roots of
+    2 samples would lose (1 - rho^2) / E of the gradient. A single root takes its other branches, and a single group, of
+    which nothing is known, rho = 0.
     """
-    rho = _correlation(x, counts).to(x.dtype)
+    rho = _correlation(x, counts, ranks).to(x.dtype)
     siblings = counts.sum(-1, keepdim=True, dtype=x.dtype) - counts.to(x.dtype)
     weight = siblings * rho / (1.0 + (siblings - 1) * rho).clamp_min(torch.finfo(x.dtype).eps)
     return weight * leave_one_out_baseline(x, counts)
 
 
-def _correlation(x: Tensor, counts: Tensor) -> Tensor:
+def _correlation(x: Tensor, counts: Tensor, ranks: Ranks) -> Tensor:
     """rho of shrunk_baseline (n, ..., E, 1) in float64."""
     counted = torch.where(counts, x, 0.0).double()  # sums without one root must keep their digits
     members = counts.sum(-1, keepdim=True)
     squares = counted.square().sum(-1, keepdim=True)
     products = counted.sum(-1, keepdim=True).square() - squares  # over ordered pairs of different siblings
     pairs = members * (members - 1)
-    square, product, number, pairs = (_over_others(m) for m in (squares, products, members, pairs))
+    square, product, number, pairs = (_over_others(m, ranks) for m in (squares, products, members, pairs))
     mean_square = (square / number.clamp_min(1)).clamp_min(torch.finfo(x.dtype).tiny)
     return (product / pairs.clamp_min(1) / mean_square).clamp(0.0, 1.0)
 
 
-def _over_others(m: Tensor) -> Tensor:
+def _over_others(m: Tensor, ranks: Ranks) -> Tensor:
     """Sums of m (n, ..., E, 1) over the other roots; of a single root over its other groups."""
     over = tuple(range(1, m.dim() - 1))
-    own = m.sum(over[:-1], keepdim=True) if m.shape[-2] > 1 and over[:-1] else m
-    return m.sum(over, keepdim=True) - own
+    own = m.sum(over[:-1], keepdim=True) if m.shape[-2] * ranks.size > 1 and over[:-1] else m
+    return ranks.sum(m.sum(over, keepdim=True)) - own
 
 
 def hybrid(
@@ -142,6 +145,7 @@ def hybrid(
     branch_length: int,
     estimator: str,
     root_weight: Tensor | None = None,
+    ranks: Ranks = ALONE,
 ) -> BranchAdvantages:
     """Hybrid GRPO advantages and value targets from TD errors.
 
@@ -169,6 +173,7 @@ def hybrid(
         root_weight: (K, E, N) weights v in A(k) = mean_i v_i L_{i,0}, for first actions that were not drawn from pi.
             They make G_k an estimate for pi again. Advantages are not weighted: the loss weighs each sample once, and
             baselines need not be those of pi.
+        ranks: Processes of the run, for `group_shrunk`.
 
     Raises ValueError for an unknown estimator.
     """
@@ -183,8 +188,9 @@ def hybrid(
         advantage = plain[:, :1].mean(-1, keepdim=True).expand_as(plain)
     elif estimator in ("group", "group_shrunk"):
         first = first_episode(by_step[1])
-        baseline = leave_one_out_baseline if estimator == "group" else shrunk_baseline
-        advantage -= baseline(inside.transpose(0, 1), first).transpose(0, 1)
+        compared = inside.transpose(0, 1), first
+        baseline = leave_one_out_baseline(*compared) if estimator == "group" else shrunk_baseline(*compared, ranks)
+        advantage -= baseline.transpose(0, 1)
     elif estimator != "per_sample":
         raise ValueError(f"unknown estimator {estimator!r}; allowed: group, group_shrunk, per_sample, paper")
     value_target = torch.cat((roots.unsqueeze(1).expand_as(target[:, :1]), target[:, 1:]), dim=1)

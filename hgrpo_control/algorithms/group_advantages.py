@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from hgrpo_control.algorithms.advantages import discounted_sum, first_episode
+from hgrpo_control.ranks.ranks import ALONE, Ranks
 
 EPSILON = 1e-4  # added to a standard deviation
 
@@ -42,7 +43,9 @@ def reward_to_go(reward: Tensor, done: Tensor, terminated: Tensor, gamma: float)
     return value, (acts | ended) & acts.any(-1, keepdim=True)
 
 
-def compare(value: Tensor, counts: Tensor, scale: str = "group", baseline: str = "mean") -> Tensor:
+def compare(
+    value: Tensor, counts: Tensor, scale: str = "group", baseline: str = "mean", ranks: Ranks = ALONE
+) -> Tensor:
     """Advantages (..., N) of the samples of each group; 0 for those that do not count.
 
     Args:
@@ -53,6 +56,7 @@ def compare(value: Tensor, counts: Tensor, scale: str = "group", baseline: str =
             nothing (`none`, Liu et al., 2025).
         baseline: What is subtracted: the mean of the group (`mean`), or of the siblings (`leave_one_out`, Ahmadian et
             al., 2024), which gives M / (M - 1) times the difference in a group of M.
+        ranks: Processes whose groups `batch` covers.
 
     Raises ValueError for N = 1, where there is nothing to compare, and for an unknown choice.
     """
@@ -64,7 +68,7 @@ def compare(value: Tensor, counts: Tensor, scale: str = "group", baseline: str =
     if scale == "group":
         spread = (squares.sum(-1, keepdim=True) / members.clamp_min(1)).sqrt() + EPSILON
     elif scale == "batch":
-        spread = (squares.sum() / members.sum().clamp_min(1)).sqrt() + EPSILON
+        spread = (ranks.sum(squares.sum()) / ranks.sum(members.sum()).clamp_min(1)).sqrt() + EPSILON
     elif scale == "none":
         spread = torch.ones_like(squares[..., :1])
     else:
@@ -98,6 +102,7 @@ def grpo(
     baseline: str = "mean",
     credit: str = "outcome",
     drop_zero_variance: bool = False,
+    ranks: Ranks = ALONE,
 ) -> tuple[Tensor, Tensor]:
     """Advantages of branches, and the weights of their steps in the loss.
 
@@ -116,6 +121,7 @@ def grpo(
         drop_zero_variance: Give weight 0 to comparisons of equal values and raise the other weights, so that the mean
             is over the rest (Yu et al., 2025). Values that differ by no more than the rounding of a sum of n rewards
             are equal. Where all are dropped, all weights are 0.
+        ranks: Processes of the run.
 
     Returns advantages and weights, both (n, ..., N).
 
@@ -131,8 +137,8 @@ def grpo(
         rounding = 8.0 * torch.finfo(reward.dtype).eps * size.amax(-1, keepdim=True)
         left = (varies(value, counts, rounding) | ~acts.any(-1, keepdim=True)).expand_as(reward)
         counts = counts & left[: len(value)]
-        weight = torch.where(left, weight, 0.0) * (left.numel() / max(1, int(left.sum())))
-    return compare(value, counts, scale, baseline).expand_as(reward), weight
+        weight = torch.where(left, weight, 0.0) * (left.numel() * ranks.size / max(1, int(ranks.sum(left.sum()))))
+    return compare(value, counts, scale, baseline, ranks).expand_as(reward), weight
 
 
 _CREDIT = {"outcome": outcome, "reward_to_go": reward_to_go}

@@ -10,9 +10,10 @@ from hgrpo_control.algorithms import group_advantages
 from hgrpo_control.algorithms.batch import Batch, flatten
 from hgrpo_control.algorithms.rollout import Rollout
 from hgrpo_control.config.algorithms import GRPO
+from hgrpo_control.ranks.ranks import ALONE, Ranks
 
 
-def make_batch(rollout: Rollout, config: GRPO) -> Batch:
+def make_batch(rollout: Rollout, config: GRPO, ranks: Ranks = ALONE) -> Batch:
     """Rollout to batch by the chosen comparison.
 
     By default every step of a branch's first episode gets the z-score of the branch's discounted return. Raises
@@ -24,6 +25,6 @@ def make_batch(rollout: Rollout, config: GRPO) -> Batch:
         for x in (rollout.reward, rollout.done, rollout.terminated)
     )
     options = (config.scale, config.baseline, config.credit, config.drop_zero_variance)
-    compared = group_advantages.grpo(by_step, done, terminated, config.gamma, *options)
+    compared = group_advantages.grpo(by_step, done, terminated, config.gamma, *options, ranks=ranks)
     advantage, weight = (x.transpose(0, 1).flatten(0, 1) for x in compared)
     return flatten(rollout, advantage, weight, value_target=None)

@@ -13,28 +13,30 @@ from hgrpo_control.algorithms.advantages import BranchAdvantages
 from hgrpo_control.algorithms.batch import Batch, by_row, flatten
 from hgrpo_control.algorithms.rollout import Rollout
 from hgrpo_control.config.algorithms import HybridGRPO
+from hgrpo_control.ranks.ranks import ALONE, Ranks
 
 
-def make_batch(rollout: Rollout, weight: Tensor, config: HybridGRPO) -> Batch:
+def make_batch(rollout: Rollout, weight: Tensor, config: HybridGRPO, ranks: Ranks = ALONE) -> Batch:
     """Rollout to batch with importance weights.
 
     Args:
         rollout: Its reward is already f(R).
         weight: (T, E, N) importance weights; they count in the loss and in the mean of each root.
         config: gamma, lambda and the estimator.
+        ranks: Processes of the run.
     """
-    estimate = _estimate(rollout, weight, config)
+    estimate = _estimate(rollout, weight, config, ranks)
     return flatten(rollout, estimate.advantage, weight, estimate.value_target)
 
 
-def action_value_target(rollout: Rollout, weight: Tensor, config: HybridGRPO) -> Tensor:
+def action_value_target(rollout: Rollout, weight: Tensor, config: HybridGRPO, ranks: Ranks = ALONE) -> Tensor:
     """(R, M) regression target of Q for each action in the batch; arguments as for `make_batch`."""
-    return by_row(rollout, _estimate(rollout, weight, config).action_value_target)
+    return by_row(rollout, _estimate(rollout, weight, config, ranks).action_value_target)
 
 
-def _estimate(rollout: Rollout, weight: Tensor, config: HybridGRPO) -> BranchAdvantages:
-    root_weight = averaging_weights(weight[:: rollout.branch_length])
-    return hybrid_grpo.estimate_advantages(rollout, config, root_weight)
+def _estimate(rollout: Rollout, weight: Tensor, config: HybridGRPO, ranks: Ranks) -> BranchAdvantages:
+    root_weight = averaging_weights(weight[:: rollout.branch_length], ranks)
+    return hybrid_grpo.estimate_advantages(rollout, config, root_weight, ranks)
 
 
 def guided_count(num_samples: int) -> int:
@@ -42,12 +44,13 @@ def guided_count(num_samples: int) -> int:
     return num_samples // 2
 
 
-def effective_sample_size(weight: Tensor) -> float:
-    """(sum w)^2 / (number sum w^2): 1 for equal weights, 1 / number if only one counts."""
-    return (weight.sum().square() / (weight.square().sum() * weight.numel())).item()
+def effective_sample_size(weight: Tensor, ranks: Ranks = ALONE) -> float:
+    """(sum w)^2 / (number sum w^2) over all processes: 1 for equal weights, 1 / number if only one counts."""
+    total, squares = ranks.sum(torch.stack((weight.sum(), weight.square().sum()))).unbind()
+    return (total.square() / (squares * (weight.numel() * ranks.size))).item()
 
 
-def averaging_weights(weight: Tensor) -> Tensor:
+def averaging_weights(weight: Tensor, ranks: Ranks = ALONE) -> Tensor:
     """Weights v (..., N) for which mean_i v_i x_i estimates a mean under pi.
 
     `weight` (..., N) are importance weights, of which the last K = floor(N / 2) belong to resampled actions.
@@ -57,7 +60,7 @@ def averaging_weights(weight: Tensor) -> Tensor:
     """
     number = weight.shape[-1]
     guided = guided_count(number)
-    worth = effective_sample_size(weight[..., number - guided :])
+    worth = effective_sample_size(weight[..., number - guided :], ranks)
     share = torch.ones(number, dtype=weight.dtype, device=weight.device)
     share[number - guided :] = worth
     return weight * share * (number / (number - guided + worth * guided))

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from hgrpo_control.ranks.ranks import ALONE, Ranks
+
 
 class PolicyLoss(NamedTuple):
     """Clipped surrogate, and how far the policy is from the old one."""
@@ -141,13 +143,13 @@ def k3_divergence(log_ratio: Tensor) -> Tensor:
     return torch.expm1(log_ratio) - log_ratio
 
 
-def explained_variance(value: Tensor, target: Tensor) -> Tensor:
-    """() 1 - Var(target - V) / Var(target): 1 is a perfect critic, 0 a constant one.
+def explained_variance(value: Tensor, target: Tensor, ranks: Ranks = ALONE) -> Tensor:
+    """() 1 - Var(target - V) / Var(target) over all processes: 1 is a perfect critic, 0 a constant one.
 
     NaN if the target does not vary.
     """
-    variance = target.var(correction=0)
-    return torch.where(variance > 0.0, 1.0 - (target - value).var(correction=0) / variance, torch.nan)
+    variance = ranks.variance(target)
+    return torch.where(variance > 0.0, 1.0 - ranks.variance(target - value) / variance, torch.nan)
 
 
 def _require_same_shape(**tensors: Tensor) -> None:

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from hgrpo_control.algorithms.batch import Batch, by_row
 from hgrpo_control.algorithms.rollout import Rollout
+from hgrpo_control.ranks.ranks import ALONE, Ranks
 
 
 class Moments(NamedTuple):
@@ -36,7 +37,7 @@ class Moments(NamedTuple):
     """Squared difference of their means beyond its own variance; below 0 by chance."""
 
 
-def sibling_moments(score: Tensor, slope: Tensor, branch_length: int) -> Moments:
+def sibling_moments(score: Tensor, slope: Tensor, branch_length: int, ranks: Ranks = ALONE) -> Moments:
     """Variances of score and slope between siblings, and the square of their difference.
 
     With d = score - slope of N siblings, E[(mean d)^2] = (E d)^2 + Var(d) / N, so (mean d)^2 - Var(d) / N is an
@@ -47,20 +48,22 @@ def sibling_moments(score: Tensor, slope: Tensor, branch_length: int) -> Moments
         score: (T, E, N, A) A eps.
         slope: (T, E, N, A) sigma lambda.
         branch_length: n, divides T.
+        ranks: Processes over whose roots the means run.
 
     Raises ValueError for a single sample of a single root.
     """
+    of = ALONE  # siblings are in one process
     if score.shape[2] == 1:
-        score, slope = score.transpose(1, 2), slope.transpose(1, 2)
-    samples = score.shape[2]
+        score, slope, of = score.transpose(1, 2), slope.transpose(1, 2), ranks
+    samples = score.shape[2] * of.size
     if samples < 2:
         raise ValueError("variances need two samples or two roots; given one sample of one root")
     difference = score - slope
-    of_score, of_slope, of_difference = score.var(2), slope.var(2), difference.var(2)
+    of_score, of_slope, of_difference = (of.variance(x, 2, correction=1) for x in (score, slope, difference))
     covariance = 0.5 * (of_score + of_slope - of_difference)
-    bias = difference.mean(2).square() - of_difference / samples
+    bias = of.mean(difference.mean(2)).square() - of_difference / samples
     parts = (of_score, of_slope, covariance, bias)
-    return Moments(*(x.unflatten(0, (-1, branch_length)).mean((0, 2)) for x in parts))
+    return Moments(*(ranks.mean(x.unflatten(0, (-1, branch_length)).mean((0, 2))) for x in parts))
 
 
 def best_share(moments: Moments, samples: float) -> Tensor:
@@ -95,13 +98,13 @@ def wishes(advantage: Tensor, noise: Tensor, slope: Tensor, share: Tensor) -> Te
     return torch.stack((by_mean, by_sigma), dim=-2)
 
 
-def scaled(wish: Tensor, limit: float) -> Tensor:
-    """Wishes (T, E, N, 2, A) divided by the mean length of the directions for the mean.
+def scaled(wish: Tensor, limit: float, ranks: Ranks = ALONE) -> Tensor:
+    """Wishes (T, E, N, 2, A) divided by the mean length of the directions for the mean, over all processes.
 
     A sample whose direction for the mean is longer than `limit` is scaled down to it.
     """
     length = torch.linalg.vector_norm(wish[..., 0, :], dim=-1, keepdim=True)
-    unit = torch.maximum(length.mean(), length / limit).clamp_min(torch.finfo(length.dtype).tiny)
+    unit = torch.maximum(ranks.mean(length.mean()), length / limit).clamp_min(torch.finfo(length.dtype).tiny)
     return wish / unit.unsqueeze(-1)
 
 

@@ -23,7 +23,11 @@ def run_with_progress(
     """Train to the end with a progress bar, and with the loggers named in `log` where there is a folder.
 
     Notes, such as wrappers that start anew in every episode or layers that `init` did not fill, go to standard error.
+    With several processes rank 0 alone shows and logs anything.
     """
+    if trainer.ranks.rank:
+        run_trainer(trainer, folder)
+        return
     for note in trainer.notes:
         print(f"hgrpo: {note}", file=sys.stderr)
     with ExitStack() as stack:

@@ -1,12 +1,14 @@
-"""Child processes that train on one thread each, stop with their parent, and write into a log."""
+"""Child processes that train and stop with their parent."""
 
 from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
+
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
 def usable_cores() -> int:
@@ -14,20 +16,27 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def start(command: Sequence[str], log: IO[bytes], paths: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+def start(
+    command: Sequence[str],
+    log: IO[bytes] | None,
+    paths: Sequence[str] = (),
+    variables: Mapping[str, str] = _ONE_THREAD,
+) -> subprocess.Popen[bytes]:
     """Start a child, which has to stop when its standard input ends (`hgrpo_control.child`).
 
     Args:
         command: Its words.
-        log: Open file for its output. The child inherits the file, and with it a lock on the file.
+        log: Open file for its output. The child inherits the file, and with it a lock on the file. None shares the
+            output of this process.
         paths: Folders to add to Python's path, after that of this package.
+        variables: Added to the environment.
     """
     return subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
         stdout=log,
-        stderr=subprocess.STDOUT,
-        env=_environment(paths),
+        stderr=None if log is None else subprocess.STDOUT,
+        env=_environment(paths, variables),
         start_new_session=True,  # Ctrl-C in the terminal reaches only the parent, which then stops its children
     )
 
@@ -55,9 +64,8 @@ def failure(status: int, log: Path) -> str:
     return f"failed ({how}): {last}; all of it: {log}"
 
 
-def _environment(paths: Sequence[str]) -> dict[str, str]:
-    """One thread per process, and the same packages that this process imported."""
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+def _environment(paths: Sequence[str], variables: Mapping[str, str]) -> dict[str, str]:
+    """The variables, and the same packages that this process imported."""
     package = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join((package, *paths, *filter(None, [os.environ.get("PYTHONPATH")])))
-    return {**os.environ, **threads, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+    return {**os.environ, **variables, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}

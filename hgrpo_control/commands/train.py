@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING
 
 from hgrpo_control.command_line.parsing import UsageError
-from hgrpo_control.commands.train_options import USAGE, parse_train_options
+from hgrpo_control.command_line.processes import require_same, train_ranks
+from hgrpo_control.commands.train_options import USAGE, TrainOptions, parse_train_options
 from hgrpo_control.config.algorithms import ALGORITHMS
 from hgrpo_control.config.film import Film
+from hgrpo_control.config.ranks import share_of
 from hgrpo_control.config.run import Config
 from hgrpo_control.config_files.formats import write_toml
+from hgrpo_control.ranks.launch import processes_to_start
 from hgrpo_control.runs.imports import modules_of
 from hgrpo_control.runs.loggers import require_loggers
 from hgrpo_imports import import_options
 
 if TYPE_CHECKING:
+    from hgrpo_control.ranks.ranks import Ranks
     from hgrpo_control.runs.run_folder import RunFolder
     from hgrpo_control.training.trainer import Trainer
 
@@ -45,18 +49,25 @@ def run(args: list[str]) -> int:
         from robots.drawing.offscreen import require_gl
 
         require_gl()  # before minutes of training, not after
-    from hgrpo_control.runs.run_folder import RunFolder
+    processes = processes_to_start(options.processes, options.stall_seconds)
+    if processes:
+        share_of(options.config, processes)
+        return train_ranks(["train", *args], processes)
+    from hgrpo_control.ranks.join import joined
     from hgrpo_control.training.trainer import Trainer
 
-    with closing(Trainer.from_config(options.config)) as trainer:
-        obstacle = trainer.sampler.simulator.spec.branching_obstacle
-        if options.video and obstacle:
-            raise UsageError(f"--video draws earlier states: {obstacle}")
-        if options.video:
-            _require_drawable(options.config, film)
-        with RunFolder.create(options.out, options.config).locked() as folder:
-            train_with_reports(trainer, folder, options.log)
-    if options.video:
+    with joined(options.config.device, options.stall_seconds) as ranks:
+        require_same(options.config.to_table() | {"out": str(options.out)}, ranks)
+        with closing(Trainer.from_config(options.config, ranks)) as trainer:
+            obstacle = trainer.sampler.simulator.spec.branching_obstacle
+            if options.video and obstacle:
+                raise UsageError(f"--video draws earlier states: {obstacle}")
+            if options.video:
+                _require_drawable(options.config, film)
+            folder = ranks.together(lambda: _folder(options, ranks))
+            with folder.locked() if ranks.rank == 0 else nullcontext():
+                train_with_reports(trainer, folder, options.log)
+    if options.video and ranks.rank == 0:
         from hgrpo_control.commands import evaluate
 
         named = modules_of(options.config, learning=False)  # named by the user in this call
@@ -67,6 +78,13 @@ def run(args: list[str]) -> int:
             again = f"hgrpo evaluate {' '.join(args)}"
             raise KeyboardInterrupt(f"the trained policy is kept; film it with: {again}") from stopped
     return 0
+
+
+def _folder(options: TrainOptions, ranks: Ranks) -> RunFolder:
+    """The folder of the run, which rank 0 makes."""
+    from hgrpo_control.runs.run_folder import RunFolder
+
+    return RunFolder(options.out) if ranks.rank else RunFolder.create(options.out, options.config)
 
 
 def _require_drawable(config: Config, film: Film) -> None:
@@ -89,4 +107,5 @@ def train_with_reports(trainer: Trainer, folder: RunFolder, log: Sequence[str]) 
         if folder.checkpoint.exists():
             raise KeyboardInterrupt(f"continue with: {trainer.resume_command(folder.path)}") from stopped
         raise KeyboardInterrupt(f"nothing was learned yet; {folder.path} can be deleted") from stopped
-    print(f"trained: {folder.path} ({trainer.simulator_steps:,} simulator steps in {trainer.wall_seconds:.0f} s)")
+    if trainer.ranks.rank == 0:
+        print(f"trained: {folder.path} ({trainer.simulator_steps:,} simulator steps in {trainer.wall_seconds:.0f} s)")

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from hgrpo_control.command_line.options import shown
 from hgrpo_control.command_line.parsing import UsageError, parse
 from hgrpo_control.config.algorithms import ALGORITHMS
-from hgrpo_control.config.argument import Argument
+from hgrpo_control.config.argument import PROCESSES, STALL, Argument
 from hgrpo_control.config.film import FilmSettings
 from hgrpo_control.config.named_values import named_values
 from hgrpo_control.config.run import Config, ConfigError, named_algorithm
@@ -52,6 +52,10 @@ class TrainOptions(FilmSettings):
     """Train one run per seed, such as 0:5 or 0,3,7, each in a process of its own; out gets -seedK."""
     jobs: Annotated[int | None, Range(least=1)] = None
     """Processes at once with seeds, one thread each; None is the number of cores."""
+    processes: PROCESSES = None
+    """Processes of this machine that train one run together, each with its share of num_envs; None is one."""
+    stall_seconds: STALL = None
+    """Seconds after which a run of several processes ends because one does not answer; None is 300."""
     log: LOGS = ("tensorboard",)
     """Where curves go beside metrics.csv: tensorboard, wandb (offline), mlflow (a local folder) or none."""
     video: bool = False
@@ -127,6 +131,13 @@ def base_config(args: list[str], usage: str) -> tuple[list[str], list[str], Conf
 
 def _require_use(options: TrainOptions, rest: Sequence[str]) -> None:
     """Raise UsageError for an option that has no effect beside the others."""
+    several = {"--processes": options.processes, "--stall-seconds": options.stall_seconds}
+    for flag, value in several.items():
+        for other in ("seeds", "write_config"):
+            if value is not None and getattr(options, other) is not None:
+                raise UsageError(
+                    f"{flag} {value:g} does nothing with --{other.replace('_', '-')}; leave one of them out"
+                )
     if options.seeds is None:
         if options.jobs is not None:
             raise UsageError(f"--jobs {options.jobs} does nothing without --seeds")

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from hgrpo_fields import Range
+
 
 @dataclass(frozen=True)
 class Argument:
@@ -29,3 +31,7 @@ IMPORTS = Annotated[tuple[str, ...], Argument(flag="--import", metavar="MODULE",
 """Modules of a user, each behind an --import of its own."""
 RUN_FOLDER = Argument("DIR", positional=True)
 """The run folder that a command is given."""
+PROCESSES = Annotated[int | None, Range(least=1)]
+"""Number of processes that train one run."""
+STALL = Annotated[float | None, Range(above=0, unit="s")]
+"""Longest wait for another process."""

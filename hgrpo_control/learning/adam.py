@@ -21,13 +21,17 @@ class Adam:
     Args:
         parameters: Of one device and type.
         eps: Added to the root of the second moment.
+        terms: Numbers behind the gradient in `message`.
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter], eps: float = 1e-5) -> None:
+    def __init__(self, parameters: Iterable[nn.Parameter], eps: float = 1e-5, terms: int = 0) -> None:
         chosen = list(parameters)
         self.eps = eps
         self.value = torch.cat([parameter.detach().flatten() for parameter in chosen])
-        self.gradient, self.mean, self.square = (torch.zeros_like(self.value) for _ in range(3))
+        self.message = self.value.new_zeros(len(self.value) + terms)
+        """The gradient and other numbers in one vector (P + terms,), which processes average at once."""
+        self.gradient, self.terms = self.message[: len(self.value)], self.message[len(self.value) :]
+        self.mean, self.square = torch.zeros_like(self.value), torch.zeros_like(self.value)
         """Gradient (P,) and its running mean (P,) and mean square (P,)."""
         self.steps = torch.zeros((), dtype=torch.float32, device=self.value.device)
         sizes = [parameter.numel() for parameter in chosen]

@@ -15,9 +15,10 @@ from hgrpo_control.algorithms.rollout import NotFiniteError
 from hgrpo_control.config.learning import Learning
 from hgrpo_control.learning.adam import Adam, clip_gradients
 from hgrpo_control.learning.gradient_noise import GradientMoments
-from hgrpo_control.learning.loss_gradient import LossGradient
+from hgrpo_control.learning.loss_gradient import LossGradient, LossTerms
 from hgrpo_control.learning.sequences import refreshed
 from hgrpo_control.learning.temperature import Temperature, gaussian_entropy
+from hgrpo_control.ranks.ranks import ALONE, Ranks
 from policies import gaussian
 from policies.actor_critic import ActorCritic
 
@@ -28,7 +29,8 @@ class Learner:
     """Adam on the losses of a batch.
 
     The loss is policy loss + vf_coef value loss - alpha entropy (eq. 15) + kl_coef KL(policy || reference). The
-    gradients of actor and critic are each clipped to max_grad_norm.
+    gradients of actor and critic are each clipped to max_grad_norm. With several processes each has a batch of its own,
+    all of the same size, and the gradient is that of all rows.
     """
 
     def __init__(
@@ -38,12 +40,13 @@ class Learner:
         seed: int,
         reference: ActorCritic | None = None,
         sequence_steps: int = 1,
+        ranks: Ranks = ALONE,
     ) -> None:
-        self.policy, self.config, self.reference = policy, config, reference
+        self.policy, self.config, self.reference, self.ranks = policy, config, reference, ranks
         self.sequence_steps = sequence_steps
         actor = [policy.raw_sigma, *policy.actor.parameters()]
         critic = [] if policy.critic is None else list(policy.critic.parameters())
-        self.optimizer = Adam([*actor, *critic])
+        self.optimizer = Adam([*actor, *critic], terms=len(LossTerms._fields))
         self._gradient = LossGradient(policy, config)
         # The networks share nothing, so a critic far from its targets must not reduce the policy's step.
         size = sum(parameter.numel() for parameter in actor)
@@ -82,11 +85,11 @@ class Learner:
         config = self.config
         share = 1.0 - progress if config.lr_schedule == "linear" else 1.0
         learning_rate = config.learning_rate * share
-        if not batch.weight.any():
+        if not self.ranks.any(batch.weight.any()):
             nothing = (0.0, math.nan, self.policy.entropy().item(), 0.0, math.nan, 0.0, 0.0)
             return self._figures(batch, nothing, learning_rate, 0, math.nan)
         if config.normalize_advantage and batch.wish is None:
-            batch = batch._replace(advantage=standardize(batch.advantage, batch.weight))
+            batch = batch._replace(advantage=standardize(batch.advantage, batch.weight, self.ranks))
         if self.reference is not None:
             batch = batch._replace(reference_log_prob=_log_prob_under(self.reference, batch))
         rows = batch.observation.shape[0]
@@ -115,7 +118,7 @@ class Learner:
             if config.target_kl is not None and epoch_kl / (minibatches - first) > config.target_kl:
                 break
         means = (totals / minibatches).tolist()
-        noise_scale = moments.noise_scale(int((batch.weight > 0.0).sum()) / config.num_minibatches)
+        noise_scale = moments.noise_scale(int(self.ranks.sum((batch.weight > 0.0).sum())) / config.num_minibatches)
         return self._figures(batch, means, learning_rate, epochs, noise_scale)
 
     def state_dict(self) -> dict[str, Any]:
@@ -145,6 +148,10 @@ class Learner:
         """
         self.optimizer.gradient.zero_()
         terms = self._gradient.add(batch, self.temperature.value)
+        if self.ranks.size > 1:
+            self.optimizer.terms.copy_(torch.stack(terms))
+            self.ranks.average_(self.optimizer.message)
+            terms = LossTerms(*self.optimizer.terms.clone().unbind())
         if self._moments is not None:
             self._moments.add(self._gradients[0])
         norms = clip_gradients(self._gradients, self.config.max_grad_norm)
@@ -169,13 +176,19 @@ class Learner:
     ) -> dict[str, float]:
         """What `update` returns; `means` are those of the terms of `_step`."""
         return dict(zip(_TERMS, means, strict=True)) | {
-            "explained_variance": _explained_variance(batch),
+            "explained_variance": self._explained_variance(batch),
             "learning_rate": learning_rate,
             "epochs": epochs,
             "sigma": self.policy.sigma.mean().item(),
             "temperature": self.temperature.value,
             "gradient_noise_scale": noise_scale,
         }
+
+    def _explained_variance(self, batch: Batch) -> float:
+        """Explained variance of V before the update; NaN without critic."""
+        if batch.value is None or batch.value_target is None:
+            return float("nan")
+        return float(losses.explained_variance(batch.value, batch.value_target, self.ranks))
 
 
 @torch.no_grad()
@@ -185,22 +198,15 @@ def _log_prob_under(reference: ActorCritic, batch: Batch) -> Tensor:
     return gaussian.log_density(batch.action, reference.mean(observation).unsqueeze(1), reference.sigma)
 
 
-def _explained_variance(batch: Batch) -> float:
-    """Explained variance of V before the update; NaN without critic."""
-    if batch.value is None or batch.value_target is None:
-        return float("nan")
-    return float(losses.explained_variance(batch.value, batch.value_target))
-
-
-def standardize(advantage: Tensor, weight: Tensor) -> Tensor:
-    """Advantages with mean 0 and variance 1 over the samples of weight above 0.
+def standardize(advantage: Tensor, weight: Tensor, ranks: Ranks = ALONE) -> Tensor:
+    """Advantages with mean 0 and variance 1 over the samples of weight above 0 of all processes.
 
     The other samples do not count for mean and variance.
     """
     counts = (weight > 0.0).to(advantage.dtype)
-    total = counts.sum().clamp_min(1.0)
-    centred = advantage - (advantage * counts).sum() / total
-    deviation = ((centred.square() * counts).sum() / total).sqrt()
+    total = ranks.sum(counts.sum()).clamp_min(1.0)
+    centred = advantage - ranks.sum((advantage * counts).sum()) / total
+    deviation = (ranks.sum((centred.square() * counts).sum()) / total).sqrt()
     # A constant less its rounded mean is rounding noise, which must not be scaled to variance 1.
-    noise = 8.0 * torch.finfo(advantage.dtype).eps * (advantage * counts).abs().max()
+    noise = 8.0 * torch.finfo(advantage.dtype).eps * ranks.max((advantage * counts).abs().max())
     return torch.where(deviation <= noise, 0.0, centred / deviation)  # NaN passes; the caller reports it

@@ -12,6 +12,7 @@ from hgrpo_control.algorithms.batch import Batch
 from hgrpo_control.algorithms.rollout import Rollout
 from hgrpo_control.algorithms.slopes import Moments
 from hgrpo_control.config.algorithms import Algorithm
+from hgrpo_control.ranks.ranks import ALONE, Ranks
 
 LONGEST = 3.0
 """Longest wish, in mean lengths: the slopes of some samples are a hundred times the others'."""
@@ -23,10 +24,11 @@ class Wishes:
 
     Args:
         algorithm: Its settings name the share of slopes.
+        ranks: Processes whose roots count in means and moments.
     """
 
-    def __init__(self, algorithm: Algorithm) -> None:
-        self.algorithm = algorithm
+    def __init__(self, algorithm: Algorithm, ranks: Ranks = ALONE) -> None:
+        self.algorithm, self.ranks = algorithm, ranks
         self.moments: Moments | None = None
 
     def add(self, batch: Batch, rollout: Rollout, sigma: Tensor) -> tuple[Batch, dict[str, float]]:
@@ -44,9 +46,9 @@ class Wishes:
         """
         if rollout.slope is None or rollout.noise is None:
             raise ValueError("the rollout has no slopes")
-        advantage = (batch.advantage - batch.advantage.mean()).view_as(rollout.reward)
+        advantage = (batch.advantage - self.ranks.mean(batch.advantage.mean())).view_as(rollout.reward)
         slope = sigma * rollout.slope
-        new = slopes.sibling_moments(advantage.unsqueeze(-1) * rollout.noise, slope, rollout.branch_length)
+        new = slopes.sibling_moments(advantage.unsqueeze(-1) * rollout.noise, slope, rollout.branch_length, self.ranks)
         old = self.moments
         self.moments = new if old is None else Moments(*(torch.lerp(x, y, _NEW) for x, y in zip(old, new, strict=True)))
         fixed = self.algorithm.fixed_share
@@ -54,7 +56,7 @@ class Wishes:
             share = slopes.best_share(self.moments, rollout.reward.shape[2])
         else:
             share = torch.full_like(new.score, fixed)
-        wish = slopes.scaled(slopes.wishes(advantage, rollout.noise, slope, share), LONGEST)
+        wish = slopes.scaled(slopes.wishes(advantage, rollout.noise, slope, share), LONGEST, self.ranks)
         figures = {
             "pathwise_share": share.mean().item(),
             "score_variance": self.moments.score.mean().item(),

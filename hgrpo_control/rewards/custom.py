@@ -25,20 +25,26 @@ class CustomTransform(RewardTransform):
     class that is made without arguments. If it has a method `update(reward, done)`, it gets the executed steps (T, E)
     after every rollout, the first included, and then needs `state_dict()` and `load_state_dict(saved)` too, so that a
     resumed run continues as if it had never stopped. All tensors given to it, those of its state included, are on the
-    run's device.
+    run's device. With several processes the function gets the samples of one of them, and `update` the executed
+    steps of all.
     """
 
     def __init__(self, name: str, device: torch.device | None = None) -> None:
         self.name, self._device = name, device
         self.function = _instantiate(name, _imported(name))
         offered = {method for method in ("update", "state_dict", "load_state_dict") if hasattr(self.function, method)}
-        self._learns, self._remembers = "update" in offered, "state_dict" in offered
+        self._updates, self._remembers = "update" in offered, "state_dict" in offered
         missing = sorted({"state_dict", "load_state_dict"} - offered)
         if offered and missing:
             raise RewardTransformError(
                 f"reward transform {name!r} offers {', '.join(sorted(offered))} but not {', '.join(missing)}: "
                 "a run with it could not be resumed"
             )
+
+    @property
+    def learns(self) -> bool:
+        """Whether the user's object has `update`."""
+        return self._updates
 
     def apply(self, reward: Tensor) -> Tensor:
         """f(R); raises RewardTransformError for another shape or dtype, NotFiniteError for NaN or infinity."""
@@ -60,7 +66,7 @@ class CustomTransform(RewardTransform):
 
     def update(self, reward: Tensor, done: Tensor) -> None:
         """Pass the executed steps on to an object with `update`; raises RewardTransformError."""
-        if self._learns:
+        if self._updates:
             try:
                 self.function.update(reward.clone(), done.clone())
             except Exception as error:  # of any kind: it is the user's code

@@ -5,7 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
+import torch
 from torch import Tensor
+
+from hgrpo_control.ranks.ranks import ALONE, Ranks
 
 
 class RewardTransform(ABC):
@@ -22,12 +25,20 @@ class RewardTransform(ABC):
         """Whether f is defined; false before the first update of a transform with statistics."""
         return True
 
-    def __call__(self, reward: Tensor, done: Tensor) -> Tensor:
+    @property
+    def learns(self) -> bool:
+        """Whether `update` has an effect."""
+        return True
+
+    def __call__(self, reward: Tensor, done: Tensor, ranks: Ranks = ALONE) -> Tensor:
         """f(R) (T, E, N) of a rollout's raw rewards and ends of episodes, both (T, E, N).
 
-        Sample 0 is the executed one.
+        Sample 0 is the executed one. The statistics are updated by the executed steps of all processes, which are then
+        equal in all of them.
         """
         executed = reward[..., 0], done[..., 0]
+        if ranks.size > 1 and self.learns:
+            executed = torch.cat(ranks.gathered(executed[0]), dim=1), torch.cat(ranks.gathered(executed[1]), dim=1)
         if not self.ready:
             self.update(*executed)
             return self.apply(reward)

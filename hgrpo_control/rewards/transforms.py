@@ -12,6 +12,7 @@ from torch import Tensor
 from hgrpo_control.algorithms.advantages import discounted_sum
 from hgrpo_control.algorithms.rollout import Rollout
 from hgrpo_control.config.algorithms import Algorithm
+from hgrpo_control.ranks.ranks import ALONE, Ranks
 from hgrpo_control.rewards.custom import CustomTransform
 from hgrpo_control.rewards.transform import RewardTransform
 
@@ -25,7 +26,7 @@ def make(algorithm: Algorithm, num_envs: int, device: torch.device = CPU) -> Rew
 
     Args:
         algorithm: Names the transform and has its numbers.
-        num_envs: E, executed environments.
+        num_envs: E, executed environments of the whole run.
         device: Of the rewards.
 
     Raises RewardTransformError if a MODULE:FUNCTION cannot be imported or called.
@@ -44,19 +45,20 @@ def make(algorithm: Algorithm, num_envs: int, device: torch.device = CPU) -> Rew
     return CustomTransform(name, device)
 
 
-def apply(transform: RewardTransform, rollout: Rollout, algorithm: Algorithm) -> Rollout:
+def apply(transform: RewardTransform, rollout: Rollout, algorithm: Algorithm, ranks: Ranks = ALONE) -> Rollout:
     """The rollout with f(R) in place of its reward.
 
     Args:
         transform: Its statistics are updated by the executed steps.
         rollout: With raw rewards.
         algorithm: Says whether every branch is the end of an episode.
+        ranks: Processes whose executed steps update the statistics.
     """
     ended = rollout.done
     if algorithm.restarts_branches:
         last = torch.arange(len(ended), device=ended.device) % rollout.branch_length == rollout.branch_length - 1
         ended = ended | last.view(-1, 1, 1)  # the next branch is another episode, though this one has not ended
-    return rollout._replace(reward=transform(rollout.reward, ended))
+    return rollout._replace(reward=transform(rollout.reward, ended, ranks))
 
 
 class Elementwise(RewardTransform):
@@ -68,6 +70,11 @@ class Elementwise(RewardTransform):
 
     def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
         self.function = function
+
+    @property
+    def learns(self) -> bool:
+        """False: the function is fixed."""
+        return False
 
     def apply(self, reward: Tensor) -> Tensor:
         """f(R)."""

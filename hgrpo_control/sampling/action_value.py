@@ -13,6 +13,7 @@ from hgrpo_control.algorithms.batch import Batch
 from hgrpo_control.algorithms.rollout import NotFiniteError
 from hgrpo_control.config.learning import Learning
 from hgrpo_control.learning.adam import Adam, clip_gradients
+from hgrpo_control.ranks.ranks import ALONE, Ranks
 from policies.actor_critic import ActorCritic, network
 from policies.spec import PolicySpec
 
@@ -41,11 +42,11 @@ class ActionValue(nn.Module):
 class ActionValueLearner:
     """Adam on half the mean squared error of Q_phi, over passes of shuffled minibatches."""
 
-    def __init__(self, policy: ActorCritic, config: Learning, seed: int) -> None:
-        self.policy, self.config = policy, config
+    def __init__(self, policy: ActorCritic, config: Learning, seed: int, ranks: Ranks = ALONE) -> None:
+        self.policy, self.config, self.ranks = policy, config, ranks
         self.generator = torch.Generator(policy.device).manual_seed(seed)
         self.action_value = ActionValue(policy.spec, self.generator)
-        self.optimizer = Adam(self.action_value.parameters())
+        self.optimizer = Adam(self.action_value.parameters(), terms=1)
 
     def update(self, batch: Batch, target: Tensor, learning_rate: float) -> dict[str, float]:
         """Regress Q on a target for every sample of every row.
@@ -81,7 +82,8 @@ class ActionValueLearner:
                 minibatches += 1
                 if epoch == 0:
                     judged.append((predicted.flatten(), wanted.flatten()))
-        explained = losses.explained_variance(*(torch.cat(parts) for parts in zip(*judged, strict=True)))
+        predicted, wanted = (torch.cat(parts) for parts in zip(*judged, strict=True))
+        explained = losses.explained_variance(predicted, wanted, self.ranks)
         return {"guidance_loss": total / minibatches, "guidance_explained_variance": explained.item()}
 
     def state_dict(self) -> dict[str, Any]:
@@ -105,11 +107,13 @@ class ActionValueLearner:
         """
         predicted = self.action_value(features.unsqueeze(1).expand(-1, action.shape[1], -1), action)
         loss = losses.value_loss(predicted.flatten(), advantage.flatten())
-        shown = loss.item()
-        if not math.isfinite(shown):
-            raise NotFiniteError(f"the loss of Q is not finite: {shown}")
         self.optimizer.gradient.zero_()
         loss.backward()
+        self.optimizer.terms[0] = loss.detach()
+        self.ranks.average_(self.optimizer.message)
+        shown = self.optimizer.terms.item()
+        if not math.isfinite(shown):
+            raise NotFiniteError(f"the loss of Q is not finite: {shown}")
         clip_gradients([self.optimizer.gradient], self.config.max_grad_norm)
         self.optimizer.step(learning_rate)
         return shown, predicted.detach()

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hgrpo_control.ranks.ranks import ALONE, Ranks
 from hgrpo_control.sampling.nested_lists import from_lists, to_lists
 from robots.episodes import Beginning, Episodes, FreshEpisodes
 from robots.simulator import Simulator, map_state, replace, select
@@ -168,18 +169,19 @@ class Archive:
         episodes = select(self.entries, rows)
         return replace(begun, chosen, Beginning(episodes, self.simulator.observe(episodes.state)))
 
-    def metrics(self) -> dict[str, float]:
-        """Figures of the rollout.
+    def metrics(self, ranks: Ranks = ALONE) -> dict[str, float]:
+        """Figures of the rollout, over the archives of all processes.
 
         `archive_size`: entries.
         `archive_starts`: executed episodes that started from the archive.
         `archive_failure_rate`: share of failures among such episodes that ended; NaN where none ended.
         """
-        ended = int(self._ended)
+        own = torch.stack((self._begun.new_tensor(self.size), self._begun, self._ended, self._failed))
+        size, begun, ended, failed = ranks.sum(own).tolist()
         return {
-            "archive_size": self.size,
-            "archive_starts": int(self._begun),
-            "archive_failure_rate": int(self._failed) / ended if ended else math.nan,
+            "archive_size": size,
+            "archive_starts": begun,
+            "archive_failure_rate": failed / ended if ended else math.nan,
         }
 
     def state_dict(self) -> dict[str, Any]:

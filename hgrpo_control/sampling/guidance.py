@@ -9,6 +9,7 @@ from hgrpo_control.algorithms.guided import action_value_target, effective_sampl
 from hgrpo_control.algorithms.rollout import Rollout
 from hgrpo_control.config.algorithms import Algorithm, HybridGRPO
 from hgrpo_control.config.learning import Learning
+from hgrpo_control.ranks.ranks import ALONE, Ranks
 from hgrpo_control.sampling.action_value import ActionValueLearner
 from hgrpo_control.sampling.proposals import GuidedProposals
 from policies.actor_critic import ActorCritic
@@ -20,9 +21,11 @@ class Guidance:
     Before the first update no action is preferred.
     """
 
-    def __init__(self, policy: ActorCritic, algorithm: HybridGRPO, learning: Learning, seed: int) -> None:
-        self.algorithm = algorithm
-        self.learner = ActionValueLearner(policy, learning, seed)
+    def __init__(
+        self, policy: ActorCritic, algorithm: HybridGRPO, learning: Learning, seed: int, ranks: Ranks = ALONE
+    ) -> None:
+        self.algorithm, self.ranks = algorithm, ranks
+        self.learner = ActionValueLearner(policy, learning, seed, ranks)
         self.proposals = GuidedProposals(
             policy,
             self.learner.action_value,
@@ -47,11 +50,11 @@ class Guidance:
         """
         if rollout.weight is None:
             raise ValueError("the rollout was not guided")
-        target = action_value_target(rollout, rollout.weight, self.algorithm)
+        target = action_value_target(rollout, rollout.weight, self.algorithm, self.ranks)
         learned = self.learner.update(batch, target, learning_rate)
         num_samples = rollout.weight.shape[-1]
         guided = rollout.weight[:: rollout.branch_length, :, num_samples - guided_count(num_samples) :]
-        return {"effective_sample_size": effective_sample_size(guided), **learned}
+        return {"effective_sample_size": effective_sample_size(guided, self.ranks), **learned}
 
     def state_dict(self) -> dict[str, Any]:
         """Q_phi, its optimiser and its generator."""
@@ -62,7 +65,9 @@ class Guidance:
         self.learner.load_state_dict(saved)
 
 
-def make(policy: ActorCritic, algorithm: Algorithm, learning: Learning, seed: int) -> Guidance | None:
+def make(
+    policy: ActorCritic, algorithm: Algorithm, learning: Learning, seed: int, ranks: Ranks = ALONE
+) -> Guidance | None:
     """The guidance of a run; None where its algorithm has none.
 
     Args:
@@ -70,6 +75,7 @@ def make(policy: ActorCritic, algorithm: Algorithm, learning: Learning, seed: in
         algorithm: Its settings say whether samples are guided.
         learning: Settings of Q's updates too.
         seed: Of Q's weights and minibatches.
+        ranks: Processes of the run.
     """
     guided = algorithm.guided
-    return None if guided is None else Guidance(policy, guided, learning, seed)
+    return None if guided is None else Guidance(policy, guided, learning, seed, ranks)

@@ -21,6 +21,7 @@ from hgrpo_control.algorithms.rollout import (
     RolloutFailedError,
     RolloutRecorder,
 )
+from hgrpo_control.ranks.ranks import ALONE, Ranks
 from hgrpo_control.sampling.acting import Acting
 from hgrpo_control.sampling.archive import Archive
 from hgrpo_control.sampling.nested_lists import from_lists, to_lists
@@ -52,6 +53,7 @@ class Sampler:
         archive_share: Share of the new executed episodes that start from an archive of saved states; None has no
             archive. Such episodes are not among the finished ones.
         slope_gamma: Discount of the returns whose slopes are recorded; None records none.
+        ranks: Processes of the run; a rollout that fails in one of them fails in all.
     """
 
     def __init__(
@@ -67,10 +69,11 @@ class Sampler:
         initial_states: bool = False,
         archive_share: float | None = None,
         slope_gamma: float | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         if rollout_steps % branch_length:
             raise HgrpoError(f"branch_length {branch_length} does not divide rollout_steps {rollout_steps}")
-        self.simulator, self.policy = simulator, policy
+        self.simulator, self.policy, self.ranks = simulator, policy, ranks
         self.num_envs, self.num_samples = num_envs, num_samples
         self.branch_length, self.rollout_steps, self.split_noise = branch_length, rollout_steps, split_noise
         self.initial_states = initial_states
@@ -105,7 +108,7 @@ class Sampler:
         roots, observation, saved = self.roots, self.root_observation, self.state_dict()
         self._acting = Acting(self.policy)
         try:
-            return self._collect()
+            return self.ranks.together(self._collect)
         except NotFiniteError:
             raise
         except HgrpoError as error:
@@ -152,7 +155,7 @@ class Sampler:
         self._load_streams(saved)
         if self.simulator.spec.branching_obstacle:
             if self.roots.elapsed.any():  # otherwise they are new already, and each new one takes one more environment
-                self._begin_anew()
+                self.begin_anew()
             return
         self.roots = from_lists(self.roots, saved["roots"])
         self.root_observation = self.simulator.observe(self.roots.state)
@@ -172,7 +175,7 @@ class Sampler:
         source = self.generators["executed_restarts"]
         return reset_episodes(self.simulator, self.num_envs, source, self.policy.memory_width)
 
-    def _begin_anew(self) -> None:
+    def begin_anew(self) -> None:
         """Drop every root's episode and draw a new initial state for it."""
         self.roots = self._reset()
         self.root_observation = self.simulator.observe(self.roots.state)
@@ -184,7 +187,7 @@ class Sampler:
         The roots move to where sample 0 ended.
         """
         if self.initial_states:
-            self._begin_anew()
+            self.begin_anew()
         n = self.num_samples
         branches, observation = self.roots, self.root_observation
         if n > 1:

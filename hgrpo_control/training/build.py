@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+import random
 from typing import Any, NamedTuple
 
 import torch
 
 from hgrpo_control.config.device import find_device
+from hgrpo_control.config.ranks import share_of
 from hgrpo_control.config.roots import archive_share
 from hgrpo_control.config.run import Config, ConfigError
 from hgrpo_control.config.schedules import SuccessSchedule
 from hgrpo_control.learning import reference
 from hgrpo_control.learning.learner import Learner
 from hgrpo_control.learning.wishes import Wishes
+from hgrpo_control.ranks.ranks import ALONE, Ranks
 from hgrpo_control.rewards import transforms
 from hgrpo_control.rewards.transform import RewardTransform
 from hgrpo_control.sampling import guidance
@@ -40,41 +44,57 @@ class Parts(NamedTuple):
     """None where guided sampling is off."""
     wishes: Wishes | None
     """None without slopes."""
+    ranks: Ranks = ALONE
 
 
-def build(config: Config, saved_reference: dict[str, Any] | None = None) -> Parts:
+def build(
+    config: Config, saved_reference: dict[str, Any] | None = None, ranks: Ranks = ALONE, streams: int = 0
+) -> Parts:
     """The parts of a run that has not begun.
+
+    Each process has its share of the roots, and draws them and their branches from random numbers of its own. All other
+    parts are equal in all processes.
 
     Args:
         config: Every setting of the run.
         saved_reference: State of the reference policy from a checkpoint; without it the policy that the config names
             is loaded.
+        ranks: Processes of the run.
+        streams: Number of the streams of random numbers; a resumed run with another number of processes takes new ones.
 
     Raises ConfigError for settings that do not fit the task, DeviceError for a device that is not there, and
     CheckpointError for a reference that cannot be loaded.
     """
-    simulator = training_simulator(config)
+    parts = ranks.together(lambda: _build(config, saved_reference, ranks, streams))
+    parts.policy.update_normalizers(parts.sampler.root_observation, ranks.gathered)
+    return parts
+
+
+def _build(config: Config, saved_reference: dict[str, Any] | None, ranks: Ranks, streams: int) -> Parts:
+    own = dataclasses.replace(share_of(config, ranks.size), device=ranks.device(config.device))
+    simulator = training_simulator(own)
     with closed_on_error(simulator):
         curriculum = Curriculum(config.curriculum, simulator)  # before any episode begins
         seeds = torch.randint(2**31, (4,), generator=torch.Generator().manual_seed(config.seed)).tolist()
-        device = find_device(config.device)
+        device = find_device(own.device)
         spec = policy_spec(simulator.spec, config.network, critic=config.algorithm.needs_critic)
         # Weights are drawn on the CPU, so that a run begins with the same ones on every device.
         weights = torch.Generator().manual_seed(seeds[0])
         policy = ActorCritic(spec, config.network.init_sigma, weights).to(device)
-        guide = guidance.make(policy, config.algorithm, config.learning, seeds[3])
+        guide = guidance.make(policy, config.algorithm, config.learning, seeds[3], ranks)
         sampler = sampler_class(None if guide is None else guide.proposals)(
             simulator,
             policy,
-            config.num_envs,
+            own.num_envs,
             config.algorithm.num_samples,
             config.branch_length,
             config.rollout_steps,
-            seeds[1],
+            _stream(seeds[1], ranks.rank, streams),
             split_noise=config.algorithm.sibling_noise == "split",
             initial_states=config.algorithm.restarts_branches,
             archive_share=archive_share(config.roots),
             slope_gamma=config.algorithm.gamma if config.algorithm.uses_slopes else None,
+            ranks=ranks,
         )
         _require_whole_episodes(sampler, curriculum)
         transform = transforms.make(config.algorithm, config.num_envs, device)
@@ -84,10 +104,16 @@ def build(config: Config, saved_reference: dict[str, Any] | None = None) -> Part
         elif config.learning.reference is not None:
             frozen = reference.load(config.learning.reference, spec, device)
         steps = config.sequence_steps if policy.recurrent else 1
-        learner = Learner(policy, config.learning, seeds[2], frozen, steps)
-        policy.update_normalizers(sampler.root_observation)
-    wishes = Wishes(config.algorithm) if config.algorithm.uses_slopes else None
-    return Parts(policy, sampler, transform, learner, curriculum, guide, wishes)
+        learner = Learner(policy, config.learning, seeds[2], frozen, steps, ranks)
+    wishes = Wishes(config.algorithm, ranks) if config.algorithm.uses_slopes else None
+    return Parts(policy, sampler, transform, learner, curriculum, guide, wishes, ranks)
+
+
+def _stream(seed: int, rank: int, streams: int) -> int:
+    """Seed of the roots and branches of a rank; that of rank 0 is the seed itself."""
+    if not rank and not streams:
+        return seed
+    return random.Random(f"{seed} {rank} {streams}").getrandbits(62)
 
 
 def _require_whole_episodes(sampler: Sampler, curriculum: Curriculum) -> None:

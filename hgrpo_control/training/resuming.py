@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 from hgrpo_control.config.run import Config
+from hgrpo_control.ranks.ranks import ALONE, Ranks
 from hgrpo_control.runs.imports import TRUST
 from hgrpo_control.runs.run_folder import RunFolder, RunFolderError
 from hgrpo_control.training.build import build
-from hgrpo_control.training.saved_state import add_memory, fits, states_fit
+from hgrpo_control.training.saved_state import add_memory, fits, samplers_of, states_fit
 from hgrpo_control.training.trainer import Trainer
 from hgrpo_errors import HgrpoError
 from policies import checkpoint
@@ -32,7 +34,11 @@ _OTHER_STATES = (
 
 
 def restore_trainer(
-    folder: RunFolder, total_steps: int | None = None, imports: Sequence[str] = (), trust_snapshots: bool = False
+    folder: RunFolder,
+    total_steps: int | None = None,
+    imports: Sequence[str] = (),
+    trust_snapshots: bool = False,
+    ranks: Ranks = ALONE,
 ) -> Trainer:
     """The trainer of an unfinished run from its last checkpoint; config.json stays as it is.
 
@@ -41,15 +47,37 @@ def restore_trainer(
         total_steps: Another total than the run's own.
         imports: Modules to import; of those that the run names, no other is imported.
         trust_snapshots: Whether pickles in the checkpoint are read.
+        ranks: Processes that continue the run. Another number than saved it begins new episodes.
 
     Raises ImportRefusedError, UntrustedError, RunFolderError or CheckpointError.
     """
+    config, policy, saved = ranks.together(lambda: _read(folder, imports))
+    streams = 0 if len(samplers_of(saved)) == ranks.size else saved["iteration"] + 1
+    trainer = Trainer(config, build(config, saved.get("reference"), ranks, streams))
+    ranks.together(lambda: _load(folder, trainer, policy, saved, total_steps, trust_snapshots))
+    if total_steps is not None:
+        trainer.config = dataclasses.replace(config, total_steps=total_steps)
+    return trainer
+
+
+def _read(folder: RunFolder, imports: Sequence[str]) -> tuple[Config, ActorCritic, dict[str, Any]]:
     config = folder.read_config(imports)
     policy, saved = checkpoint.restore(folder.checkpoint)
     if "sampler" not in saved or (saved.get("reference") is None) != (config.learning.reference is None):
         raise checkpoint.CheckpointError(_UNFIT.format(folder.checkpoint))
     add_memory(saved["sampler"])
-    trainer = Trainer(config, build(config, saved.get("reference")))
+    return config, policy, saved
+
+
+def _load(
+    folder: RunFolder,
+    trainer: Trainer,
+    policy: ActorCritic,
+    saved: dict[str, Any],
+    total_steps: int | None,
+    trust_snapshots: bool,
+) -> None:
+    """Load a checkpoint into a trainer of the run's config; closes the trainer where the two do not fit."""
     with closed_on_error(trainer.sampler.simulator):
         if policy.spec != trainer.policy.spec:
             raise checkpoint.CheckpointError(
@@ -63,9 +91,6 @@ def restore_trainer(
         _require_trust(folder, trainer, trust_snapshots)
         trainer.load(policy, saved)
         _require_steps_left(folder, trainer, total_steps)
-    if total_steps is not None:
-        trainer.config = dataclasses.replace(config, total_steps=total_steps)
-    return trainer
 
 
 def _described(policy: ActorCritic) -> str:

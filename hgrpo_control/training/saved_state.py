@@ -17,8 +17,18 @@ def add_memory(sampler: dict[str, Any]) -> None:
             saved[name] = [*saved[name], torch.zeros(len(saved[name][1]), 0)]
 
 
+def samplers_of(saved: dict[str, Any]) -> list[dict[str, Any]]:
+    """Saved states of the samplers of all processes, in the order of their ranks."""
+    return [saved["sampler"], *saved.get("other_samplers", ())]
+
+
 def states_fit(trainer: Trainer, saved: dict[str, Any]) -> bool:
-    """Whether the saved states of the simulator have the arrays and sizes of the trainer's simulator."""
+    """Whether the saved states of the simulator have the arrays and sizes of the trainer's simulator.
+
+    Another number of processes does not use them.
+    """
+    if len(samplers_of(saved)) != trainer.ranks.size:
+        return True
     return _layout(saved["sampler"]["roots"]) == _layout(trainer.sampler.state_dict()["roots"])
 
 
@@ -30,7 +40,8 @@ def fits(trainer: Trainer, saved: dict[str, Any]) -> bool:
     ours, theirs = trainer.sampler.state_dict(), saved["sampler"]
     if _layout(list(theirs["generators"].values())) != _layout(list(ours["generators"].values())):
         return False
-    if _layout(theirs.get("archive", {}).get("entries", [])) != _layout(ours.get("archive", {}).get("entries", [])):
+    entries = (state.get("archive", {}).get("entries", []) for state in (ours, theirs))
+    if len(samplers_of(saved)) == trainer.ranks.size and _layout(next(entries)) != _layout(next(entries)):
         return False
     if ("guidance" in saved) != (trainer.guidance is not None):
         return False

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from functools import partial
+
 from hgrpo_control.algorithms.rollout import NotFiniteError, RolloutFailedError
+from hgrpo_control.ranks.ranks import RankLostError
 from hgrpo_control.runs.reporter import Reporter
-from hgrpo_control.runs.run_folder import RunFolder
+from hgrpo_control.runs.run_folder import Metrics, RunFolder
 from hgrpo_control.training.trainer import Trainer
 from hgrpo_errors import HgrpoError
 from hgrpo_files import FileError
@@ -20,34 +24,46 @@ class TrainingDivergedError(HgrpoError):
 def run(trainer: Trainer, folder: RunFolder | None, reporters: tuple[Reporter, ...] = ()) -> ActorCritic:
     """Iterate to the end; save regularly, at the end, and on a stop signal.
 
-    The first Ctrl-C, SIGTERM or SIGHUP finishes the iteration, saves and raises KeyboardInterrupt.
+    The first Ctrl-C, SIGTERM or SIGHUP finishes the iteration, saves and raises KeyboardInterrupt. With several
+    processes a signal to one of them ends all, and rank 0 alone writes and reports.
 
     Args:
         trainer: The run; its next iteration comes first.
         folder: Where it is saved; None saves nothing.
         reporters: Called with the metrics of every iteration.
 
+    Raises RankLostError where another process of the run has ended or does not answer; the last checkpoint stays.
     Raises TrainingDivergedError, and RolloutFailedError where the simulator fails; what was learned before is saved.
     Raises FileError where a file cannot be written, such as on a full disk; the last checkpoint stays.
     """
     if folder is None:
         return _run(trainer, None, reporters)
-    with folder.locked():
+    with folder.locked() if trainer.ranks.rank == 0 else nullcontext():
         try:
             return _run(trainer, folder, reporters)
-        except FileError as error:
+        except (FileError, RankLostError) as error:
             if not folder.checkpoint.exists():
                 raise
-            raise FileError(f"{error}; then go on with: {trainer.resume_command(folder.path)}") from error
+            kept = "" if isinstance(error, FileError) else f"; last checkpoint: {folder.checkpoint}"
+            again = trainer.resume_command(folder.path)
+            raise type(error)(f"{error}{kept}; then go on with: {again}") from error
 
 
 def _run(trainer: Trainer, folder: RunFolder | None, reporters: tuple[Reporter, ...]) -> ActorCritic:
+    ranks = trainer.ranks
     if folder is not None:
-        folder.drop_metrics_after(trainer.iteration)
+        ranks.on_first(lambda: folder.drop_metrics_after(trainer.iteration))
 
     def save() -> None:
         if folder is not None:
-            checkpoint.save(folder.checkpoint, trainer.policy, trainer.state_dict())
+            state = trainer.state_dict()
+            ranks.on_first(lambda: checkpoint.save(folder.checkpoint, trainer.policy, state))
+
+    def report(metrics: Metrics) -> None:
+        if folder is not None:
+            folder.append_metrics(metrics)
+        for reporter in reporters:
+            reporter.report(metrics)
 
     save()
     with StopSignals() as signals:
@@ -60,11 +76,10 @@ def _run(trainer: Trainer, folder: RunFolder | None, reporters: tuple[Reporter, 
                 save()
                 hint = "" if folder is None else f"; saved, to go on: {trainer.resume_command(folder.path)}"
                 raise RolloutFailedError(f"stopped in iteration {trainer.iteration + 1}: {error}{hint}") from error
-            if folder is not None:
-                folder.append_metrics(metrics)
-            for reporter in reporters:
-                reporter.report(metrics)
-            stopping = signals.requested
+            ranks.on_first(partial(report, metrics))
+            stopping = ranks.any(signals.requested)
+            if stopping and ranks.size > 1:
+                signals.ignore()  # torchrun sends another one while the others still save
             if trainer.finished or stopping or trainer.iteration % trainer.config.checkpoint_every == 0:
                 save()
             if stopping and not trainer.finished:
