@@ -31,6 +31,7 @@ OUTPUT_UNREAD = 128 + 13  # what a shell reports of a process that SIGPIPE ended
 
 COMMANDS: dict[str, Command] = {
     "tasks": Command("[TASK]", "List the tasks, or describe one."),
+    "identify": Command("LOG --vehicle DRONE", "Fit the numbers of a drone to a flight."),
     "vehicle": Command("DRONE", "Check the numbers of a drone, or write its file."),
     "train": Command("ALGORITHM TASK", "Train a policy: ppo, grpo or hybrid-grpo."),
     "tune": Command("ALGORITHM TASK", "Search for the settings of a task with Optuna.", "tune"),

@@ -29,6 +29,7 @@ class FlightRecord:
     - `observation` (K, O): NaN without one.
     - `action` (K, A): the action that was sent; NaN in the tick that stopped.
     - `state` (K,): uint8, index into `states`.
+    - `begins` (K,): bool, whether an episode begins with the observation.
     - `miss` (K,): why there was no valid action; empty if there was one.
     - `policy_spec`: JSON of the policy's spec.
     """
@@ -42,6 +43,7 @@ class FlightRecord:
         self._observation: list[NDArray[np.float32]] = []
         self._action: list[NDArray[np.float64]] = []
         self._state: list[int] = []
+        self._begins: list[bool] = []
         self._miss: list[str] = []
 
     def add(
@@ -69,6 +71,7 @@ class FlightRecord:
         self._observation.append(reading.observation.copy() if fits and reading is not None else self._none)
         self._action.append(self._no_action if action is None else action.copy())
         self._state.append(STATES.index(state.value))
+        self._begins.append(reading is not None and reading.begins)
         self._miss.append(miss)
 
     def write(self, path: Path) -> None:
@@ -85,6 +88,7 @@ class FlightRecord:
             observation=np.array(self._observation, np.float32).reshape(rows, self._spec.observation_size),
             action=np.array(self._action).reshape(rows, self._spec.action_size),
             state=np.array(self._state, np.uint8),
+            begins=np.array(self._begins, bool),
             miss=np.array(self._miss, dtype=np.str_),
             states=np.array(STATES),
             policy_spec=np.array(self._spec.to_json()),

@@ -33,6 +33,7 @@ import hgrpo_control.diagnose.of_run
 import hgrpo_control.evaluation.evaluate
 import hgrpo_control.evaluation.video
 import hgrpo_control.export.files
+import hgrpo_control.identify.read
 import hgrpo_control.reports.compare
 import hgrpo_control.transfer.measurement
 import hgrpo_control.tune.study
@@ -227,6 +228,7 @@ def _begin_only(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name in (
         (hgrpo_control.evaluation.evaluate, "evaluate"),
         (hgrpo_control.diagnose.of_run, "diagnose"),
+        (hgrpo_control.identify.read, "read_logs"),
         (hgrpo_control.transfer.measurement.Places, "fly"),
         (robots.branch_check.check, "check"),
         (sim2real.flight.loop, "fly"),

@@ -26,9 +26,7 @@ def write_vehicle(path: Path, parameters: QuadrotorParameters, unknown: Mapping[
 
     Raises VehicleError for a name that is not allowed, FileError if the file exists or cannot be written.
     """
-    if path.suffix != ENDING:
-        raise VehicleError(f"a vehicle file is named NAME{ENDING}; given {path}")
-    require_name(path.stem, str(path))
+    require_writable(path)
     table, remarks = _table(dataclasses.replace(parameters, name=path.stem)), unknown or {}
     lines = [f"# {VehicleKeys.__doc__}", ""]
     for field in fields_of(VehicleKeys):
@@ -38,6 +36,15 @@ def write_vehicle(path: Path, parameters: QuadrotorParameters, unknown: Mapping[
     for field in fields_of(AutopilotKeys):
         lines += [*_comment(field.text, None), f"{field.name} = {_toml(getattr(parameters.gains, field.name))}"]
     write_new(path, ("\n".join(lines) + "\n").encode())
+
+
+def require_writable(path: Path) -> None:
+    """Raise VehicleError for a path that exists or whose name is not allowed."""
+    if path.suffix != ENDING:
+        raise VehicleError(f"a vehicle file is named NAME{ENDING}; given {path}")
+    require_name(path.stem, str(path))
+    if path.exists():
+        raise VehicleError(f"{path} exists already; choose another name")
 
 
 def _table(parameters: QuadrotorParameters) -> dict[str, Any]:

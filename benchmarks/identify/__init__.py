@@ -1,0 +1,1 @@
+"""Parameters identified from simulated flights, against the true ones."""
