@@ -142,13 +142,11 @@ class ActorCritic(nn.Module):
         The present statistics of observations are computed once for many calls. The second result is empty without
         GRUs.
         """
-        normalize = self.normalizer.fixed()
+        features = self.actor_features()
 
         def act(row: Tensor) -> tuple[Tensor, Tensor]:
-            normalized = normalize(self._seen(row))
+            normalized = features(row)
             if not isinstance(self.actor, Recurrent):
-                if self.spec.memory == "history":
-                    normalized = torch.cat((normalized, self._past(normalize, self._memory(row))), dim=-1)
                 return self.actor(normalized), row[..., :0]
             own = self.spec.memory_width
             memory = self._memory(row)
@@ -160,6 +158,18 @@ class ActorCritic(nn.Module):
             return mean, hidden
 
         return act
+
+    def actor_features(self) -> Callable[[Tensor], Tensor]:
+        """Function from rows (..., O + P + M) to normalised inputs of the actor, each of one entry of the row."""
+        normalize = self.normalizer.fixed()
+
+        def features(row: Tensor) -> Tensor:
+            normalized = normalize(self._seen(row))
+            if self.spec.memory != "history":
+                return normalized
+            return torch.cat((normalized, self._past(normalize, self._memory(row))), dim=-1)
+
+        return features
 
     def carry(self, row: Tensor, states: Tensor, action: Tensor) -> Tensor:
         """Memory (..., M) after a step.

@@ -49,10 +49,15 @@ def gru_step(cell: nn.GRUCell, x: Tensor, hidden: Tensor) -> Tensor:
 
     h' = (1 - z) n + z h, with r, z = sigmoid(W x + b + U h + c) and n = tanh(W_n x + b_n + r (U_n h + c_n)).
     """
-    by_input = nn.functional.linear(x, cell.weight_ih, cell.bias_ih).chunk(3, dim=-1)
-    by_state = nn.functional.linear(hidden, cell.weight_hh, cell.bias_hh).chunk(3, dim=-1)
-    reset, update = (torch.sigmoid(a + b) for a, b in zip(by_input[:2], by_state[:2], strict=True))
-    new = torch.tanh(by_input[2] + reset * by_state[2])
+    by_input = nn.functional.linear(x, cell.weight_ih, cell.bias_ih)
+    return gated(by_input, nn.functional.linear(hidden, cell.weight_hh, cell.bias_hh), hidden)
+
+
+def gated(by_input: Tensor, by_state: Tensor, hidden: Tensor) -> Tensor:
+    """`gru_step` from W x + b and U h + c, each (..., 3 H) for r, z and n: a function of single units."""
+    inputs, states = by_input.chunk(3, dim=-1), by_state.chunk(3, dim=-1)
+    reset, update = (torch.sigmoid(a + b) for a, b in zip(inputs[:2], states[:2], strict=True))
+    new = torch.tanh(inputs[2] + reset * states[2])
     return new + update * (hidden - new)
 
 

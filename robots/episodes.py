@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from robots.simulator import Adjustable, Simulator, first_array, map_state, replace, select
+from robots.simulator import Adjustable, Simulator, Step, first_array, map_state, replace, select
 
 _LEAST_AHEAD = 16
 
@@ -61,9 +61,20 @@ def step_episodes(simulator: Simulator, episodes: Episodes, action: Tensor, memo
         action: (B, A) actions.
         memory: (B, M) memory of the policy after it acted; None keeps the one of `episodes`.
     """
-    step = simulator.step(episodes.state, action)
+    return after_step(episodes, simulator.step(episodes.state, action), simulator.spec.max_episode_steps, memory)
+
+
+def after_step(episodes: Episodes, step: Step, limit: int, memory: Tensor | None = None) -> Transition:
+    """Apply the time limit to a control step.
+
+    Args:
+        episodes: B rows before it.
+        step: Its result.
+        limit: Time limit in control steps.
+        memory: As for `step_episodes`.
+    """
     elapsed = episodes.elapsed + 1
-    truncated = (elapsed >= simulator.spec.max_episode_steps) & ~step.terminated
+    truncated = (elapsed >= limit) & ~step.terminated
     carried = episodes.memory if memory is None else memory
     return Transition(Episodes(step.state, elapsed, carried), step.observation, step.reward, step.terminated, truncated)
 

@@ -18,7 +18,7 @@ from robots.simulator import Simulator, map_state, num_rows, replace, select
 
 _ROWS_AT_ONCE = 4096  # wide enough for full speed
 _STEPS_AT_ONCE = 2**20  # in all rows, so that the critic's activations on a long rollout fit into memory
-_SLOPES_AT_ONCE = 2**18  # in all rows of a branch, whose graph for autograd takes about 2 kB per step and row
+_SLOPES_AT_ONCE = 2**18  # in all rows of a branch, whose record takes about 2 kB per step and row
 
 
 def on_policy_states(simulator: Simulator, policy: ActorCritic, num: int, seed: int) -> Episodes:

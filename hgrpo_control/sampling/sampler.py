@@ -28,7 +28,7 @@ from hgrpo_control.sampling.nested_lists import from_lists, to_lists
 from hgrpo_control.sampling.slope_tape import SlopeTape
 from hgrpo_errors import HgrpoError
 from policies.actor_critic import ActorCritic
-from robots.episodes import Beginning, Episodes, FreshEpisodes, Transition, autoreset, reset_episodes, step_episodes
+from robots.episodes import Beginning, Episodes, FreshEpisodes, Transition, after_step, autoreset, reset_episodes
 from robots.simulator import Simulator, map_state, repeat, select
 
 
@@ -197,13 +197,11 @@ class Sampler:
                 branches = branches._replace(state=self.simulator.split_noise(branches.state, sample))
             if self.branch_length > 1:
                 observation = observation.repeat_interleave(n, dim=0)
-        tape = None if self.slope_gamma is None else SlopeTape(self.policy, self.slope_gamma)
-        with torch.set_grad_enabled(tape is not None):
-            for t in range(start, start + self.branch_length):
-                branches, observation = self._step(t, branches, observation, recorder, tape)
+        tape = None if self.slope_gamma is None else SlopeTape(self.simulator, self.policy, self.slope_gamma)
+        for t in range(start, start + self.branch_length):
+            branches, observation = self._step(t, branches, observation, recorder, tape)
         if tape is not None:
             recorder.write_slopes(start, tape.finish())
-            branches, observation = map_state(Tensor.detach, branches), observation.detach()
         self.roots = select(branches, slice(None, None, n))
         self.root_observation = observation[::n]
 
@@ -220,18 +218,17 @@ class Sampler:
             self.archive.watch(branches, n)
         rows = self._acting.rows(observation, branches.memory)
         drawn = self._acting.draw(rows, self.num_envs, n, partial(self._noise, first=within == 0))
-        command = (self.policy.to_environment if tape is None else tape.command)(drawn.action)
-        following = step_episodes(self.simulator, branches, command.flatten(0, 1), drawn.memory)
-        # The critic's memory is no part of a slope: V is differentiated by the last observation alone.
-        shown = self._acting.rows(following.observation, following.episodes.memory.detach())
+        action = drawn.action.flatten(0, 1)
+        step = (self.simulator if tape is None else tape).step(branches.state, self.policy.to_environment(action))
+        following = after_step(branches, step, self.simulator.spec.max_episode_steps, drawn.memory)
+        shown = self._acting.rows(following.observation, following.episodes.memory)
         transition = following._replace(observation=shown)
         # The only read of what ended: each read waits until the GPU has finished.
         ended = (transition.terminated | transition.truncated).nonzero().squeeze(1)
         if tape is not None:
-            tape.add(drawn.action, transition, ended, last)
-        with torch.no_grad():
-            recorder.write(t, rows, drawn, transition, ended)
-            self.running_return += transition.reward[::n].double()
+            tape.add(rows, action, transition, ended, last)
+        recorder.write(t, rows, drawn, transition, ended)
+        self.running_return += transition.reward[::n].double()
         if not ended.numel():
             return following.episodes, following.observation
         executed = ended[ended % n == 0]

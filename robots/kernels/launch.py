@@ -78,6 +78,16 @@ class Kernel:
                     return _Launch.apply(self, tuple(shared), *inputs)
         return self._forward(inputs, shared)
 
+    def recorded(
+        self, inputs: Sequence[Tensor], shared: Sequence[Tensor], wanted: Sequence[bool]
+    ) -> tuple[tuple[Tensor, ...], Callable[[Sequence[Tensor | None]], list[Tensor | None]]]:
+        """The outputs, which autograd does not follow, and a function from their gradients to those of the inputs.
+
+        None is a gradient of zero, and that of an input that is not `wanted`.
+        """
+        outputs = self._forward(inputs, shared, anew=True)
+        return outputs, lambda given: self._adjoint(inputs, shared, outputs, wanted, given)
+
     def _forward(self, inputs: Sequence[Tensor], shared: Sequence[Tensor], anew: bool = False) -> tuple[Tensor, ...]:
         """The outputs; all of them are new tensors if `anew`."""
         first, self._with_adjoint = inputs[0], self._with_adjoint or anew
@@ -111,10 +121,14 @@ class Kernel:
         given: Sequence[Tensor | None],
     ) -> list[Tensor | None]:
         """Gradients of the inputs that are `wanted` for `given` gradients of the outputs."""
-        rows = len(inputs[0])
+        rows = inputs[0].shape[0]
+        given = [
+            _own_gradient(x, output) if read_back else None if x is None else x.contiguous()
+            for x, output, read_back in zip(given, outputs, self._read_back, strict=True)
+        ]
         into: list[Tensor | None] = []
         for tensor, want in zip(inputs, wanted, strict=True):
-            if want and len(tensor) != rows:
+            if want and tensor.shape[0] != rows:
                 raise ValueError(f"one row for all has no gradient; given {tuple(tensor.shape)} for {rows} rows")
             into.append(torch.zeros(tensor.shape, dtype=tensor.dtype, device=tensor.device) if want else None)
         if rows:
@@ -192,11 +206,7 @@ class _Launch(torch.autograd.Function):
         if torch.is_grad_enabled():
             raise RuntimeError("the gradient of a kernel has no gradient; given create_graph=True")
         inputs, outputs = ctx.saved_tensors[: ctx.number], ctx.saved_tensors[ctx.number :]
-        given = [
-            _own_gradient(x, output) if read_back else None if x is None else x.contiguous()
-            for x, output, read_back in zip(gradients, outputs, ctx.kernel._read_back, strict=True)
-        ]
-        into = ctx.kernel._adjoint(inputs, ctx.shared, outputs, ctx.needs_input_grad[2:], given)
+        into = ctx.kernel._adjoint(inputs, ctx.shared, outputs, ctx.needs_input_grad[2:], gradients)
         return (None, None, *into)
 
 

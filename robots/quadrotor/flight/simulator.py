@@ -20,6 +20,7 @@ from torch import Tensor
 from hgrpo_errors import nearest
 from robots import noise
 from robots.options import OptionError, read_options
+from robots.pullback import Pullback, by_autograd
 from robots.quadrotor.body.any_airframe import ANY, parameters_of
 from robots.quadrotor.body.hidden import Hidden
 from robots.quadrotor.body.pose import Pose, pose_of
@@ -32,7 +33,7 @@ from robots.quadrotor.flight.mission import Mission, StepContext
 from robots.quadrotor.flight.options import FlightOptions
 from robots.quadrotor.flight.score import Score, weights_of
 from robots.quadrotor.flight.state import FlightState
-from robots.quadrotor.flight.whole_step import WholeStep, wants_gradient
+from robots.quadrotor.flight.whole_step import WholeStep
 from robots.quadrotor.interfaces import Interface, make_interface
 from robots.quadrotor.interfaces.control_step import ControlStep, Flown, LoopStep
 from robots.quadrotor.physics.catalogue import make_physics
@@ -96,8 +97,7 @@ class QuadrotorFlight(Interventions):
         self._control_step = ControlStep(self.interface, self.substep, dtype)
         self._loop_step = LoopStep(self.interface, self.substep, dtype)
         self.physics = make_physics(options.physics, self.parameters, self.substep)
-        drawn = options.latency == "drawn"
-        self.sensors = Sensors(options, options.observation_latency, drawn, dtype, self.device)
+        self.sensors = Sensors(options, options.observation_latency, options.latency == "drawn", dtype, self.device)
         self.queue = ActionQueue(options)
         self.difficulty = options.difficulty
         penalty = options.action_difference_penalty
@@ -134,12 +134,14 @@ class QuadrotorFlight(Interventions):
         )
 
     def _whole_step(self) -> WholeStep | None:
-        """The control step in one launch, where the options allow it; float64 is for checks, which use the parts."""
-        mission, plain = self.mission, self.options.action_history == 1 and self.dtype == torch.float32
-        alone = plain and self.physics is None and self.sensors.perfect and not self.queue.needed
+        """The control step in one launch, where the options allow it."""
+        mission = self.mission
+        alone = (
+            self.options.action_history == 1 and self.physics is None and self.sensors.perfect and not self.queue.needed
+        )
         if not isinstance(mission, KernelMission) or not alone:
             return None
-        return WholeStep(mission, self.interface, self._score, self.substep)
+        return WholeStep(mission, self.interface, self._score, self.hidden, self.substep)
 
     @property
     def settings(self) -> dict[str, float]:
@@ -186,18 +188,20 @@ class QuadrotorFlight(Interventions):
     def step(self, state: FlightState, action: Tensor) -> Step:
         """Apply an action (B, A) from any device for one control step; it is clipped to the bounds."""
         action = action.to(self.device, self.dtype)
-        if self._whole is not None and not wants_gradient(state, action):
-            step = self._whole(state, action, self.hidden.frame(state.hidden, state.steps))
-            after = self.hidden.after(state.hidden, state.noise_key)
-            return step._replace(state=step.state._replace(hidden=after)) if state.hidden else step
+        return self._step_by_parts(state, action) if self._whole is None else self._whole(state, action)
+
+    def recorded_step(self, state: FlightState, action: Tensor) -> tuple[Step, Pullback]:
+        """`step` and its pullback."""
+        own = action.to(self.device, self.dtype)
+        return by_autograd(self, state, own) if self._whole is None else self._whole.recorded(state, own)
+
+    def _step_by_parts(self, state: FlightState, action: Tensor) -> Step:
         command = action.clamp(*self._bounds)
         acting, sent = self.queue.push(state.sent, command)
         flown = self._fly(state, acting)
         hidden = self.hidden.after(state.hidden, state.noise_key)
-        key, steps = state.noise_key, state.steps + 1
-        context = StepContext(
-            state.body, flown.body, flown.grounded, key, steps, self.duration, command, state.last_action
-        )
+        key, steps, last = state.noise_key, state.steps + 1, state.last_action
+        context = StepContext(state.body, flown.body, flown.grounded, key, steps, self.duration, command, last)
         judged = self.mission.judged(context, state.mission, self._score)
         senses = self.sensors.advance(state.senses, flown.body, key, steps)
         new = FlightState(flown.body, command, judged.mission, steps, key, hidden, flown.memory, senses, sent)

@@ -1,14 +1,14 @@
-"""A whole control step in one launch, where nothing needs a gradient and nothing lies between its parts."""
+"""A whole control step in one launch, where nothing lies between its parts."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from robots.kernels.launch import Kernel, Output
+from robots.pullback import Gradient, Pullback
 from robots.quadrotor.body.dynamics import QuadrotorState
+from robots.quadrotor.body.hidden import Hidden
 from robots.quadrotor.body.kernels import BODY
 from robots.quadrotor.flight.kernel_mission import KernelMission
 from robots.quadrotor.flight.kernels import MOTION
@@ -30,72 +30,84 @@ class WholeStep:
         mission: The mission.
         interface: The interface.
         score: Weights of the reward.
+        hidden: Hidden parameters of the airframe.
         substep: Length of an inner-loop step [s].
     """
 
-    def __init__(self, mission: KernelMission, interface: Interface, score: Score, substep: float) -> None:
-        self.mission, self.interface, self.score = mission, interface, score
+    def __init__(
+        self, mission: KernelMission, interface: Interface, score: Score, hidden: Hidden, substep: float
+    ) -> None:
+        self.mission, self.interface, self.score, self.hidden = mission, interface, score, hidden
         like, entries = interface.gains, len(mission.observation)
         self._bounds = like.new_tensor(interface.low), like.new_tensor(interface.high)
         self._nothing = like.new_empty(1, 0)
+        looped, valued = not interface.loopless, mission.values_size > 0
+        self._wanted = (True, looped, True, True, *(False,) * 4, valued, False)
         motion = MOTION if mission.shows_motion else 0
         sizes = (len(mission.weights), entries, motion, interface.name, interface.substeps)
         outputs = [
             Output((BODY,)),
             Output((0 if interface.loopless else MEMORY,)),
-            Output((ACTIONS,)),
+            Output((ACTIONS,), read_back=True),
             Output((), torch.int64),
-            Output((mission.values_size,)),
+            Output((mission.values_size,), read_back=True),
             Output((mission.counts_size,), torch.int64),
-            Output((len(mission.weights),), scratch=True),
+            Output((len(mission.weights),), read_back=True, scratch=True),
             Output(),
             Output((), torch.bool),
             Output((entries + motion + ACTIONS,)),
         ]
         self._kernel = Kernel(
-            lambda real, _: whole_step(mission.functions, *sizes, real),
+            lambda real, backward: whole_step(mission.functions, *sizes, real, backward),
             mission.dtype,
             outputs,
             [substep, 1.0 / mission.control_hz],
         )
 
-    def __call__(self, state: FlightState, action: Tensor, frame: Tensor) -> Step:
-        """One control step.
+    def __call__(self, state: FlightState, action: Tensor) -> Step:
+        """One control step of B rows with an action (B, A) of the type and on the device of the state."""
+        inputs, shared = self._arguments(state, action)
+        return self._step(state, self._kernel(*inputs, shared=shared))
 
-        Args:
-            state: B rows.
-            action: (B, A) action of the type and on the device of the state.
-            frame: (B, 30) coefficients of each airframe, or (1, 30) for all.
-        """
+    def recorded(self, state: FlightState, action: Tensor) -> tuple[Step, Pullback]:
+        """The same, and its pullback; the hidden parameters have no gradient."""
+        inputs, shared = self._arguments(state, action)
+        outputs, pulled = self._kernel.recorded(inputs, shared, self._wanted)
+
+        def pull_back(by_state: Gradient, by_observation: Tensor, by_reward: Tensor) -> tuple[Gradient, Tensor]:
+            body, memory, command, values = by_state or (None,) * 4
+            given = (body, memory, command, None, values, None, None, by_reward, None, by_observation)
+            by_body, by_memory, by_action, by_last, *_, by_values, _ = pulled(given)
+            assert by_action is not None
+            return (by_body, by_memory, by_last, by_values), by_action
+
+        return self._step(state, outputs), pull_back
+
+    def _arguments(self, state: FlightState, action: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Inputs and shared arrays of the kernel."""
         mission, score = self.mission, self.score
-        loopless = self.interface.loopless
-        body, memory, command, steps, values, counts, _, reward, terminated, observation = self._kernel(
+        inputs = (
             state.body.values,
-            self._nothing if loopless else state.controller.values,
+            self._nothing if self.interface.loopless else state.controller.values,
             action,
             state.last_action,
             state.noise_key,
             state.steps,
-            frame,
+            self.hidden.frame(state.hidden, state.steps),
             *mission.arrays(state.mission),
-            shared=(self.interface.gains, *self._bounds, mission.numbers, score.weights, score.scale),
         )
+        return inputs, (self.interface.gains, *self._bounds, mission.numbers, score.weights, score.scale)
+
+    def _step(self, state: FlightState, outputs: tuple[Tensor, ...]) -> Step:
+        """Result of a step from `state`."""
+        body, memory, command, steps, values, counts, _, reward, terminated, observation = outputs
         new = FlightState(
             QuadrotorState(body),
             command,
-            mission.changed(state.mission, values, counts),
+            self.mission.changed(state.mission, values, counts),
             steps,
             state.noise_key,
-            state.hidden,
-            () if loopless else RateMemory(memory),
+            self.hidden.after(state.hidden, state.noise_key),
+            () if self.interface.loopless else RateMemory(memory),
         )
         return Step(new, observation, reward, terminated)
-
-
-def wants_gradient(state: Any, action: Tensor) -> bool:
-    """Whether a state or an action asks for gradients."""
-    return torch.is_grad_enabled() and (action.requires_grad or _asks(state))
-
-
-def _asks(state: Any) -> bool:
-    return any(_asks(part) if isinstance(part, tuple) else part.requires_grad for part in state)

@@ -23,8 +23,9 @@ def whole_step(
     interface: str,
     substeps: int,
     real: Any,
+    backward: bool,
 ) -> Any:
-    """Kernel of one control step; it has no adjoint.
+    """Kernel of one control step.
 
     Args:
         make: Warp functions of the mission for a floating type.
@@ -34,13 +35,14 @@ def whole_step(
         interface: Name of the interface.
         substeps: Inner-loop steps per control step.
         real: Floating type of Warp.
+        backward: Whether the kernel has an adjoint.
     """
     f, (advance, observe) = loops.functions(real), make(real)
     vec4, vec6, vec17, vec30, clamped = f.vec4, f.vec6, f.vec17, f.vec30, f.clamped
     held = loops.held_command(interface, substeps, real)
     write_motion, scored = motion_writer(real), score_of(terms, real)
 
-    @kernel(False, max(terms, substeps))
+    @kernel(backward, max(terms, substeps))
     def step(
         body: wp.array(dtype=vec17),
         memory: wp.array(dtype=vec6),

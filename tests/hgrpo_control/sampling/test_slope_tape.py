@@ -19,6 +19,7 @@ from hgrpo_control.sampling.sampler import Sampler
 from hgrpo_control.sampling.slope_tape import SlopeTape
 from hgrpo_control.training.simulation import policy_spec
 from policies.actor_critic import ActorCritic
+from robots.episodes import after_step, reset_episodes
 
 GAMMA, GAIN, SIGMA, BOUND, LIMIT = 0.9, 0.4, 0.5, 20.0, 5
 
@@ -103,13 +104,20 @@ def test_score_slope_and_mix_estimate_one_gradient(num_samples: int, branch_leng
     ],
 )
 def test_at_a_bound_slopes_point_inward(action: float, slope: float, expected: float) -> None:
-    policy = fresh_policy(ScalarLQR(GAMMA, 4.0, LIMIT))
-    given = torch.tensor([[[action]]], requires_grad=True)
-    command = SlopeTape(policy, GAMMA).command(given)
-    assert command.item() == 4.0 * max(-1.0, min(1.0, action))
-    (command * slope).sum().backward()
-    assert given.grad is not None
-    assert given.grad.item() == expected
+    class Paid(ScalarLQR):
+        """The reward is the command times the slope."""
+
+        def step(self, state, action):  # type: ignore[no-untyped-def]
+            return super().step(state, action)._replace(reward=slope * action[:, 0])
+
+    simulator = Paid(GAMMA, 4.0, LIMIT)
+    policy = fresh_policy(simulator, critic=False)
+    tape, episodes = SlopeTape(simulator, policy, GAMMA), reset_episodes(simulator, 1, 0)
+    given, rows = torch.tensor([[action]]), simulator.observe(episodes.state)
+    step = tape.step(episodes.state, policy.to_environment(given))
+    assert step.reward.item() == slope * 4.0 * max(-1.0, min(1.0, action))
+    tape.add(rows, given, after_step(episodes, step, LIMIT), torch.arange(0), last=True)
+    assert tape.finish().item() == expected
 
 
 def quadrotor(task: str, dtype: torch.dtype = torch.float64) -> tuple[robots.simulator.Simulator, ActorCritic]:

@@ -1,7 +1,8 @@
-"""A control step in one launch, without gradients, against its parts, and the gradients of a step."""
+"""A control step in one launch against its parts, and with gradients."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from torch import Tensor
 
 import robots
 from robots.catalogue import QUADROTOR_TASKS
+from robots.pullback import Pullback, by_autograd, recorded_step
 from robots.quadrotor.flight.kernel_mission import KernelMission
 from robots.quadrotor.flight.simulator import QuadrotorFlight
 from robots.simulator import Step, map_state
@@ -52,8 +54,9 @@ def without_gradient(step: Step) -> Step:
 
 
 @EVERY_CASE
-def test_a_step_has_the_same_bits_with_and_without_gradients(name: str, options: dict[str, Any]) -> None:
-    simulator = flight(name, options)
+def test_a_step_has_the_bits_of_its_parts_with_and_without_gradients(name: str, options: dict[str, Any]) -> None:
+    simulator, parts = flight(name, options), flight(name, options)
+    parts._whole = None
     state = simulator.reset(ROWS, 0)
     state.body.position[: ROWS // 4, 2] = 0.01  # some reach the floor
     for action in commands(simulator, 15):
@@ -61,7 +64,36 @@ def test_a_step_has_the_same_bits_with_and_without_gradients(name: str, options:
         assert with_gradients.reward.requires_grad
         assert not any(leaf.requires_grad for leaf in leaves(step))
         assert same(step, without_gradient(with_gradients))
+        assert same(step, parts.step(state, action))
         state = step.state
+
+
+def pulled_back(simulator: QuadrotorFlight, record: Callable[..., tuple[Step, Pullback]]) -> list[Tensor]:
+    """Random sums of observations and rewards over some steps, differentiated by each command (B, 4)."""
+    state, steps = simulator.reset(ROWS, 0), []
+    actions = commands(simulator, 4)
+    actions[:, ::3] = torch.tensor(simulator.spec.action_high)  # at the bounds a command has a slope
+    for action in actions:
+        step, pull_back = record(simulator, state, action)
+        assert same(step, simulator.step(state, action))
+        state = step.state
+        steps.append((step, pull_back))
+    generator, by_state, found = torch.Generator().manual_seed(0), (), []
+    for step, pull_back in reversed(steps):
+        given = (torch.randn(x.shape, generator=generator) for x in (step.observation, step.reward))
+        by_state, by_action = pull_back(by_state, *given)
+        found.append(by_action)
+    return found
+
+
+@EVERY_CASE
+def test_the_pullback_of_a_step_is_that_of_its_parts(name: str, options: dict[str, Any]) -> None:
+    parts = flight(name, options)
+    parts._whole = None
+    found, expected = pulled_back(flight(name, options), recorded_step), pulled_back(parts, by_autograd)
+    for own, other in zip(found, expected, strict=True):
+        assert own.abs().amax(dim=0).gt(0.0).all()
+        torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-5 * float(other.abs().max()))
 
 
 @EVERY_CASE
