@@ -39,11 +39,10 @@ def train_ranks(args: Sequence[str], processes: int) -> int:
 
     Raises KeyboardInterrupt after Ctrl-C or SIGTERM, when the run has been saved.
     """
-    port = _free_port()
-    children = [_start(args, rank, processes, port) for rank in range(processes)]
+    children = start_ranks([sys.executable, "-m", "hgrpo_control.child", *args], processes)
     with handled((signal.SIGTERM,), interrupt):
         try:
-            return _wait(children)
+            return wait_for(children)
         except KeyboardInterrupt:
             stop(children)
             raise
@@ -62,17 +61,26 @@ def require_same(settings: Mapping[str, Any], ranks: Ranks) -> None:
             )
 
 
-def _start(args: Sequence[str], rank: int, processes: int, port: int) -> subprocess.Popen[bytes]:
+def start_ranks(command: Sequence[str], processes: int) -> list[subprocess.Popen[bytes]]:
+    """Start a command once per rank, with the variables that torchrun sets."""
+    port = _free_port()
+    return [_start(command, rank, processes, port) for rank in range(processes)]
+
+
+def _start(command: Sequence[str], rank: int, processes: int, port: int) -> subprocess.Popen[bytes]:
     size = {"WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes, "RANK": rank, "LOCAL_RANK": rank}
     variables = {name: str(value) for name, value in size.items()}
     variables |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     if sys.platform == "linux":
         variables["GLOO_SOCKET_IFNAME"] = "lo"  # else gloo looks the name of the machine up
-    return start([sys.executable, "-m", "hgrpo_control.child", *args], None, variables=variables)
+    return start(command, None, variables=variables)
 
 
-def _wait(children: Sequence[subprocess.Popen[bytes]]) -> int:
-    """Wait for all children; once one has failed, the others end within GRACE_SECONDS or are killed."""
+def wait_for(children: Sequence[subprocess.Popen[bytes]]) -> int:
+    """Wait for all children; once one has failed, the others end within GRACE_SECONDS or are killed.
+
+    Returns the exit status of the first that failed, 128 and its signal for one that was killed; 0 without failure.
+    """
     status, deadline = 0, float("inf")
     running = dict(enumerate(children))
     while running:

@@ -13,7 +13,7 @@ from hgrpo_control.command_line.processes import require_same, train_ranks
 from hgrpo_control.commands.train import train_with_reports
 from hgrpo_control.config.argument import IMPORTS, PROCESSES, RUN_FOLDER, STALL
 from hgrpo_control.config.ranks import share_of
-from hgrpo_control.ranks.launch import processes_to_start
+from hgrpo_control.ranks.launch import processes_to_start, silence_torch
 from hgrpo_control.runs.loggers import LOGS, loggers_of, require_loggers
 from hgrpo_fields import Range
 
@@ -47,6 +47,7 @@ def run(args: list[str]) -> int:
     """`hgrpo resume DIR [--total-steps N]`; the exit status of the first process that failed."""
     options = parse(ResumeOptions, args, "hgrpo resume")
     require_loggers(options.log)
+    silence_torch()
     processes = processes_to_start(options.processes, options.stall_seconds)
     from hgrpo_control.runs.run_folder import RunFolder
 

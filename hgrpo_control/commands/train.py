@@ -14,7 +14,7 @@ from hgrpo_control.config.film import Film
 from hgrpo_control.config.ranks import share_of
 from hgrpo_control.config.run import Config
 from hgrpo_control.config_files.formats import write_toml
-from hgrpo_control.ranks.launch import processes_to_start
+from hgrpo_control.ranks.launch import processes_to_start, silence_torch
 from hgrpo_control.runs.imports import modules_of
 from hgrpo_control.runs.loggers import require_loggers
 from hgrpo_imports import import_options
@@ -53,6 +53,7 @@ def run(args: list[str]) -> int:
     if processes:
         share_of(options.config, processes)
         return train_ranks(["train", *args], processes)
+    silence_torch()
     from hgrpo_control.ranks.join import joined
     from hgrpo_control.training.trainer import Trainer
 

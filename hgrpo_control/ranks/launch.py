@@ -61,6 +61,12 @@ def processes_to_start(processes: int | None, stall_seconds: float | None) -> in
     return processes if processes is not None and processes > 1 and size == 1 else 0
 
 
+def silence_torch() -> None:
+    """Keep torch from printing dozens of lines where another process has ended; before torch is imported."""
+    if launch().size > 1:
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+
+
 def _number(name: str, default: int) -> int:
     word = os.environ.get(name, str(default))
     try:

@@ -67,6 +67,8 @@ def _run(trainer: Trainer, folder: RunFolder | None, reporters: tuple[Reporter, 
 
     save()
     with StopSignals() as signals:
+        if ranks.size > 1:
+            signals.ignore()  # launchers pass on a signal that a process may have got already; none may end the saving
         while not trainer.finished:
             try:
                 metrics = trainer.step()
@@ -78,8 +80,6 @@ def _run(trainer: Trainer, folder: RunFolder | None, reporters: tuple[Reporter, 
                 raise RolloutFailedError(f"stopped in iteration {trainer.iteration + 1}: {error}{hint}") from error
             ranks.on_first(partial(report, metrics))
             stopping = ranks.any(signals.requested)
-            if stopping and ranks.size > 1:
-                signals.ignore()  # torchrun sends another one while the others still save
             if trainer.finished or stopping or trainer.iteration % trainer.config.checkpoint_every == 0:
                 save()
             if stopping and not trainer.finished:

@@ -73,7 +73,7 @@ class Trainer:
         """
         obstacle = self.sampler.simulator.spec.branching_obstacle
         if self._saved_by != self.ranks.size:
-            obstacle = f"{self._saved_by} processes saved it, and {self.ranks.size} continue it"
+            obstacle = f"it was saved with --processes {self._saved_by} and continues with {self.ranks.size}"
         return (
             obstacle
             and f"every environment begins a new episode, so the run continues, but not bit for bit: {obstacle}"

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="there is n
 
 
 def test_every_script_is_found() -> None:
-    assert [path.name for path in SCRIPTS] == ["slurm_seeds.sh", "slurm_suite.sh"]
+    assert [path.name for path in SCRIPTS] == ["slurm_ranks.sh", "slurm_seeds.sh", "slurm_suite.sh"]
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
@@ -38,16 +38,23 @@ def test_bash_can_read_the_script(script: Path) -> None:
             ["hover_smoke", "--seeds", "0"],
             "python -m benchmarks.suite run hover_smoke --shard 3/8 --jobs 4 --seeds 0",
         ),
+        (
+            "slurm_ranks.sh",
+            ["resume", "runs/a"],
+            "srun torchrun --nnodes 2 --nproc-per-node 4 --rdzv-backend c10d "
+            "--rdzv-endpoint scontrol show hostnames a[1-2]:29500 -m -- hgrpo_control resume runs/a",
+        ),
     ],
 )
 def test_a_task_of_the_array_starts_its_own_part(name: str, words: list[str], started: str, tmp_path: Path) -> None:
     (tmp_path / ".venv/bin").mkdir(parents=True)
     (tmp_path / ".venv/bin/activate").touch()
-    for program in ("hgrpo", "python"):
+    for program in ("hgrpo", "python", "srun", "scontrol"):
         stand_in = tmp_path / program
         stand_in.write_text(f'#!/bin/sh\necho {program} "$@"\n')
         stand_in.chmod(0o755)
     slurm = {"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "8", "SLURM_CPUS_PER_TASK": "4"}
+    slurm |= {"SLURM_NNODES": "2", "SLURM_JOB_NODELIST": "a[1-2]"}
     path = os.pathsep.join((str(tmp_path), os.environ["PATH"]))
     script = str(ROOT / "examples" / name)
     done = subprocess.run(

@@ -23,11 +23,13 @@ import pytest
 
 import benchmarks.adaptation.__main__
 import benchmarks.airframes.__main__
+import benchmarks.ranks.__main__
 import benchmarks.suite.__main__
 import benchmarks.suite.collect
 import benchmarks.suite.report
 import benchmarks.suite.runs
 import hgrpo_control.api.run  # binds `evaluate` before a test replaces it
+import hgrpo_control.commands.train
 import hgrpo_control.commands.train_seeds
 import hgrpo_control.diagnose.of_run
 import hgrpo_control.evaluation.evaluate
@@ -147,6 +149,8 @@ def _python(words: list[str]) -> None:
             benchmarks.airframes.__main__.read(options)
         elif script == "benchmarks/adaptation/__main__.py":
             benchmarks.adaptation.__main__.read(options)
+        elif script == "benchmarks/ranks/__main__.py":
+            benchmarks.ranks.__main__.read(options)
         elif script == "tests/support/simulated_vehicle.py":
             simulated_vehicle.arguments(options)
         else:
@@ -236,6 +240,7 @@ def _begin_only(monkeypatch: pytest.MonkeyPatch) -> None:
         (benchmarks.suite.report, "report"),
         (benchmarks.suite.runs, "run_missing"),
         (hgrpo_control.commands.train_seeds, "train_seeds"),
+        (hgrpo_control.commands.train, "train_ranks"),
         (hgrpo_control.tune.study, "open_study"),
     ):
         monkeypatch.setattr(module, name, begun)

@@ -1,0 +1,1 @@
+"""One run in one process and in two: speed, exchange, and learning curves."""

@@ -1,0 +1,166 @@
+"""One run trained by two processes: the same run each time, resumed, and refused where it cannot be."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from support.ranked import SECONDS, free_port, start
+from support.tiny_runs import TINY
+
+import policies
+from hgrpo_control.runs.run_folder import RunFolder
+from policies.checkpoint import restore
+
+pytestmark = pytest.mark.slow
+
+HGRPO = (sys.executable, "-m", "hgrpo_control")
+TRAIN = ("train", "ppo", "quadrotor-hover", *TINY[:-1], "768", "--log", "none")
+"""Six iterations."""
+TIMES = ("wall_seconds", "simulator_steps_per_second", "sampling_seconds", "learning_seconds", "exchange_seconds")
+
+
+def hgrpo(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*HGRPO, *words], capture_output=True, text=True, timeout=SECONDS, check=False)
+
+
+def history(run: Path) -> list[dict[str, float]]:
+    """Metrics of a run without those of time."""
+    return [{name: row[name] for name in row if name not in TIMES} for row in RunFolder(run).read_metrics()]
+
+
+def same(run: Path, other: Path) -> bool:
+    """Whether two runs have the same policy, training state and metrics."""
+    ours, theirs = restore(RunFolder(run).checkpoint), restore(RunFolder(other).checkpoint)
+    pairs = zip(ours[0].state_dict().values(), theirs[0].state_dict().values(), strict=True)
+    samplers = [[state["sampler"], *state["other_samplers"]] for _, state in (ours, theirs)]
+    return (
+        all(torch.equal(a, b) for a, b in pairs)
+        and same_state(*samplers)
+        and repr(history(run)) == repr(history(other))  # not ==, for NaN
+    )
+
+
+def same_state(one: Any, other: Any) -> bool:
+    """Whether containers of tensors and numbers are equal."""
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same_state(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same_state, one, other))
+    return bool(one == other)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A run of two processes, and what it printed."""
+    run = tmp_path_factory.mktemp("runs") / "whole"
+    done = hgrpo(*TRAIN, "--processes", "2", "--out", str(run))
+    assert done.returncode == 0, done.stderr
+    return run, done
+
+
+def test_two_processes_count_the_steps_of_both_and_print_once(
+    whole: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    run, done = whole
+    assert done.stdout.count("trained: ") == 1
+    assert done.stderr == ""
+    rows = RunFolder(run).read_metrics()
+    assert [row["simulator_steps"] for row in rows] == [128 * k for k in range(1, 7)]
+    assert all(row["exchange_seconds"] > 0.0 for row in rows)
+    assert policies.load(run).normalizer.count == 16 + 768
+    saved = restore(RunFolder(run).checkpoint)[1]
+    mine, other = saved["sampler"], *saved["other_samplers"]
+    assert len(mine["running_return"]) == len(other["running_return"]) == 8
+    assert not same_state(mine["roots"], other["roots"])
+
+
+def test_torchrun_trains_the_same_run(whole: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    words = [*torchrun, "-m", "--", "hgrpo_control", *TRAIN, "--out", str(tmp_path / "run")]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("trained: ") == 1
+    assert same(tmp_path / "run", whole[0])
+
+
+def test_equal_number_of_processes_resumes_bit_for_bit(
+    whole: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    run = str(tmp_path / "run")
+    constant = ("--lr-schedule", "constant")
+    assert hgrpo(*TRAIN, *constant, "--processes", "2", "--out", f"{run}-whole").returncode == 0
+    half = (*TRAIN, *constant, "--total-steps", "384", "--processes", "2", "--out", run)
+    assert hgrpo(*half).returncode == 0
+    done = hgrpo("resume", run, "--total-steps", "768", "--processes", "2")
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert same(Path(run), Path(f"{run}-whole"))
+
+
+def test_other_number_of_processes_resumes_and_names_what_changes(
+    whole: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    run = whole[0]
+    done = hgrpo("resume", str(run), "--total-steps", "896")
+    assert done.returncode == 0
+    assert "new episode" in done.stderr
+    assert "saved with --processes 2 and continues with 1" in done.stderr
+    assert len(history(run)) == 7
+    again = hgrpo("resume", str(run), "--total-steps", "1024", "--processes", "4")
+    assert again.returncode == 0
+    assert again.stderr.count("saved with --processes 1 and continues with 4") == 1
+    assert history(run)[-1]["simulator_steps"] == 1024
+
+
+def test_processes_with_other_settings_are_refused(tmp_path: Path) -> None:
+    port, out = free_port(), ("--out", str(tmp_path / "run"), "--stall-seconds", "60")
+    children = [start([*HGRPO, *TRAIN, *out, "--seed", str(rank)], rank, port) for rank in range(2)]
+    said = [child.communicate(timeout=SECONDS)[0] for child in children]
+    assert [child.returncode for child in children] == [2, 2]
+    assert "rank 1 has seed 1, and rank 0 has 0" in said[0]
+    assert said[1] == ""
+    assert not (tmp_path / "run").exists()
+
+
+def test_lone_process_of_two_ends_after_the_stated_time(tmp_path: Path) -> None:
+    child = start([*HGRPO, *TRAIN, "--out", str(tmp_path / "run"), "--stall-seconds", "2"], 0, free_port())
+    assert "--stall-seconds 2" in child.communicate(timeout=SECONDS)[0]
+    assert child.returncode == 2
+
+
+def test_roots_that_cannot_be_divided_are_refused(tmp_path: Path) -> None:
+    done = hgrpo(*TRAIN, "--processes", "3", "--out", str(tmp_path / "run"))
+    assert done.returncode == 2
+    assert "num_envs 16" in done.stderr
+    assert "15 or 18" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_processes_do_nothing_beside_seeds(tmp_path: Path) -> None:
+    done = hgrpo(*TRAIN, "--processes", "2", "--seeds", "0:2", "--out", str(tmp_path / "run"))
+    assert done.returncode == 2
+    assert "--processes 2" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("task", "options"),
+    [
+        ("HalfCheetah-v5", ("--num-envs", "4", "--rollout-steps", "8", "--total-steps", "64")),
+        ("gymnasium/Pendulum-v1", ("--num-envs", "4", "--rollout-steps", "8", "--total-steps", "64")),
+    ],
+)
+def test_mujoco_and_foreign_environments_train_in_two_processes(
+    task: str, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    words = ("train", "ppo", task, *TINY, *options, "--log", "none", "--processes", "2", "--out")
+    done = [hgrpo(*words, str(tmp_path / name)) for name in ("one", "other")]
+    assert [run.returncode for run in done] == [0, 0], done
+    assert [row["simulator_steps"] for row in history(tmp_path / "one")] == [32, 64]
+    assert same(tmp_path / "one", tmp_path / "other")
