@@ -5,20 +5,29 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from hgrpo_control.command_line.parsing import UsageError, parse
 from hgrpo_control.config.argument import IMPORTS, RUN_FOLDER
 from hgrpo_control.config.film import Film, FilmSettings
 from hgrpo_control.config.judged import JudgedSettings
-from hgrpo_control.config.named_values import TASK_OPTIONS
+from hgrpo_control.config.named_values import TASK_OPTIONS, named_values
 from hgrpo_fields import Range
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hgrpo_control.config.run import Config
     from hgrpo_control.evaluation.evaluate import Recording
     from hgrpo_control.runs.run_folder import EvaluationFiles, RunFolder
+    from policies.actor_critic import ActorCritic
+    from robots.interventions import Disturbance
     from robots.simulator import Simulator
+
+
+Format = Literal["npz", "csv"]
+DISTURB = named_values("disturbance", "NAME=VALUE, such as mass=1.2", "NAME=VALUE")
+GRID = named_values("axis", "NAME=FIRST:LAST:COUNT, such as wind=0:5:6", "NAME=FIRST:LAST:COUNT")
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,17 @@ class EvaluateOptions(JudgedSettings, FilmSettings):
     """Number of episodes in the film and in the plots."""
     task_options: Annotated[dict[str, str], TASK_OPTIONS] = field(default_factory=dict)
     """Task options that differ from those of the training."""
+    disturb: Annotated[dict[str, str], DISTURB] = field(default_factory=dict)
+    """Disturbances of all episodes: factors mass and rotor1 to rotor4, and accelerations wind (along world x), wind_y
+    and wind_z [m/s^2].
+    """
+    grid: Annotated[dict[str, str], GRID] = field(default_factory=dict)
+    """Evaluate at every combination of one or two disturbances, such as wind=0:5:6 mass=0.8:1.2:5, and write
+    grid-NAMES.csv and grid-NAMES.png."""
+    record: Path | None = None
+    """New folder for every episode, step by step."""
+    record_format: Format = "npz"
+    """Format of the episodes."""
     imports: IMPORTS = ()
     """Module of yours to import first, such as the one that registers the task."""
 
@@ -53,6 +73,7 @@ def run(args: list[str]) -> None:
         from robots.drawing.offscreen import require_gl
 
         require_gl()
+    _require_sense(options)
     from hgrpo_control.runs.run_folder import RunFolder
 
     if "difficulty" in options.changed and "difficulty" in options.task_options:
@@ -70,9 +91,24 @@ def run(args: list[str]) -> None:
         _fly(options, film, folder, changed, simulator)
 
 
+def _require_sense(options: EvaluateOptions) -> None:
+    """Raise UsageError for options that contradict each other or do nothing."""
+    if options.grid and (options.video or options.record is not None):
+        given = "--video" if options.video else "--record"
+        raise UsageError(f"{given} is for one evaluation; given --grid {' '.join(options.grid)}; allowed: one of them")
+    if options.record is None and options.record_format != "npz":
+        raise UsageError(f"--record-format {options.record_format} does nothing without --record")
+    if options.record is not None:
+        from hgrpo_control.evaluation.episode_log import require_empty
+
+        require_empty(options.record)
+
+
 def _fly(options: EvaluateOptions, film: Film, folder: RunFolder, changed: Config, simulator: Simulator) -> None:
     """Fly, and write what came of it."""
     from hgrpo_control.command_line.interruption import listing_what_is_kept
+    from hgrpo_control.evaluation.disturb import disturbance_of, read_disturbances, require_disturbable
+    from hgrpo_control.evaluation.episode_log import EpisodeLog
     from hgrpo_control.evaluation.evaluate import evaluate as fly
     from hgrpo_control.evaluation.former_files import episodes_replaced, holds, set_aside
     from hgrpo_control.runs.loggers import log_evaluation
@@ -86,11 +122,21 @@ def _fly(options: EvaluateOptions, film: Film, folder: RunFolder, changed: Confi
         from hgrpo_control.evaluation.video import require_drawable
 
         require_drawable(simulator, film)
+    disturbances = read_disturbances(options.disturb)
+    require_disturbable(simulator, (*disturbances, *options.grid))
     policy, training = restore(folder.checkpoint)
     judged = judge_at(simulator, changed, training, options)
-    evaluation, recording = fly(policy, simulator, options.episodes, options.seed, record)
-    evaluation = dataclasses.replace(evaluation, task_options=changed.task_options, judged_at=judged.for_json())
-    files = folder.evaluation_files(options.task_options | options.changed)
+    if options.grid:
+        _fly_grid(options, folder, policy, simulator, disturbances)
+        return
+    log = None if options.record is None else EpisodeLog(simulator, options.episodes)
+    given = (policy, simulator, options.episodes, options.seed, record)
+    evaluation, recording = fly(*given, disturbance=disturbance_of(disturbances), log=log)
+    evaluation = dataclasses.replace(
+        evaluation, task_options=changed.task_options, judged_at=judged.for_json(), disturbances=disturbances
+    )
+    disturbed = {f"disturb.{name}": word for name, word in options.disturb.items()}
+    files = folder.evaluation_files(options.task_options | options.changed | disturbed)
     replaced = episodes_replaced(files.figures, evaluation.episodes)
     same = holds(files.figures, evaluation.to_json())
     with listing_what_is_kept() as kept:
@@ -99,11 +145,42 @@ def _fly(options: EvaluateOptions, film: Film, folder: RunFolder, changed: Confi
         for line in (*judged.lines, evaluation.summary()):
             print(line)
         print(f"evaluation: {files.figures}{replaced}")
+        if log is not None and options.record is not None:
+            log.write(options.record, options.record_format)
+            kept.append(options.record)
+            print(f"episodes: {options.record}")
         with set_aside(() if same and not options.video else (files.plot, files.video)):
             if files.figures == folder.evaluation and "simulator_steps" in training:
                 log_evaluation(folder, evaluation.figures, training["simulator_steps"])
             if options.video:
                 _film(simulator, recording, files, kept, folder.path.resolve().name, film)
+
+
+def _fly_grid(
+    options: EvaluateOptions,
+    folder: RunFolder,
+    policy: ActorCritic,
+    simulator: Simulator,
+    disturbances: Mapping[str, float],
+) -> None:
+    """Evaluate every cell of the grid, and write the table and the picture."""
+    from rich.console import Console
+
+    from hgrpo_control.evaluation.evaluate import Evaluation, evaluate
+    from hgrpo_control.evaluation.grid import evaluate_grid, read_axes
+    from hgrpo_control.reports.grid import draw_grid, grid_table, write_grid
+
+    def fly(disturbance: Disturbance | None) -> Evaluation:
+        return evaluate(policy, simulator, options.episodes, options.seed, disturbance=disturbance)[0]
+
+    grid = evaluate_grid(read_axes(options.grid), disturbances, fly)
+    changed = {f"disturb.{name}": word for name, word in options.disturb.items()}
+    table, picture = folder.grid_files(tuple(grid.axes), options.task_options | options.changed | changed)
+    write_grid(grid, table)
+    draw_grid(grid, f"{simulator.spec.name}, {options.episodes} episodes in each cell", picture)
+    Console(highlight=False, soft_wrap=True).print(grid_table(grid))
+    print(f"table: {table}")
+    print(f"heat map: {picture}")
 
 
 def _film(

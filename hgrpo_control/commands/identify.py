@@ -23,15 +23,12 @@ class IdentifyOptions:
     """
 
     log: Annotated[Path, Argument("LOG", positional=True)]
-    """Record of `hgrpo fly --record` or episodes of `hgrpo evaluate --record` (.npz, or their folder), PX4's .ulg, or
-    .csv of Betaflight's blackbox or any other source.
-    """
+    """Record of `hgrpo fly`, folder of `hgrpo evaluate --record`, .ulg of PX4, .csv of Betaflight or any other."""
     vehicle: Annotated[str, Argument("DRONE")]
     """Drone that the fit begins with: vehicle file or preset."""
     columns: Annotated[dict[str, str], COLUMNS] = field(default_factory=dict)
-    """Columns of a .csv: time, motor_1 to motor_4, rate_x to rate_z, velocity_x to velocity_z, quaternion_w to
-    quaternion_z, force_x to force_z; units: 1, s, ms, us, rad/s, deg/s, m/s, m/s^2, g, acc, percent, pwm, dshot,
-    action.
+    """Columns of a .csv. NAME is time, motor_1 to motor_4, rate_x, velocity_x, quaternion_w or force_x, and so on for
+    the other axes. UNIT is 1, s, ms, us, rad/s, deg/s, m/s, m/s^2, g, acc, percent, pwm, dshot or action.
     """
     rate: Annotated[float, Range(least=20, most=1000, unit="Hz")] = 100.0
     """Samples per second into which .csv and .ulg logs are resampled."""
@@ -48,6 +45,7 @@ def run(args: list[str]) -> None:
         raise UsageError(f"--plot is a name that ends in .png; given {options.plot}")
     from rich.console import Console
 
+    from hgrpo_control.command_line.interruption import listing_what_is_kept
     from hgrpo_control.identify.fit import WINDOW, fit
     from hgrpo_control.identify.model import point_of, vehicle_of
     from hgrpo_control.identify.prediction import prediction_errors
@@ -72,18 +70,22 @@ def run(args: list[str]) -> None:
     drawn = " ".join(f"{name}={value}" for name, value in randomization(found, flight).items())
     file = "FILE.toml" if options.write is None else options.write
     print(f"task options: quadrotor={file} {drawn}")
-    if options.plot is not None:
-        from hgrpo_control.identify.plot import plot
+    with listing_what_is_kept() as kept:
+        if options.plot is not None:
+            from hgrpo_control.identify.plot import plot
 
-        plot(flight, found, options.plot)
-        print(f"plot: {options.plot}")
-    if options.write is not None:
-        fitted = vehicle_of(found.point, start, options.write.stem, f"hgrpo identify {options.log}, from {start.name}")
-        problem = problem_of(fitted)
-        if problem:
-            raise UsageError(f"the fitted drone cannot be written: {problem}")
-        write_vehicle(options.write, fitted)
-        print(f"vehicle file: {options.write}")
+            plot(flight, found, options.plot)
+            kept.append(options.plot)
+            print(f"plot: {options.plot}")
+        if options.write is not None:
+            source = f"hgrpo identify {options.log}, from {start.name}"
+            fitted = vehicle_of(found.point, start, options.write.stem, source)
+            problem = problem_of(fitted)
+            if problem:
+                raise UsageError(f"the fitted drone cannot be written: {problem}")
+            write_vehicle(options.write, fitted)
+            kept.append(options.write)
+            print(f"vehicle file: {options.write}")
 
 
 def _hover_command(speed: float, idle: float) -> float:

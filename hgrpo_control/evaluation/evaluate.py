@@ -12,12 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hgrpo_control.evaluation.episode_log import EpisodeLog
 from hgrpo_errors import HgrpoError
 from hgrpo_files import write_text
 from policies.actor_critic import ActorCritic
 from policies.carried import Carried
 from policies.spec import PolicySpec
 from robots.episodes import Episodes, Transition, reset_episodes, step_episodes
+from robots.interventions import Disturbable, Disturbance
 from robots.simulator import Simulator, episode_metrics, map_state, select
 
 
@@ -70,6 +72,8 @@ class Evaluation:
     """Options of the task."""
     judged_at: dict[str, Any] = field(default_factory=dict)
     """Difficulty and reward weights, and the words that chose them; empty for a plain `evaluate`."""
+    disturbances: dict[str, float] = field(default_factory=dict)
+    """Disturbances of all episodes by name."""
 
     def summary(self) -> str:
         """The main figures on one line, and those of the task on a second.
@@ -139,7 +143,13 @@ def require_same_interface(policy: Policy | ActorCritic, simulator: Simulator) -
 
 @torch.no_grad()
 def evaluate(
-    policy: Policy | ActorCritic, simulator: Simulator, episodes: int = 100, seed: int = 0, record: int = 0
+    policy: Policy | ActorCritic,
+    simulator: Simulator,
+    episodes: int = 100,
+    seed: int = 0,
+    record: int = 0,
+    disturbance: Disturbance | None = None,
+    log: EpisodeLog | None = None,
 ) -> tuple[Evaluation, Recording]:
     """Run the policy's mean action in new episodes, each to its end.
 
@@ -149,6 +159,8 @@ def evaluate(
         episodes: Number of episodes, at least 1.
         seed: Seed of their starts and noise.
         record: Number of episodes that are kept step by step.
+        disturbance: Hidden parameters of all episodes, for a simulator that is Disturbable.
+        log: Filled with every step of all episodes.
 
     Returns:
         The figures, and the recording of the first `record` episodes.
@@ -165,11 +177,17 @@ def evaluate(
         act.reset()
     spec, keep = simulator.spec, slice(0, min(record, episodes))
     running = reset_episodes(simulator, episodes, seed)
+    if disturbance is not None:
+        assert isinstance(simulator, Disturbable)  # else refused before
+        running = running._replace(state=simulator.disturbed(running.state, disturbance))
     observation = simulator.observe(running.state)
     tally = _Tally(running, simulator, tuple(simulator.signals(running.state)))
     states, alive = [_clone(select(running.state, keep))], [tally.alive[keep].clone()]
     for _ in range(spec.max_episode_steps):
-        transition = step_episodes(simulator, running, act(observation))
+        action = act(observation)
+        transition = step_episodes(simulator, running, action)
+        if log is not None:
+            log.add(running.state, observation, action, transition, tally.alive)
         tally.count(transition)
         running, observation = transition.episodes, transition.observation
         states.append(_clone(select(running.state, keep)))

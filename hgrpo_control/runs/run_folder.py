@@ -74,12 +74,13 @@ class RunFolder:
 
         Without changes they are evaluation.json, episodes.png and video.mp4.
         """
-        words = "".join(f"-{name}={value}" for name, value in sorted(changed.items()))
-        suffix = re.sub(r"[^\w.,+=-]", "_", words)
-        if len(suffix) > _LONGEST_SUFFIX:
-            suffix = f"{suffix[:_LONGEST_SUFFIX]}-{hashlib.sha256(words.encode()).hexdigest()[:8]}"
-        names = ("evaluation{}.json", "episodes{}.png", "video{}.mp4")
+        suffix, names = _suffix(changed), ("evaluation{}.json", "episodes{}.png", "video{}.mp4")
         return EvaluationFiles(*(self.path / name.format(suffix) for name in names))
+
+    def grid_files(self, axes: Sequence[str], changed: Mapping[str, str]) -> tuple[Path, Path]:
+        """Table and picture of a grid, such as grid-wind-mass.csv and .png, with changed settings in their names."""
+        stem = f"grid-{'-'.join(axes)}{_suffix(changed)}"
+        return self.path / f"{stem}.csv", self.path / f"{stem}.png"
 
     def transfer(self, target: str, ending: str) -> Path:
         """File of a transfer to another physics, by its ending, such as json."""
@@ -218,6 +219,15 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in tree.items():
         flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat
+
+
+def _suffix(changed: Mapping[str, str]) -> str:
+    """End of a file's name with changed settings; empty without any."""
+    words = "".join(f"-{name}={value}" for name, value in sorted(changed.items()))
+    suffix = re.sub(r"[^\w.,+=-]", "_", words)
+    if len(suffix) > _LONGEST_SUFFIX:
+        suffix = f"{suffix[:_LONGEST_SUFFIX]}-{hashlib.sha256(words.encode()).hexdigest()[:8]}"
+    return suffix
 
 
 def _csv(rows: Iterable[Iterable[object]]) -> str:

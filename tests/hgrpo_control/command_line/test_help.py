@@ -15,12 +15,14 @@ from hgrpo_control.commands import (
     diagnose,
     evaluate,
     fly,
+    identify,
     inspect,
     resume,
     serve,
     train_options,
     transfer,
     tune,
+    vehicle,
 )
 from hgrpo_control.commands.fly_targets import TARGETS
 from hgrpo_control.config.algorithms import ALGORITHMS
@@ -38,6 +40,8 @@ KINDS = {
     "check": check.CheckOptions,
     "compare": compare.CompareOptions,
     "diagnose": diagnose.DiagnoseOptions,
+    "identify": identify.IdentifyOptions,
+    "vehicle": vehicle.VehicleOptions,
 } | {f"fly POLICY {name}": kind for name, kind in TARGETS.items()}
 GROUPS: dict[str, list[Group]] = {name: groups_of(kind) for name, kind in KINDS.items()} | {
     f"train {name} TASK": groups_of(

@@ -43,6 +43,8 @@ class Moment(NamedTuple):
 MOMENTS = [
     Moment(("tasks",), "hgrpo_control.reports.tasks.task_table", NOTHING),
     Moment(("zoo",), "hgrpo_control.commands.zoo.find", NOTHING),
+    Moment(("vehicle", "cf2x"), "robots.quadrotor.body.vehicle_file.foreign.find_vehicle", NOTHING),
+    Moment(("identify", "log.csv", "--vehicle", "cf2x"), "hgrpo_control.identify.read.read_logs", NOTHING),
     Moment(("inspect", ONNX), "sim2real.policy.inspection.inspect", NOTHING),
     Moment(("check", "quadrotor-hover"), "robots.branch_check.check.check", NOTHING),
     Moment(("serve", ONNX), "sim2real.server.app.serve", NOTHING),

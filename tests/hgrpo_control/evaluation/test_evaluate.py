@@ -250,6 +250,7 @@ def test_the_file_holds_every_figure(tmp_path: Path) -> None:
         "metrics": {"points [1]": 3.0, "nothing [1]": None},  # row 1 ends after 3 steps
         "task_options": {},
         "judged_at": {},
+        "disturbances": {},
     }
 
 
