@@ -41,6 +41,8 @@ class ActorCritic(nn.Module):
 
     action_low: Tensor
     action_high: Tensor
+    memory_width: int
+    """Number of entries M of the memory in training: those of the actor, then those of a recurrent critic."""
 
     def __init__(self, spec: PolicySpec, init_sigma: float = 0.5, generator: torch.Generator | None = None) -> None:
         super().__init__()
@@ -58,6 +60,7 @@ class ActorCritic(nn.Module):
         critic_recurs = recurrent and not spec.privileged
         all_seen = self.actor_inputs + spec.privileged_size
         self.critic = network(spec, all_seen, 1, 1.0, critic_recurs, generator) if spec.critic else None
+        self.memory_width = spec.memory_width * (2 if isinstance(self.critic, Recurrent) else 1)
         self.register_buffer("action_low", torch.tensor(spec.action_low, dtype=torch.float32), persistent=False)
         self.register_buffer("action_high", torch.tensor(spec.action_high, dtype=torch.float32), persistent=False)
         with torch.no_grad():
@@ -80,12 +83,6 @@ class ActorCritic(nn.Module):
     def recurrent(self) -> bool:
         """Whether the memory is a GRU, which is trained over sequences."""
         return self.spec.memory == "gru"
-
-    @property
-    def memory_width(self) -> int:
-        """Number of entries M of the memory in training: those of the actor, then those of a recurrent critic."""
-        width = self.spec.memory_width
-        return 2 * width if isinstance(self.critic, Recurrent) else width
 
     def forward(self, observation: Tensor, memory: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
         """Deterministic action (..., A) in the environment's units and bounds, for observations (..., O).
@@ -143,11 +140,14 @@ class ActorCritic(nn.Module):
         GRUs.
         """
         features = self.actor_features()
+        layers = [module.forward for module in self.actor]  # a call of the module takes as long as its work
 
         def act(row: Tensor) -> tuple[Tensor, Tensor]:
             normalized = features(row)
             if not isinstance(self.actor, Recurrent):
-                return self.actor(normalized), row[..., :0]
+                for layer in layers:
+                    normalized = layer(normalized)
+                return normalized, row[..., :0]
             own = self.spec.memory_width
             memory = self._memory(row)
             mean, hidden = self.actor(normalized, memory[..., :own])

@@ -17,6 +17,7 @@ class Acting:
 
     def __init__(self, policy: ActorCritic) -> None:
         self.policy, self._act, self._sigma = policy, policy.acting(), policy.sigma
+        self._log_sigma = self._sigma.log().sum()
 
     def rows(self, observation: Tensor, memory: Tensor) -> Tensor:
         """Rows (B, O + M) that the policy reads: observations (B, O), and the memory of their B or E N episodes."""
@@ -42,7 +43,7 @@ class Acting:
             others = (part.unflatten(0, (num_envs, -1)) for part in self._act(grouped[:, 1:].flatten(0, 1)))
             mean, states = (torch.cat(parts, dim=1) for parts in zip((mean, states), others, strict=True))
         noise = noise_of(grouped[:, 0], mean.expand(-1, num_samples, -1))
-        log_prob = standard_log_density(noise) - self._sigma.log().sum()
+        log_prob = standard_log_density(noise) - self._log_sigma
         action = mean + self._sigma * noise
         if not self.policy.memory_width:
             return Drawn(action, log_prob, noise)

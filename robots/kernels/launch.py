@@ -55,7 +55,7 @@ class Kernel:
     ) -> None:
         self._make, self._dtype, self._numbers = make, dtype, tuple(numbers)
         self._outputs = [(output.shape, output.dtype or dtype) for output in outputs]
-        self._fresh = [0 not in output.shape and not output.scratch for output in outputs]
+        self._scratch = [0 in output.shape or output.scratch for output in outputs]
         self._read_back = [output.read_back for output in outputs]
         self._steady = [output.dtype is not None and not output.dtype.is_floating_point for output in outputs]
         self._commands = threading.local()
@@ -91,26 +91,23 @@ class Kernel:
     def _forward(self, inputs: Sequence[Tensor], shared: Sequence[Tensor], anew: bool = False) -> tuple[Tensor, ...]:
         """The outputs; all of them are new tensors if `anew`."""
         first, self._with_adjoint = inputs[0], self._with_adjoint or anew
-        rows, device = first.shape[0], first.device
+        rows, kept = first.shape[0], self._kept(first.shape[0], first.device)
         outputs = tuple(
-            [
-                torch.empty((rows, *shape), dtype=dtype, device=device)
-                if fresh or anew
-                else self._scratch(i, (rows, *shape), dtype, device)
-                for i, ((shape, dtype), fresh) in enumerate(zip(self._outputs, self._fresh, strict=True))
-            ]
+            [x if again and not anew else torch.empty_like(x) for x, again in zip(kept, self._scratch, strict=True)]
         )
         if rows:
             self._launch(False, rows, inputs, shared, outputs)
         return outputs
 
-    def _scratch(self, index: int, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-        """Memory of an output that this thread uses again in each launch."""
-        kept: dict[int, Tensor] = self._commands.__dict__.setdefault("scratch", {})
-        tensor = kept.get(index)
-        if tensor is None or tensor.shape != shape or tensor.device != device:
-            tensor = kept[index] = torch.empty(shape, dtype=dtype, device=device)
-        return tensor
+    def _kept(self, rows: int, device: torch.device) -> list[Tensor]:
+        """Outputs of this thread: memory of those that nobody reads, and models of the others."""
+        of_thread = self._commands.__dict__
+        if of_thread.get("sizes") != (rows, device):
+            shapes = [((rows, *shape), dtype) for shape, dtype in self._outputs]
+            of_thread["sizes"] = (rows, device)
+            of_thread["kept"] = [torch.empty(shape, dtype=dtype, device=device) for shape, dtype in shapes]
+        kept: list[Tensor] = of_thread["kept"]
+        return kept
 
     def _adjoint(
         self,
@@ -130,7 +127,7 @@ class Kernel:
         for tensor, want in zip(inputs, wanted, strict=True):
             if want and tensor.shape[0] != rows:
                 raise ValueError(f"one row for all has no gradient; given {tuple(tensor.shape)} for {rows} rows")
-            into.append(torch.zeros(tensor.shape, dtype=tensor.dtype, device=tensor.device) if want else None)
+            into.append(torch.zeros_like(tensor, memory_format=torch.contiguous_format) if want else None)
         if rows:
             self._launch(True, rows, inputs, shared, outputs, (into, given))
         return into
