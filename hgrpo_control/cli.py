@@ -37,6 +37,7 @@ COMMANDS: dict[str, Command] = {
     "tune": Command("ALGORITHM TASK", "Search for the settings of a task with Optuna.", "tune"),
     "resume": Command("DIR", "Continue a run, or give it more steps."),
     "evaluate": Command("DIR", "Evaluate a trained policy in fresh episodes."),
+    "watch": Command("RUN ...", "Watch policies fly on a 3D page in the browser.", "watch"),
     "transfer": Command("DIR --to PHYSICS", "Evaluate a policy in another physics engine."),
     "export": Command("DIR", "Write a policy as ONNX, C or a Crazyflie app."),
     "inspect": Command("FILE", "Describe an exported ONNX file.", "deploy"),

@@ -11,11 +11,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from hgrpo_control.config.film import USUAL, Film
 from hgrpo_control.evaluation.evaluate import Recording
+from hgrpo_control.evaluation.outcome import outcome_of
 from robots.drawing.offscreen import write_video
-from robots.simulator import Simulator, episode_metrics
+from robots.simulator import Simulator
 
 TRAIL_SECONDS = 1.5
-_CRASHES = "crash rate [1]"  # the name that tasks give this figure
 _LETTERS, _LEAST_LETTERS = 28, 10  # of a caption: a frame's height over that of its letters, and their least height
 
 
@@ -70,19 +70,8 @@ def frames(simulator: Simulator, recording: Recording, policy: str, settings: Fi
 
 
 def outcome(simulator: Simulator, recording: Recording, row: int) -> str:
-    """How a recorded episode ended: success, crashed, ended early or time limit.
-
-    An episode of a task with a goal that was terminated without success has crashed, unless the task itself counts
-    crashes and did not count one, such as for a missed gate.
-    """
-    state = recording.states[recording.last_step(row)]
-    if simulator.spec.goal and bool(simulator.success(state)[row]):
-        return "success"
-    if not bool(recording.terminated[row]):
-        return "time limit"
-    counted = episode_metrics(simulator, state).get(_CRASHES)
-    crashed = bool(simulator.spec.goal) if counted is None else float(counted[row]) > 0.0
-    return "crashed" if crashed else "ended early"
+    """How a recorded episode ended, as `outcome_of`."""
+    return outcome_of(simulator, recording.states[recording.last_step(row)], row, bool(recording.terminated[row]))
 
 
 def captioned(picture: np.ndarray, text: Sequence[str]) -> np.ndarray:

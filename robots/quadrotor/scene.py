@@ -33,7 +33,7 @@ FIELD_OF_VIEW = 40.0  # degrees, vertical
 
 _GREEN = (0.10, 0.75, 0.35)
 _DISC_FRONT, _DISC_BACK = (1.0, 0.45, 0.10), (0.30, 0.36, 0.46)
-_FEET = 0.35  # distance of the feet below the centre over the drawn rotor offset
+FEET = 0.35  # distance of the feet below the centre over the drawn rotor offset
 
 
 class Camera(NamedTuple):
@@ -86,7 +86,7 @@ class QuadrotorScene:
         self.target_radius = target_radius
         self.drawn_offset = drawn_offset(parameters)
         self._mujoco = mujoco
-        self._model = mujoco.MjModel.from_xml_string(_world(parameters, width, height))
+        self._model = drawn_model(parameters, width, height)
         self._data = mujoco.MjData(self._model)
         self._discs = [self._model.geom(f"disc_{i}").id for i in (1, 2, 3, 4)]
         self._renderer = mujoco.Renderer(self._model, height, width, max_geom=2000)
@@ -119,7 +119,7 @@ class QuadrotorScene:
             Picture (height, width, 3) uint8.
         """
         x, y, z = (float(v) for v in position)
-        self._data.mocap_pos[0] = (x, y, max(z, _FEET * self.drawn_offset))
+        self._data.mocap_pos[0] = (x, y, max(z, FEET * self.drawn_offset))
         self._data.mocap_quat[0] = quaternion
         for disc, speed in zip(self._discs, rotor_speed, strict=True):
             self._model.geom_rgba[disc, 3] = 0.15 + 0.5 * float(speed)
@@ -158,6 +158,19 @@ class QuadrotorScene:
                 markers.append(bar((x, y, 0.0), (x, y, z - r), 0.003, (*_GREEN, 0.3)))
                 markers.append(Shape("cylinder", (r, 0.001), (x, y, 0.001), (*_GREEN, 0.35)))
         return markers
+
+
+def drawn_model(parameters: QuadrotorParameters, width: int = 640, height: int = 480) -> mujoco.MjModel:
+    """Model of the floor and of a quadrotor as the mocap body "quadrotor", with the discs disc_1 to disc_4.
+
+    Args:
+        parameters: The airframe.
+        width: Largest width of pictures in pixels.
+        height: Largest height of pictures in pixels.
+    """
+    import mujoco
+
+    return mujoco.MjModel.from_xml_string(_world(parameters, width, height))
 
 
 def _world(parameters: QuadrotorParameters, width: int, height: int) -> str:

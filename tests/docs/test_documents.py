@@ -32,6 +32,7 @@ GIVEN: dict[str, tuple[str, ...]] = {
     ),
     "docs/guides/sim2sim.md": (HYBRID,),
     "docs/guides/train.md": (HYBRID,),
+    "docs/guides/watch.md": (HYBRID, "hgrpo export runs/hybrid --onnx policy.onnx"),
 }
 """What the reader of a page has done before."""
 FACTORY = """

@@ -39,6 +39,8 @@ import hgrpo_control.identify.read
 import hgrpo_control.reports.compare
 import hgrpo_control.transfer.measurement
 import hgrpo_control.tune.study
+import hgrpo_control.watch.film
+import hgrpo_control.watch.page
 import robots.branch_check.check
 import robots.drawing.offscreen
 import sim2real.client.open_policy
@@ -242,6 +244,8 @@ def _begin_only(monkeypatch: pytest.MonkeyPatch) -> None:
         (hgrpo_control.commands.train_seeds, "train_seeds"),
         (hgrpo_control.commands.train, "train_ranks"),
         (hgrpo_control.tune.study, "open_study"),
+        (hgrpo_control.watch.film, "film"),
+        (hgrpo_control.watch.page, "Page"),
     ):
         monkeypatch.setattr(module, name, begun)
     for module, name in (

@@ -23,6 +23,7 @@ from hgrpo_control.commands import (
     transfer,
     tune,
     vehicle,
+    watch,
 )
 from hgrpo_control.commands.fly_targets import TARGETS
 from hgrpo_control.config.algorithms import ALGORITHMS
@@ -36,12 +37,13 @@ KINDS = {
     "transfer": transfer.TransferOptions,
     "export": ExportOptions,
     "inspect": inspect.InspectOptions,
+    "identify": identify.IdentifyOptions,
+    "vehicle": vehicle.VehicleOptions,
+    "watch": watch.WatchOptions,
     "serve": serve.ServeOptions,
     "check": check.CheckOptions,
     "compare": compare.CompareOptions,
     "diagnose": diagnose.DiagnoseOptions,
-    "identify": identify.IdentifyOptions,
-    "vehicle": vehicle.VehicleOptions,
 } | {f"fly POLICY {name}": kind for name, kind in TARGETS.items()}
 GROUPS: dict[str, list[Group]] = {name: groups_of(kind) for name, kind in KINDS.items()} | {
     f"train {name} TASK": groups_of(

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import re
-import shutil
-import subprocess
-import threading
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from support.browser import Tab, tab
 from support.server_process import OBSERVATIONS, PATIENCE, Server, wait_until
-from websockets.sync.client import ClientConnection, connect
 
 from sim2real.client.policy_client import PolicyClient
 from sim2real.policy.onnx_policy import OnnxPolicy
@@ -23,64 +16,15 @@ from sim2real.protocol.request_error import RequestError
 
 pytestmark = pytest.mark.slow
 
-CHROMIUM = shutil.which("chromium")
-
-
-class Page:
-    """One tab of a browser: evaluates expressions, and keeps what it was told meanwhile."""
-
-    def __init__(self, socket: ClientConnection) -> None:
-        self._socket = socket
-        self._number = 0
-        self.events: list[dict[str, Any]] = []
-        for domain in ("Runtime", "Log", "Network", "Page"):
-            self.call(f"{domain}.enable")
-
-    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        self._number += 1
-        self._socket.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
-        while True:
-            message = json.loads(self._socket.recv(timeout=PATIENCE))
-            if message.get("id") == self._number:
-                return message["result"]
-            self.events.append(message)
-
-    def evaluate(self, expression: str) -> Any:
-        return self.call("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
-
-    def text(self, identity: str) -> str:
-        return self.evaluate(f"document.getElementById('{identity}')?.textContent")
-
 
 @pytest.fixture
-def page(tmp_path: Path) -> Iterator[Page]:
-    if CHROMIUM is None:
-        pytest.skip("the Debian package chromium is not installed")
-    options = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run")
-    command = [CHROMIUM, *options, f"--user-data-dir={tmp_path}", "--remote-debugging-port=0", "about:blank"]
-    browser = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    try:
-        assert browser.stderr
-        port = next(
-            match[1] for line in browser.stderr if (match := re.search(r"listening on ws://[^:]+:(\d+)/", line))
-        )
-        draining = threading.Thread(target=browser.stderr.read, daemon=True)
-        draining.start()
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=PATIENCE) as answer:
-            tabs = json.load(answer)
-        with connect(
-            next(tab["webSocketDebuggerUrl"] for tab in tabs if tab["type"] == "page"), max_size=None
-        ) as socket:
-            yield Page(socket)
-    finally:
-        browser.terminate()
-        browser.wait(PATIENCE)
-        draining.join(PATIENCE)
-        browser.stderr.close()
+def page(tmp_path: Path) -> Iterator[Tab]:
+    with tab(tmp_path) as opened:
+        yield opened
 
 
 def test_the_page_shows_rate_latency_rejects_and_metadata(
-    page: Page, policy_files: tuple[Path, Path], one: OnnxPolicy, two: OnnxPolicy
+    page: Tab, policy_files: tuple[Path, Path], one: OnnxPolicy, two: OnnxPolicy
 ) -> None:
     running = Server(policy_files[0], f"<b>={policy_files[1]}".replace("<b>", "other"), "--max-observation", "50")
     page.call("Page.navigate", url=f"http://127.0.0.1:{running.port}/")
@@ -110,7 +54,7 @@ def test_the_page_shows_rate_latency_rejects_and_metadata(
     wait_until(lambda: page.text("state").startswith("no reply"))
 
 
-def _check_that_the_page_needs_nobody_else(page: Page, running: Server) -> None:
+def _check_that_the_page_needs_nobody_else(page: Tab, running: Server) -> None:
     asked = [e["params"]["request"]["url"] for e in page.events if e["method"] == "Network.requestWillBeSent"]
     assert {url.rpartition("/")[0] for url in asked} == {f"http://127.0.0.1:{running.port}"}
     assert "Runtime.exceptionThrown" not in {event["method"] for event in page.events}
