@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -23,25 +24,20 @@ class Recording(Protocol):
     """A simulator with a faster way than autograd."""
 
     def recorded_step(self, state: Any, action: Tensor) -> tuple[Step, Pullback]:
-        """As `recorded_step`."""
+        """A step and its pullback; see `recorder`."""
         ...
 
 
-def recorded_step(simulator: Simulator, state: Any, action: Tensor) -> tuple[Step, Pullback]:
-    """`simulator.step` with the same bits, and its pullback.
+def recorder(simulator: Simulator) -> Callable[[Any, Tensor], tuple[Step, Pullback]]:
+    """Function from a state (B rows) and an action (B, A) to the bits of `simulator.step` and its pullback.
 
-    Args:
-        simulator: A differentiable one.
-        state: B rows.
-        action: (B, A).
+    The simulator must be differentiable.
     """
-    if isinstance(simulator, Recording):
-        return simulator.recorded_step(state, action)
-    return by_autograd(simulator, state, action)
+    return simulator.recorded_step if isinstance(simulator, Recording) else partial(by_autograd, simulator)
 
 
 def by_autograd(simulator: Simulator, state: Any, action: Tensor) -> tuple[Step, Pullback]:
-    """As `recorded_step`, with autograd's graph of this one step."""
+    """A step and its pullback, with autograd's graph of this one step."""
     inputs: list[Tensor] = []
     outputs: list[Tensor] = []
 

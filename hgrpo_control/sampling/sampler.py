@@ -275,8 +275,10 @@ class Sampler:
             chosen.append((siblings, self.restarts["sibling"].draw(len(siblings))))
         if not chosen:
             return transition.episodes, transition.observation
-        rows = torch.cat([rows for rows, _ in chosen])
-        fresh = map_state(lambda *x: torch.cat(x), *(fresh for _, fresh in chosen))
+        rows, fresh = chosen[0]
+        if len(chosen) > 1:
+            rows = torch.cat([rows for rows, _ in chosen])
+            fresh = map_state(lambda *x: torch.cat(x), *(fresh for _, fresh in chosen))
         return autoreset(transition.episodes, transition.observation, rows, fresh)
 
     def _begin_executed(self, roots: Tensor) -> Beginning:

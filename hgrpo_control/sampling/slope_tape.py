@@ -10,7 +10,7 @@ from torch import Tensor
 from policies.actor_critic import ActorCritic
 from policies.pullback import ActorPullback
 from robots.episodes import Transition
-from robots.pullback import Gradient, Pullback, recorded_step
+from robots.pullback import Gradient, Pullback, recorder
 from robots.simulator import Simulator, Step
 
 
@@ -47,14 +47,15 @@ class SlopeTape:
     """
 
     def __init__(self, simulator: Simulator, policy: ActorCritic, gamma: float) -> None:
-        self.simulator, self.policy, self.gamma = simulator, policy, gamma
+        self.policy, self.gamma = policy, gamma
+        self._record = recorder(simulator)
         self._pullbacks: list[Pullback] = []
         self._steps: list[_Recorded] = []
         self._discount: Tensor | None = None
 
     def step(self, state: Any, command: Tensor) -> Step:
         """A step of the simulator."""
-        step, pull_back = recorded_step(self.simulator, state, command)
+        step, pull_back = self._record(state, command)
         self._pullbacks.append(pull_back)
         return step
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 import robots
 from robots.privileged import Privileged
-from robots.pullback import Gradient, recorded_step
+from robots.pullback import Gradient, recorder
 from robots.simulator import Simulator, map_state
 
 STEPS, ROWS = 5, 4
@@ -48,7 +48,7 @@ def test_pullbacks_one_after_the_other_are_the_gradient_through_all_steps(name: 
     state, pullbacks = start, []
     for action in actions:
         plain = simulator.step(state, action)
-        step, pull_back = recorded_step(simulator, state, action)
+        step, pull_back = recorder(simulator)(state, action)
         assert same(step, map_state(Tensor.detach, plain))
         assert not any(x.requires_grad for x in leaves(step))
         state = step.state
@@ -63,7 +63,7 @@ def test_pullbacks_one_after_the_other_are_the_gradient_through_all_steps(name: 
 
 def test_a_step_without_any_slope_pulls_back_zeros() -> None:
     simulator = ConstantReward(3, ends=False)
-    _, pull_back = recorded_step(simulator, simulator.reset(2, 0), torch.zeros(2, 1))
+    _, pull_back = recorder(simulator)(simulator.reset(2, 0), torch.zeros(2, 1))
     by_state, by_action = pull_back((), torch.ones(2, 3), torch.ones(2))
     assert by_state == ()
     assert torch.equal(by_action, torch.zeros(2, 1))

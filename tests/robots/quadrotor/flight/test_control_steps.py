@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from torch import Tensor
 
 import robots
 from robots.catalogue import QUADROTOR_TASKS
-from robots.pullback import Pullback, by_autograd, recorded_step
+from robots.pullback import Pullback, by_autograd, recorder
 from robots.quadrotor.flight.kernel_mission import KernelMission
 from robots.quadrotor.flight.simulator import QuadrotorFlight
 from robots.simulator import Step, map_state
@@ -68,13 +69,13 @@ def test_a_step_has_the_bits_of_its_parts_with_and_without_gradients(name: str, 
         state = step.state
 
 
-def pulled_back(simulator: QuadrotorFlight, record: Callable[..., tuple[Step, Pullback]]) -> list[Tensor]:
+def pulled_back(simulator: QuadrotorFlight, record: Callable[[Any, Tensor], tuple[Step, Pullback]]) -> list[Tensor]:
     """Random sums of observations and rewards over some steps, differentiated by each command (B, 4)."""
     state, steps = simulator.reset(ROWS, 0), []
     actions = commands(simulator, 4)
     actions[:, ::3] = torch.tensor(simulator.spec.action_high)  # at the bounds a command has a slope
     for action in actions:
-        step, pull_back = record(simulator, state, action)
+        step, pull_back = record(state, action)
         assert same(step, simulator.step(state, action))
         state = step.state
         steps.append((step, pull_back))
@@ -90,7 +91,8 @@ def pulled_back(simulator: QuadrotorFlight, record: Callable[..., tuple[Step, Pu
 def test_the_pullback_of_a_step_is_that_of_its_parts(name: str, options: dict[str, Any]) -> None:
     parts = flight(name, options)
     parts._whole = None
-    found, expected = pulled_back(flight(name, options), recorded_step), pulled_back(parts, by_autograd)
+    whole = flight(name, options)
+    found, expected = pulled_back(whole, recorder(whole)), pulled_back(parts, partial(by_autograd, parts))
     for own, other in zip(found, expected, strict=True):
         assert own.abs().amax(dim=0).gt(0.0).all()
         torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-5 * float(other.abs().max()))
