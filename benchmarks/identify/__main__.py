@@ -1,6 +1,6 @@
 """Identify drones from simulated flights, and count how often the true value lies in its 95 % interval.
 
-    python -m benchmarks.identify [--flights 100] [--out docs/results/identify.md]
+    python -m benchmarks.identify [--flights 100] [--jobs 1] [--out docs/results/identify.md]
 
 Each flight has another drone like one of the presets, with noise, latency, wind and unequal rotors; see flights.py.
 """
@@ -8,52 +8,19 @@ Each flight has another drone like one of the presets, with noise, latency, wind
 from __future__ import annotations
 
 import argparse
-import time
+import multiprocessing
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.identify.flights import NOISE, fly_one
-from hgrpo_control.identify.fit import fit
-from hgrpo_control.identify.log import Array, Mask
-from hgrpo_control.identify.model import PARAMETERS, point_at, point_of
-from hgrpo_control.identify.prediction import UNITS, prediction_errors
+from benchmarks.identify.flights import NOISE
+from benchmarks.identify.measurement import AIRFRAMES, Found, identify
+from hgrpo_control.identify.model import PARAMETERS
+from hgrpo_control.identify.prediction import UNITS
 from hgrpo_files import write_text
-from robots.quadrotor.body.parameters import preset
-
-AIRFRAMES = ("cf21B_500", "race", "mrs", "x500", "fs")
-"""Presets that the drones are like; each has a lag and can fly the excitation."""
-
-
-class Found(NamedTuple):
-    """One flight."""
-
-    true: Array
-    values: Array
-    intervals: Array
-    """(17, 2)."""
-    errors: dict[str, dict[str, tuple[float, float]]]
-    """Prediction errors of the start, the fit and the truth, by channel."""
-    seconds: float
-    """Duration of the fit."""
-
-    @property
-    def covered(self) -> Mask:
-        """(17,) whether the true value lies in its interval."""
-        return (self.intervals[:, 0] <= self.true) & (self.true <= self.intervals[:, 1])
-
-
-def identify(seed: int, seconds: float) -> Found:
-    """Fly and identify one drone."""
-    log, start, true = fly_one(preset(AIRFRAMES[seed % len(AIRFRAMES)]), seed, seconds)
-    began = time.perf_counter()
-    found = fit(log, start)
-    took = time.perf_counter() - began
-    points = {"start": point_of(start), "fit": found.point, "true": point_at(true)}
-    errors = {name: prediction_errors(log, start, point) for name, point in points.items()}
-    return Found(true, found.values, found.intervals, errors, took)
 
 
 def report(flights: Sequence[Found], seconds: float) -> str:
@@ -102,14 +69,16 @@ def main() -> None:
     """Fly, fit and write the page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.identify", description=__doc__.split("\n\n")[0])
     parser.add_argument("--flights", type=int, default=100)
+    parser.add_argument("--jobs", type=int, default=1, help="flights at a time, one process each")
     parser.add_argument("--seconds", type=float, default=30.0, help="duration of a flight")
     parser.add_argument("--out", type=Path, default=Path("docs/results/identify.md"))
     given = parser.parse_args()
-    flights = []
-    for seed in range(given.flights):
-        flights.append(identify(seed, given.seconds))
-        missed = [PARAMETERS[i].name for i in np.flatnonzero(~flights[-1].covered)]
-        print(f"seed {seed}: {flights[-1].seconds:.1f} s; outside: {', '.join(missed) or 'none'}", flush=True)
+    flights: list[Found] = []
+    with ProcessPoolExecutor(given.jobs, multiprocessing.get_context("spawn")) as pool:
+        for seed, found in enumerate(pool.map(identify, range(given.flights), repeat(given.seconds))):
+            flights.append(found)
+            missed = [PARAMETERS[i].name for i in np.flatnonzero(~found.covered)]
+            print(f"seed {seed}: {found.seconds:.1f} s; outside: {', '.join(missed) or 'none'}", flush=True)
     write_text(given.out, report(flights, given.seconds))
     print(f"table: {given.out}")
 

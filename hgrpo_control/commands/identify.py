@@ -11,6 +11,7 @@ from hgrpo_control.config.argument import Argument
 from hgrpo_control.config.named_values import named_values
 from hgrpo_fields import Range
 
+_NARROWEST = 100  # of the tables
 COLUMNS = named_values("column", "NAME=COLUMN[:UNIT], such as motor_1=m1:pwm", "NAME=COLUMN[:UNIT]")
 
 
@@ -63,7 +64,8 @@ def run(args: list[str]) -> None:
     flight = log.flown(0.5 * _hover_command(start.hover_rotor_speed, start.rotor_speed_min), 2.0 * WINDOW)
     print(f"{log.seconds:.1f} s read, {flight.seconds:.1f} s in flight, {1.0 / log.step:g} Hz")
     found = fit(flight, start)
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False)
+    console.width = max(console.width, _NARROWEST)
     console.print(estimates(found))
     errors = [prediction_errors(flight, start, point) for point in (point_of(start), found.point)]
     console.print(predictions(*errors))

@@ -9,8 +9,8 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from benchmarks.identify.__main__ import identify
 from benchmarks.identify.flights import fly_one
+from benchmarks.identify.measurement import identify
 from hgrpo_control.cli import main
 from hgrpo_control.identify.fit import fit, quantile
 from hgrpo_control.identify.log import Array, Log, LogError, into_body, into_world, quaternion_of
