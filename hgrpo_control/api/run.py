@@ -122,6 +122,7 @@ class Run:
         tanh: Literal["libm", "approximate"] = "libm",
         crazyflie: str | os.PathLike[str] | None = None,
         px4: str | os.PathLike[str] | None = None,
+        ros2: str | os.PathLike[str] | None = None,
         difficulty: str | float = FULL,
         weights: Weights = "final",
     ) -> list[ExportEntry]:
@@ -137,6 +138,7 @@ class Run:
             tanh: For C: tanhf of libm, or an approximation without libm.
             crazyflie: Folder for a controller app of the Crazyflie's firmware.
             px4: Archive that PX4's mc_raptor loads.
+            ros2: Folder for a ROS 2 package whose node flies the policy through MAVROS.
             difficulty: Of these episodes: "full", "run" or a number from 0 to 1, as for `evaluate`.
             weights: Reward weights of these episodes, as for `evaluate`.
 
@@ -149,11 +151,10 @@ class Run:
         from hgrpo_control.export.files import export
         from hgrpo_control.export.settings import ExportOptions
 
-        onnx, c, crazyflie, px4 = (None if path is None else Path(path) for path in (onnx, c, crazyflie, px4))
-        choice = vars(_judged_at(difficulty, weights))
-        options = ExportOptions(
-            self.path, onnx, batch_1, float16, int8, episodes, c, tanh, crazyflie, self.imports, px4, **choice
-        )
+        given = (onnx, c, crazyflie, px4, ros2)
+        onnx, c, crazyflie, px4, ros2 = (None if path is None else Path(path) for path in given)
+        forms = (self.path, onnx, batch_1, float16, int8, episodes, c, tanh, crazyflie, self.imports, px4, ros2)
+        options = ExportOptions(*forms, **vars(_judged_at(difficulty, weights)))
         return list(export(options))
 
     def diagnose(

@@ -35,8 +35,11 @@ from sim2real.export.exportable import CALIBRATION_ROWS, GOLDEN_ROWS, actions_of
 from sim2real.export.onnx import export_onnx, is_own_model, record
 from sim2real.export.own_files import replacing, require_replaceable
 from sim2real.export.px4 import export_px4, is_own_archive
+from sim2real.export.ros2 import export_ros2, require_package
 from sim2real.policy.onnx_policy import OnnxPolicy
 from sim2real.policy.trained_on import TrainedOn
+from sim2real.targets.goals import Goals
+from sim2real.targets.observation import QuadrotorObservation
 
 SEED = 1
 """Seed of the episodes flown with the policy and its variants; training does not use it."""
@@ -67,6 +70,8 @@ def export(options: ExportOptions) -> Iterator[ExportEntry]:
     _require_replaceable(options, onnx)
     config = folder.read_config(options.imports, learning=False)
     policy, training = restore(folder.checkpoint)
+    if options.ros2 is not None:
+        QuadrotorObservation(policy.spec, Goals())  # raises TargetError for an entry without a source
     trained = trained_on(config, policy.spec.robot)
     if onnx:
         yield from _onnx_files(policy, training, config, options, onnx, trained)
@@ -78,6 +83,9 @@ def export(options: ExportOptions) -> Iterator[ExportEntry]:
         yield _c_entry(written, policy.spec)
     if options.px4 is not None:
         yield ExportEntry("px4", (options.px4,), export_px4(policy, options.px4), sequences=True)
+    if options.ros2 is not None:
+        difference = export_ros2(policy, options.ros2, trained)
+        yield ExportEntry("ros2", (options.ros2,), difference, sequences=bool(policy.spec.memory_width))
 
 
 def trained_on(config: Config, robot: str) -> TrainedOn:
@@ -93,9 +101,14 @@ def _own_vehicle(config: Config) -> QuadrotorParameters | None:
     return vehicle_from_text(given) if is_vehicle_text(given) else None
 
 
+def _others(options: ExportOptions) -> bool:
+    """Whether a form that is no ONNX file is asked for."""
+    return any(path is not None for path in (options.c, options.crazyflie, options.px4, options.ros2))
+
+
 def _onnx_targets(options: ExportOptions, folder: RunFolder) -> dict[str, Path]:
     """Paths of the ONNX files by kind; empty where none is requested."""
-    if options.onnx is None and not options.wants_variants and (options.c or options.crazyflie or options.px4):
+    if options.onnx is None and not options.wants_variants and _others(options):
         return {}
     path = options.onnx or folder.onnx
     wanted = {"batch1": options.batch_1, "float16": options.float16, "int8": options.int8}
@@ -113,6 +126,8 @@ def _require_replaceable(options: ExportOptions, onnx: Mapping[str, Path]) -> No
         require_app(options.crazyflie)
     if options.px4 is not None:
         require_replaceable(options.px4, is_own_archive)
+    if options.ros2 is not None:
+        require_package(options.ros2)
 
 
 def _onnx_files(

@@ -20,7 +20,7 @@ _ENOUGH_EPISODES = 20
 class ExportEntry:
     """One exported form of a policy: its files and what was measured of it."""
 
-    kind: Literal["float32", "batch1", "float16", "int8", "c", "crazyflie", "px4"]
+    kind: Literal["float32", "batch1", "float16", "int8", "c", "crazyflie", "px4", "ros2"]
     """The first four are ONNX files."""
     files: tuple[Path, ...]
     """What was written: one ONNX file, a C source and its header, or the folder of an app, or an archive."""
@@ -48,6 +48,8 @@ def lines(entry: ExportEntry) -> Iterator[str]:
         yield from (f"c: {footprint}" for footprint in entry.footprints)
     elif entry.kind == "px4":
         yield f"px4: {entry.files[0]} ({_difference(entry)}; copy it to raptor/policy.tar on the SD card)"
+    elif entry.kind == "ros2":
+        yield f"ros2: {entry.files[0]} (policy.onnx in it {_difference(entry)}; see README.md in it)"
     elif entry.measured:
         yield f"onnx: {entry.files[0]} ({entry.kind}: {_errors(entry.measured)}{_episodes(entry.measured)})"
         yield from _few_episodes(entry)

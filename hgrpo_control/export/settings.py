@@ -13,7 +13,7 @@ from hgrpo_fields import Range
 
 @dataclass(frozen=True)
 class ExportOptions(JudgedSettings):
-    """Write a trained policy as ONNX, as C, as an app for the Crazyflie, or for PX4.
+    """Write a trained policy as ONNX, as C, as an app for the Crazyflie, for PX4 or ROS 2.
 
     Replaces only files that an export wrote.
     """
@@ -40,6 +40,9 @@ class ExportOptions(JudgedSettings):
     """Module of yours to import first, such as the one that registers the task."""
     px4: Path | None = None
     """Path of the archive that PX4's module mc_raptor loads, policy.tar; for a policy of `--network raptor`."""
+
+    ros2: Path | None = None
+    """Folder for a ROS 2 package whose node flies the policy through MAVROS."""
 
     @property
     def wants_variants(self) -> bool:

@@ -61,6 +61,8 @@ class World:
             for i, (flight, view) in enumerate(zip(session.flights, views, strict=True))
         ]
         camera = views[0].camera(session.flights[0].state)
+        if self.apart > 0.0:  # from the side, so that no robot hides another
+            camera = camera._replace(azimuth=camera.azimuth + 40.0, distance=1.5 * camera.distance)
         server.initial_camera.fov = math.radians(FIELD_OF_VIEW)
         server.initial_camera.look_at = np.asarray(camera.centre, dtype=np.float64)
         server.initial_camera.position = eye(camera)

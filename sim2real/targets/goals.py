@@ -56,6 +56,10 @@ class Goals:
         if self._from_takeoff:
             self._points = self._points + position
 
+    def go_to(self, point: NDArray[np.float64]) -> None:
+        """Replace the points by one (3,) [m]."""
+        self._points, self._index = point[None].astype(np.float64), 0
+
     @property
     def current(self) -> NDArray[np.float64]:
         """(3,) the point to reach [m]."""

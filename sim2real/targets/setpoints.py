@@ -78,6 +78,10 @@ class Setpoints:
         """Place the goals at the first position (3,) [m] of the flight."""
         self._observation.goals.take_off_from(position)
 
+    def go_to(self, point: NDArray[np.float64]) -> None:
+        """Fly to a point (3,) [m] in place of the goals."""
+        self._observation.goals.go_to(point)
+
     def reading(self, motion: Motion, stamp: float) -> Reading:
         """Observation of a motion; its attitude rotates velocities until the next one.
 
