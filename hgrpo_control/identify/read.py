@@ -12,6 +12,9 @@ from hgrpo_control.identify.px4 import read_ulg
 from hgrpo_control.identify.records import read_npz
 
 ENDINGS = (".npz", ".csv", ".ulg")
+_RESAMPLED = (".csv", ".ulg")
+RATE = 100.0
+"""Samples per second of logs that are resampled, unless another is given [Hz]."""
 
 
 def read_logs(paths: Sequence[Path], columns: Mapping[str, str], rate: float) -> Log:
@@ -28,6 +31,8 @@ def read_logs(paths: Sequence[Path], columns: Mapping[str, str], rate: float) ->
     logs = [_read(file, columns, rate) for file in files]
     if columns and not any(file.suffix == ".csv" for file in files):
         raise LogError(f"--columns does nothing with {files[0]}; it is for .csv")
+    if rate != RATE and not any(file.suffix in _RESAMPLED for file in files):
+        raise LogError(f"--rate {rate:g} does nothing with {files[0]}, which has its own; it is for .csv and .ulg")
     first = logs[0]
     for log in logs[1:]:
         if abs(log.step - first.step) > 1e-6:

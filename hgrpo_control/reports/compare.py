@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -12,6 +13,7 @@ from typing import Any
 from hgrpo_control.reports import learning_curves
 from hgrpo_control.runs.run_folder import Metrics, RunFolder, RunFolderError, last_tenth
 from hgrpo_files import MARK, is_own_text, make_folder, read_bytes, write_text
+from robots.quadrotor.body.vehicle_file.read import is_vehicle_text, vehicle_from_text
 
 _COLUMNS = (
     "run",
@@ -156,9 +158,16 @@ def _labels(runs: Sequence[RunFolder]) -> list[str]:
         name = config["algorithm.name"]
         rivals = [other for other in configs if other["algorithm.name"] == name]
         differing = [key for key in config if len({repr(rival.get(key)) for rival in rivals}) > 1]
-        details = ", ".join(f"{key.split('.')[-1]} {config[key]}" for key in differing)
+        details = ", ".join(f"{key.split('.')[-1]} {_shown(config.get(key))}" for key in differing)
         labels.append(f"{name} ({details})" if details else name)
     return labels
+
+
+def _shown(value: object) -> str:
+    """A setting; the numbers of a vehicle file by its name and a hash, because others may have the name too."""
+    if not isinstance(value, str) or not is_vehicle_text(value):
+        return str(value)
+    return f"{vehicle_from_text(value).name}#{hashlib.sha256(value.encode()).hexdigest()[:6]}"
 
 
 def _row(run: RunFolder, label: str, history: Sequence[Metrics]) -> list[str]:

@@ -137,6 +137,7 @@ def test_identify_reads_a_flight_record_and_writes_a_vehicle(
     assert fitted.rotor_time_up == pytest.approx(values[3], rel=0.02)
     assert fitted.thrust_curve[1] / fitted.mass == pytest.approx(values[1], rel=0.05)
     assert "action_latency" in said or values[LATENCY] < 0.005
+    assert "--rate 50" in refusal(capsys, str(tmp_path / "flight.npz"), "--vehicle", "race", "--rate", "50")
     assert "fitted.toml" in refusal(capsys, str(tmp_path / "flight.npz"), *words)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -51,6 +52,8 @@ def test_vehicle_of_a_run_outlives_its_file(capsys: pytest.CaptureFixture[str]) 
     assert hgrpo_control.load("run").spec.robot == "my-quad"
 
     assert main(["export", "run", "--episodes", "1"]) == 0
+    assert main(["export", "run", "--crazyflie", "app"]) == 0
+    assert any("3.4" in path.read_text() for path in Path("app").rglob("*.c"))
     trained = OnnxPolicy("run/policy.onnx").trained_on
     assert trained is not None
     assert trained.airframe == numbers
@@ -66,6 +69,18 @@ def test_vehicle_of_a_run_outlives_its_file(capsys: pytest.CaptureFixture[str]) 
     assert "mass=0.8 (trained: mass=0.62)" in capsys.readouterr().out
     assert main(["fly", "run/policy.onnx", "simulated", "--fast", "--task", "quadrotor-hover-gusty"]) == 2
     assert "quadrotor=FILE.toml with the numbers of my-quad" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_vehicles_of_one_name_are_told_apart_in_a_comparison() -> None:
+    assert train("quadrotor=mydrone.toml") == 0
+    Path("mydrone.toml").write_text(EXAMPLE.read_text().replace("mass = 0.62", "mass = 0.8"))
+    shutil.move("run", "light")
+    assert train("quadrotor=mydrone.toml") == 0
+    assert main(["compare", "light", "run", "--out", "both"]) == 0
+    table = Path("both/comparison.md").read_text()
+    assert len(set(re.findall(r"quadrotor my-quad#\w{6}", table))) == 2
+    assert "inertia" not in table
 
 
 @pytest.mark.slow
