@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
 import mujoco
 import numpy as np
-import trimesh
 from numpy.typing import NDArray
 
 from robots.drawing.shapes import Shape
@@ -17,6 +17,7 @@ Floats = NDArray[np.float64]
 
 BLOCK = 32
 """Batches have a multiple of this number of instances, the last of size 0, because another number is sent as new."""
+_SECTORS = 24  # of round meshes
 _VISIBLE_GROUPS = 3  # MuJoCo's viewers show geoms of the groups 0 to 2
 _GREY = np.array((0.5, 0.5, 0.5, 1.0), dtype=np.float32)  # a geom without a colour of its own
 _KINDS = ("box", "sphere", "cylinder")
@@ -78,11 +79,11 @@ def floor_height(model: Any) -> float | None:
 @cache
 def unit_mesh(kind: str) -> Mesh:
     """Mesh of a box, sphere or cylinder along z whose half lengths are 1."""
-    if kind == "box":
-        return _of(trimesh.creation.box((2.0, 2.0, 2.0)), flat=True)
     if kind == "sphere":
-        return _of(trimesh.creation.icosphere(subdivisions=2))
-    return _of(trimesh.creation.cylinder(1.0, 2.0, sections=24), flat=True)
+        return _capsule(1.0, 0.0)
+    if kind == "box":
+        return _turned(((0.0, -1.0), (math.sqrt(2.0), -1.0), (math.sqrt(2.0), 1.0), (0.0, 1.0)), 4)._replace(flat=True)
+    return _turned(((0.0, -1.0), (1.0, -1.0), (1.0, 1.0), (0.0, 1.0)))._replace(flat=True)
 
 
 def batches_of(shapes: Sequence[Shape]) -> dict[str, Batch]:
@@ -134,7 +135,7 @@ def _mesh(model: Any, geom: int) -> Mesh | None:
     if kind == types.mjGEOM_CYLINDER:
         return _scaled(unit_mesh("cylinder"), (size[0], size[0], size[1]))
     if kind == types.mjGEOM_CAPSULE:
-        return _of(trimesh.creation.capsule(2.0 * size[1], size[0], count=(16, 16)))
+        return _capsule(size[0], size[1])
     if kind == types.mjGEOM_MESH:
         which = int(model.geom_dataid[geom])
         first, count = int(model.mesh_vertadr[which]), int(model.mesh_vertnum[which])
@@ -147,8 +148,24 @@ def _scaled(mesh: Mesh, scale: Sequence[float]) -> Mesh:
     return mesh._replace(vertices=mesh.vertices * np.asarray(scale))
 
 
-def _of(mesh: Any, flat: bool = False) -> Mesh:
-    return Mesh(np.asarray(mesh.vertices), np.asarray(mesh.faces), flat)
+def _capsule(radius: float, half: float) -> Mesh:
+    """Capsule along z; a sphere if its half length is 0."""
+    angles = np.linspace(0.0, 0.5 * np.pi, _SECTORS // 4 + 1)
+    upper = [(radius * math.cos(a), half + radius * math.sin(a)) for a in angles.tolist()]
+    return _turned([(r, -z) for r, z in upper[::-1]] + upper)
+
+
+def _turned(profile: Sequence[tuple[float, float]], sectors: int = _SECTORS) -> Mesh:
+    """Surface of a profile (radius, z), from below, that turns about z; a prism with few sectors."""
+    turn = 2.0 * np.pi / sectors * (np.arange(sectors) + 0.5)
+    rings = [np.stack((r * np.cos(turn), r * np.sin(turn), np.full(sectors, z)), axis=1) for r, z in profile]
+    here = np.arange(sectors)
+    following = (here + 1) % sectors
+    faces = []
+    for first in range(0, (len(profile) - 1) * sectors, sectors):
+        a, b, c, d = first + here, first + following, first + sectors + following, first + sectors + here
+        faces += [np.stack((a, b, c), axis=1), np.stack((a, c, d), axis=1)]
+    return Mesh(np.concatenate(rings), np.concatenate(faces))
 
 
 def _colour(model: Any, geom: int) -> tuple[float, ...]:
