@@ -43,6 +43,7 @@ class Moment(NamedTuple):
 MOMENTS = [
     Moment(("tasks",), "hgrpo_control.reports.tasks.task_table", NOTHING),
     Moment(("zoo",), "hgrpo_control.commands.zoo.find", NOTHING),
+    Moment(("watch", "run", "--port", "0"), "hgrpo_control.watch.session.Session.__init__", NOTHING),
     Moment(("vehicle", "cf2x"), "robots.quadrotor.body.vehicle_file.foreign.find_vehicle", NOTHING),
     Moment(("identify", "log.csv", "--vehicle", "cf2x"), "hgrpo_control.identify.read.read_logs", NOTHING),
     Moment(("inspect", ONNX), "sim2real.policy.inspection.inspect", NOTHING),
