@@ -76,6 +76,8 @@ def _serve(session: Session, options: WatchOptions) -> None:
     from hgrpo_control.watch.page import Page
 
     page = Page(session, options.host, options.port)
+    session.step()  # may compile kernels, which takes some seconds
+    session.restart(session.seed)
     print(f"watch {session.task} at {page.url} (Ctrl-C ends it)", flush=True)
     try:
         page.run(math.inf if options.seconds is None else options.seconds)
