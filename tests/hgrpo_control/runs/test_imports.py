@@ -68,6 +68,7 @@ WALKS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("export", "run", "--crazyflie", "app"),
     ),
     "zoo": (("zoo",),),
+    "watch": (("watch", "run", "--port", "0", "--seconds", "0.1"),),
     "vehicle": (("vehicle", "cf2x"),),
     "identify": (("identify", "trap.onnx", "--vehicle", "cf2x"),),  # no log: it ends there
     "inspect": (("inspect", "trap.onnx"),),
