@@ -158,8 +158,8 @@ def _report(figures: dict[str, Any]) -> list[str]:
         markdown_table(head, shares),
         f"An all-reduce between two processes takes {least:.0f} us for 8 bytes and {most:.0f} us for 400,000 bytes.\n",
         "## More processes, computed\n",
-        f"Latency {1e6 * latency:.0f} us and bandwidth {bandwidth / 1e6:,.0f} MB/s, as measured between two processes. "
-        "Seconds of exchange in an iteration, and share of the time that is left for work if every process has as many "
+        f"Latency {1e6 * latency:.0f} us and bandwidth {bandwidth / 1e6:,.0f} MB/s, as measured between two processes.",
+        "Seconds of exchange in an iteration, and share of the time that is left for work if every process has as many",
         "environments as in the run of two:\n",
         markdown_table(("task", *(f"{ranks} ranks" for ranks in MORE)), computed),
         "## Learning curves\n",

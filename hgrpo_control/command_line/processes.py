@@ -35,9 +35,10 @@ def train_ranks(args: Sequence[str], processes: int) -> int:
         processes: Their number.
 
     Returns:
-        0, or the exit status of the first process that failed; 128 and its signal for one that was killed.
+        0, or the exit status of the first process that failed; 128 and its signal for one that was killed; 130 after
+        Ctrl-C or SIGTERM, when the run has been saved.
 
-    Raises KeyboardInterrupt after Ctrl-C or SIGTERM, when the run has been saved.
+    Raises KeyboardInterrupt after Ctrl-C or SIGTERM where training had not begun, and after a second one.
     """
     children = start_ranks([sys.executable, "-m", "hgrpo_control.child", *args], processes)
     with handled((signal.SIGTERM,), interrupt):
@@ -45,7 +46,9 @@ def train_ranks(args: Sequence[str], processes: int) -> int:
             return wait_for(children)
         except KeyboardInterrupt:
             stop(children)
-            raise
+            if all(child.returncode < 0 for child in children):  # before training began
+                raise
+            return 130  # rank 0 has printed what was saved
 
 
 def require_same(settings: Mapping[str, Any], ranks: Ranks) -> None:

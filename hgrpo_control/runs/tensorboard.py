@@ -48,6 +48,7 @@ GROUPS = {
         "simulator_steps_per_second",
         "sampling_seconds",
         "learning_seconds",
+        "exchange_seconds",
     ),
 }
 """Columns of metrics.csv by the group of their tag; other columns belong to charts."""

@@ -157,7 +157,9 @@ def test_processes_end_with_the_command_that_started_them(tmp_path: Path, number
         assert time.monotonic() < deadline
         time.sleep(0.1)
     assert len(restore(folder.checkpoint)[1]["other_samplers"]) == 1
-    assert (tmp_path / "log").read_text().count("hgrpo resume") == 1
+    said = (tmp_path / "log").read_text()
+    assert said.count("hgrpo resume") == 1
+    assert said.count("interrupted") <= 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
