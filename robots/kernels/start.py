@@ -14,7 +14,7 @@ from functools import cache
 
 import warp as wp
 
-_PATIENCE = 1.0  # s; a compiled kernel is loaded faster
+_PATIENCE = 3.0  # s; a compiled kernel is loaded faster, on a busy machine too
 
 
 @cache

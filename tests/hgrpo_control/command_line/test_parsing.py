@@ -211,7 +211,8 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         ),
         (
             (*HOVER, "--task-options", "quadrotor=cf3x"),
-            f"unknown quadrotor 'cf3x'; did you mean 'cf2x'? allowed: {', '.join((*PRESETS, 'any'))}",
+            f"unknown quadrotor 'cf3x'; did you mean 'cf2x'? allowed: {', '.join(PRESETS)}, any, "
+            "a vehicle file NAME.toml",
         ),
         (
             ("train", "grpo", "quadrotor-hover", "--num-samples", "1"),

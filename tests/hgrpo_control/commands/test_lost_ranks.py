@@ -90,7 +90,7 @@ def test_killed_process_ends_the_other_which_names_it(pair: Pair, rank: int) -> 
     assert pair.is_whole()
 
 
-@pytest.mark.parametrize("pair", [("--stall-seconds", "15")], indirect=True)
+@pytest.mark.parametrize("pair", [("--stall-seconds", "10")], indirect=True)
 @pytest.mark.parametrize("rank", [0, 1])
 def test_stopped_process_ends_the_other_after_the_stated_time(pair: Pair, rank: int) -> None:
     pair.ranks[rank].send_signal(signal.SIGSTOP)
@@ -99,7 +99,7 @@ def test_stopped_process_ends_the_other_after_the_stated_time(pair: Pair, rank: 
     assert time.monotonic() - began < 90.0
     assert pair.ranks[1 - rank].returncode == 2
     assert f"rank {rank} (process {pair.ranks[rank].pid} on " in said
-    assert "15 s (--stall-seconds)" in said
+    assert "10 s (--stall-seconds)" in said
     assert said.count("\n") == 1
     pair.close()
     assert pair.is_whole()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,8 +20,8 @@ from policies.checkpoint import restore
 pytestmark = pytest.mark.slow
 
 HGRPO = (sys.executable, "-m", "hgrpo_control")
-TRAIN = ("train", "ppo", "quadrotor-hover", *TINY[:-1], "768", "--log", "none")
-"""Six iterations."""
+TRAIN = ("train", "ppo", "quadrotor-hover", *TINY[:-1], "768", "--lr-schedule", "constant", "--log", "none")
+"""Six iterations, with a learning rate that does not depend on their number."""
 TIMES = ("wall_seconds", "simulator_steps_per_second", "sampling_seconds", "learning_seconds", "exchange_seconds")
 
 
@@ -94,28 +95,25 @@ def test_equal_number_of_processes_resumes_bit_for_bit(
     whole: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     run = str(tmp_path / "run")
-    constant = ("--lr-schedule", "constant")
-    assert hgrpo(*TRAIN, *constant, "--processes", "2", "--out", f"{run}-whole").returncode == 0
-    half = (*TRAIN, *constant, "--total-steps", "384", "--processes", "2", "--out", run)
-    assert hgrpo(*half).returncode == 0
+    assert hgrpo(*TRAIN, "--total-steps", "384", "--processes", "2", "--out", run).returncode == 0
     done = hgrpo("resume", run, "--total-steps", "768", "--processes", "2")
     assert done.returncode == 0
     assert done.stderr == ""
-    assert same(Path(run), Path(f"{run}-whole"))
+    assert same(Path(run), whole[0])
 
 
 def test_other_number_of_processes_resumes_and_names_what_changes(
-    whole: tuple[Path, subprocess.CompletedProcess[str]],
+    whole: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
-    run = whole[0]
+    run = shutil.copytree(whole[0], tmp_path / "run")
     done = hgrpo("resume", str(run), "--total-steps", "896")
     assert done.returncode == 0
     assert "new episode" in done.stderr
     assert "saved with --processes 2 and continues with 1" in done.stderr
     assert len(history(run)) == 7
-    again = hgrpo("resume", str(run), "--total-steps", "1024", "--processes", "4")
+    again = hgrpo("resume", str(run), "--total-steps", "1024", "--processes", "2")
     assert again.returncode == 0
-    assert again.stderr.count("saved with --processes 1 and continues with 4") == 1
+    assert again.stderr.count("saved with --processes 1 and continues with 2") == 1
     assert history(run)[-1]["simulator_steps"] == 1024
 
 
@@ -160,7 +158,8 @@ def test_mujoco_and_foreign_environments_train_in_two_processes(
     task: str, options: tuple[str, ...], tmp_path: Path
 ) -> None:
     words = ("train", "ppo", task, *TINY, *options, "--log", "none", "--processes", "2", "--out")
-    done = [hgrpo(*words, str(tmp_path / name)) for name in ("one", "other")]
-    assert [run.returncode for run in done] == [0, 0], done
-    assert [row["simulator_steps"] for row in history(tmp_path / "one")] == [32, 64]
-    assert same(tmp_path / "one", tmp_path / "other")
+    done = hgrpo(*words, str(tmp_path / "run"))
+    assert done.returncode == 0, done.stderr
+    assert [row["simulator_steps"] for row in history(tmp_path / "run")] == [32, 64]
+    saved = restore(RunFolder(tmp_path / "run").checkpoint)[1]
+    assert not same_state(saved["sampler"]["roots"], saved["other_samplers"][0]["roots"])

@@ -94,10 +94,10 @@ def test_a_study_leaves_settings_that_train_takes_and_plots(
 @pytest.fixture(scope="module")
 def postgresql() -> Iterator[str]:
     """URL of a PostgreSQL server that runs for these tests."""
-    if shutil.which("initdb") is None or shutil.which("postgres") is None:
-        pytest.skip("there is no PostgreSQL server here (initdb, postgres)")
+    if any(shutil.which(program) is None for program in ("initdb", "postgres", "setpriv")):
+        pytest.skip("there is no PostgreSQL server here (initdb, postgres, setpriv)")
     pytest.importorskip("psycopg", reason="psycopg is not here: pip install 'psycopg[binary]'")
-    how: dict[str, Any] = {}
+    as_user: list[str] = []
     folder = Path(tempfile.mkdtemp())
     if os.getuid() == 0:  # which the server refuses
         try:
@@ -105,10 +105,14 @@ def postgresql() -> Iterator[str]:
         except KeyError:
             pytest.skip("PostgreSQL does not run as root, and there is no user postgres")
         os.chown(folder, user.pw_uid, user.pw_gid)
-        how = {"user": user.pw_uid, "group": user.pw_gid, "cwd": folder}
+        as_user = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
     data, log = folder / "data", folder / "log"
     made = subprocess.run(
-        ["initdb", "-D", data, "-U", "tuner", "-A", "trust"], capture_output=True, text=True, check=False, **how
+        [*as_user, "initdb", "-D", data, "-U", "tuner", "-A", "trust"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
     )
     if made.returncode:
         pytest.skip(f"initdb does not work here: {made.stderr.strip().splitlines()[-1]}")
@@ -117,10 +121,10 @@ def postgresql() -> Iterator[str]:
         port = free.getsockname()[1]
     with log.open("wb") as output:
         server = subprocess.Popen(
-            ["postgres", "-D", data, "-p", str(port), "-c", "listen_addresses=127.0.0.1", "-k", folder],
+            [*as_user, "postgres", "-D", data, "-p", str(port), "-c", "listen_addresses=127.0.0.1", "-k", folder],
             stdout=output,
             stderr=subprocess.STDOUT,
-            **how,
+            cwd=folder,
         )
     until = time.monotonic() + 60
     while b"ready to accept connections" not in log.read_bytes():
