@@ -42,10 +42,16 @@ class Recipe(NamedTuple):
 
 
 RECIPES: dict[str, Recipe] = {
+    "InvertedPendulum-v5": Recipe("ppo"),
+    "Reacher-v5": Recipe("ppo"),
     "quadrotor-any": Recipe("hybrid-grpo"),
+    "quadrotor-any-track": Recipe("hybrid-grpo"),
     "quadrotor-gates": Recipe("hybrid-grpo"),
     "quadrotor-hover": Recipe("hybrid-grpo"),
+    "quadrotor-hover-gusty": Recipe("hybrid-grpo"),
     "quadrotor-hover-randomized": Recipe("hybrid-grpo"),
+    "quadrotor-obstacles": Recipe("hybrid-grpo"),
+    "quadrotor-pursuit": Recipe("hybrid-grpo"),
     "quadrotor-track": Recipe("hybrid-grpo"),
     "quadrotor-waypoints": Recipe("hybrid-grpo"),
 }
