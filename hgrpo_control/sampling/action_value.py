@@ -14,7 +14,8 @@ from hgrpo_control.algorithms.rollout import NotFiniteError
 from hgrpo_control.config.learning import Learning
 from hgrpo_control.learning.adam import Adam, clip_gradients
 from hgrpo_control.ranks.ranks import ALONE, Ranks
-from policies.actor_critic import ActorCritic, network
+from policies.actor_critic import ActorCritic
+from policies.network import network
 from policies.spec import PolicySpec
 
 
