@@ -56,7 +56,10 @@ def test_tags_are_grouped_without_what_was_not_measured() -> None:
 
 
 @pytest.mark.parametrize("command", ["train ppo quadrotor-hover", "resume runs/a"])
-def test_loggers_that_contradict_each_other_are_refused(command: str, complaint: Callable[..., str]) -> None:
+def test_loggers_that_contradict_each_other_are_refused(
+    command: str, complaint: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # other tests may write into the present folder
     assert "--log none contradicts --log tensorboard" in complaint(
         *command.split(), "--log", "none", "--log", "tensorboard"
     )

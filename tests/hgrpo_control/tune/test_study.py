@@ -26,6 +26,7 @@ from optuna.trial import TrialState
 
 from hgrpo_control.cli import main
 from hgrpo_control.commands.train_options import parse_train_options
+from hgrpo_control.runs.run_folder import RunFolder
 from hgrpo_control.tune.study import _storage
 from hgrpo_control.tune.trials import Curve, NoEpisodeError, score
 
@@ -160,12 +161,17 @@ def test_two_workers_share_a_study_and_the_trial_of_a_killed_one_is_given_again(
     killed.kill()
     killed.wait()
     assert study.trials[0].state == TrialState.RUNNING
+    reached = iterations()
     other = subprocess.Popen([*command, *words(storage, 1_000_000, trials=2)], stdout=subprocess.DEVNULL)
     while not [trial for trial in study.trials if trial.user_attrs.get("attempt") == 2 and trial.params]:
         assert other.poll() is None
         time.sleep(0.2)
     again = next(trial for trial in study.trials if trial.user_attrs.get("attempt") == 2)
     while study.trials[again.number].params != study.trials[0].params:
+        assert other.poll() is None
+        time.sleep(0.1)
+    # A signal within the import of an extension module would end the worker with a traceback.
+    while iterations() <= reached:
         assert other.poll() is None
         time.sleep(0.1)
     other.send_signal(signal.SIGINT)
@@ -177,6 +183,12 @@ def test_two_workers_share_a_study_and_the_trial_of_a_killed_one_is_given_again(
     assert [trial.user_attrs["attempt"] for trial in study.trials if trial.state == TrialState.WAITING] == [3]
     del study, first, second, again
     gc.collect()
+
+
+def iterations() -> float:
+    """Iterations of the first trial."""
+    rows = RunFolder("tuned/trial-0").read_metrics()
+    return rows[-1]["iteration"] if rows else 0.0
 
 
 def _loaded(storage: str) -> Any:
