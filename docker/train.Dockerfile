@@ -1,6 +1,6 @@
 # Training, evaluation, films and export on CPUs, from a clone:
 #   docker build -f docker/train.Dockerfile -t hgrpo-train .
-#   docker run --rm -v "$PWD/runs:/work/runs" hgrpo-train train hybrid-grpo quadrotor-hover --out runs/first
+#   docker run --rm -v "$PWD/runs:/home/pilot/runs" hgrpo-train train hybrid-grpo quadrotor-hover --out runs/first
 # For NVIDIA GPUs: --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu130, and docker run --gpus all.
 FROM python:3.11-slim-bookworm
 
@@ -19,8 +19,8 @@ COPY sim2real sim2real
 RUN pip install --no-cache-dir --extra-index-url "$TORCH_INDEX" -c constraints.txt '.[train]'
 
 # Runs belong to this user, and compiled kernels lie in its home.
-RUN useradd --create-home --uid 1000 pilot && install -d -o pilot /work
+RUN useradd --create-home --uid 1000 pilot
 USER pilot
-WORKDIR /work
+WORKDIR /home/pilot
 ENTRYPOINT ["hgrpo"]
 CMD ["--help"]
