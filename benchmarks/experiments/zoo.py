@@ -9,9 +9,11 @@ settings lies there, flies EPISODES fresh episodes, and is exported into policie
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +26,7 @@ from hgrpo_control.runs.run_folder import RunFolder
 from hgrpo_control.training.simulation import make_simulator
 from hgrpo_errors import HgrpoError, unknown
 from policies.checkpoint import restore
-from policies.zoo import FOLDER, Entry, entries, write_entries
+from policies.zoo import FOLDER, INDEX, Entry, entries
 from robots.simulator import closing
 from sim2real.export.onnx import export_onnx
 from sim2real.policy.onnx_policy import OnnxPolicy
@@ -83,7 +85,9 @@ def make(name: str, runs: Path) -> Entry:
         observations=int(policy.normalizer.count),
         episodes=EPISODES, seed=SEED, success_rate=None, return_mean=0.0, return_std=0.0,
     ))  # fmt: skip
-    write_entries({**entries(), name: entry})
+    index = {**entries(), name: entry}
+    INDEX.write_text(json.dumps({key: asdict(index[key]) for key in sorted(index)}, indent=2) + "\n")
+    entries.cache_clear()
     return entry
 
 

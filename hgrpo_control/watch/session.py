@@ -52,7 +52,6 @@ class Flight:
         hz = simulator.spec.control_hz
         self.trail: deque[NDArray[np.float64]] = deque(maxlen=max(2, round(TRAIL_SECONDS * hz)))
         self.history: deque[Sample] = deque(maxlen=round(PLOT_SECONDS * PLOT_HZ))
-
         self._observation = torch.empty(0)
 
     def begin(self, seed: int, disturbance: Disturbance) -> None:

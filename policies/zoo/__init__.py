@@ -6,7 +6,7 @@ Each is an ONNX file beside this one. zoo.json says how it was trained and how w
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -52,16 +52,10 @@ def entries() -> dict[str, Entry]:
     return {name: Entry(**fields) for name, fields in json.loads(INDEX.read_text()).items()}
 
 
-def write_entries(changed: dict[str, Entry]) -> None:
-    """Write zoo.json."""
-    INDEX.write_text(json.dumps({name: asdict(changed[name]) for name in sorted(changed)}, indent=2) + "\n")
-    entries.cache_clear()
-
-
 def find(name: str) -> Path:
     """The ONNX file of a policy of the zoo; raises HgrpoError for an unknown name."""
     if name not in entries():
-        raise HgrpoError(unknown("policy of the zoo", name, tuple(entries()) or ("none yet",)))
+        raise HgrpoError(unknown("policy of the zoo", name, tuple(entries())))
     return FOLDER / f"{name}.onnx"
 
 

@@ -61,13 +61,16 @@ def weights_of(usual: Mapping[str, float], words: str) -> dict[str, float]:
         words: Those that differ, NAME=WEIGHT separated by commas; empty for none.
 
     Raises:
-        OptionError: A term that the task does not have, or a weight that is not a finite number.
+        OptionError: A term that the task does not have or that is given twice, or a weight that is not finite.
     """
-    weights = dict(usual)
+    weights, given = dict(usual), set[str]()
     for word in filter(None, words.split(",")):
         name, _, number = (part.strip() for part in word.partition("="))
         if name not in usual:
             raise OptionError(unknown("term of the reward", name, tuple(usual)))
+        if name in given:
+            raise OptionError(f"the weight of {name} is given twice in {words!r}; allowed: once")
+        given.add(name)
         try:
             weights[name] = float(number)
         except ValueError:

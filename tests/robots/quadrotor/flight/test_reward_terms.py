@@ -29,7 +29,12 @@ def test_twice_every_weight_is_twice_the_reward(task: str) -> None:
 
 @pytest.mark.parametrize(
     ("words", "said"),
-    [("at_targt=2", "'at_targt'; did you mean 'at_target'"), ("at_target=x", "at_target"), ("at_target=inf", "finite")],
+    [
+        ("at_targt=2", "'at_targt'; did you mean 'at_target'"),
+        ("at_target=x", "at_target"),
+        ("at_target=inf", "finite"),
+        ("at_target=1,at_target=2", "twice"),
+    ],
 )
 def test_a_wrong_term_is_named(words: str, said: str) -> None:
     with pytest.raises(OptionError, match=said):
