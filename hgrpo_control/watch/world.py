@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -67,7 +68,7 @@ class World:
         server.initial_camera.look_at = np.asarray(camera.centre, dtype=np.float64)
         server.initial_camera.position = eye(camera)
         self._anchor = session.flights[0].position
-        self._handle = self._add_handle(scene, move_target) if session.target is not None else None
+        self._handle = _TargetHandle(scene, move_target) if session.target is not None else None
         self.draw()
 
     @property
@@ -105,9 +106,6 @@ class World:
         moved = np.asarray(self._root.position)
         self._anchor = self.session.flights[0].position + moved
 
-    def _add_handle(self, scene: viser.SceneApi, move_target: Callable[[Floats], None]) -> _TargetHandle:
-        return _TargetHandle(scene, move_target)
-
 
 class _TargetHandle:
     """Handle by which the target is dragged."""
@@ -117,11 +115,10 @@ class _TargetHandle:
             "/world/target", scale=0.5, line_width=2.0, disable_rotations=True, depth_test=False
         )
         self._dragged = -math.inf
-        self._time = 0.0
 
         @self._controls.on_update
         def _(event: Any) -> None:
-            self._dragged = _now()
+            self._dragged = time.monotonic()
             move_target(np.array(self._controls.position, dtype=np.float64))
 
     @property
@@ -134,7 +131,7 @@ class _TargetHandle:
 
     def follow(self, target: Floats) -> None:
         """Go to a place (3,), unless somebody drags the handle."""
-        if _now() - self._dragged > _IDLE and not np.allclose(self._controls.position, target, atol=1e-4):
+        if time.monotonic() - self._dragged > _IDLE and not np.allclose(self._controls.position, target, atol=1e-4):
             self._controls.position = tuple(target)
 
 
@@ -258,9 +255,3 @@ def _sky() -> NDArray[np.uint8]:
     share = np.linspace(0.0, 1.0, 256)[:, None, None]
     rows = (1.0 - share) * np.array(_SKY_TOP) + share * np.array(_SKY_BOTTOM)
     return np.broadcast_to(rows, (256, 8, 3)).astype(np.uint8)
-
-
-def _now() -> float:
-    import time
-
-    return time.monotonic()

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hgrpo_errors import HgrpoError
 from policies.spec import PolicySpec
+from sim2real.policy.memory import KeptMemory
 
 WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Werror")
 _FLOATS = ctypes.POINTER(ctypes.c_float)
@@ -56,7 +57,7 @@ def run_compiler(compiler: str, args: Sequence[str]) -> None:
         raise CompilerError(f"{compiler} cannot compile the source: {errors[0] if errors else result.returncode}")
 
 
-class CPolicy:
+class CPolicy(KeptMemory):
     """Deterministic action of a compiled policy, for one observation or a batch.
 
     A policy with memory carries it from call to call, as an OnnxPolicy does.
@@ -83,7 +84,6 @@ class CPolicy:
         if not np.array_equal(np.array(safe_action), np.array(spec.safe_action, np.float32)):
             raise CompilerError(f"{library} has the safe action {list(safe_action)}; expected {spec.safe_action}")
         self._act.argtypes = (_FLOATS, _FLOATS)
-        self._memory: NDArray[np.float32] | None = None
         if spec.memory_width:
             self._act.argtypes = (_FLOATS, _FLOATS, _FLOATS)
         if failed := self.self_test():
@@ -113,32 +113,18 @@ class CPolicy:
         self._memory = memory if self.spec.memory_width else None
         return action if given.ndim == 2 else action[0]
 
-    def reset(self, rows: NDArray[np.integer | np.bool_] | None = None) -> None:
-        """Forget everything, as at the beginning of an episode; does nothing without memory.
-
-        Args:
-            rows: (k,) indices or (B,) bool mask of the episodes that begin; None for all of them.
-        """
-        if rows is None:
-            self._memory = None
-        elif self._memory is not None:
-            self._memory[rows] = 0.0
-
     def _next_memory(self, rows: int) -> NDArray[np.float32]:
         """Memory (rows, M) to change; (0, 0) without memory. The present one stays as it is if a row is refused."""
         width = self.spec.memory_width
         if not width:
             return np.empty((0, 0), np.float32)
-        if self._memory is None:
+        kept = self._memory_of(rows)
+        if kept is None:
             memory = np.full((rows, width), np.nan, np.float32)
             for row in memory:
                 self._reset(row.ctypes.data_as(_FLOATS))
             return memory
-        if len(self._memory) != rows:
-            raise HgrpoError(
-                f"{rows} observations after {len(self._memory)}; allowed: the same number, or reset() first"
-            )
-        return self._memory.copy()
+        return kept.copy()
 
 
 def _load_copy(library: Path) -> ctypes.CDLL:

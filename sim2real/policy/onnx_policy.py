@@ -14,6 +14,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort
 from hgrpo_errors import HgrpoError, nearest
 from policies.spec import PolicySpec
 from sim2real.policy import trained_on
+from sim2real.policy.memory import KeptMemory
 from sim2real.policy.metadata import (
     GoldenPairs,
     disagreement,
@@ -47,7 +48,7 @@ class OnnxPolicyError(HgrpoError):
     """Raised for a file that is missing, damaged or not an exported policy."""
 
 
-class OnnxPolicy:
+class OnnxPolicy(KeptMemory):
     """Deterministic action of an exported policy, for one observation or a batch.
 
     The file normalises the observation, and scales and clips the action. A file with a fixed batch of 1 is run row by
@@ -95,7 +96,6 @@ class OnnxPolicy:
             self.spec = read_spec(self.metadata)
             self.trained_on = trained_on.from_json(self.metadata.get(trained_on.KEY))
             self._size, self._width = self.spec.observation_size, self.spec.memory_width
-            self._memory: NDArray[np.float32] | None = None
             self.takes_one_row = _has_fixed_batch(self._session, self.spec)
             golden, tolerance = read_golden_pairs(self.metadata, self.spec)
         except ValueError as error:
@@ -124,24 +124,9 @@ class OnnxPolicy:
     predict = __call__
     """The same, under the name that a torch policy has for it."""
 
-    def reset(self, rows: NDArray[np.integer | np.bool_] | None = None) -> None:
-        """Forget everything, as at the beginning of an episode; does nothing without memory.
-
-        Args:
-            rows: (k,) indices or (B,) bool mask of the episodes that begin; None for all of them.
-        """
-        if rows is None:
-            self._memory = None
-        elif self._memory is not None:
-            self._memory[rows] = 0.0
-
     def _carry(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        memory = self.no_memory(len(batch)) if self._memory is None else self._memory
-        if len(memory) != len(batch):
-            raise HgrpoError(
-                f"{len(batch)} observations after {len(memory)}; allowed: the same number, or reset() first"
-            )
-        action, self._memory = self.step(batch, memory)
+        memory = self._memory_of(len(batch))
+        action, self._memory = self.step(batch, self.no_memory(len(batch)) if memory is None else memory)
         return action
 
     def no_memory(self, rows: int) -> NDArray[np.float32]:
