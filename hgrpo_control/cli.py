@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import hgrpo_signals
 from hgrpo_control.command_line import standard_output
-from hgrpo_control.command_line.interruption import last_line
+from hgrpo_control.command_line.interruption import is_interrupted, last_line
 from hgrpo_errors import HgrpoError, install, nearest, printable
 
 
@@ -81,7 +81,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except HgrpoError as error:
         print(f"hgrpo: {' '.join(printable(str(error)).split())}", file=sys.stderr)
         return 2
-    except ModuleNotFoundError as error:
+    except ImportError as error:
+        if is_interrupted(error):
+            print("interrupted while a module was loaded", file=sys.stderr)
+            return 130
+        if not isinstance(error, ModuleNotFoundError):
+            raise
         extra = COMMANDS[args[0]].extra
         print(f"hgrpo: {args[0]} needs {error.name}: {install(extra)}", file=sys.stderr)
         return 2

@@ -155,6 +155,28 @@ def test_the_last_line_says_what_is_kept(
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.parametrize("interrupted", [True, False])
+def test_ctrl_c_while_an_extension_module_is_loaded_has_no_traceback(
+    interrupted: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def load(*words: object) -> None:
+        try:
+            try:
+                raise KeyboardInterrupt if interrupted else ValueError
+            except BaseException as cause:
+                raise SystemError("initialization of a module") from cause
+        except SystemError as error:
+            raise ImportError("initialization failed") from error
+
+    monkeypatch.setattr("hgrpo_control.commands.zoo.find", load)
+    if interrupted:
+        assert main(["zoo"]) == 130
+        assert capsys.readouterr().err == "interrupted while a module was loaded\n"
+    else:
+        with pytest.raises(ImportError, match="initialization failed"):
+            main(["zoo"])
+
+
 def test_every_command_was_interrupted() -> None:
     assert {moment.words[0] for moment in MOMENTS} == set(COMMANDS)
 
