@@ -9,31 +9,17 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from support.small_spec import small_spec
 
 from hgrpo_errors import HgrpoError
 from policies import checkpoint
 from policies.actor_critic import ActorCritic
 from policies.initialization import begin_with
-from policies.spec import Channel, PolicySpec
-
-A = 2
 
 
 def made(names: str = "xyz", seed: int = 0, **changed: Any) -> ActorCritic:
     """A policy that observes one entry per letter, with statistics of its own."""
-    action = changed.pop("action", "ab")
-    fields: dict[str, Any] = {
-        "task": "t",
-        "robot": "",
-        "control_hz": 50.0,
-        "observation": tuple(Channel(name) for name in names),
-        "action": tuple(Channel(name) for name in action),
-        "action_low": (-2.0,) * len(action),
-        "action_high": (2.0,) * len(action),
-        "safe_action": (0.5,) * len(action),
-        "hidden_sizes": (5, 4),
-    }
-    policy = ActorCritic(PolicySpec(**{**fields, **changed}), generator=torch.Generator().manual_seed(seed))
+    policy = ActorCritic(small_spec(names, **changed), generator=torch.Generator().manual_seed(seed))
     seen = torch.randn(50, len(names), generator=torch.Generator().manual_seed(seed + 1))
     policy.update_normalizers(3.0 + 2.0 * seen * torch.arange(1, len(names) + 1))
     with torch.no_grad():

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from support.small_spec import small_spec
 from torch import Tensor, nn
 
 from hgrpo_errors import HgrpoError
@@ -20,20 +21,8 @@ O, A = 3, 2  # noqa: E741
 
 
 def spec(memory: str, size: int, privileged: int = 0) -> PolicySpec:
-    return PolicySpec(
-        task="t",
-        robot="",
-        control_hz=50.0,
-        observation=tuple(Channel(f"o{i}") for i in range(O)),
-        action=tuple(Channel(f"a{i}") for i in range(A)),
-        action_low=(-2.0,) * A,
-        action_high=(2.0,) * A,
-        safe_action=(0.5,) * A,
-        hidden_sizes=(5,),
-        memory=memory,
-        memory_size=size,
-        privileged=tuple(Channel(f"p{i}") for i in range(privileged)),
-    )
+    hidden = tuple(Channel(f"p{i}") for i in range(privileged))
+    return small_spec(hidden_sizes=(5,), memory=memory, memory_size=size, privileged=hidden)
 
 
 def policy(memory: str, size: int, privileged: int = 0) -> ActorCritic:

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 import torch
+from support.small_spec import small_spec
 from torch import Tensor
 
 from policies.actor_critic import ActorCritic
 from policies.pullback import ActorPullback
-from policies.spec import Channel, PolicySpec
+from policies.spec import Channel
 
 T, B, O, P, A = 3, 6, 3, 2, 2  # noqa: E741
-SPEC = PolicySpec(
-    task="t",
-    robot="",
-    control_hz=50.0,
-    observation=tuple(Channel(f"o{i}") for i in range(O)),
-    action=tuple(Channel(f"a{i}") for i in range(A)),
-    action_low=(-2.0,) * A,
-    action_high=(2.0,) * A,
-    safe_action=(0.5,) * A,
-    hidden_sizes=(5, 4),
-)
 PRIVILEGED = tuple(Channel(f"p{i}") for i in range(P))
 
 
@@ -34,7 +22,7 @@ def test_a_pullback_is_the_derivative_of_action_and_next_memory(
     memory: tuple[str, int], activation: str, privileged: tuple[Channel, ...]
 ) -> None:
     kind, size = memory
-    spec = dataclasses.replace(SPEC, memory=kind, memory_size=size, activation=activation, privileged=privileged)
+    spec = small_spec(memory=kind, memory_size=size, activation=activation, privileged=privileged)
     generator = torch.Generator().manual_seed(1)
     policy = ActorCritic(spec, generator=generator).double()
     policy.update_normalizers(torch.randn(50, O + len(privileged), generator=generator))
@@ -63,7 +51,7 @@ def test_a_pullback_is_the_derivative_of_action_and_next_memory(
 
 
 def test_a_pullback_goes_through_an_actor_without_hidden_layers() -> None:
-    policy = ActorCritic(dataclasses.replace(SPEC, hidden_sizes=()))
+    policy = ActorCritic(small_spec(hidden_sizes=()))
     by_observation, by_memory = ActorPullback(policy, torch.zeros(1, B, O))(0, torch.ones(B, A), torch.zeros(B, 0))
     torch.testing.assert_close(by_observation, policy.actor[-1].weight.detach().sum(0).expand(B, O))
     assert by_memory.shape == (B, 0)
