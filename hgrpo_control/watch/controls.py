@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,8 @@ DIRECTIONS = {
 """Directions of a push in the world."""
 STRONGEST_PUSH, STRONGEST_WIND = 5.0, 6.0  # m/s, m/s^2
 SPEEDS = (0.05, 2.0)  # simulated time over real time
+PRESENT = "present value"
+"""Choice of an option whose value is none of its named ones."""
 
 Do = Callable[[Callable[[], None]], None]
 """Runs a function in the thread of the simulation."""
@@ -193,13 +195,23 @@ class Controls:
 
         @button.on_click
         def _(event: Any) -> None:
-            changed = {
-                field.name: text
-                for field in fields
-                if (text := str(inputs[field.name].value)) != str(field.default)
-                and not (field.kind is float and float(text) == field.default)
-            }
+            changed = changed_options(fields, {name: str(each.value) for name, each in inputs.items()})
             self._do(lambda: change_task({**self._session.task_options, **changed}))
+
+
+def changed_options(fields: Sequence[Field], texts: Mapping[str, str]) -> dict[str, str]:
+    """Options whose inputs show another value than the present one.
+
+    Args:
+        fields: The options, with their present values as defaults.
+        texts: What the inputs show, by name.
+    """
+    return {
+        field.name: text
+        for field in fields
+        if (text := texts[field.name]) not in (str(field.default), PRESENT)
+        and not (field.kind is float and float(text) == field.default)
+    }
 
 
 def _is_same(starts: Any) -> bool:
@@ -210,7 +222,9 @@ def _add_input(gui: viser.GuiApi, field: Field) -> Any:
     """An input with the present value of an option."""
     hint = field.text or None
     if field.choices:
-        return gui.add_dropdown(field.name, field.choices, initial_value=str(field.default), hint=hint)
+        named = str(field.default) in field.choices  # a drone of the user's own has no name among them
+        choices = field.choices if named else (PRESENT, *field.choices)
+        return gui.add_dropdown(field.name, choices, initial_value=str(field.default) if named else PRESENT, hint=hint)
     if field.kind in (int, float):
         return gui.add_number(field.name, field.default, step=1 if field.kind is int else 0.01, hint=hint)
     return gui.add_text(field.name, str(field.default), hint=hint)

@@ -14,10 +14,14 @@ from support.browser import SOFTWARE_WEBGL, Tab, tab
 
 pytest.importorskip("viser", reason="the extra `watch` is not here: pip install -c constraints.txt '.[watch]'")
 
+import robots
+from hgrpo_control.watch.controls import PRESENT, changed_options
 from hgrpo_control.watch.page import AddressError, Page
 from hgrpo_control.watch.pilots import Pilot
 from hgrpo_control.watch.session import Entry, Session
+from hgrpo_fields import fields_of
 
+VEHICLE = Path(__file__).parents[3] / "examples" / "my_quad.toml"
 PATIENCE = 240.0  # s; software draws the scene, perhaps beside other tests
 
 
@@ -109,17 +113,8 @@ def still_picture(browser: Tab) -> bytes:
     raise AssertionError("the picture changes in a pause")
 
 
-@pytest.mark.parametrize(
-    ("task", "number"),
-    [
-        ("quadrotor-gates", 2),
-        ("quadrotor-obstacles", 1),
-        ("quadrotor-pursuit", 1),
-        ("Walker2d-v5", 2),
-        ("Humanoid-v5", 1),
-    ],
-)
-def test_every_kind_of_task_is_drawn(task: str, number: int) -> None:
+@pytest.mark.parametrize(("task", "number"), [(task, 1 + i % 2) for i, task in enumerate(robots.names())])
+def test_every_task_is_drawn(task: str, number: int) -> None:
     page = page_of(task, number)
     nodes = set(page.server.scene._handle_from_node_name)
     assert f"/world/flight_{number - 1}" in nodes
@@ -154,6 +149,22 @@ def test_nodes_follow_the_drone_and_the_target(monkeypatch: pytest.MonkeyPatch) 
     np.testing.assert_allclose(handle.position, (0.5, 0.0, 2.5), atol=1e-5)
     floor = page.server.scene._handle_from_node_name["/world/floor"]
     np.testing.assert_allclose(floor.position, (0.0, 0.0, 0.5), atol=1e-5)  # the target's constant height above it
+    page.close()
+
+
+def test_a_drone_of_ones_own_is_watched_and_keeps_its_numbers_beside_other_options() -> None:
+    page = page_of("quadrotor-hover", quadrotor=str(VEHICLE))
+    options = page.session.flights[0].simulator.options
+    fields = fields_of(type(options), options)
+    texts = {field.name: str(field.default) for field in fields} | {"quadrotor": PRESENT}
+    assert changed_options(fields, texts) == {}
+    assert changed_options(fields, texts | {"wind": "1.5"}) == {"wind": "1.5"}
+    assert changed_options(fields, texts | {"wind": "0"}) == {}
+    assert changed_options(fields, texts | {"quadrotor": "race"}) == {"quadrotor": "race"}
+    inputs = page.server.gui._gui_input_handle_from_uuid.values()
+    assert [each.value for each in inputs if each.label == "quadrotor"] == [PRESENT]
+    page._change_task({**page.session.task_options, "wind": "1.5"})
+    assert page.session.flights[0].simulator.spec.robot == "my-quad"
     page.close()
 
 
