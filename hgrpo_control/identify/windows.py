@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hgrpo_control.identify.log import Array, Log, Segment
+from hgrpo_control.identify.log import Array, Log
 from hgrpo_control.identify.model import Rotors, coefficients, delays, rollout, rotor_speeds
 from robots.quadrotor.body.parameters import QuadrotorParameters
 
@@ -52,7 +52,7 @@ def windows_of(log: Log, start: QuadrotorParameters, seconds: float, stride: flo
     )
     names = log.segments[0].channels
     measured = {
-        name: np.stack([_channel(log.segments[n], name)[k : k + count + 1] for n, k in place], axis=2) for name in names
+        name: np.stack([log.segments[n].channels[name][k : k + count + 1] for n, k in place], axis=2) for name in names
     }
     upright = np.zeros((4, len(place)))
     upright[0] = 1.0
@@ -60,10 +60,6 @@ def windows_of(log: Log, start: QuadrotorParameters, seconds: float, stride: flo
     attitude = measured["attitude"][0] if "attitude" in measured else upright
     first = np.concatenate((velocity, attitude, measured["rate"][0]))
     return Windows(log, place, count, skip, first, measured)
-
-
-def _channel(segment: Segment, name: str) -> Array:
-    return segment.channels[name]
 
 
 def residuals(
