@@ -23,24 +23,29 @@ CURVE_POINTS = 24
 def collect(suite: Suite, root: Path, out: Path) -> Results:
     """Write the results of the finished runs under root/SUITE into `out`.
 
-    Unfinished runs are listed there.
+    Results stored in `out` are kept where their run is not finished here. Other unfinished runs are listed there.
 
-    Raises SuiteError if no run is finished, if a run was made with other settings than the suite asks for, or if a
-    run that is stored in `out` already would be lost.
+    Raises SuiteError if no run is finished, or if a run, or a stored result, was made with other settings than the
+    suite asks for.
     """
     runs = planned_runs(suite, root)
     require_agreement(runs)
-    done = [run for run in runs if next_step(run) is None]
+    steps = {run.label: next_step(run) for run in runs}
+    done = [run for run in runs if steps[run.label] is None]
     if not done:
         raise SuiteError(f"no run of suite {suite.name} is finished under {root / suite.name}")
-    done.sort(key=lambda run: (suite.tasks.index(run.task), suite.variants.index(run.variant)))  # stable: seeds stay
-    _require_nothing_lost(runs, done, out)
-    curves: dict[str, list[CurvePoint]] = {task: [] for task in suite.tasks}
+    kept = _stored_elsewhere(suite, [run for run in runs if steps[run.label] is not None], out)
+    finals = [*(_final(run) for run in done), *kept.finals]
+    names = [variant.name for variant in suite.variants]
+    finals.sort(key=lambda final: (suite.tasks.index(final.task), names.index(final.variant), final.seed))
+    curves: dict[str, list[CurvePoint]] = {task: list(kept.curves[task]) for task in suite.tasks}
     for run in done:
         curves[run.task] += thin(run.variant.name, run.seed, run.folder.read_metrics())
-    finished = {run.label for run in done}
+    for points in curves.values():
+        points.sort(key=lambda point: (names.index(point.variant), point.seed))  # stable: steps stay in order
+    finished = {f"{final.task}/{final.variant}/seed{final.seed}" for final in finals}
     missing = [run.label for run in runs if run.label not in finished]
-    results = Results(suite, [_final(run) for run in done], curves, missing, _origins(done), describe_origin())
+    results = Results(suite, finals, curves, missing, _merged(kept.origins, _origins(done)), describe_origin())
     write_results(results, out)
     return results
 
@@ -95,18 +100,37 @@ def _origins(runs: Sequence[Run]) -> list[dict[str, Any]]:
     return [json.loads(text) | {"processes": count} for text, count in counts.items()]
 
 
-def _require_nothing_lost(runs: Sequence[Run], done: Sequence[Run], out: Path) -> None:
-    """Raise SuiteError if `out` holds results that this collection would lose.
+def _merged(stored: list[dict[str, Any]], here: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Distinct origins of both; one that is in both has the larger number of processes."""
+    numbers: dict[str, int] = {}
+    for origin in (*stored, *here):
+        key = json.dumps({name: value for name, value in origin.items() if name != "processes"}, sort_keys=True)
+        numbers[key] = max(numbers.get(key, 0), origin["processes"])
+    return [json.loads(key) | {"processes": number} for key, number in numbers.items()]
 
-    These are results of a run that the suite still contains and that is not finished here.
+
+def _stored_elsewhere(suite: Suite, unfinished: Sequence[Run], out: Path) -> Results:
+    """Results in `out` of runs that are not finished here, as of another machine.
+
+    Raises SuiteError for a result of other settings.
     """
+    nothing = Results(suite, [], {task: [] for task in suite.tasks}, [], [], {})
     if not (out / "origin.json").exists():
-        return
-    asked, finished = ({(r.task, r.variant.name, r.seed) for r in group} for group in (runs, done))
-    for final in read_results(out).finals:
-        key = (final.task, final.variant, final.seed)
-        if key in asked and key not in finished:
+        return nothing
+    stored = read_results(out)
+    wanted = {(run.task, run.variant.name, run.seed): run for run in unfinished}
+    finals = [final for final in stored.finals if (final.task, final.variant, final.seed) in wanted]
+    for final in finals:
+        run = wanted[final.task, final.variant, final.seed]
+        if stored.suite.variant(final.variant).options != run.variant.options:
             raise SuiteError(
-                f"{out} holds results of {final.task}/{final.variant}/seed{final.seed}, which is not finished here and "
-                f"would be lost; remove {out / 'origin.json'} first if that is meant"
+                f"{out} holds results of {run.label} with other options than the suite has; finish that run here, or "
+                f"remove {out / 'origin.json'} to lose what is stored"
             )
+    if not finals:
+        return nothing
+    curves = {
+        task: [point for point in stored.curves.get(task, []) if (task, point.variant, point.seed) in wanted]
+        for task in suite.tasks
+    }
+    return Results(suite, finals, curves, [], stored.origins, {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import math
@@ -125,11 +126,15 @@ def finished(root: Path, names: tuple[str, ...] = ("a", "b")) -> tuple[Suite, li
     suite = Suite("trial", "Trial", (HOVER,), variants, (0, 1), comparisons=((names[0], names[-1]),))
     runs = planned_runs(suite, root)
     for run in runs[:-1]:
-        train(run.config, run.path)
-        figures = {"task": HOVER, "episodes": 200, "seed": 1, "success_rate": 0.5 + run.seed / 4, "return_mean": 3.0}
-        rest = {"return_std": 1.0, "length_mean": 9.0, "terminated_rate": 0.125, "final_second": {"speed": None}}
-        run.folder.evaluation.write_text(json.dumps(figures | rest), encoding="utf-8")
+        finish(run)
     return suite, runs
+
+
+def finish(run: Run) -> None:
+    train(run.config, run.path)
+    figures = {"task": HOVER, "episodes": 200, "seed": 1, "success_rate": 0.5 + run.seed / 4, "return_mean": 3.0}
+    rest = {"return_std": 1.0, "length_mean": 9.0, "terminated_rate": 0.125, "final_second": {"speed": None}}
+    run.folder.evaluation.write_text(json.dumps(figures | rest), encoding="utf-8")
 
 
 @needs_rliable
@@ -175,13 +180,19 @@ def test_collected_results_are_not_lost(tmp_path: Path) -> None:
         ("a", 1, 32),
         ("b", 0, 32),
     ]
-    shutil.rmtree(runs[1].path)
-    before = (stored / "runs.csv").read_text(encoding="utf-8")
-    with pytest.raises(SuiteError, match="holds results of quadrotor-hover/b/seed0, which is not finished here"):
-        collect(suite, tmp_path / "runs", stored)
-    assert (stored / "runs.csv").read_text(encoding="utf-8") == before
-    (stored / "origin.json").unlink()
-    assert len(collect(suite, tmp_path / "runs", stored).finals) == 2
+    files = sorted(path for path in stored.rglob("*") if path.is_file())
+    before = [path.read_bytes() for path in files]
+    shutil.rmtree(runs[1].path)  # as if another machine had made it
+    again = collect(suite, tmp_path / "runs", stored)
+    assert again.missing == [runs[-1].label]
+    assert [path.read_bytes() for path in files] == before
+    changed = dataclasses.replace(suite.variants[1], options=(*suite.variants[1].options, "--gamma", "0.9"))
+    shutil.rmtree(tmp_path / "runs")
+    other = dataclasses.replace(suite, variants=(suite.variants[0], changed))
+    finish(planned_runs(other, tmp_path / "runs")[0])
+    with pytest.raises(SuiteError, match="holds results of quadrotor-hover/b/seed0 with other options"):
+        collect(other, tmp_path / "runs", stored)
+    assert [path.read_bytes() for path in files] == before
 
 
 def test_every_picture_is_drawn_for_groups_single_runs_and_missing_tasks(tmp_path: Path) -> None:

@@ -75,30 +75,44 @@ def test_browser_shows_a_drone_that_moves_and_is_pushed(hovering: Running, tmp_p
         wait_until(page.server.get_clients)
         wait_until(lambda: "quadrotor-hover" in (browser.evaluate("document.body.innerText") or ""))
         before, place, steps = still_picture(browser), page.session.flights[0].position, page.session.steps
-        click(browser, "Run")
-        wait_until(lambda: page.session.steps > steps + 20)
-        click(browser, "Pause")
-        wait_until(lambda: page.pace.paused)
+        click(browser, "Run", lambda: page.session.steps > steps + 20)
+        click(browser, "Pause", lambda: page.pace.paused)
         assert np.linalg.norm(page.session.flights[0].position - place) > 1e-3
         hovering.ask(lambda: page.session.restart(0))
         velocity = page.session.flights[0].state.body.velocity[0].numpy()
-        click(browser, "Disturb")
-        click(browser, "Push")
-        wait_until(lambda: page.session.flights[0].state.body.velocity[0, 0] > velocity[0] + 1.9)  # 2 m/s along +x
+        click(browser, "Disturb", lambda: browser.evaluate(place_of("Push")))
+        speed = velocity[0] + 1.9  # of at least 2 m/s along +x
+        click(browser, "Push", lambda: page.session.flights[0].state.body.velocity[0, 0] > speed)
         assert still_picture(browser) != before
         assert "Runtime.exceptionThrown" not in {event["method"] for event in browser.events}
 
 
-def click(browser: Tab, text: str) -> None:
-    """Click with the mouse on the button or tab of this text."""
-    found = f"[...document.querySelectorAll('button,[role=tab]')].find(b => b.innerText.trim() == '{text}')"
-    where = (
-        f"(e => {{ if (!e) return; e.scrollIntoView(); const r = e.getBoundingClientRect();"
-        f" return [r.x + r.width / 2, r.y + r.height / 2] }})({found})"
-    )
-    x, y = wait_until(lambda: browser.evaluate(where))
-    for kind in ("mousePressed", "mouseReleased"):
-        browser.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+def place_of(text: str) -> str:
+    """Expression of the middle of the button or tab of this text, where nothing covers it; else null."""
+    return f"""(text => {{
+        const shown = [...document.querySelectorAll('button,[role=tab]')].find(e => e.innerText.trim() == text);
+        if (!shown) return null;
+        shown.scrollIntoView();
+        const box = shown.getBoundingClientRect(), x = box.x + box.width / 2, y = box.y + box.height / 2;
+        return shown.contains(document.elementFromPoint(x, y)) ? [x, y] : null;
+    }})('{text}')"""
+
+
+def click(browser: Tab, text: str, effect: Callable[[], Any]) -> None:
+    """Click with the mouse on a button or tab until it has an effect: the page may move under a click."""
+    end = time.monotonic() + PATIENCE
+    while not effect():
+        assert time.monotonic() < end, f"a click on {text} had no effect"
+        if (place := browser.evaluate(place_of(text))) is None:
+            time.sleep(0.1)
+            continue
+        x, y = place
+        for kind in ("mousePressed", "mouseReleased"):
+            browser.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+        for _ in range(100):  # software may take seconds to draw what follows
+            if effect():
+                return
+            time.sleep(0.1)
 
 
 def still_picture(browser: Tab) -> bytes:
