@@ -59,8 +59,8 @@ def controls(task: str) -> tuple[Variant, ...]:
         )
     if task == GUSTY:
         return tuple(
-            replace(update_size.variant(name, RANDOMIZED, *words), name=f"hover-gusty-{name}", tasks=(task,))
-            for name, *words in CONTROLS[RANDOMIZED]
+            replace(update_size.variant(name, RANDOMIZED, update, rate), name=f"hover-gusty-{name}", tasks=(task,))
+            for name, update, rate in CONTROLS[RANDOMIZED]
         )
     return tuple(update_size.variant(name, task, update, rate) for name, update, rate in CONTROLS[task])
 
