@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -58,7 +59,13 @@ class Command:
             self.launch.set_param_at_index_from_ctype(i, slot.array, adjoint=True)
         for slot in self.given:
             slot.array.flags = _KEEP_GRADIENT
-        self.stream = _stream if outputs[0].is_cuda else None
+        self.packed = None if outputs[0].is_cuda else _Packed(self.launch)
+        if self.packed is not None:
+            places = self.packed.arguments
+            for i, slot in (*enumerate([*self.inputs, *self.shared]), *enumerate(self.outputs, start)):
+                slot.array = places[0][i]
+            for i, slot in (*enumerate(self.into), *enumerate(self.given, start)):
+                slot.array = places[1][i]
 
     def share(self, tensors: Sequence[Tensor]) -> None:
         """Set the shared arrays; a tensor that is set already is kept."""
@@ -104,7 +111,34 @@ class Command:
             for slot, gradient in zip((*self.into, *self.given), (*into, *given), strict=True):
                 slot.array.data = 0 if gradient is None else gradient.data_ptr() + first * slot.stride
                 slot.array.shape[0] = 0 if gradient is None else rows
-        self.launch.launch(None if self.stream is None else self.stream(outputs[0].device))
+        if self.packed is not None:
+            self.packed.launch(self.launch)
+        else:
+            self.launch.launch(wp.stream_from_torch(torch.cuda.current_stream(outputs[0].device)))
+
+
+class _Packed:
+    """Arguments of a launch on the CPU as the structures that a compiled kernel takes, changed in place.
+
+    Warp's own launch fills these structures anew on each call, which takes longer than 64 rows of a small kernel.
+
+    Args:
+        launch: The launch.
+    """
+
+    def __init__(self, launch: wp.Launch) -> None:
+        number, packs = len(launch.kernel.adj.args), []
+        for first in range(1, len(launch.params), number):
+            values = launch.params[first : first + number]
+            fields = [(f"argument_{i}", type(value)) for i, value in enumerate(values)]
+            packs.append(type("Arguments", (ctypes.Structure,), {"_fields_": fields})(*values))
+        self.arguments = [[getattr(pack, name) for name, _ in pack._fields_] for pack in packs]
+        self._pointers = [ctypes.byref(pack) for pack in packs]
+        self._function = launch.hooks.backward if launch.adjoint else launch.hooks.forward
+
+    def launch(self, launch: wp.Launch) -> None:
+        """Run the kernel for the rows of `launch`."""
+        self._function(ctypes.byref(launch.bounds), *self._pointers)
 
 
 class Slot:
@@ -135,8 +169,3 @@ class Slot:
 def warp_device(device: torch.device) -> Any:
     """Warp's name of a device of torch."""
     return wp.device_from_torch(device)
-
-
-def _stream(device: torch.device) -> Any:
-    """Warp's view of the stream that torch uses now."""
-    return wp.stream_from_torch(torch.cuda.current_stream(device))

@@ -26,7 +26,7 @@ def _drawing(size):
         f, split = noise.functions(real), noise.split
         uniform, normal = f.uniform, f.normal
 
-        @kernel(backward)
+        @kernel(real, backward)
         def draw(
             key: wp.array(dtype=wp.int64),
             counter: wp.array(dtype=wp.int64),

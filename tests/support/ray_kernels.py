@@ -28,7 +28,7 @@ def cast_rays(count):
         f, vec3 = ray_casting.functions(real, count), kernels.functions(real).vec3
         vec2, first_met, direction_of, ray_range = f.vec2, f.first_met, f.direction_of, f.ray_range
 
-        @kernel(backward)
+        @kernel(real, backward)
         def cast(
             origin: wp.array2d(dtype=real),
             forest: wp.array2d(dtype=real),

@@ -16,7 +16,7 @@ def next_gusts(real: Any, backward: bool) -> Any:
     """Kernel from gusts (B, 3), their counters and keys (B,) to the gusts and counters after a step."""
     normal = noise.functions(real).normal
 
-    @kernel(backward)
+    @kernel(real, backward)
     def blow(
         gust: wp.array2d(dtype=real),
         counter: wp.array(dtype=wp.int64),

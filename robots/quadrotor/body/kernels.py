@@ -169,7 +169,7 @@ def drawn_frames(real: Any, backward: bool) -> Any:
         """exp(-time / tau), or 0 for a rotor without lag."""
         return wp.where(tau > real(0.0), wp.exp(-time / wp.where(tau > real(0.0), tau, real(1.0))), real(0.0))
 
-    @kernel(backward)
+    @kernel(real, backward)
     def drawn(
         mass: wp.array2d(dtype=real),
         rotor_thrust: wp.array2d(dtype=real),

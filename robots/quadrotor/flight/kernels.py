@@ -87,7 +87,7 @@ def command_change(real: Any, backward: bool) -> Any:
     """Kernel of action_changes."""
     action_change = action_changes(real)
 
-    @kernel(backward)
+    @kernel(real, backward)
     def change(
         command: wp.array2d(dtype=real),
         last: wp.array2d(dtype=real),
@@ -105,7 +105,7 @@ def motion_of(real: Any, backward: bool) -> Any:
     """Kernel of motion_writer."""
     pose_of, write_motion = kernels.functions(real).pose_of, motion_writer(real)
 
-    @kernel(backward)
+    @kernel(real, backward)
     def motion(pose: wp.array2d(dtype=real), out: wp.array2d(dtype=real)):
         row = wp.tid()
         write_motion(pose_of(pose, row), row, out, 0)
@@ -130,7 +130,7 @@ def judge_kernel(
     f, (advance, observe) = kernels.functions(real), make(real)
     vec17, write_motion, scored = f.vec17, motion_writer(real), score_of(terms, real)
 
-    @kernel(backward, terms)
+    @kernel(real, backward, terms)
     def judge(
         before: wp.array(dtype=vec17),
         after: wp.array(dtype=vec17),
@@ -173,7 +173,7 @@ def see_kernel(make: Callable[[Any], MissionFunctions], entries: int, motion: in
     f, observe, write_motion = kernels.functions(real), make(real).observe, motion_writer(real)
     pose_of = f.pose_of
 
-    @kernel(backward)
+    @kernel(real, backward)
     def see(
         pose: wp.array2d(dtype=real),
         course: wp.array2d(dtype=real),

@@ -42,7 +42,7 @@ def whole_step(
     held = loops.held_command(interface, substeps, real)
     write_motion, scored = motion_writer(real), score_of(terms, real)
 
-    @kernel(backward, max(terms, substeps))
+    @kernel(real, backward, max(terms, substeps))
     def step(
         body: wp.array(dtype=vec17),
         memory: wp.array(dtype=vec6),

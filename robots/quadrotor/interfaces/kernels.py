@@ -167,7 +167,7 @@ def control_step(interface: str, substeps: int, real: Any, backward: bool) -> An
     f = functions(real)
     vec4, vec6, vec17, vec30, held = f.vec4, f.vec6, f.vec17, f.vec30, held_command(interface, substeps, real)
 
-    @kernel(backward, substeps)
+    @kernel(real, backward, substeps)
     def step(
         body: wp.array(dtype=vec17),
         command: wp.array(dtype=vec4),
@@ -199,7 +199,7 @@ def inner_loops(interface: str, real: Any, backward: bool) -> Any:
     vec3, vec4, vec6, vec17 = f.vec3, f.vec4, f.vec6, f.vec17
     integrated, rate_motors, outer = f.integrated, f.rate_motors, velocity_loops(real)
 
-    @kernel(backward)
+    @kernel(real, backward)
     def loops(
         body: wp.array(dtype=vec17),
         command: wp.array(dtype=vec4),

@@ -139,7 +139,7 @@ def ray_ends(real: Any, backward: bool) -> Any:
     vec3, pose_of = f.vec3, f.pose_of
     first_met, direction_of, ray_range = cast.first_met, cast.direction_of, cast.ray_range
 
-    @kernel(backward)
+    @kernel(real, backward)
     def ends(
         poses: wp.array2d(dtype=real),
         course: wp.array2d(dtype=real),

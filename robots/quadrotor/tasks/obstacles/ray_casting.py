@@ -185,7 +185,7 @@ def segment_clearance(real: Any, backward: bool) -> Any:
     """Kernel of the clearance (B,) of segments between places (B, 3) in forests (B, 68)."""
     clearance, vec3 = functions(real, 1).clearance, kernels.functions(real).vec3
 
-    @kernel(backward)
+    @kernel(real, backward)
     def clear(
         start: wp.array2d(dtype=real),
         end: wp.array2d(dtype=real),
