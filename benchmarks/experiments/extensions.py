@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from benchmarks.experiments.hover_update_size import WITHOUT_SLOPES
 from benchmarks.suite.definition import Suite, Variant
 
 STEPS = ("--total-steps", str(24 * 65_536))
-LARGE, LARGE_GROUPS = ("--num-envs", "256"), ("--num-envs", "64")  # 65,536 steps per update
+LARGE_GROUPS = ("--num-envs", "64")  # 65,536 steps per update, as those of FORMER
+FORMER = (
+    *(WITHOUT_SLOPES, ("--num-samples", "4"), ("--estimator", "group_shrunk"), ("--num-envs", "256")),
+    *(("--rollout-steps", "64"), ("--learning-rate", "1.5e-3"), ("--update-epochs", "5"), ("--num-minibatches", "8")),
+)
+"""What was the preset of Hybrid GRPO when these experiments were made."""
 
 
 def hybrid(name: str, *words: str, group: str = "Hybrid GRPO") -> Variant:
-    """The preset of Hybrid GRPO with a few words more."""
-    return Variant(name, "hybrid-grpo", (*STEPS, *LARGE, *words), group)
+    """The former preset of Hybrid GRPO with a few words more."""
+    return Variant(name, "hybrid-grpo", (*STEPS, *former_with(words)), group)
+
+
+def former_with(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Words of the former preset that `words` do not set, then these."""
+    return (*(word for option in FORMER if option[0] not in words for word in option), *words)
 
 
 def grpo(name: str, *words: str) -> Variant:
@@ -48,7 +59,9 @@ SUITE = Suite(
         grpo("grpo-reward-to-go", "--credit", "reward_to_go"),
         grpo("grpo-initial-states", "--groups", "initial_states"),
         grpo("grpo-drop-zero-variance", "--drop-zero-variance"),
-        Variant("reference", "hybrid-grpo", (*STEPS, *LARGE, "--kl-coef", "0.01"), "Hybrid GRPO", reference="preset"),
+        Variant(
+            "reference", "hybrid-grpo", (*STEPS, *former_with(("--kl-coef", "0.01"))), "Hybrid GRPO", reference="preset"
+        ),
     ),
     seeds=(0,),
 )

@@ -5,7 +5,7 @@ The extensions need more than the first third of a preset's steps, so they are t
 
 from __future__ import annotations
 
-from benchmarks.experiments.extensions import LARGE, LARGE_GROUPS
+from benchmarks.experiments.extensions import LARGE_GROUPS, former_with
 from benchmarks.experiments.hidden_luck import hybrid as on_hidden_luck
 from benchmarks.suite.definition import Suite, Variant
 
@@ -15,10 +15,9 @@ HIDDEN_LUCK = ("quadrotor-hover-randomized", "quadrotor-hover-gusty")
 SHORT = ("--branch-steps", "8", "--gae-lambda", "0.95")
 
 
-def hybrid(name: str, *words: str, tasks: tuple[str, ...] = HOVER, group: str = "Hybrid GRPO") -> Variant:
-    """The preset of Hybrid GRPO with a few words more."""
-    length = (*STEPS, *LARGE) if tasks == HOVER else ()
-    return Variant(name, "hybrid-grpo", (*length, *words), group, tasks)
+def hybrid(name: str, *words: str, group: str = "Hybrid GRPO") -> Variant:
+    """The former preset of Hybrid GRPO on hover with a few words more."""
+    return Variant(name, "hybrid-grpo", (*STEPS, *former_with(words)), group, HOVER)
 
 
 def grpo(name: str, *words: str) -> Variant:

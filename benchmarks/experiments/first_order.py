@@ -17,8 +17,8 @@ LAMBDA = {GUSTY: "0.95", OBSTACLES: "0.95"}
 """Lambda of the critic's targets with slopes; 1 on the other tasks."""
 SHARE = {OBSTACLES: "0.97"}
 """Share of slopes in what is called `slopes`; 1 on the other tasks: a collision has no slope."""
-NO_MEMORY = {GUSTY: ("--memory", "none")}
-"""Words for a task whose preset has a memory."""
+OTHER = {HOVER: ("--estimator", "group_shrunk"), GUSTY: ("--memory", "none")}
+"""More words of a task: on gusts the preset has a memory."""
 CONTROLS = {
     RANDOMIZED: (("ppo", 8_192, 1.5e-3), ("hybrid-grpo", 8_192, 1.5e-3)),
     WAYPOINTS: (("ppo", 8_192, 1.5e-3), ("hybrid-grpo", 8_192, 1.5e-3)),
@@ -39,7 +39,7 @@ def slopes(name: str, task: str, samples: int, pathwise: str, *words: str) -> Va
             *("--pathwise", pathwise, "--gae-lambda", LAMBDA.get(task, "1")),
             *("--init-sigma", "0.3", "--learning-rate", "3e-3"),
             *("--update-epochs", "4", "--num-minibatches", "4", "--total-steps", str(STEPS.get(task, 6 * 65_536))),
-            *(*update_size.NETWORK.get(task, ()), *NO_MEMORY.get(task, ()), *words),
+            *(*update_size.NETWORK.get(task, ()), *OTHER.get(task, ()), *words),
         ),
         group=name,
         tasks=(task,),

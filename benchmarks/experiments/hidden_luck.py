@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks.experiments.hidden_luck_tuning import WITHOUT_SLOPES, options
+from benchmarks.experiments.hidden_luck_tuning import options
+from benchmarks.experiments.hover_update_size import WITHOUT_SLOPES
 from benchmarks.suite.definition import Suite, Variant
 
 RANDOMIZED, GUSTY, PLAIN = "quadrotor-hover-randomized", "quadrotor-hover-gusty", "quadrotor-hover"

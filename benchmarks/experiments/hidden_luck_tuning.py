@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from itertools import product
 
+from benchmarks.experiments.hover_update_size import WITHOUT_SLOPES
 from benchmarks.suite.definition import Suite, Variant
 
 TOTAL_STEPS = 32 * 65_536
 # Both algorithms did best in the corner of the first grid, so it was extended there for both.
 GRID = (*product((32, 64), (5, 10), (1e-3, 2e-3)), *product((64, 128), (5, 10), (4e-3,)), (128, 10, 2e-3))
-WITHOUT_SLOPES = ("--pathwise", "off", "--init-sigma", "0.5")
-"""Words for Hybrid GRPO on tasks whose preset follows slopes."""
 ALGORITHMS = {
     "ppo": ("ppo", 1, ("--gae-lambda", "0.98", "--reward-transform", "identity")),
     "hybrid": (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.experiments.hidden_luck_tuning import WITHOUT_SLOPES
+from benchmarks.experiments.hover_update_size import WITHOUT_SLOPES
 from benchmarks.suite.definition import Suite, Variant
 
 TASKS = ("quadrotor-waypoints", "quadrotor-obstacles")

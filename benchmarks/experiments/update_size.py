@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 
-from benchmarks.experiments.hidden_luck_tuning import WITHOUT_SLOPES
-from benchmarks.experiments.hover_update_size import options
+from benchmarks.experiments.hover_update_size import WITHOUT_SLOPES, options
 from benchmarks.suite.definition import Suite, Variant
 
 UPDATES = (8_192, 16_384, 32_768, 65_536)

@@ -14,6 +14,7 @@ from hgrpo_control.command_line.parsing import UsageError, parse
 from hgrpo_control.config.algorithms import ALGORITHMS
 from hgrpo_control.config.argument import PROCESSES, STALL, Argument
 from hgrpo_control.config.film import FilmSettings
+from hgrpo_control.config.learning import Network
 from hgrpo_control.config.named_values import named_values
 from hgrpo_control.config.run import Config, ConfigError, named_algorithm
 from hgrpo_control.config_files.formats import read_file
@@ -161,7 +162,13 @@ def _from_preset(named: Sequence[str], imports: tuple[str, ...], rest: Sequence[
             f"usage: {usage}; ALGORITHM is one of {', '.join(ALGORITHMS)}, "
             f"`hgrpo tasks` lists the tasks, and `{usage.removesuffix(' [options]')} --help` the options"
         )
-    return dataclasses.replace(preset(*named), imports=imports)
+    config = dataclasses.replace(preset(*named), imports=imports)
+    if _last_value(rest, "--memory") != "none":
+        return config
+    # the preset's settings of a memory go with it
+    network = dataclasses.replace(config.network, memory="none", memory_size=Network.memory_size)
+    learning = dataclasses.replace(config.learning, sequence_steps=None, burn_in=0)
+    return dataclasses.replace(config, network=network, learning=learning)
 
 
 def _from_file(file: Path, named: Sequence[str], imports: tuple[str, ...]) -> Config:

@@ -33,6 +33,7 @@ def preset(algorithm: str, task: str) -> Config:
     return Config(task=task, algorithm=ALGORITHMS[algorithm]())
 
 
+# Without slopes. The steps per update of PPO and Hybrid GRPO are the best of one grid, docs/results/hover.md.
 _HOVER = Config(
     task="quadrotor-hover",
     algorithm=HybridGRPO(num_samples=4, gae_lambda=1.0, estimator="group_shrunk"),
@@ -53,13 +54,6 @@ _LARGE_UPDATES: dict[str, Config] = {
     ),
 }
 
-# The steps per update of each algorithm are the best of one grid, docs/results/hover.md.
-_ON_HOVER: dict[str, Config] = {
-    "hybrid-grpo": _HOVER,
-    "ppo": dataclasses.replace(_LARGE_UPDATES["ppo"], num_envs=128),
-    "grpo": _LARGE_UPDATES["grpo"],
-}
-
 
 def _with_slopes(
     total_steps: int,
@@ -67,6 +61,8 @@ def _with_slopes(
     gae_lambda: float = 1.0,
     share: str = "1",
     memory: Literal["none", "gru"] = "none",
+    num_envs: int = 32,
+    rollout_steps: int = 128,
 ) -> Config:
     """Hybrid GRPO with the slopes of one long branch per root: docs/results/first-order.md.
 
@@ -78,11 +74,18 @@ def _with_slopes(
         task="quadrotor-hover",
         algorithm=HybridGRPO(num_samples=1, gae_lambda=gae_lambda, pathwise=share),
         total_steps=total_steps,
-        num_envs=32,
-        rollout_steps=128,
+        num_envs=num_envs,
+        rollout_steps=rollout_steps,
         network=Network(hidden_sizes=hidden_sizes, init_sigma=0.3, memory=memory, memory_size=units),
         learning=Learning(learning_rate=3e-3, update_epochs=4, num_minibatches=4, sequence_steps=sequence_steps),
     )
+
+
+_ON_HOVER: dict[str, Config] = {
+    "hybrid-grpo": _with_slopes(2 * 65_536, (64, 64), num_envs=64, rollout_steps=64),
+    "ppo": dataclasses.replace(_LARGE_UPDATES["ppo"], num_envs=128),
+    "grpo": _LARGE_UPDATES["grpo"],
+}
 
 
 # Smaller updates without slopes: the best of one grid, docs/results/update-size/report.md.

@@ -46,14 +46,6 @@ def test_presets_with_slopes_are_for_differentiable_tasks_and_take_fewer_steps(t
         assert hybrid.total_steps < ppo.total_steps
 
 
-def test_the_hover_presets_differ_in_nothing_but_the_algorithm() -> None:
-    configs = [preset(algorithm, "quadrotor-hover") for algorithm in ("ppo", "hybrid-grpo")]
-    # PPO draws one sample from as many more roots as the others draw more samples.
-    assert len({config.steps_per_iteration for config in configs}) == 1
-    assert len({config.batch_rows for config in configs}) == 1
-    assert len({config.learning for config in configs}) == 1
-
-
 def test_hidden_luck_with_gusts_takes_more_steps() -> None:
     for algorithm in ("ppo", "hybrid-grpo"):
         randomized, gusty = (preset(algorithm, f"quadrotor-hover-{kind}") for kind in ("randomized", "gusty"))

@@ -104,6 +104,17 @@ def test_a_checkpoint_without_memory_is_not_resumed_with_it(tmp_path: Path) -> N
         resume(tmp_path / "run", total_steps=1024)
 
 
+def test_memory_none_leaves_out_the_memory_of_a_preset() -> None:
+    words = ["hybrid-grpo", "quadrotor-hover-gusty"]
+    preset = parse_train_options(words).config
+    assert (preset.network.memory, preset.learning.sequence_steps) == ("gru", 32)
+    without = parse_train_options([*words, "--memory", "none"]).config
+    assert (without.network.memory, without.network.memory_size) == ("none", Network.memory_size)
+    assert without.learning.sequence_steps is None
+    with pytest.raises(ConfigError, match="memory_size 8 does nothing with memory none"):
+        parse_train_options([*words, "--memory=none", "--memory-size", "8"])
+
+
 def test_network_raptor_has_its_layers() -> None:
     words = ["hybrid-grpo", "quadrotor-hover", "--network", "raptor", "--sequence-steps", "32"]
     network = parse_train_options(words).config.network
