@@ -2,11 +2,11 @@
 
     python examples/hybrid_grpo.py
 
-256 drones fly in one batch. In every iteration 4 copies of each drone start at exactly the same instant and fly for 64
+32 drones fly in one batch. In every iteration 4 copies of each drone start at exactly the same instant and fly for 64
 steps, each with its own exploration noise. The return of a copy is compared with its siblings (as in GRPO), and a
 critic estimates the return after the 64 steps (as in PPO). The next iteration starts where copy 0 ended.
 
-The settings are those of `hgrpo_control.preset("hybrid-grpo", "quadrotor-hover")`. The same seed gives the parameters
+The settings are those of PPO's preset, with four samples of a quarter of the roots. The same seed gives the parameters
 of the package after every update, up to rounding. Equation numbers are those of the Hybrid GRPO paper (2025).
 """
 

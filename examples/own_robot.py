@@ -49,9 +49,9 @@ robots.register("crane", partial(make_mujoco, "crane", Crane()))
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=300_000, help="simulator steps, at least 16,384")
-    config = hgrpo_control.preset("hybrid-grpo", "quadrotor-hover")
-    config = dataclasses.replace(config, task="crane", num_envs=64, total_steps=parser.parse_args().steps)
+    parser.add_argument("--steps", type=int, default=300_000, help="simulator steps, at least 8,192")
+    config = hgrpo_control.preset("ppo", "quadrotor-hover")
+    config = dataclasses.replace(config, task="crane", total_steps=parser.parse_args().steps)
     policy = hgrpo_control.train(config).policy
     for options in ({}, {"mass": 0.3}):  # as trained, and with random masses
         print(options, hgrpo_control.evaluate(policy, robots.make("crane", **options))[0].summary())

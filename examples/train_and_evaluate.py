@@ -2,8 +2,8 @@
 
     python examples/train_and_evaluate.py
 
-The settings are the preset of algorithm and task, which `hgrpo train hybrid-grpo quadrotor-hover` also uses: one to two
-minutes on two cores. --out writes a run folder for `hgrpo evaluate`, `export`, `fly` and `resume`.
+The settings are the preset of algorithm and task, which `hgrpo train hybrid-grpo quadrotor-hover` also uses: a few
+seconds on two cores. --out writes a run folder for `hgrpo evaluate`, `export`, `fly` and `resume`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def main() -> None:
     """Train and evaluate."""
     config = hgrpo_control.preset("hybrid-grpo", "quadrotor-hover")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=config.total_steps, help="simulator steps, at least 8,192")
+    parser.add_argument("--steps", type=int, default=config.total_steps, help="simulator steps, at least 4,096")
     parser.add_argument("--episodes", type=int, default=200, help="of the evaluation")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", help="folder of the run; must not exist yet")

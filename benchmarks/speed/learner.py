@@ -86,7 +86,7 @@ def begin_products(policy: ActorCritic, rows: int, minibatch: int) -> Callable[[
 def measure(minibatch: int, rounds: int) -> Rates:
     """Time the learner and the products in turns, for minibatches of so many rows."""
     rows = minibatch * max(1, -(-LEAST_ROWS // minibatch))
-    config = preset("hybrid-grpo", "quadrotor-hover")
+    config = preset("ppo", "quadrotor-hover")
     spec = policy_spec(robots.make(config.task).spec, config.network, critic=True)
     policy = ActorCritic(spec, config.network.init_sigma, torch.Generator().manual_seed(0))
     contestants = [begin_update(policy, rows, minibatch), begin_products(policy, rows, minibatch)]

@@ -1,8 +1,8 @@
 """Peak memory of one training iteration against the size of the rollout's tensors.
 
-    python -m benchmarks.speed.memory [--algorithm hybrid-grpo] [--task quadrotor-hover] [--envs 16384] [--threads 2]
+    python -m benchmarks.speed.memory [--algorithm ppo] [--task quadrotor-hover] [--envs 65536] [--threads 2]
 
-`--envs` is the number of roots E; rows are E x N with the preset's N, so 16,384 roots of Hybrid GRPO are 65,536 rows.
+`--envs` is the number of roots E; rows are E x N with the preset's N.
 The iteration runs in a process of its own, after one of 16 roots that loads and compiles everything. The memory of the
 large iteration is the rise of the process's largest resident set (ru_maxrss) above that of the small one. The update
 makes one pass over the batch, since further passes need no more memory. Bar: at most twice the rollout's tensors.
@@ -28,9 +28,9 @@ _CHILD = "import sys; from benchmarks.speed.memory import child; child(*sys.argv
 def main(words: Sequence[str] | None = None) -> int:
     """Measure and print; 2 for a user's mistake."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--algorithm", default="hybrid-grpo")
+    parser.add_argument("--algorithm", default="ppo")
     parser.add_argument("--task", default="quadrotor-hover")
-    parser.add_argument("--envs", type=int, default=16384, help="roots E of the iteration")
+    parser.add_argument("--envs", type=int, default=65536, help="roots E of the iteration")
     parser.add_argument("--threads", type=int, default=2, help="threads of torch")
     given = parser.parse_args(words)
     if given.envs < SMALL_ENVS or given.threads < 1:

@@ -4,7 +4,7 @@
 
 On a GPU more rows are worth asking for, such as --device cuda --rows 4096 65536 262144.
 
-`rows` is E x N with N = 4, as in the preset. "Learner allows" is the learner's rate over rows divided by the number of
+`rows` is E x N with N = 4, without slopes. "Learner allows" is the learner's rate over rows divided by the number of
 epochs: no training can be faster than that. Absolute rates depend on the machine; the ratios are what to compare.
 """
 
@@ -21,12 +21,14 @@ from collections.abc import Callable
 import torch
 
 from hgrpo_control import algorithms
+from hgrpo_control.config.algorithms import HybridGRPO
 from hgrpo_control.config.device import DeviceError, find_device
 from hgrpo_control.config.run import Config
 from hgrpo_control.presets.quadrotor import preset
 from hgrpo_control.reports.compare import markdown_table
 from hgrpo_control.training.trainer import Trainer
 
+SIBLINGS = HybridGRPO(num_samples=4, gae_lambda=1.0, estimator="group_shrunk")
 COLUMNS = (
     "rows (E x N)",
     "simulator [steps/s]",
@@ -50,7 +52,7 @@ def main() -> None:
         device = find_device(given.device)
     except DeviceError as error:
         parser.error(str(error))
-    config = dataclasses.replace(preset("hybrid-grpo", given.task), device=given.device)
+    config = dataclasses.replace(preset("ppo", given.task), algorithm=SIBLINGS, device=given.device)
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
     print(f"torch {torch.__version__}, {where}, {given.task}, {config.algorithm}\n")
     print(markdown_table(COLUMNS, [measure(config, rows, given.seconds) for rows in given.rows]))

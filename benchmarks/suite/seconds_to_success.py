@@ -2,10 +2,11 @@
 
     python -m benchmarks.suite.seconds_to_success [--seeds 0 1 2] [--trials 0] [--learning-to-fly PATH] [--json FILE]
 
-Learners: `hgrpo`, this project's preset of Hybrid GRPO, and `stable-baselines3`, its PPO on this project's vector
-environment. After every `--every` simulator steps the policy is evaluated in 200 fresh episodes, and the clock stands
-meanwhile. A run ends at the first evaluation with a success rate of at least 0.95, or after `--total-steps`. Every
-learner trains with one seed before any begins the next, so that other load on the machine hits all of them.
+Learners: `hgrpo`, this project's preset of Hybrid GRPO, which follows slopes; `hgrpo-ppo`, its preset of PPO; and
+`stable-baselines3`, its PPO on this project's vector environment. After every `--every` simulator steps the policy is
+evaluated in 200 fresh episodes, and the clock stands meanwhile. A run ends at the first evaluation with a success rate
+of at least 0.95, or after `--total-steps`. Every learner trains with one seed before any begins the next, so that other
+load on the machine hits all of them.
 
 With `--trials K` each learner is tuned first, in K trials with another seed: one with its own settings, the others with
 random ones of one grid, the same for both. The settings that succeed soonest are raced.
@@ -48,7 +49,7 @@ from hgrpo_control.presets.quadrotor import preset
 from hgrpo_control.reports.compare import markdown_table
 from hgrpo_errors import HgrpoError
 
-OURS, SB3, LEARNING_TO_FLY = "hgrpo", "stable-baselines3", "learning-to-fly"
+OURS, OUR_PPO, SB3, LEARNING_TO_FLY = "hgrpo", "hgrpo-ppo", "stable-baselines3", "learning-to-fly"
 TUNING_SEED = 1000
 
 
@@ -65,6 +66,7 @@ class Learner(NamedTuple):
 
 LEARNERS = {
     OURS: Learner(preset("hybrid-grpo", TASK), ours_with, train_ours),
+    OUR_PPO: Learner(preset("ppo", TASK), ours_with, train_ours),
     SB3: Learner(
         ZooSettings(n_envs=64, n_steps=64, batch_size=1024, n_epochs=5, learning_rate=1.5e-3, normalize=False),
         stable_baselines3_with,
@@ -138,7 +140,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--trials", type=int, default=0, help="tuning trials of each learner; 0 takes its own settings")
     parser.add_argument(
-        "--total-steps", type=int, default=LEARNERS[OURS].settings.total_steps, help="of a run, at most"
+        "--total-steps", type=int, default=LEARNERS[OUR_PPO].settings.total_steps, help="of a run, at most"
     )
     parser.add_argument("--every", type=int, default=Goal.every, help="simulator steps between evaluations")
     parser.add_argument("--threads", type=int, default=1, help="threads of torch")

@@ -15,7 +15,7 @@ def test_memory_is_the_rise_over_a_small_iteration() -> None:
 
 @pytest.mark.slow
 def test_rollout_of_a_thousand_rows_has_the_size_of_its_tensors() -> None:
-    figures = memory.measure("hybrid-grpo", "quadrotor-hover", 256, 1)
+    figures = memory.measure("ppo", "quadrotor-hover", 1024, 1)
     assert (figures["rows"], figures["steps"]) == (1024, 64)
     # per row: 16 observed entries, 4 actions, log density, reward and two values in float32; two flags in bytes
     assert figures["rollout"] == pytest.approx(1024 * 64 * (24 * 4 + 2), rel=0.05)

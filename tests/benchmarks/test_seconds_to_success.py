@@ -14,7 +14,7 @@ from benchmarks.suite import seconds_to_success
 from benchmarks.suite.learners import timed
 from benchmarks.suite.learners.candidates import GRID, Candidate, draw_candidates, ours_with, stable_baselines3_with
 from benchmarks.suite.learners.timed import Arrival, Goal, Watch, run_learning_to_fly
-from benchmarks.suite.seconds_to_success import LEARNERS, OURS, SB3, Learner, Result, table, tune
+from benchmarks.suite.seconds_to_success import LEARNERS, OUR_PPO, OURS, SB3, Learner, Result, table, tune
 from hgrpo_control.evaluation.evaluate import Evaluation
 from hgrpo_errors import HgrpoError
 
@@ -148,8 +148,10 @@ def test_ours_runs_to_the_last_step_without_success(monkeypatch: pytest.MonkeyPa
     importlib.util.find_spec("stable_baselines3") is None,
     reason="this learner needs the extra `bench`: pip install -c constraints.txt -e '.[bench]'",
 )
-def test_both_learners_run_seed_by_seed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_every_learner_runs_seed_by_seed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     runs = race(monkeypatch, tmp_path, "--seeds", "0", "1")["runs"]
     assert isinstance(runs, list)
-    assert [(run["learner"], run["seed"]) for run in runs] == [(OURS, 0), (SB3, 0), (OURS, 1), (SB3, 1)]
+    assert [(run["learner"], run["seed"]) for run in runs] == [
+        (name, seed) for seed in (0, 1) for name in (OURS, OUR_PPO, SB3)
+    ]
     assert all(run["steps"] == 512 and run["late"] and run["seconds"] > 0.0 for run in runs)

@@ -34,7 +34,7 @@ SUMMARY = rf"\d+ episodes: return {NUMBER} \+- {NUMBER}, success_rate {NUMBER}, 
 RUNS = {
     "train_and_evaluate.py": Run(
         "--steps 8192 --episodes 10",
-        (rf" *8,192 steps in +\d+ s: return +{NUMBER}, success rate {NUMBER}", SUMMARY.replace(r"\d+", "10", 1)),
+        (rf" *4,096 steps in +\d+ s: return +{NUMBER}, success rate {NUMBER}", SUMMARY.replace(r"\d+", "10", 1)),
     ),
     "branch_a_state.py": Run(
         "--branches 3 --steps 5",

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 import hgrpo_control
+from hgrpo_control.config.algorithms import HybridGRPO
+from hgrpo_control.config.run import Config
 from hgrpo_control.training.trainer import Trainer
 
 pytestmark = pytest.mark.slow
@@ -32,6 +34,12 @@ def example(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
+def without_slopes() -> Config:
+    """The settings of the example: those of PPO's preset, with four samples of a quarter of the roots."""
+    algorithm = HybridGRPO(num_samples=4, gae_lambda=1.0, estimator="group_shrunk")
+    return dataclasses.replace(hgrpo_control.preset("ppo", "quadrotor-hover"), algorithm=algorithm, num_envs=32)
+
+
 def assert_close(ours: dict[str, Tensor], theirs: dict[str, Tensor], tolerance: float) -> None:
     """The package's gradient sums in another order than autograd, which Adam and the flight make larger."""
     assert ours.keys() == theirs.keys()
@@ -39,8 +47,8 @@ def assert_close(ours: dict[str, Tensor], theirs: dict[str, Tensor], tolerance: 
 
 
 def test_the_first_update_is_that_of_the_package(example: ModuleType) -> None:
-    """Same seed, same parameters and statistics before and after one update with the preset's settings."""
-    preset = hgrpo_control.preset("hybrid-grpo", "quadrotor-hover")
+    """Same seed, same parameters and statistics before and after one update."""
+    preset = without_slopes()
     config = dataclasses.replace(preset, seed=5, total_steps=preset.steps_per_iteration)
     run = example.HybridGRPO(example.Settings(seed=5, total_steps=config.total_steps))
     assert run.iterations == 1
@@ -55,7 +63,7 @@ def test_the_first_update_is_that_of_the_package(example: ModuleType) -> None:
 def test_later_updates_are_those_of_the_package_too(example: ModuleType) -> None:
     """Nine iterations of 64 steps: episodes end on the floor and, after 500 steps, by the time limit."""
     steps = 9 * 8 * 4 * 64
-    preset = hgrpo_control.preset("hybrid-grpo", "quadrotor-hover")
+    preset = without_slopes()
     learning = dataclasses.replace(preset.learning, update_epochs=1, num_minibatches=2)
     config = dataclasses.replace(preset, num_envs=8, total_steps=steps, learning=learning)
     run = example.HybridGRPO(example.Settings(total_steps=steps, roots=8, epochs=1, minibatches=2))
@@ -68,8 +76,8 @@ def test_the_file_is_short() -> None:
     assert len(FILE.read_text(encoding="utf-8").splitlines()) <= 250
 
 
-def test_the_defaults_are_those_of_the_preset(example: ModuleType) -> None:
-    preset = hgrpo_control.preset("hybrid-grpo", "quadrotor-hover")
+def test_the_defaults_are_those_of_the_preset_of_ppo(example: ModuleType) -> None:
+    preset = without_slopes()
     assert example.Settings().total_steps == preset.total_steps
     assert example.HybridGRPO(example.Settings()).iterations == preset.num_iterations
 
