@@ -133,8 +133,8 @@ def table(results: Sequence[Result]) -> str:
     return markdown_table(("learner", "seed", "seconds", "simulator steps", "success"), rows)
 
 
-def main(words: Sequence[str] | None = None) -> int:
-    """Tune, race and print; 2 for a user's mistake."""
+def read(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options; SystemExit for a user's mistake."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--learners", nargs="+", choices=list(LEARNERS), default=list(LEARNERS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -156,13 +156,20 @@ def main(words: Sequence[str] | None = None) -> int:
         parser.error(f"--learning-to-fly must be a program; there is no file {given.learning_to_fly}")
     if SB3 in given.learners and importlib.util.find_spec("stable_baselines3") is None:
         parser.error(f"{SB3} needs the extra bench: pip install -c constraints.txt '.[bench]'; or --learners {OURS}")
+    return given
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Tune, race and print; 2 for a user's mistake."""
+    given = read(words)
     torch.set_num_threads(given.threads)
     goal = Goal(given.total_steps, given.every)
     try:
         settings = tune(given.learners, given.trials, goal)
         results = race(settings, given.seeds, goal, given.learning_to_fly)
     except HgrpoError as error:
-        parser.error(str(error))
+        print(f"seconds_to_success: {error}", file=sys.stderr)
+        return 2
     origin = {**describe_origin(["stable-baselines3", "warp-lang"]), "threads": given.threads}
     print(", ".join(f"{name} {value}" for name, value in origin.items()) + "\n")
     print(

@@ -28,6 +28,7 @@ import benchmarks.suite.__main__
 import benchmarks.suite.collect
 import benchmarks.suite.report
 import benchmarks.suite.runs
+import benchmarks.suite.seconds_to_success
 import hgrpo_control.api.run  # binds `evaluate` before a test replaces it
 import hgrpo_control.commands.train
 import hgrpo_control.commands.train_seeds
@@ -153,6 +154,8 @@ def _python(words: list[str]) -> None:
             benchmarks.adaptation.__main__.read(options)
         elif script == "benchmarks/ranks/__main__.py":
             benchmarks.ranks.__main__.read(options)
+        elif script == "benchmarks/suite/seconds_to_success.py":
+            benchmarks.suite.seconds_to_success.read(options)
         elif script == "tests/support/simulated_vehicle.py":
             simulated_vehicle.arguments(options)
         else:
