@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.ranked import SECONDS, free_port, start
+from support.ranked import SECONDS, commands
 from support.tiny_runs import TINY
 
 from hgrpo_control.runs.run_folder import RunFolder
@@ -27,29 +28,27 @@ class Pair:
     """Two processes that train one run for longer than any test waits."""
 
     def __init__(self, folder: Path, *options: str) -> None:
-        port = free_port()
-        words = [*HGRPO, *TRAIN, "--out", str(folder), *options]
-        self.folder, pipes = RunFolder(folder), {"stderr": subprocess.PIPE, "stdout": subprocess.PIPE}
-        self.ranks = [start(words, rank, port, **pipes) for rank in range(2)]
+        self.folder = RunFolder(folder)
+        self.ranks = commands(folder.parent, *TRAIN, "--out", str(folder), *options)
+
+    @property
+    def statuses(self) -> list[int | None]:
+        return [rank.status for rank in self.ranks]
 
     def wait_for_iterations(self, number: int = 2) -> None:
         deadline = time.monotonic() + SECONDS
         while len(self.folder.read_metrics()) < number:
-            assert all(rank.poll() is None for rank in self.ranks), [rank.communicate() for rank in self.ranks]
+            assert self.statuses == [None, None], [rank.wait() for rank in self.ranks]
             assert time.monotonic() < deadline
-            time.sleep(0.1)
+            time.sleep(0.02)
 
-    def end(self, *which: int) -> list[str]:
+    def end(self) -> list[str]:
         """Errors that the ranks print until they end."""
-        for rank in which or (0, 1):
-            self.ranks[rank].wait(SECONDS)
-        return [self.ranks[rank].stderr.read() for rank in which or (0, 1)]  # type: ignore[union-attr]
+        return [rank.wait()[1] for rank in self.ranks]
 
     def close(self) -> None:
         for rank in self.ranks:
-            if rank.poll() is None:
-                rank.kill()
-            rank.communicate()
+            rank.close()
 
     def is_whole(self) -> bool:
         """Whether the checkpoint holds both processes, and no process holds the folder."""
@@ -66,11 +65,11 @@ def pair(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Pair]:
     pair.close()
 
 
-# Each test starts two processes; SIGINT comes from the command below, and each rank is lost in one of the two ways.
+# SIGINT comes from the command below.
 def test_signal_to_one_process_saves_once_and_ends_both(pair: Pair) -> None:
-    pair.ranks[1].send_signal(signal.SIGTERM)
+    pair.ranks[1].send(signal.SIGTERM)
     said = pair.end()
-    assert [rank.returncode for rank in pair.ranks] == [130, 130]
+    assert pair.statuses == [130, 130]
     assert "hgrpo resume" in said[0]
     assert "--processes 2" in said[0]
     assert said[1] == ""
@@ -78,26 +77,27 @@ def test_signal_to_one_process_saves_once_and_ends_both(pair: Pair) -> None:
     assert restore(pair.folder.checkpoint)[1]["iteration"] == len(pair.folder.read_metrics())
 
 
-def test_killed_process_ends_the_other_which_names_it(pair: Pair) -> None:
-    pair.ranks[0].kill()
-    said = pair.end(1)[0]
-    assert pair.ranks[1].returncode == 2
-    assert f"rank 0 (process {pair.ranks[0].pid} on " in said
+@pytest.mark.parametrize("rank", [0, 1])
+def test_killed_process_ends_the_other_which_names_it(pair: Pair, rank: int) -> None:
+    pair.ranks[rank].send(signal.SIGKILL)
+    said = pair.end()[1 - rank]
+    assert sorted(pair.statuses) == [-signal.SIGKILL, 2]
+    assert f"rank {rank} (process {pair.ranks[rank].pid} on " in said
     assert str(pair.folder.checkpoint) in said
     assert f"hgrpo resume {pair.folder.path} --processes 2" in said
     assert said.count("\n") == 1
     assert pair.is_whole()
 
 
-@pytest.mark.parametrize("pair", [("--stall-seconds", "10")], indirect=True)
+@pytest.mark.parametrize("pair", [("--stall-seconds", "4")], indirect=True)
 def test_stopped_process_ends_the_other_after_the_stated_time(pair: Pair) -> None:
-    pair.ranks[1].send_signal(signal.SIGSTOP)
+    pair.ranks[1].send(signal.SIGSTOP)
     began = time.monotonic()
-    said = pair.end(0)[0]
+    _, said = pair.ranks[0].wait()
     assert time.monotonic() - began < 90.0
-    assert pair.ranks[0].returncode == 2
+    assert pair.ranks[0].status == 2
     assert f"rank 1 (process {pair.ranks[1].pid} on " in said
-    assert "10 s (--stall-seconds)" in said
+    assert "4 s (--stall-seconds)" in said
     assert said.count("\n") == 1
     pair.close()
     assert pair.is_whole()
@@ -110,7 +110,7 @@ def test_full_disk_on_rank_0_ends_both_with_its_line(pair: Pair) -> None:
     size = pair.folder.checkpoint.stat().st_size // 2
     resource.prlimit(pair.ranks[0].pid, resource.RLIMIT_FSIZE, (size, size))
     said = pair.end()
-    assert [rank.returncode for rank in pair.ranks] == [2, 2]
+    assert pair.statuses == [2, 2]
     assert "cannot write" in said[0]
     assert "File too large" in said[0]
     assert "--processes 2" in said[0]
@@ -122,7 +122,7 @@ def test_error_of_one_process_is_printed_by_rank_0(tmp_path: Path) -> None:
     name = "support.failing_rewards:fails_on_rank_1"
     pair = Pair(tmp_path / "run", "--reward-transform", name, "--stall-seconds", "60")
     said = pair.end()
-    assert [rank.returncode for rank in pair.ranks] == [2, 2]
+    assert pair.statuses == [2, 2]
     assert "rank 1 (process" in said[0]
     assert "the third call is too many" in said[0]
     assert said[1] == ""
@@ -168,8 +168,9 @@ def test_command_names_the_process_that_was_killed(tmp_path: Path) -> None:
     while len(folder.read_metrics()) < 2:
         assert parent.poll() is None
         time.sleep(0.1)
-    subprocess.run(["kill", "-9", str(children_of(parent.pid)[1])], check=True)
+    os.kill(children_of(parent.pid)[0], signal.SIGKILL)
     _, said = parent.communicate(timeout=SECONDS)
     assert parent.returncode == 128 + signal.SIGKILL
-    assert "rank 1 was killed by signal 9" in said
+    assert said.count("\n") == 2
+    assert "rank 0 was killed by signal 9" in said
     assert f"hgrpo resume {folder.path} --processes 2" in said

@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from support.ranked import SECONDS, free_port, start
+from support.ranked import SECONDS, Rank, command, commands, free_port
 from support.tiny_runs import TINY
 
 import policies
+from hgrpo_control.cli import main
 from hgrpo_control.runs.run_folder import RunFolder
 from policies.checkpoint import restore
 
 pytestmark = pytest.mark.slow
 
-HGRPO = (sys.executable, "-m", "hgrpo_control")
 TRAIN = ("train", "ppo", "quadrotor-hover", *TINY[:-1], "768", "--lr-schedule", "constant", "--log", "none")
 """Six iterations, with a learning rate that does not depend on their number."""
 TIMES = ("wall_seconds", "simulator_steps_per_second", "sampling_seconds", "learning_seconds", "exchange_seconds")
 
 
-def hgrpo(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*HGRPO, *words], capture_output=True, text=True, timeout=SECONDS, check=False)
+def process(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", *words], capture_output=True, text=True, timeout=SECONDS, check=False)
+
+
+def both(folder: Path, *words: str) -> list[str]:
+    """Errors that the two ranks of a run print, which do not fail."""
+    ranks = commands(folder, *words)
+    said = [rank.wait()[1] for rank in ranks]
+    assert [rank.status for rank in ranks] == [0, 0], said
+    return said
 
 
 def history(run: Path) -> list[dict[str, float]]:
@@ -61,7 +71,7 @@ def same_state(one: Any, other: Any) -> bool:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """A run of two processes, and what it printed."""
     run = tmp_path_factory.mktemp("runs") / "whole"
-    done = hgrpo(*TRAIN, "--processes", "2", "--out", str(run))
+    done = process("hgrpo_control", *TRAIN, "--processes", "2", "--out", str(run))
     assert done.returncode == 0, done.stderr
     return run, done
 
@@ -83,9 +93,8 @@ def test_two_processes_count_the_steps_of_both_and_print_once(
 
 
 def test_torchrun_trains_the_same_run(whole: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    words = [*torchrun, "-m", "--", "hgrpo_control", *TRAIN, "--out", str(tmp_path / "run")]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, check=False)
+    torchrun = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "--", "hgrpo_control")
+    done = process(*torchrun, *TRAIN, "--out", str(tmp_path / "run"))
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("trained: ") == 1
     assert same(tmp_path / "run", whole[0])
@@ -95,56 +104,49 @@ def test_equal_number_of_processes_resumes_bit_for_bit(
     whole: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     run = str(tmp_path / "run")
-    assert hgrpo(*TRAIN, "--total-steps", "384", "--processes", "2", "--out", run).returncode == 0
-    done = hgrpo("resume", run, "--total-steps", "768", "--processes", "2")
-    assert done.returncode == 0
-    assert done.stderr == ""
+    both(tmp_path, *TRAIN, "--total-steps", "384", "--out", run)
+    assert both(tmp_path, "resume", run, "--total-steps", "768") == ["", ""]
     assert same(Path(run), whole[0])
 
 
 def test_other_number_of_processes_resumes_and_names_what_changes(
-    whole: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+    whole: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = shutil.copytree(whole[0], tmp_path / "run")
-    done = hgrpo("resume", str(run), "--total-steps", "896")
-    assert done.returncode == 0
-    assert "new episode" in done.stderr
-    assert "saved with --processes 2 and continues with 1" in done.stderr
+    assert main(["resume", str(run), "--total-steps", "896"]) == 0
+    said = capsys.readouterr().err
+    assert "new episode" in said
+    assert "saved with --processes 2 and continues with 1" in said
     assert len(history(run)) == 7
-    again = hgrpo("resume", str(run), "--total-steps", "1024", "--processes", "2")
-    assert again.returncode == 0
-    assert again.stderr.count("saved with --processes 1 and continues with 2") == 1
+    first, second = both(tmp_path, "resume", str(run), "--total-steps", "1024")
+    assert first.count("saved with --processes 1 and continues with 2") == 1
+    assert second == ""
     assert history(run)[-1]["simulator_steps"] == 1024
 
 
 def test_processes_with_other_settings_are_refused(tmp_path: Path) -> None:
-    port, out = free_port(), ("--out", str(tmp_path / "run"), "--stall-seconds", "60")
-    children = [start([*HGRPO, *TRAIN, *out, "--seed", str(rank)], rank, port) for rank in range(2)]
-    said = [child.communicate(timeout=SECONDS)[0] for child in children]
-    assert [child.returncode for child in children] == [2, 2]
-    assert "rank 1 has seed 1, and rank 0 has 0" in said[0]
-    assert said[1] == ""
+    port, words = free_port(), (*TRAIN, "--out", str(tmp_path / "run"), "--stall-seconds", "60", "--seed")
+    ranks = [Rank(rank, port, tmp_path, command, *words, str(rank)) for rank in range(2)]
+    first, second = (rank.wait() for rank in ranks)
+    assert [rank.status for rank in ranks] == [2, 2]
+    assert "rank 1 has seed 1, and rank 0 has 0" in first[1]
+    assert second == ("", "")
     assert not (tmp_path / "run").exists()
 
 
 def test_lone_process_of_two_ends_after_the_stated_time(tmp_path: Path) -> None:
-    child = start([*HGRPO, *TRAIN, "--out", str(tmp_path / "run"), "--stall-seconds", "2"], 0, free_port())
-    assert "--stall-seconds 2" in child.communicate(timeout=SECONDS)[0]
-    assert child.returncode == 2
+    words = (*TRAIN, "--out", str(tmp_path / "run"), "--stall-seconds", "1")
+    lone = Rank(0, free_port(), tmp_path, command, *words)
+    assert "--stall-seconds 1" in lone.wait()[1]
+    assert lone.status == 2
 
 
-def test_roots_that_cannot_be_divided_are_refused(tmp_path: Path) -> None:
-    done = hgrpo(*TRAIN, "--processes", "3", "--out", str(tmp_path / "run"))
-    assert done.returncode == 2
-    assert "num_envs 16" in done.stderr
-    assert "15 or 18" in done.stderr
-    assert done.stderr.count("\n") == 1
+def test_roots_that_cannot_be_divided_are_refused(complaint: Callable[..., str]) -> None:
+    assert re.search("num_envs 16.* 15 or 18", complaint(*TRAIN, "--processes", "3"))
 
 
-def test_processes_do_nothing_beside_seeds(tmp_path: Path) -> None:
-    done = hgrpo(*TRAIN, "--processes", "2", "--seeds", "0:2", "--out", str(tmp_path / "run"))
-    assert done.returncode == 2
-    assert "--processes 2" in done.stderr
+def test_processes_do_nothing_beside_seeds(complaint: Callable[..., str]) -> None:
+    assert "--processes 2" in complaint(*TRAIN, "--processes", "2", "--seeds", "0:2")
 
 
 @pytest.mark.parametrize(
@@ -157,9 +159,7 @@ def test_processes_do_nothing_beside_seeds(tmp_path: Path) -> None:
 def test_mujoco_and_foreign_environments_train_in_two_processes(
     task: str, options: tuple[str, ...], tmp_path: Path
 ) -> None:
-    words = ("train", "ppo", task, *TINY, *options, "--log", "none", "--processes", "2", "--out")
-    done = hgrpo(*words, str(tmp_path / "run"))
-    assert done.returncode == 0, done.stderr
+    both(tmp_path, "train", "ppo", task, *TINY, *options, "--log", "none", "--out", str(tmp_path / "run"))
     assert [row["simulator_steps"] for row in history(tmp_path / "run")] == [32, 64]
     saved = restore(RunFolder(tmp_path / "run").checkpoint)[1]
     assert not same_state(saved["sampler"]["roots"], saved["other_samplers"][0]["roots"])
