@@ -20,7 +20,6 @@ import queue
 import socket
 import sys
 import threading
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,6 +27,7 @@ import torch
 from pymavlink.dialects.v20 import common
 
 from .flying_body import SUBSTEP, Body  # relative: it runs as tests.support.simulated_vehicle too
+from .quick_clock import QuickClock
 
 BEHIND = 0.02  # [s] that are made up for after a stall; on a machine too busy for more, the world runs slower
 OFFBOARD, LAND, LOITER, MANUAL = 6 << 16, 4 << 16 | 6 << 24, 4 << 16 | 3 << 24, 1 << 16
@@ -38,7 +38,7 @@ HOVER_THRUST = 0.42
 class Vehicle:
     """Autopilot and radio around a body."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, speed: float) -> None:
         self.body = Body()
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
@@ -46,7 +46,8 @@ class Vehicle:
         self.ground = ("127.0.0.1", port)
         self.wire = common.MAVLink(None, srcSystem=7, srcComponent=1)
         self.wire.robust_parsing = True
-        self.boot = time.monotonic()
+        self.clock = QuickClock(speed)
+        self.boot = self.clock.now()
         self.reset()
 
     def reset(self) -> None:
@@ -217,7 +218,7 @@ class Vehicle:
 
 
 def serve(vehicle: Vehicle, commanded: bool) -> None:
-    """Fly in real time; where it is commanded, until standard input ends."""
+    """Fly by the clock; where it is commanded, until standard input ends."""
     lines: queue.Queue[str | None] = queue.Queue()
 
     def read() -> None:
@@ -227,9 +228,9 @@ def serve(vehicle: Vehicle, commanded: bool) -> None:
 
     if commanded:
         threading.Thread(target=read, daemon=True).start()
-    flown = time.monotonic()
+    flown = vehicle.clock.now()
     while True:
-        now = time.monotonic()
+        now = vehicle.clock.now()
         while not lines.empty():
             line = lines.get()
             if line is None:
@@ -242,7 +243,7 @@ def serve(vehicle: Vehicle, commanded: bool) -> None:
             vehicle.advance(now)
             flown += SUBSTEP
         vehicle.report(now)
-        time.sleep(0.002)
+        vehicle.clock.sleep_until(now + 0.002)
 
 
 def apply(vehicle: Vehicle, wishes: dict[str, Any]) -> None:
@@ -264,6 +265,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--port", type=int, default=14540, help="of 127.0.0.1, that is called")
+    parser.add_argument("--speed", type=float, default=1.0, help="times that of the real world")
     parser.add_argument("--commanded", action="store_true", help="obey lines of JSON on standard input, until it ends")
     return parser.parse_args(words)
 
@@ -272,4 +274,4 @@ if __name__ == "__main__":
     given = arguments()
     torch.set_num_threads(1)
     with torch.inference_mode(), contextlib.suppress(KeyboardInterrupt):
-        serve(Vehicle(given.port), given.commanded)
+        serve(Vehicle(given.port, given.speed), given.commanded)

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
+SPEED = 3.0
+"""Times that of the real world. Whatever flies the vehicle needs a `QuickClock` of this speed."""
 
 
 def free_port() -> int:
@@ -30,7 +32,7 @@ class VehicleProcess:
         self.port = free_port()
         self.connection = f"udpin:127.0.0.1:{self.port}"
         words = [sys.executable, "-m", "tests.support.simulated_vehicle", "--port", str(self.port)]
-        words.append("--commanded")
+        words += ["--speed", str(SPEED), "--commanded"]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment

@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 from support.hover_controller import commanding_controller
 from support.loop_stand_ins import ScriptedPolicy
-from support.vehicle_process import VehicleProcess, free_port
+from support.quick_clock import QuickClock
+from support.vehicle_process import SPEED, VehicleProcess, free_port
 
 import robots
 from hgrpo_control.cli import main
 from policies.spec import PolicySpec
 from robots.quadrotor.flight.simulator import QuadrotorFlight
 from sim2real.export.onnx import export_onnx
+from sim2real.flight import clock
 from sim2real.flight.clock import MonotonicClock
 from sim2real.flight.loop import Flight, LoopOptions, fly
 from sim2real.flight.target import TargetEnded, TargetError
@@ -32,6 +34,7 @@ from sim2real.targets.mavlink import MavlinkTarget
 
 pytestmark = pytest.mark.slow
 
+CLOCK = QuickClock(SPEED)
 NEVER = WatchdogOptions(hold_seconds=20.0)  # of a busy machine the flights here must not depend
 USUAL = {"hover_thrust": 0.42, "arm": True, "stream_seconds": 0.3, "listen_seconds": 0.0, "max_age": 5.0}
 PATIENT = LoopOptions(seconds=5.0, max_age=5.0, watchdog=NEVER)
@@ -63,12 +66,12 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def target(spec: PolicySpec, vehicle: VehicleProcess, /, **options: Any) -> MavlinkTarget:
-    return MavlinkTarget(spec, MonotonicClock(), vehicle.connection, **{**USUAL, **options})
+    return MavlinkTarget(spec, CLOCK, vehicle.connection, **{**USUAL, **options})
 
 
 def flown(path: Path, vehicle: VehicleProcess, /, options: LoopOptions = PATIENT, **more: Any) -> Flight:
     policy = OnnxPolicy(path)
-    return fly(policy, target(policy.spec, vehicle, **more), options)
+    return fly(policy, target(policy.spec, vehicle, **more), options, CLOCK)
 
 
 class UntilSettled:
@@ -100,7 +103,7 @@ def test_takes_off_hovers_at_the_goal_and_lands(
 
     flying.stop = stop  # type: ignore[method-assign]
     options = LoopOptions(seconds=60.0, max_age=5.0, watchdog=NEVER)
-    assert fly(policy, flying, options).reason == "settled"
+    assert fly(policy, flying, options, CLOCK).reason == "settled"
     # x is north and y west of where it stood: the goal in the frame that the vehicle's dynamics are written in
     np.testing.assert_allclose(where[0], [0.4, -0.3, 0.6], atol=0.1)
     truth = vehicle.until(lambda truth: "LANDED" in truth["log"])
@@ -109,7 +112,10 @@ def test_takes_off_hovers_at_the_goal_and_lands(
     assert truth["intervals"] == pytest.approx([0.01, 0.01])  # asked for at the policy's rate
 
 
-def test_the_command_flies(exported: dict[str, Path], vehicle: VehicleProcess, tmp_path: Path) -> None:
+def test_the_command_flies(
+    exported: dict[str, Path], vehicle: VehicleProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "MonotonicClock", lambda spin_seconds: CLOCK)
     record = tmp_path / "flight.npz"
     words = ["fly", str(exported["ctbr"]), "mavlink", "--connection", vehicle.connection, "--arm"]
     words += ["--hover-thrust", "0.42", "--goal", "0.4", "-0.3", "0.6", "--seconds", "0.3", "--record", str(record)]
@@ -122,7 +128,7 @@ def test_the_command_flies(exported: dict[str, Path], vehicle: VehicleProcess, t
 def test_when_our_setpoints_stop_the_vehicle_lands_by_itself(
     exported: dict[str, Path], vehicle: VehicleProcess
 ) -> None:
-    vehicle(airborne=0.5, setpoint_loss=0.5)
+    vehicle(airborne=0.5, setpoint_loss=1.5)
     spec = OnnxPolicy(exported["velocity"]).spec
     flying = target(spec, vehicle)
     flying.start()
@@ -146,9 +152,9 @@ def test_when_the_vehicle_falls_silent_the_watchdog_stops(exported: dict[str, Pa
                 vehicle(silent=True)
             return policy(observation)
 
-    options = LoopOptions(seconds=30.0, max_age=0.3, watchdog=WatchdogOptions(0.2, 0.3))
+    options = LoopOptions(seconds=30.0, max_age=0.9, watchdog=WatchdogOptions(0.6, 0.9))
     with pytest.raises(TargetError, match=r"did not acknowledge the request to change to AUTO\.LAND, sent 4 times"):
-        fly(Silencing(), target(policy.spec, vehicle), options)
+        fly(Silencing(), target(policy.spec, vehicle), options, CLOCK)
     assert 20 <= len(calls) < 2000
     # it still hears, so it obeyed although nobody knows
     assert vehicle()["log"][:2] == ["OFFBOARD", "LAND"]
@@ -168,7 +174,8 @@ def test_a_pilot_who_takes_over_is_left_alone(exported: dict[str, Path], vehicle
                 vehicle(mode=1 << 16)
             return policy(observation)
 
-    flight = fly(TakenOver(), target(policy.spec, vehicle), LoopOptions(seconds=30.0, max_age=5.0, watchdog=NEVER))
+    options = LoopOptions(seconds=30.0, max_age=5.0, watchdog=NEVER)
+    flight = fly(TakenOver(), target(policy.spec, vehicle), options, CLOCK)
     assert flight.reason == "the vehicle left OFFBOARD (custom_mode 65536): a pilot or a failsafe controls it"
     assert vehicle()["log"] == ["OFFBOARD", str(1 << 16)]  # and nobody asked for landing
 

@@ -28,14 +28,14 @@ def test_it_needs_no_terminal(no_input: str) -> None:
         us.settimeout(60.0)  # it imports torch first
         words = ["sh", "-c", f'exec "$@" {no_input}', "sh", sys.executable, "-m", "tests.support.simulated_vehicle"]
         vehicle = subprocess.Popen(
-            [*words, "--port", str(us.getsockname()[1])],
+            [*words, "--speed", "3", "--port", str(us.getsockname()[1])],
             env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
         try:
             heartbeats = 0
-            while heartbeats < 4:  # a second of them: it goes on
+            while heartbeats < 4:  # a second of its clock: it goes on
                 heartbeats += sum(m.get_type() == "HEARTBEAT" for m in ear.parse_buffer(us.recv(65536)) or ())
             assert vehicle.poll() is None
         finally:
