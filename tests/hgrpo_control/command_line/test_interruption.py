@@ -194,13 +194,13 @@ def test_one_ctrl_c_ends_a_flight_at_the_next_tick(
 @pytest.mark.slow
 def test_a_process_ends_with_130_and_the_line(here: None) -> None:
     program = (
-        "import sys, time, robots.branch_check.check as held\n"
+        "import time, hgrpo_control.commands.zoo as held\n"
         "from hgrpo_control.cli import entry_point\n"
-        "held.check = lambda *words: (print('here', flush=True), time.sleep(60))\n"
+        "held.find = lambda *words: (print('here', flush=True), time.sleep(60))\n"
         "entry_point()"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    command = (sys.executable, "-c", program, "check", "quadrotor-hover")
+    command = (sys.executable, "-c", program, "zoo")
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.ranked import SECONDS, commands
+from support.forked import SECONDS
+from support.ranked import commands
 from support.tiny_runs import TINY
 
 from hgrpo_control.runs.run_folder import RunFolder

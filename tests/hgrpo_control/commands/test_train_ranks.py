@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 import torch
-from support.ranked import SECONDS, Rank, command, commands, free_port
+from support.forked import SECONDS, command
+from support.ranked import commands, free_port, rank_of_two
 from support.tiny_runs import TINY
 
 import policies
@@ -126,7 +127,7 @@ def test_other_number_of_processes_resumes_and_names_what_changes(
 
 def test_processes_with_other_settings_are_refused(tmp_path: Path) -> None:
     port, words = free_port(), (*TRAIN, "--out", str(tmp_path / "run"), "--stall-seconds", "60", "--seed")
-    ranks = [Rank(rank, port, tmp_path, command, *words, str(rank)) for rank in range(2)]
+    ranks = [rank_of_two(rank, port, tmp_path, command, *words, str(rank)) for rank in range(2)]
     first, second = (rank.wait() for rank in ranks)
     assert [rank.status for rank in ranks] == [2, 2]
     assert "rank 1 has seed 1, and rank 0 has 0" in first[1]
@@ -136,7 +137,7 @@ def test_processes_with_other_settings_are_refused(tmp_path: Path) -> None:
 
 def test_lone_process_of_two_ends_after_the_stated_time(tmp_path: Path) -> None:
     words = (*TRAIN, "--out", str(tmp_path / "run"), "--stall-seconds", "1")
-    lone = Rank(0, free_port(), tmp_path, command, *words)
+    lone = rank_of_two(0, free_port(), tmp_path, command, *words)
     assert "--stall-seconds 1" in lone.wait()[1]
     assert lone.status == 2
 

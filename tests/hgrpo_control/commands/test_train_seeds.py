@@ -50,7 +50,25 @@ def test_seeds_are_trained_and_a_failed_one_is_named(
     monkeypatch.chdir(tmp_path)
     Path("runs/try-seed1").mkdir(parents=True)
     Path("runs/try-seed1/mine").touch()
-    assert main(["train", "ppo", "quadrotor-hover", *TINY, "--seeds", "0:3", "--jobs", "2", "--out", "runs/try"]) == 1
+    assert (
+        main(
+            [
+                "train",
+                "ppo",
+                "quadrotor-hover",
+                *TINY,
+                "--log",
+                "none",
+                "--seeds",
+                "0:3",
+                "--jobs",
+                "2",
+                "--out",
+                "runs/try",
+            ]
+        )
+        == 1
+    )
     out, err = capsys.readouterr()
     assert [RunFolder.open(f"runs/try-seed{seed}").peek_config().seed for seed in (0, 2)] == [0, 2]
     table = [line.split("|")[1].strip() for line in out.splitlines() if line.startswith("|")]
@@ -63,7 +81,19 @@ def test_seeds_are_trained_and_a_failed_one_is_named(
 
 @pytest.mark.slow
 def test_an_interrupt_saves_every_seed(tmp_path: Path) -> None:
-    words = ["train", "ppo", "quadrotor-hover", *TINY[:-1], "12800000", "--seeds", "0,1", "--jobs", "2"]
+    words = [
+        "train",
+        "ppo",
+        "quadrotor-hover",
+        *TINY[:-1],
+        "12800000",
+        "--log",
+        "none",
+        "--seeds",
+        "0,1",
+        "--jobs",
+        "2",
+    ]
     command = [sys.executable, "-c", "from hgrpo_control.cli import entry_point; entry_point()", *words]
     parent = subprocess.Popen([*command, "--out", "a"], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     folders = [RunFolder(tmp_path / f"a-seed{seed}") for seed in (0, 1)]

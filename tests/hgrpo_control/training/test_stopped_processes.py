@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
+from support.forked import SECONDS, Fork, command
 from support.signals import assert_same
 
 import policies
@@ -22,57 +19,51 @@ from hgrpo_control.training.trainer import Trainer
 
 pytestmark = pytest.mark.slow
 
-HGRPO = (sys.executable, "-c", "import sys; from hgrpo_control.cli import main; sys.exit(main())")
 # It never ends by itself, however late the signal comes.
 LONG = ("ppo", "quadrotor-hover", "--num-envs", "16", "--rollout-steps", "8", "--hidden-sizes", "8")
 LONG += ("--update-epochs", "1", "--num-minibatches", "2", "--total-steps", str(10**9), "--checkpoint-every", "100")
 # One iteration of this takes seconds, so the second Ctrl-C falls into the iteration of the first.
 SLOW = ("ppo", "quadrotor-hover", "--num-envs", "1024", "--rollout-steps", "64", "--total-steps", str(2 * 65536))
 SLOW += ("--update-epochs", "40", "--num-minibatches", "8", "--checkpoint-every", "100")
-DEADLINE = 600.0  # seconds; an idle machine needs ten, a crowded one many more
 
 
 @dataclass
 class Stopped:
     """How a process ended, and what it left."""
 
-    status: int
+    status: int | None
     err: str
     folder: RunFolder
 
 
 def train_and_stop(folder: Path, options: tuple[str, ...], awaited: str, *signals: signal.Signals) -> Stopped:
     """Start training, wait for a file of the run, then send one signal, or several half a second apart."""
-    command = (*HGRPO, "train", *options, "--out", str(folder))
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    with subprocess.Popen(
-        command, cwd=folder.parent, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            deadline = time.monotonic() + DEADLINE
-            while not (folder / awaited).exists():
-                assert process.poll() is None, "the process ended by itself"
-                assert time.monotonic() < deadline, f"no {awaited} after {DEADLINE} s"
-                time.sleep(0.02)
-            for number in signals:
-                time.sleep(0.5 if len(signals) > 1 else 0.0)
-                process.send_signal(number)
-            _, err = process.communicate(timeout=DEADLINE)
-        finally:
-            process.kill()
-    return Stopped(process.returncode, err, RunFolder(folder))
+    process = Fork(folder.parent, command, "train", *options, "--out", str(folder))
+    try:
+        deadline = time.monotonic() + SECONDS
+        while not (folder / awaited).exists():
+            assert process.status is None, "the process ended by itself"
+            assert time.monotonic() < deadline, f"no {awaited} after {SECONDS} s"
+            time.sleep(0.02)
+        for number in signals:
+            time.sleep(0.5 if len(signals) > 1 else 0.0)
+            process.send(number)
+        _, err = process.wait()
+    finally:
+        process.close()
+    return Stopped(process.status, err, RunFolder(folder))
 
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Stopped]:
-    """Two training processes side by side: SIGTERM, and SIGINT twice in one iteration."""
+    """Two training processes: SIGTERM, and SIGINT twice in one iteration."""
     root = tmp_path_factory.mktemp("runs")
     twice = (signal.SIGINT, signal.SIGINT)
-    with ThreadPoolExecutor() as pool:
-        once = pool.submit(train_and_stop, root / "once", LONG, "metrics.csv", signal.SIGTERM)
+    return {
+        "once": train_and_stop(root / "once", LONG, "metrics.csv", signal.SIGTERM),
         # The first checkpoint is written right before the first iteration begins.
-        second = pool.submit(train_and_stop, root / "twice", SLOW, "checkpoint.pt", *twice)
-        return {"once": once.result(), "twice": second.result()}
+        "twice": train_and_stop(root / "twice", SLOW, "checkpoint.pt", *twice),
+    }
 
 
 def test_a_stopped_process_saves_its_last_whole_iteration(stopped: dict[str, Stopped], tmp_path: Path) -> None:
