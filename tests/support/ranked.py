@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from support.forked import Fork, command
 
 from hgrpo_control.ranks import group
 from hgrpo_control.ranks.join import joined
+from support.forked import Fork, command
 
 
 def rank_of_two(rank: int, port: int, folder: Path, function: Callable[..., Any], *arguments: Any) -> Fork:

@@ -56,18 +56,14 @@ def test_nothing_slow_is_loaded_before_signals_are_minded() -> None:
     assert modules_after("import hgrpo_control.cli", "argparse", "numpy", "importlib.metadata") == []
 
 
-def test_simulators_load_without_mujoco_graphics_or_a_gpu() -> None:
-    statement = "import robots, torch\nrobots.make('quadrotor-hover')\nassert not torch.cuda.is_initialized()"
-    assert modules_after(statement, "mujoco", "OpenGL", "torch", "matplotlib") == ["torch"]
-
-
-def test_training_on_a_quadrotor_begins_without_other_simulators_and_reports() -> None:
+def test_training_on_a_quadrotor_begins_without_other_simulators_graphics_a_gpu_and_reports() -> None:
     statement = (
         "import hgrpo_control.api.progress, hgrpo_control.commands.train\n"
         "from hgrpo_control.presets.quadrotor import preset\nfrom hgrpo_control.training.trainer import Trainer\n"
-        "Trainer.from_config(preset('ppo', 'quadrotor-hover'))"
+        "Trainer.from_config(preset('ppo', 'quadrotor-hover'))\n"
+        "import torch\nassert not torch.cuda.is_initialized()"
     )
-    names = ("mujoco", "gymnasium", "tensorboard", "matplotlib", "PIL", "imageio", "torch._dynamo", "sympy")
+    names = ("mujoco", "gymnasium", "OpenGL", "tensorboard", "matplotlib", "PIL", "imageio", "torch._dynamo", "sympy")
     assert modules_after(statement, *names) == []
 
 

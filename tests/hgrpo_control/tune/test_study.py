@@ -9,7 +9,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import warnings
@@ -23,6 +22,7 @@ pytest.importorskip("optuna", reason="the extra `tune` is not here: pip install 
 
 import optuna
 from optuna.trial import TrialState
+from support.forked import Fork, command
 
 from hgrpo_control.cli import main
 from hgrpo_control.commands.train_options import parse_train_options
@@ -147,35 +147,34 @@ def test_two_workers_share_a_study_and_the_trial_of_a_killed_one_is_given_again(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     storage = "journal:tune.log" if kind == "journal" else request.getfixturevalue("postgresql")
-    command = [sys.executable, "-c", "from hgrpo_control.cli import entry_point; entry_point()"]
     # One million steps: the trial of the first worker does not end by itself.
-    killed = subprocess.Popen([*command, *words(storage, 1_000_000, trials=2)], stdout=subprocess.DEVNULL)
+    killed = Fork(tmp_path, command, *words(storage, 1_000_000, trials=2))
     study = None
     while study is None or not study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        assert killed.poll() is None
+        assert killed.status is None
         time.sleep(0.2)
         if study is None and (kind == "postgresql" or Path("tune.log").exists()):
             study = _loaded(storage)
     while not (tmp_path / "tuned/trial-0/metrics.csv").exists():
         time.sleep(0.1)
-    killed.kill()
-    killed.wait()
+    killed.close()
     assert study.trials[0].state == TrialState.RUNNING
     reached = iterations()
-    other = subprocess.Popen([*command, *words(storage, 1_000_000, trials=2)], stdout=subprocess.DEVNULL)
+    other = Fork(tmp_path, command, *words(storage, 1_000_000, trials=2))
     while not [trial for trial in study.trials if trial.user_attrs.get("attempt") == 2 and trial.params]:
-        assert other.poll() is None
+        assert other.status is None
         time.sleep(0.2)
     again = next(trial for trial in study.trials if trial.user_attrs.get("attempt") == 2)
     while study.trials[again.number].params != study.trials[0].params:
-        assert other.poll() is None
+        assert other.status is None
         time.sleep(0.1)
     # A signal within the import of an extension module would end the worker with a traceback.
     while iterations() <= reached:
-        assert other.poll() is None
+        assert other.status is None
         time.sleep(0.1)
-    other.send_signal(signal.SIGINT)
-    assert other.wait() == 130
+    other.send(signal.SIGINT)
+    other.wait()
+    assert other.status == 130
     first, second = study.trials[0], study.trials[again.number]
     assert first.state == TrialState.FAIL
     assert second.params == first.params

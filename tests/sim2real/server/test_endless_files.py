@@ -26,7 +26,7 @@ from sim2real.policy.onnx_policy import OnnxPolicy
 
 pytestmark = pytest.mark.slow
 
-SHUTDOWN = 1.0
+SHUTDOWN = 0.5
 MERCY = 3.0  # seconds after it until the process is ended by force
 SLACK = 3.0  # seconds for a busy machine
 _SERVE = ("from hgrpo_control.cli import entry_point; entry_point()",)
@@ -130,10 +130,10 @@ def test_a_file_that_never_ends_stops_neither_another_load_nor_the_end(files: tu
 
 
 def test_a_graph_that_never_ends_is_refused_in_time(files: tuple[Path, Path], policy_files: tuple[Path, Path]) -> None:
-    server = Server(files[0], "--load-timeout", "5")
+    server = Server(files[0], "--load-timeout", "4")
     write_endless(files[0], policy_files[0], -1e9)
     status, error = load(server, "one")
-    assert (status, "keeps version 1" in error, "within 5 s" in error) == (400, True, True), error
+    assert (status, "keeps version 1" in error, "within 4 s" in error) == (400, True, True), error
     wait_until(lambda: not children(server.process.pid))
     shutil.copy(policy_files[0], files[0])
     assert load(server, "one") == (200, "")
@@ -148,7 +148,7 @@ def test_a_policy_that_never_answers_does_not_stop_the_end(
     usual = OnnxPolicy(policy_files[0])(OBSERVATIONS[0])
     with PolicyClient(server.url(), timeout=PATIENCE) as client:
         np.testing.assert_array_equal(client.infer(OBSERVATIONS[0]).action, usual)
-    client = PolicyClient(server.url(), timeout=1.0)
+    client = PolicyClient(server.url(), timeout=0.3)
     with pytest.raises(TimeoutError):
         client.infer(np.full(3, 2e6, np.float32))
     assert SHUTDOWN < seconds_to_end(server.process, 1) < SHUTDOWN + MERCY + SLACK
@@ -168,9 +168,9 @@ def test_a_server_that_never_gets_ready_ends_when_told_to(files: tuple[Path, Pat
 def test_a_server_does_not_start_with_a_file_that_is_not_read_in_time(files: tuple[Path, Path]) -> None:
     files[1].unlink()
     os.mkfifo(files[1])
-    with starting(*files, "--load-timeout", "10") as process:
+    with starting(*files, "--load-timeout", "4") as process:
         output = process.communicate(timeout=PATIENCE)[0]
-    assert (process.returncode, output) == (2, f"hgrpo: {files[1]} could not be read and checked within 10 s\n")
+    assert (process.returncode, output) == (2, f"hgrpo: {files[1]} could not be read and checked within 4 s\n")
 
 
 def test_the_first_process_of_a_container_loses_no_signal(files: tuple[Path, Path]) -> None:

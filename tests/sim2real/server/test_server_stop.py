@@ -41,7 +41,7 @@ def test_a_request_in_flight_is_answered_before_the_server_stops(policy_files: t
 
 
 def test_a_stop_takes_no_longer_than_it_may_and_tells_websockets_at_once(policy_files: tuple[Path, Path]) -> None:
-    running = Server(policy_files[0], "--shutdown-timeout", "4")
+    running = Server(policy_files[0], "--shutdown-timeout", "2")
     late, other = Client(running), Client(running)
     late.ask(*parts(OBSERVATIONS[0]))
     for raw in (late.raw, other.raw):
@@ -57,7 +57,7 @@ def test_a_stop_takes_no_longer_than_it_may_and_tells_websockets_at_once(policy_
     assert closed.value.rcvd.code == CloseCode.GOING_AWAY
     assert running.process.wait(PATIENCE) == 0
     took = time.monotonic() - began
-    assert told < 4.0 <= took < 7.9, "once the shutdown's timeout, not twice"
+    assert told < 2.0 <= took < 3.9, "once the shutdown's timeout, not twice"
     for client in (late, other):
         client.raw.close()
     running.stop()
