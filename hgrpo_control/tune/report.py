@@ -42,7 +42,7 @@ def draw(study: optuna.Study, out: Path) -> list[Path]:
     written = []
     for name, plot in kinds.items():
         path = out / f"{name}.png"
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), matplotlib.rc_context():  # Optuna sets a style for the whole process
             warnings.simplefilter("ignore")
             plot(study)
             with replacing(path) as partial, writing(path):

@@ -20,6 +20,7 @@ import pytest
 
 pytest.importorskip("optuna", reason="the extra `tune` is not here: pip install -c constraints.txt '.[tune]'")
 
+import matplotlib
 import optuna
 from optuna.trial import TrialState
 from support.forked import Fork, command
@@ -75,7 +76,9 @@ def test_a_study_leaves_settings_that_train_takes_and_plots(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], complaint: Callable[..., str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    color = matplotlib.rcParams["axes.facecolor"]
     assert main(words("sqlite:///tune.db", 512, trials=2)) == 0
+    assert matplotlib.rcParams["axes.facecolor"] == color, "the style of Optuna's plots is theirs alone"
     assert "trial 1" in capsys.readouterr().out
     study = optuna.load_study(study_name="ppo-InvertedPendulum-v5", storage="sqlite:///tune.db")
     assert [trial.number for trial in study.trials] == [0, 1]
