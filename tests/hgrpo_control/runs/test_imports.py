@@ -27,7 +27,7 @@ from policies import checkpoint
 from robots import registry
 from sim2real.export.onnx import export_onnx
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 
 DIAGNOSE = ("--roots", "2", "--steps", "2", "--samples", "2", "--branch-steps", "1", "--budget", "64")
 DIAGNOSE += ("--reference-branches", "32")
@@ -114,6 +114,7 @@ def sprung(interrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
     monkeypatch.setattr(registry, "_FACTORIES", dict(registry._FACTORIES))
     monkeypatch.delitem(sys.modules, "trap", raising=False)
+    monkeypatch.setattr("hgrpo_control.tune.report.draw", lambda study, out: [])  # takes a second
 
     def happened() -> bool:
         sys.modules.pop("trap", None)
