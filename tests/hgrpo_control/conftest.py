@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.exact_kernels import kernels_in_float64_compile_quickly  # noqa: F401
 from support.tiny_runs import TINY
 
 from hgrpo_control.cli import main

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from support.combinations import NAMES, TASKS
-from support.exact_kernels import kernels_in_float64_compile_quickly  # noqa: F401
 
 import robots
 from robots.simulator import Simulator
