@@ -77,7 +77,7 @@ RUNS = {
         ),
     ),
     "fly_simulated.py": Run(
-        "--steps 65536 --seconds 2 --fast",
+        "--steps 16384 --seconds 2 --fast",
         (r"ended: the time was up", r".*episodes?.*", r"ticks 200 \(flying 200\), missed 0", r"\[ms\] .*", "jitter .*"),
     ),
     "compare_algorithms.py": Run(

@@ -38,7 +38,7 @@ from sim2real.protocol.msgpack import pack, unpack
 pytestmark = pytest.mark.slow
 
 KINDS = ("onnx", "c", "websocket", "http")
-EPISODES = 16
+EPISODES = 8
 OPTIONS = {"difficulty": 0.3}
 AT_ONCE = 32  # requests under way over the WebSocket
 Act = Callable[[NDArray[np.float32]], NDArray[np.float32]]

@@ -134,11 +134,11 @@ def all_finite(simulator: QuadrotorFlight, state: FlightState, action: Tensor) -
     return bool(slopes.isfinite().all())
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_slopes_are_finite_anywhere_in_the_forest(dtype: torch.dtype) -> None:
+@pytest.mark.parametrize(("dtype", "rows"), [(torch.float32, 20_000), (torch.float64, 2_000)])
+def test_slopes_are_finite_anywhere_in_the_forest(dtype: torch.dtype, rows: int) -> None:
     """Among 20 000 places and 37 rays from each, some rays graze an obstacle exactly in float32; a third rests."""
     simulator = make_flight("quadrotor-obstacles", Obstacles, ObstacleOptions(), dtype=dtype)
-    rows, generator = 20_000, torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
     state = simulator.reset(rows, generator)
     low, high = torch.tensor([[-0.5, -3.0, 0.0], [8.5, 3.0, 3.0]], dtype=dtype)
     place = low + (high - low) * torch.rand(rows, 3, generator=generator, dtype=dtype)
