@@ -17,8 +17,8 @@ from hgrpo_control.cli import entry_point
 SECONDS = 240
 """A test that waits longer for a process has failed."""
 
-_FORKS = get_context("forkserver")
-_FORKS.set_forkserver_preload(
+_SERVER = forkserver.ForkServer()  # its own, because the one of multiprocessing has imported what others asked for
+_SERVER.set_forkserver_preload(
     [
         *("hgrpo_control.cli", "hgrpo_control.commands.train", "hgrpo_control.api.progress"),
         *("hgrpo_control.ranks.group", "hgrpo_control.training.trainer", "robots.quadrotor.tasks.catalogue"),
@@ -38,12 +38,14 @@ class Fork:
 
     def __init__(self, folder: Path, function: Callable[..., Any], *arguments: Any, **variables: str) -> None:
         self._printed = [Path(tempfile.mkstemp(f".{name}", dir=folder)[1]) for name in ("out", "err")]
-        self._process = _FORKS.Process(target=_run, args=(variables, self._printed, function, arguments))
-        with pytest.MonkeyPatch.context() as patch:  # for the first one, which starts the process that forks
+        self._process = get_context("forkserver").Process(
+            target=_run, args=(variables, self._printed, function, arguments)
+        )
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(forkserver, "connect_to_new_process", _SERVER.connect_to_new_process)
             patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
             patch.setenv("TORCH_CPP_LOG_LEVEL", "ERROR")  # as `hgrpo` sets it for a rank before it imports torch
-            forkserver.ensure_running()
-        self._process.start()
+            self._process.start()
         self.pid: int = self._process.pid  # type: ignore[assignment]
 
     @property
