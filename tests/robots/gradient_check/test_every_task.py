@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
-import warp as wp
 from support.combinations import EVERY_ERROR, EVERY_FACTOR, LATE
 
 import robots
 from robots.gradient_check.check import check_gradients
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("adjoints_compile_quickly")]
 
 STATES = 5
 RANDOM = {**EVERY_FACTOR, "wind": 1.0, "gust": 2.0}
@@ -31,14 +29,6 @@ FLIGHTS: list[tuple[str, str, dict[str, Any]]] = [
     *(("quadrotor-hover", interface, {}) for interface in ("ctbr", "velocity")),
     *(zip(QUADROTORS, itertools.cycle(("velocity", "ctbr", "motors")), itertools.repeat(MEASURED), strict=False)),
 ]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def kernels_compile_quickly() -> Iterator[None]:
-    """Without optimisation they have the same bits, see tests/robots/kernels/test_define.py."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wp.config, "optimization_level", 0)
-        yield
 
 
 @pytest.mark.parametrize(("name", "interface", "options"), FLIGHTS, ids=["-".join(flight[:2]) for flight in FLIGHTS])

@@ -87,6 +87,7 @@ def pulled_back(simulator: QuadrotorFlight, record: Callable[[Any, Tensor], tupl
     return found
 
 
+@pytest.mark.usefixtures("adjoints_compile_quickly")
 @EVERY_CASE
 def test_the_pullback_of_a_step_is_that_of_its_parts(name: str, options: dict[str, Any]) -> None:
     parts = flight(name, options)
