@@ -89,11 +89,8 @@ def break_weights(path: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", ["garbage", "truncated", "missing", "golden pairs", "other interface"])
-def test_a_broken_file_changes_nothing(
-    flight: Flight, policy_files: tuple[Path, Path], one: OnnxPolicy, fault: str
-) -> None:
+def test_a_broken_file_changes_nothing(flight: Flight, policy_files: tuple[Path, Path], fault: str) -> None:
     shutil.copy(policy_files[0], flight.path)
-    assert flight.ask("load")[0] == 200
     with PolicyClient(flight.server.url(), timeout=PATIENCE) as client:
         before = client.infer(OBSERVATIONS[0])
         match fault:
@@ -115,7 +112,7 @@ def test_a_broken_file_changes_nothing(
         assert "\n" not in answer["error"]
         after = client.infer(OBSERVATIONS[0])
         assert after.version == before.version
-        np.testing.assert_array_equal(after.action, one(OBSERVATIONS[0]))
+        np.testing.assert_array_equal(after.action, before.action)
     shutil.copy(policy_files[0], flight.path)
     assert flight.ask("load")[0] == 200  # and it recovers
 
