@@ -88,7 +88,7 @@ def test_figures_are_printed_and_written(tmp_path: Path, capsys: pytest.CaptureF
     cases = json.loads(file.read_text(encoding="utf-8"))["cases"]
     assert [case["task"] for case in cases] == ["quadrotor-hover", "quadrotor-gates"]
     assert all(case["former_us"] > 0.0 and case["now_us"] > 0.0 for case in cases)
-    assert len(re.findall(r"\| 64 +\|", capsys.readouterr().out)) == 2
+    assert len(re.findall(r"\| motors +\| 64 +\|", capsys.readouterr().out)) == 2
 
 
 @pytest.mark.parametrize(
