@@ -141,6 +141,7 @@ TINY += ("--budget", "256", "--reference-branches", "32", "--horizon", "5")
 def test_a_guided_run_is_diagnosed_with_its_own_q(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "run"
     words = ["train", "hybrid-grpo", "quadrotor-hover", *TRAIN, "--guided-candidates", "4", "--estimator", "group"]
+    words += ["--pathwise", "off", "--num-samples", "4"]
     assert main([*words, "--out", str(run)]) == 0
     capsys.readouterr()
     assert main(["diagnose", str(run), *TINY]) == 0

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 TINY = ("train", "hybrid-grpo", "quadrotor-hover", "--num-samples", "4", "--branch-steps", "4", "--num-envs", "8")
 TINY += ("--rollout-steps", "8", "--hidden-sizes", "8", "--update-epochs", "2", "--num-minibatches", "2")
-TINY += ("--total-steps", str(4 * 8 * 8 * 4))
+TINY += ("--total-steps", str(4 * 8 * 8 * 4), "--pathwise", "off")
 GUIDED = (*TINY, "--guided-candidates", "4", "--guidance-temperature", "0.1")
 COLUMNS = ("effective_sample_size", "guidance_loss", "guidance_explained_variance")
 CLOCKS = {"wall_seconds", "simulator_steps_per_second", "sampling_seconds", "learning_seconds"}
