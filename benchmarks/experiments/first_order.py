@@ -11,7 +11,7 @@ from benchmarks.suite.definition import Suite, Variant
 HOVER, RANDOMIZED, GUSTY = "quadrotor-hover", "quadrotor-hover-randomized", "quadrotor-hover-gusty"
 WAYPOINTS, GATES, OBSTACLES = "quadrotor-waypoints", "quadrotor-gates", "quadrotor-obstacles"
 TASKS = (HOVER, RANDOMIZED, GUSTY, WAYPOINTS, GATES, OBSTACLES)
-STEPS = {HOVER: 3 * 65_536, GUSTY: 15 * 65_536, OBSTACLES: 24 * 65_536}
+STEPS = {HOVER: 3 * 65_536, GUSTY: 15 * 65_536, OBSTACLES: 48 * 65_536}
 """Simulator steps with slopes; 393,216 on the other tasks."""
 LAMBDA = {GUSTY: "0.95", OBSTACLES: "0.95"}
 """Lambda of the critic's targets with slopes; 1 on the other tasks."""

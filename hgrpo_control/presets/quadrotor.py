@@ -155,7 +155,7 @@ _ON_ANY_AIRFRAME = _ON_HIDDEN_LUCK | {
 }
 # A collision has no slope, so a part of the gradient is the score: docs/results/first-order.md.
 _AMONG_OBSTACLES = _wider(0.98, 256 * 65_536) | {
-    "hybrid-grpo": _with_slopes(24 * 65_536, (128, 128), gae_lambda=0.95, share="0.97")
+    "hybrid-grpo": _with_slopes(48 * 65_536, (128, 128), gae_lambda=0.95, share="0.97")
 }
 
 # Facing the target is learned late: docs/results/first-order.md.
