@@ -15,14 +15,19 @@ TOTAL_STEPS = {
     "quadrotor-waypoints": 16 * 65_536,
     "quadrotor-gates": 32 * 65_536,
     "quadrotor-obstacles": 32 * 65_536,
+    "quadrotor-track": 16 * 65_536,
+    "quadrotor-pursuit": 32 * 65_536,
 }
 LAMBDA = {
     "quadrotor-hover-randomized": {"ppo": 0.98, "hybrid-grpo": 1.0},
     "quadrotor-waypoints": {"ppo": 0.95, "hybrid-grpo": 1.0},
     "quadrotor-gates": {"ppo": 0.95, "hybrid-grpo": 0.95},
     "quadrotor-obstacles": {"ppo": 0.95, "hybrid-grpo": 0.98},
+    "quadrotor-track": {"ppo": 0.95, "hybrid-grpo": 0.95},
+    "quadrotor-pursuit": {"ppo": 0.95, "hybrid-grpo": 0.95},
 }
-"""Lambda of each algorithm, from the former tables of hidden luck and navigation and from the presets."""
+"""Lambda of each algorithm, from the former tables of hidden luck and navigation and from the presets; not tuned for
+track and pursuit."""
 WIDE = ("--hidden-sizes", "128", "128")
 NETWORK = {"quadrotor-gates": WIDE, "quadrotor-obstacles": WIDE}
 ALGORITHMS = {
