@@ -1,6 +1,6 @@
 """Fly an exported policy at its rate in a real-time simulator, under a watchdog.
 
-    python examples/fly_simulated.py                              # first trains a policy to hover, one or two minutes
+    python examples/fly_simulated.py                              # first trains a policy to hover, some seconds
     python examples/fly_simulated.py --policy runs/hover/policy.onnx --seconds 20
 
 The same loop flies vehicles. In every period it reads the target, calls the policy and sends the action that the
@@ -31,7 +31,7 @@ def trained(steps: int) -> OnnxPolicy:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--policy", type=Path, help="an exported file")
-    parser.add_argument("--steps", type=int, default=327_680, help="simulator steps of training, at least 8,192")
+    parser.add_argument("--steps", type=int, default=131_072, help="simulator steps of training, at least 4,096")
     parser.add_argument("--seconds", type=float, default=20.0, help="of flight")
     parser.add_argument("--fast", action="store_true", help="as fast as it goes instead of in real time")
     given = parser.parse_args()
