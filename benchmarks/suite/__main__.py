@@ -10,8 +10,8 @@ another device than is written down.
 NAME is a module in benchmarks/experiments/ that holds SUITE. Runs that are done are skipped and interrupted ones
 resumed, so `run` may be stopped, or killed, and given again. Several machines that share the folder of the runs may
 `run` one suite: each run is claimed by one worker, and the claim of a dead worker expires after five minutes.
-`collect` puts the figures of finished runs into docs/results/NAME, and `report` draws tables and pictures there, from
-these files alone.
+`collect` puts the figures of finished runs into docs/results/NAME and keeps those of other machines that lie there;
+`report` draws tables and pictures from these files alone.
 """
 
 from __future__ import annotations

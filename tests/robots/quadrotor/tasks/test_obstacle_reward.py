@@ -136,7 +136,7 @@ def all_finite(simulator: QuadrotorFlight, state: FlightState, action: Tensor) -
 
 @pytest.mark.parametrize(("dtype", "rows"), [(torch.float32, 20_000), (torch.float64, 2_000)])
 def test_slopes_are_finite_anywhere_in_the_forest(dtype: torch.dtype, rows: int) -> None:
-    """Among 20 000 places and 37 rays from each, some rays graze an obstacle in float32; float64 needs fewer."""
+    """A third rests. Of 37 rays from each of 20 000 places, some graze an obstacle exactly in float32."""
     simulator = make_flight("quadrotor-obstacles", Obstacles, ObstacleOptions(), dtype=dtype)
     generator = torch.Generator().manual_seed(0)
     state = simulator.reset(rows, generator)
