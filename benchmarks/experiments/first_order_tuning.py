@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 from benchmarks.experiments import update_size
 from benchmarks.suite.definition import Suite, Variant
 
+RANDOMIZED, GUSTY = "quadrotor-hover-randomized", "quadrotor-hover-gusty"
 UPDATES = {
-    "quadrotor-hover-randomized": {"ppo": (8_192, 1.5e-3), "hybrid-grpo": (8_192, 1.5e-3)},
+    RANDOMIZED: {"ppo": (8_192, 1.5e-3), "hybrid-grpo": (8_192, 1.5e-3)},
+    GUSTY: {"ppo": (8_192, 1.5e-3), "hybrid-grpo": (8_192, 1.5e-3)},
+    "quadrotor-waypoints": {"ppo": (16_384, 3e-3), "hybrid-grpo": (16_384, 3e-3)},
+    "quadrotor-gates": {"ppo": (16_384, 1.5e-3), "hybrid-grpo": (16_384, 3e-3)},
+    "quadrotor-obstacles": {"ppo": (16_384, 1.5e-3), "hybrid-grpo": (16_384, 3e-3)},
 }
-"""Steps per update and learning rate of each algorithm: the best of update_size or within .015 of it."""
+"""Steps per update and learning rate of each algorithm: the best of update_size or within .015 of it.
+
+Gusts have those of the randomised hover.
+"""
 LAMBDAS = {"ppo": (0.95, 0.98), "hybrid-grpo": (0.95, 1.0)}
 EPOCHS = (5, 10)
 ROLLOUTS = (64, 128)
@@ -20,7 +29,10 @@ def variant(algorithm: str, task: str, gae_lambda: float, epochs: int, rollout: 
     """One setting of the grid on one task."""
     update, rate = UPDATES[task][algorithm]
     name = f"lambda{gae_lambda:g}-epochs{epochs}-steps{rollout}"
-    return update_size.setting(algorithm, task, name, update, rate, gae_lambda, epochs, rollout)
+    if task != GUSTY:
+        return update_size.setting(algorithm, task, name, update, rate, gae_lambda, epochs, rollout)
+    as_randomized = update_size.setting(algorithm, RANDOMIZED, name, update, rate, gae_lambda, epochs, rollout)
+    return replace(as_randomized, name=f"hover-gusty-{algorithm}-{name}", tasks=(task,))
 
 
 SUITE = Suite(

@@ -12,14 +12,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from hgrpo_control.config.run import Config, ConfigError
+from hgrpo_control.config.run import Config
 from hgrpo_control.diagnose.estimators import (
     Estimator,
     estimators,
     monte_carlo,
     own_estimator,
 )
-from hgrpo_control.diagnose.fixed_roots import on_policy_states, rollouts
+from hgrpo_control.diagnose.fixed_roots import first_steps, on_policy_states, rollouts
 from hgrpo_control.diagnose.gradient_statistics import (
     Estimate,
     Measurement,
@@ -28,7 +28,7 @@ from hgrpo_control.diagnose.gradient_statistics import (
     summarise,
 )
 from hgrpo_control.diagnose.mix import slope_obstacle
-from hgrpo_control.diagnose.policy_gradient import gradient
+from hgrpo_control.diagnose.policy_gradient import along_paths, gradient
 from hgrpo_control.diagnose.replicates import draw_gradients, pilots, with_best_shares, with_transformed_rewards
 from hgrpo_control.diagnose.settings import REFERENCE_ROLLOUTS, DiagnoseSettings
 from hgrpo_control.evaluation.evaluate import require_same_interface
@@ -129,8 +129,6 @@ def diagnose(
     NotFiniteError if something that is simulated is not finite.
     """
     require_same_interface(policy, simulator)
-    if policy.recurrent:
-        raise ConfigError("diagnose does not differentiate through time; given a policy with memory gru")
     sigma, critic = policy.sigma.detach(), policy.critic is not None
     obstacle = slope_obstacle(simulator.spec, run.algorithm, max((1, *settings.branch_steps)))
     shared = estimators(settings, run.algorithm, critic, None if obstacle else sigma)
@@ -141,9 +139,11 @@ def diagnose(
     reference = draw_reference(policy, simulator, roots, run, settings, horizon, tally, transform)
     rows: list[Row] = []
     for chosen in ([own], *shared):
-        guide = proposals if chosen[0] is own else None
+        guide, sequence_steps = (proposals, run.sequence_steps) if chosen[0] is own else (None, None)
         members = with_best_shares(policy, simulator, roots, chosen, run, settings, tally)
-        drawn = draw_gradients(policy, simulator, roots, members, run, settings, tally, transform, guide)
+        drawn = draw_gradients(
+            policy, simulator, roots, members, run, settings, tally, transform, guide, sequence_steps
+        )
         passes = run.steps_per_iteration / (settings.steps * settings.roots * members[0].num_samples)
         rows += [Row(member, summarise(drawn[:, k], reference.gradients, passes)) for k, member in enumerate(members)]
     return Diagnosis(settings, critic, reference, run.steps_per_iteration, rows[1:], rows[0], obstacle)
@@ -176,7 +176,8 @@ def draw_reference(
     found = []
     drawn = rollouts(simulator, policy, roots, siblings, length, length, REFERENCE_ROLLOUTS, settings.seed)
     for rollout in with_transformed_rewards(drawn, transform):
-        found.append(gradient(policy, monte_carlo(rollout, run.algorithm, settings.steps)))
+        batch = monte_carlo(rollout, run.algorithm, settings.steps)
+        found.append(gradient(policy, along_paths(batch, first_steps(rollout, settings.steps), policy)))
         tally(rollout.simulator_steps)
     return Reference(torch.stack(found), horizon, run.algorithm.gamma**horizon)
 

@@ -11,7 +11,7 @@ from hgrpo_control.algorithms.rollout import Rollout
 from hgrpo_control.config.run import Config
 from hgrpo_control.diagnose.estimators import Estimator
 from hgrpo_control.diagnose.fixed_roots import rollouts
-from hgrpo_control.diagnose.policy_gradient import gradients
+from hgrpo_control.diagnose.policy_gradient import along_paths, gradients
 from hgrpo_control.diagnose.settings import DiagnoseSettings
 from hgrpo_control.rewards.transform import RewardTransform
 from hgrpo_control.sampling.proposals import GuidedProposals
@@ -66,6 +66,7 @@ def draw_gradients(
     tally: Callable[[int], None],
     transform: RewardTransform | None = None,
     proposals: GuidedProposals | None = None,
+    sequence_steps: int | None = None,
 ) -> Tensor:
     """(R, K, P) gradients of K estimators from the same R rollouts.
 
@@ -81,11 +82,15 @@ def draw_gradients(
         tally: Called with the simulator steps of every rollout.
         transform: f(R); None takes rewards as they are.
         proposals: Guide first actions; None draws all from the policy.
+        sequence_steps: Of the sequences on which a recurrent policy is trained; None takes whole paths.
     """
     number = settings.replicates(members[0].num_samples)
     drawn = _rollouts(policy, simulator, roots, members, run, settings, tally, number, settings.seed, proposals)
-    rollouts = with_transformed_rewards(drawn, transform)
-    return torch.stack([gradients(policy, [member.read(rollout) for member in members]) for rollout in rollouts])
+    found = []
+    for rollout in with_transformed_rewards(drawn, transform):
+        batches = [along_paths(member.read(rollout), rollout, policy, sequence_steps) for member in members]
+        found.append(gradients(policy, batches))
+    return torch.stack(found)
 
 
 def _rollouts(
