@@ -13,8 +13,8 @@ UPDATES = {
     RANDOMIZED: {"ppo": (8_192, 1.5e-3), "hybrid-grpo": (8_192, 1.5e-3)},
     GUSTY: {"ppo": (8_192, 1.5e-3), "hybrid-grpo": (8_192, 1.5e-3)},
     "quadrotor-waypoints": {"ppo": (16_384, 3e-3), "hybrid-grpo": (16_384, 3e-3)},
-    "quadrotor-gates": {"ppo": (16_384, 1.5e-3), "hybrid-grpo": (16_384, 3e-3)},
-    "quadrotor-obstacles": {"ppo": (16_384, 1.5e-3), "hybrid-grpo": (16_384, 3e-3)},
+    "quadrotor-gates": {"ppo": (16_384, 1.5e-3), "hybrid-grpo": (16_384, 1.5e-3)},
+    "quadrotor-obstacles": {"ppo": (16_384, 3e-3), "hybrid-grpo": (16_384, 1.5e-3)},
 }
 """Steps per update and learning rate of each algorithm: the best of update_size or within .015 of it.
 
