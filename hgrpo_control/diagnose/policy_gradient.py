@@ -79,7 +79,7 @@ def gradients(policy: ActorCritic, batches: Sequence[Batch]) -> Tensor:
 
 def _mean(policy: ActorCritic, batch: Batch) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """Means (R, A) of a batch, and the function from derivatives by them to those by the actor's parameters."""
-    parameters = list(policy.actor.parameters())
+    *parameters, _ = actor_parameters(policy)
     if batch.restart is None:
         mean = policy.mean(batch.observation)
 

@@ -136,17 +136,8 @@ def quaternion_of(up: Array, rate: Array, step: float) -> Array:
     return continuous(np.stack(parts, axis=1))
 
 
-def into_body(quaternion: Array, vector: Array) -> Array:
-    """World vectors (K, 3) in the body frame."""
-    return _rotated(quaternion * np.array([1.0, -1.0, -1.0, -1.0]), vector)
-
-
 def into_world(quaternion: Array, vector: Array) -> Array:
     """Body vectors (K, 3) in the world frame."""
-    return _rotated(quaternion, vector)
-
-
-def _rotated(quaternion: Array, vector: Array) -> Array:
     axis = quaternion[:, 1:]
     twice = 2.0 * np.cross(axis, vector)
     return vector + quaternion[:, :1] * twice + np.cross(axis, twice)

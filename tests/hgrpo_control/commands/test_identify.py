@@ -13,7 +13,7 @@ from benchmarks.identify.flights import fly_one
 from benchmarks.identify.measurement import identify
 from hgrpo_control.cli import main
 from hgrpo_control.identify.fit import fit, quantile
-from hgrpo_control.identify.log import Array, Log, LogError, into_body, into_world, quaternion_of
+from hgrpo_control.identify.log import Array, Log, LogError, into_world, quaternion_of
 from hgrpo_control.identify.model import (
     LATENCY,
     PARAMETERS,
@@ -34,6 +34,11 @@ from sim2real.flight.target import Reading
 from sim2real.flight.watchdog import State
 
 SECONDS = 22.0
+
+
+def into_body(quaternion: Array, vector: Array) -> Array:
+    """World vectors (K, 3) in the body frame: by the conjugate quaternion."""
+    return into_world(quaternion * np.array([1.0, -1.0, -1.0, -1.0]), vector)
 
 
 @pytest.fixture(scope="module")
