@@ -17,8 +17,8 @@ from support.suite_results import final, results
 from benchmarks.suite import plots
 from benchmarks.suite import report as reporting
 from benchmarks.suite.collect import collect, thin
-from benchmarks.suite.definition import Suite, SuiteError, Variant
-from benchmarks.suite.estimates import estimate
+from benchmarks.suite.definition import Suite, SuiteError, Variant, load_suite, suite_names
+from benchmarks.suite.estimates import by_group, estimate
 from benchmarks.suite.plan import Run, planned_runs
 from benchmarks.suite.stored import CurvePoint, read_results, write_results
 from hgrpo_control.api.run import train
@@ -205,3 +205,8 @@ def test_every_picture_is_drawn_for_groups_single_runs_and_missing_tasks(tmp_pat
     plots.learning_curves(drawn, "u", "success_rate", "success rate", pictures[2])
     for picture in pictures:
         assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_groups_of_a_suite_have_colours_of_their_own(name: str) -> None:
+    assert len(by_group(load_suite(name).variants)) <= len(set(plots.COLORS))
