@@ -19,7 +19,7 @@ from benchmarks.suite.estimates import ALL_TASKS, by_group
 from benchmarks.suite.intervals import Interval, interquartile_mean
 from benchmarks.suite.stored import CurvePoint, Results
 
-# Okabe and Ito's palette without its yellow, which is too pale for lines on white.
+# Okabe and Ito's palette with a brown for its yellow, which is too pale for lines on white.
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#8C564B")
 STYLES = ("-", "--", ":", "-.")
 AXES = {"simulator steps": "simulator_steps", "executed steps": "executed_steps", "wall-clock [s]": "wall_seconds"}

@@ -31,11 +31,11 @@ def recurrent() -> ActorCritic:
     return ActorCritic(spec, 0.4, torch.Generator().manual_seed(0))
 
 
-def drawn(policy: ActorCritic, branch_length: int = STEPS + 2) -> Rollout:
-    """Branches from roots that are within an episode, so that their memory is not zero."""
+def drawn(policy: ActorCritic) -> Rollout:
+    """Branches of STEPS + 2 steps; the second root is within an episode, so its memory is not zero."""
     simulator = ScalarLQR(0.9, 20.0, 100)
     roots = on_policy_states(simulator, policy, ROOTS, 0)
-    (rollout,) = rollouts(simulator, policy, roots, SAMPLES, branch_length, branch_length, 1, 0)
+    (rollout,) = rollouts(simulator, policy, roots, SAMPLES, STEPS + 2, STEPS + 2, 1, 0)
     return rollout
 
 
