@@ -2,12 +2,12 @@
 
     python examples/first_order.py
 
-32 drones fly in one batch. In every iteration 2 copies of each drone start at exactly the same instant and fly for 32
-steps, each with its own exploration noise eps. Autograd goes back through simulator and policy: the slope is the
-derivative of a copy's return by its action. The score A eps and sigma times the slope are both directions for the mean
-of the policy; the wish is their mix. The spread among the copies of a drone gives the best share of each. The next
-iteration starts where copy 0 ended. docs/concepts/algorithms.md, Slopes, has the equations. The same seed and settings
-give the parameters of `hgrpo train hybrid-grpo quadrotor-hover --pathwise auto --estimator per_sample`, up to rounding.
+32 drones fly in one batch. In every iteration 2 copies of each drone start at the same instant and fly for 32 steps,
+each with its own exploration noise eps. Autograd goes back through simulator and policy: the slope is the derivative of
+a copy's return by its action. The score A eps and sigma times the slope are both directions for the mean of the policy;
+the wish is their mix. The spread among the copies of a drone gives the best share of each. The next iteration starts
+where copy 0 ended. The equations: docs/concepts/algorithms.md, Slopes. Seed and settings give the parameters of
+`hgrpo train hybrid-grpo quadrotor-hover --pathwise auto --estimator per_sample`, up to rounding.
 """
 
 import argparse
@@ -88,17 +88,17 @@ class FirstOrderGRPO:
         """Wishes (T, E, N, 2, A) for mean and log sigma, in units of sigma, and the mean share alpha of the slopes."""
         better = (advantage - advantage.mean()).unsqueeze(-1)
         score = better * noise
-        v_0, v_1, of_difference = score.var(2), slope.var(2), (score - slope).var(2)
-        bias = (score - slope).mean(2).square() - of_difference / SAMPLES
-        new = torch.stack((v_0, v_1, 0.5 * (v_0 + v_1 - of_difference), bias)).mean(2)
+        v_0, v_1, v_d = score.var(2), slope.var(2), (score - slope).var(2)
+        new = torch.stack((v_0, v_1, 0.5 * (v_0 + v_1 - v_d), (score - slope).mean(2).square() - v_d / SAMPLES)).mean(2)
         self.moments = new if self.moments is None else torch.lerp(self.moments, new, 0.1)
         v_0, v_1, covariance, bias = self.moments
         alpha = (v_0 - covariance) / (v_0 + v_1 - 2.0 * covariance + SAMPLES * bias.mean().clamp_min(0.0))
         alpha = alpha.clamp(0.0, 1.0).unsqueeze(1).unsqueeze(1)
         by_mean = alpha * slope + (1.0 - alpha) * score
         by_sigma = alpha * slope * noise + (1.0 - alpha) * better * (noise.square() - 1.0)
-        length = by_mean.norm(dim=-1, keepdim=True)
-        unit = torch.maximum(length.mean(), length / 3.0)  # no wish is longer than 3 mean lengths
+        length, rows = by_mean.norm(dim=-1, keepdim=True), advantage.numel()
+        shortest = length.flatten().sort().values.cumsum(0)  # unit = mean(min(length, 3 unit))
+        unit = torch.maximum((shortest / torch.arange(3 - 2 * rows, rows + 1, 3))[2 * rows // 3 :].min(), length / 3.0)
         return torch.stack((by_mean / unit, by_sigma / unit), dim=-2), alpha.mean().item()
 
     def iterate(self) -> float:

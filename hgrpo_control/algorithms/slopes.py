@@ -23,6 +23,9 @@ from hgrpo_control.algorithms.batch import Batch, by_row
 from hgrpo_control.algorithms.rollout import Rollout
 from hgrpo_control.ranks.ranks import ALONE, Ranks
 
+_ROUNDS = 16
+"""Steps of Newton's method; few are needed."""
+
 
 class Moments(NamedTuple):
     """How far score and slope can be trusted, per step of a branch and action entry; (n, A) each."""
@@ -99,12 +102,18 @@ def wishes(advantage: Tensor, noise: Tensor, slope: Tensor, share: Tensor) -> Te
 
 
 def scaled(wish: Tensor, limit: float, ranks: Ranks = ALONE) -> Tensor:
-    """Wishes (T, E, N, 2, A) divided by the mean length of the directions for the mean, over all processes.
+    """Wishes (T, E, N, 2, A) with directions for the mean of mean length 1 over all processes, none above `limit`.
 
-    A sample whose direction for the mean is longer than `limit` is scaled down to it.
+    A longer direction is scaled down to `limit`. So the unit u solves u = mean of min(length, limit u). In a plain mean
+    of the lengths a few slopes that grew exponentially through time would leave nothing of all the others.
     """
     length = torch.linalg.vector_norm(wish[..., 0, :], dim=-1, keepdim=True)
-    unit = torch.maximum(ranks.mean(length.mean()), length / limit).clamp_min(torch.finfo(length.dtype).tiny)
+    unit = ranks.mean(length.mean())
+    for _ in range(_ROUNDS):  # Newton's method from above, exact as soon as the same directions are cut again
+        short = length < limit * unit
+        cut = 1.0 - ranks.mean(short.to(length.dtype).mean())
+        unit = ranks.mean(torch.where(short, length, 0.0).mean()) / (1.0 - limit * cut)
+    unit = torch.maximum(unit, length / limit).clamp_min(torch.finfo(length.dtype).tiny)
     return wish / unit.unsqueeze(-1)
 
 

@@ -15,7 +15,7 @@ from hgrpo_control.config.algorithms import Algorithm
 from hgrpo_control.ranks.ranks import ALONE, Ranks
 
 LONGEST = 3.0
-"""Longest wish, in mean lengths: the slopes of some samples are a hundred times the others'."""
+"""Longest wish, in mean lengths: unstable flights have slopes that are many powers of ten above the others'."""
 _NEW = 0.1  # weight of an update in the running moments
 
 

@@ -104,12 +104,24 @@ def test_wishes_by_hand() -> None:
     torch.testing.assert_close(slopes.scaled(wish, limit=10.0).view(2, 2, 2), 0.5 * expected)
 
 
-def test_a_long_wish_is_scaled_down_to_the_limit() -> None:
-    slope = torch.tensor([1.0, 1.0, 1.0, 97.0]).view(1, 4, 1, 1)  # mean 25
-    zeros = torch.zeros(1, 4, 1)
+@pytest.mark.parametrize("longest", [97.0, 1e12, 1e30])
+def test_a_long_wish_is_scaled_down_to_the_limit(longest: float) -> None:
+    """Nine of length 1 and a long one, cut at 3 u: u = (9 + 3 u) / 10 = 9 / 7, however long it is."""
+    slope = torch.tensor([1.0] * 9 + [longest]).view(1, 10, 1, 1)
+    zeros = torch.zeros(1, 10, 1)
     wish = slopes.scaled(slopes.wishes(zeros, torch.ones_like(slope), slope, torch.ones(1, 1)), limit=3.0)
-    assert wish[..., 0, 0].flatten().tolist() == pytest.approx([0.04, 0.04, 0.04, 3.0])
-    assert wish[..., 1, 0].flatten().tolist() == pytest.approx([0.04, 0.04, 0.04, 3.0])
+    assert wish[..., 0, 0].flatten().tolist() == pytest.approx([7.0 / 9.0] * 9 + [3.0])
+    assert wish[..., 1, 0].flatten().tolist() == pytest.approx([7.0 / 9.0] * 9 + [3.0])
+
+
+@given(lengths=st.lists(st.floats(0.01, 100.0), min_size=1, max_size=40))
+def test_cut_wishes_have_mean_length_1(lengths: list[float]) -> None:
+    wish = torch.tensor(lengths, dtype=torch.float64).view(-1, 1, 1, 1, 1).expand(-1, 1, 1, 2, 1)
+    length = slopes.scaled(wish, limit=3.0)[..., 0, 0]
+    assert length.max() <= 3.0 * (1.0 + 1e-12)
+    assert length.mean().item() == pytest.approx(1.0)
+    order = torch.argsort(wish[:, 0, 0, 0, 0])
+    assert (length.flatten()[order].diff() >= -1e-12).all()
 
 
 def test_no_wish_stays_no_wish() -> None:
