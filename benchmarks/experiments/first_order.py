@@ -15,8 +15,8 @@ LAMBDA = {GUSTY: "0.95", OBSTACLES: "0.95"}
 """Lambda of the critic's targets with slopes; 1 on the other tasks."""
 SHARE = {OBSTACLES: "0.8"}
 """Share of slopes in what is called `slopes`; 1 on the other tasks: a collision has no slope."""
-OTHER = {HOVER: ("--estimator", "group_shrunk"), GUSTY: ("--memory", "none")}
-"""More words of a task: on gusts the preset has a memory."""
+OTHER = {HOVER: ("--estimator", "group_shrunk"), GUSTY: ("--memory", "none"), OBSTACLES: ("--branch-steps", "128")}
+"""More words of a task: in gusts the preset has a memory, and among obstacles short branches."""
 CONTROLS: dict[str, dict[str, tuple[float, int, int]]] = {
     RANDOMIZED: {"ppo": (0.98, 5, 64), "hybrid-grpo": (0.95, 5, 128)},
     GUSTY: {"ppo": (0.95, 5, 128), "hybrid-grpo": (0.95, 5, 128)},

@@ -18,7 +18,7 @@ FINALISTS = (
 )
 """Settings with a success of at least 0.99 with seed 0 and the shortest training; they have five seeds."""
 FINALIST_SEEDS = (0, 1, 2, 3, 4)
-WITHOUT_SLOPES = ("--pathwise", "off", "--init-sigma", "0.5")
+WITHOUT_SLOPES = ("--pathwise", "off", "--branch-steps", "None", "--init-sigma", "0.5")
 """Words for Hybrid GRPO on tasks whose preset follows slopes."""
 ALGORITHMS = {
     "ppo": (1, 64, ("--gae-lambda", "1.0", "--reward-transform", "identity")),

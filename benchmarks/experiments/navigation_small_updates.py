@@ -13,10 +13,17 @@ UPDATES = (8_192, 16_384)
 FINALISTS = {"ppo": 8_192, "hybrid-grpo": 8_192}
 """Steps per update among obstacles with the higher success with seed 0; they have five seeds."""
 SLOPES = (
-    *("--num-samples", "1", "--num-envs", "32", "--rollout-steps", "128", "--pathwise", "0.97", "--gae-lambda", "0.95"),
+    *("--num-samples", "1", "--num-envs", "32", "--rollout-steps", "128", "--gae-lambda", "0.95"),
     *("--init-sigma", "0.3", "--learning-rate", "3e-3", "--update-epochs", "4", "--num-minibatches", "4"),
     *(*update_size.WIDE, "--total-steps", str(24 * 65_536)),
 )
+LONG, SHORT = ("--branch-steps", "None", "--pathwise", "0.97"), ("--branch-steps", "32", "--pathwise", "0.8")
+GRU = ("--memory", "gru", "--memory-size", "32", "--sequence-steps", "32")
+
+
+def slopes(name: str, words: tuple[str, ...], seeds: tuple[int, ...] = ()) -> Variant:
+    """Slopes among obstacles; without seeds the suite's."""
+    return Variant(f"obstacles-{name}", "hybrid-grpo", (*SLOPES, *words, *RANDOMIZED), "slopes", (OBSTACLES,), seeds)
 
 
 def variant(algorithm: str, task: str, update: int, rate: float) -> Variant:
@@ -33,7 +40,9 @@ SUITE = Suite(
     variants=(
         *(variant(algorithm, WAYPOINTS, 16_384, 3e-3) for algorithm in ("ppo", "hybrid-grpo")),
         *(variant(algorithm, OBSTACLES, update, 1.5e-3) for algorithm, update in product(FINALISTS, UPDATES)),
-        Variant("obstacles-slopes", "hybrid-grpo", (*SLOPES, *RANDOMIZED), "slopes", (OBSTACLES,), (0, 1, 2)),
+        slopes("slopes", LONG, (0, 1, 2)),
+        slopes("short-slopes", SHORT),
+        slopes("short-slopes-gru", (*SHORT, *GRU)),
     ),
     seeds=(0, 1, 2, 3, 4),
 )

@@ -111,8 +111,8 @@ def scaled(wish: Tensor, limit: float, ranks: Ranks = ALONE) -> Tensor:
     unit = ranks.mean(length.mean())
     for _ in range(_ROUNDS):  # Newton's method from above, exact as soon as the same directions are cut again
         short = length < limit * unit
-        cut = 1.0 - ranks.mean(short.to(length.dtype).mean())
-        unit = ranks.mean(torch.where(short, length, 0.0).mean()) / (1.0 - limit * cut)
+        kept, share = ranks.mean(torch.stack((torch.where(short, length, 0.0).mean(), short.to(length.dtype).mean())))
+        unit = kept / (1.0 - limit * (1.0 - share))
     unit = torch.maximum(unit, length / limit).clamp_min(torch.finfo(length.dtype).tiny)
     return wish / unit.unsqueeze(-1)
 
