@@ -28,6 +28,8 @@ CONTROLS: dict[str, dict[str, tuple[float, int, int]]] = {
 
 In gusts every setting of Hybrid GRPO has 0; it has that of the randomised hover.
 """
+PRESET = {OBSTACLES: "slopes-branches-of-32"}
+"""Variant with the settings of the preset; it has every seed."""
 EVERY_SEED, SOME_SEEDS = (0, 1, 2, 3, 4), (0, 1, 2)
 
 
@@ -45,7 +47,7 @@ def slopes(name: str, task: str, samples: int, pathwise: str, *words: str) -> Va
         ),
         group=name,
         tasks=(task,),
-        seeds=EVERY_SEED if name == "slopes" or task in (HOVER, RANDOMIZED) else SOME_SEEDS,
+        seeds=EVERY_SEED if name == PRESET.get(task, "slopes") or task in (HOVER, RANDOMIZED) else SOME_SEEDS,
     )
 
 
