@@ -19,6 +19,14 @@ LONGEST = 3.0
 _NEW = 0.1  # weight of an update in the running moments
 
 
+def _running(old: Moments, new: Moments) -> Moments:
+    """Moments that follow the newest; a variance beyond the largest float counts as unseen, lest it stay for ever."""
+    return Moments(*(
+        torch.where(x.isfinite(), torch.where(y.isfinite(), torch.lerp(x, y, _NEW), x), y)
+        for x, y in zip(old, new, strict=True)
+    ))  # fmt: skip
+
+
 class Wishes:
     """Mixes slopes and scores; the moments behind `auto` run over updates.
 
@@ -49,8 +57,7 @@ class Wishes:
         advantage = (batch.advantage - self.ranks.mean(batch.advantage.mean())).view_as(rollout.reward)
         slope = sigma * rollout.slope
         new = slopes.sibling_moments(advantage.unsqueeze(-1) * rollout.noise, slope, rollout.branch_length, self.ranks)
-        old = self.moments
-        self.moments = new if old is None else Moments(*(torch.lerp(x, y, _NEW) for x, y in zip(old, new, strict=True)))
+        self.moments = new if self.moments is None else _running(self.moments, new)
         fixed = self.algorithm.fixed_share
         if fixed is None:
             share = slopes.best_share(self.moments, rollout.reward.shape[2])

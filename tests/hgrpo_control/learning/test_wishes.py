@@ -48,6 +48,19 @@ def test_every_algorithm_has_wishes(algorithm: Algorithm) -> None:
     assert figures["slope_variance"] > 0.0
 
 
+@pytest.mark.parametrize("exploded_first", [True, False])
+def test_an_overflow_of_a_variance_does_not_last(exploded_first: bool) -> None:
+    algorithm = HybridGRPO(num_samples=3, pathwise="auto")
+    rollout, batch = drawn(algorithm)
+    assert rollout.slope is not None
+    exploded = rollout._replace(slope=rollout.slope * 1e25)  # finite, but not its square
+    wishes = Wishes(algorithm)
+    for one in (exploded, rollout) if exploded_first else (rollout, exploded):
+        _, figures = wishes.add(batch, one, SIGMA)
+    _, expected = Wishes(algorithm).add(batch, rollout, SIGMA)
+    assert figures == pytest.approx(expected)
+
+
 def test_the_old_policy_is_the_one_that_acted() -> None:
     algorithm = HybridGRPO(num_samples=3, pathwise="1")
     rollout, batch = drawn(algorithm)
