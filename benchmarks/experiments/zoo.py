@@ -44,8 +44,16 @@ class Recipe(NamedTuple):
 
 
 RECIPES: dict[str, Recipe] = {
+    "Ant-v5": Recipe("ppo"),
+    "HalfCheetah-v5": Recipe("ppo"),
+    "Hopper-v5": Recipe("ppo"),
+    "Humanoid-v5": Recipe("ppo"),
+    "InvertedDoublePendulum-v5": Recipe("ppo"),
     "InvertedPendulum-v5": Recipe("ppo"),
+    "Pusher-v5": Recipe("ppo"),
     "Reacher-v5": Recipe("ppo"),
+    "Swimmer-v5": Recipe("ppo"),
+    "Walker2d-v5": Recipe("ppo"),
     "quadrotor-any": Recipe("hybrid-grpo"),
     "quadrotor-any-track": Recipe("hybrid-grpo"),
     "quadrotor-gates": Recipe("hybrid-grpo"),

@@ -63,8 +63,9 @@ def _with_slopes(
     memory: Literal["none", "gru"] = "none",
     num_envs: int = 32,
     rollout_steps: int = 128,
+    branch_steps: int | None = None,
 ) -> Config:
-    """Hybrid GRPO with the slopes of one long branch per root: docs/results/first-order.md.
+    """Hybrid GRPO with the slopes of one branch per root, long unless told: docs/results/first-order.md.
 
     A GRU has 32 units and is trained over sequences of 32 steps: docs/results/memory.md.
     """
@@ -72,7 +73,7 @@ def _with_slopes(
     units = 32 if memory == "gru" else Network.memory_size
     return Config(
         task="quadrotor-hover",
-        algorithm=HybridGRPO(num_samples=1, gae_lambda=gae_lambda, pathwise=share),
+        algorithm=HybridGRPO(num_samples=1, branch_steps=branch_steps, gae_lambda=gae_lambda, pathwise=share),
         total_steps=total_steps,
         num_envs=num_envs,
         rollout_steps=rollout_steps,
@@ -151,12 +152,12 @@ _THROUGH_GATES = _wider(0.95, 128 * 65_536) | {
 }
 # Without slopes not tuned.
 _ON_ANY_AIRFRAME = _ON_HIDDEN_LUCK | {
-    "hybrid-grpo": _with_slopes(60 * 65_536, (64, 64), memory="gru"),
+    "hybrid-grpo": _with_slopes(90 * 65_536, (64, 64), memory="gru"),
     "ppo": dataclasses.replace(_SMALL_UPDATES, total_steps=128 * 65_536),
 }
 # A collision has no slope, so a part of the gradient is the score: docs/results/first-order.md.
 _AMONG_OBSTACLES = _wider(0.98, 256 * 65_536) | {
-    "hybrid-grpo": _with_slopes(72 * 65_536, (128, 128), gae_lambda=0.95, share="0.8")
+    "hybrid-grpo": _with_slopes(72 * 65_536, (128, 128), gae_lambda=0.95, share="0.8", branch_steps=32)
 }
 
 # PPO with updates of 16,384 steps, the best of one grid: docs/results/update-size/report.md.
@@ -172,8 +173,8 @@ _IN_PURSUIT = _ON_NAVIGATION | {
     ),
 }
 
-_ON_ANY_TRACK = _ON_NAVIGATION | {"hybrid-grpo": _with_slopes(6 * 65_536, (64, 64))}
-_ON_TRACK = _ON_ANY_TRACK | {"ppo": _PPO_16K}
+_ON_ANY_TRACK = _ON_NAVIGATION | {"hybrid-grpo": _with_slopes(60 * 65_536, (64, 64), memory="gru")}
+_ON_TRACK = _ON_NAVIGATION | {"hybrid-grpo": _with_slopes(6 * 65_536, (64, 64)), "ppo": _PPO_16K}
 
 _SETTINGS: dict[str, dict[str, Config]] = {
     "quadrotor-hover": _ON_HOVER,

@@ -29,7 +29,7 @@ EPISODES = {True: 100, False: 20}
 def test_the_folder_holds_what_the_recipes_make() -> None:
     assert set(NAMES) == set(RECIPES)
     assert {path.stem for path in FOLDER.glob("*.onnx")} == set(NAMES)
-    assert all(find(name).stat().st_size < 200_000 for name in NAMES)
+    assert all(find(name).stat().st_size < 250_000 for name in NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -4,11 +4,11 @@ The sampler follows that of RAPTOR (Eschmann, Albani and Loianno, 2025; rl_tools
 drawn, the size of the frame follows the cube root of the mass, and the ratio of torque to inertia is bounded. The
 widths are those that cover the presets. With U a uniform and L a log-uniform number:
 
-    m = L(0.03, 2.5) kg        full thrust F = U(1.5, 5) m g        arm l = 0.16 m (m / kg)^(1/3) e^U(-0.3, 0.3)
+    m = L(0.02, 3.5) kg        full thrust F = U(1.3, 5) m g        arm l = 0.16 m (m / kg)^(1/3) e^U(-0.3, 0.3)
     offsets l (cos a, sin a), a = 45 deg + U(-8, 8) deg             thrust f(u) = F/4 (c0 + c1 u + (1 - c0 - c1) u^2)
     Jxx = L(0.09, 0.4) m l^2, bounded so that l F/4 / Jxx lies in [40, 1600] rad/s^2
     Jyy = U(0.8, 1.2) Jxx      Jzz = U(1.5, 1.9) (Jxx + Jyy) / 2    kappa = L(0.045, 0.6) l
-    tau_up = L(10, 150) ms     tau_down = tau_up in one half of the airframes, L(tau_up, 250 ms) in the other
+    tau_up = L(5, 200) ms      tau_down = tau_up in one half of the airframes, L(tau_up, 250 ms) in the other
     c0 = U(-0.1, 0.03)         c1 = U(0, 1.1)       d_xy = U(0, 0.6) m / s       d_z = U(0.7, 1.3) d_xy
 """
 
@@ -28,7 +28,7 @@ from robots.simulator import Channel
 ANY = "any"
 """Name of the airframe that is drawn in every episode."""
 
-_LIGHTEST, _HEAVIEST = 0.03, 2.5  # kg
+_LIGHTEST, _HEAVIEST = 0.02, 3.5  # kg
 _ARM = 0.16  # m, of 1 kg
 _TURN = (40.0, 1600.0)  # rad/s^2
 _SLOWEST = 0.25  # s
@@ -95,7 +95,7 @@ def draw_vehicles(num: int, generator: torch.Generator, dtype: torch.dtype) -> T
         return torch.exp(uniform(index, math.log(low), math.log(high)))
 
     mass = log_uniform(0, _LIGHTEST, _HEAVIEST)
-    full = uniform(1, 1.5, 5.0) * mass * (GRAVITY / 4.0)  # of one rotor
+    full = uniform(1, 1.3, 5.0) * mass * (GRAVITY / 4.0)  # of one rotor
     arm = _ARM * mass ** (1.0 / 3.0) * torch.exp(uniform(2, -0.3, 0.3))
     angle = math.radians(45.0) + uniform(3, -math.radians(8.0), math.radians(8.0))
     c0, c1 = uniform(4, -0.1, 0.03), uniform(5, 0.0, 1.1)
@@ -103,7 +103,7 @@ def draw_vehicles(num: int, generator: torch.Generator, dtype: torch.dtype) -> T
     jx = torch.clamp(log_uniform(6, 0.09, 0.4) * mass * arm * arm, lever / _TURN[1], lever / _TURN[0])
     jy = uniform(7, 0.8, 1.2) * jx
     jz = uniform(8, 1.5, 1.9) * 0.5 * (jx + jy)
-    up = log_uniform(9, 0.01, 0.15)
+    up = log_uniform(9, 0.005, 0.2)
     slower = up * (_SLOWEST / up) ** unit[10]
     down = torch.where(unit[11] < 0.5, up, slower)
     across = uniform(12, 0.0, 0.6) * mass

@@ -56,13 +56,13 @@ def between(values: Tensor, low: float, high: float, spread: float = 0.9) -> Non
 def test_drawn_airframes_cover_the_ranges(dtype: torch.dtype) -> None:
     m, jx, jy, jz, x, y, c0, c1, c2, kappa, idle, up, down, across, _ = vehicles(20_000, dtype).double().unbind(1)
     full, arm = c0 + c1 + c2, torch.hypot(x, y)
-    between(m, 0.03, 2.5)
-    between(m.log(), math.log(0.03) - 1e-6, math.log(2.5))
-    between(4.0 * full / (m * GRAVITY), 1.5, 5.0)
+    between(m, 0.02, 3.5)
+    between(m.log(), math.log(0.02) - 1e-6, math.log(3.5))
+    between(4.0 * full / (m * GRAVITY), 1.3, 5.0)
     between(arm / m ** (1.0 / 3.0), 0.16 * math.exp(-0.3), 0.16 * math.exp(0.3))
     between(arm * full / jx, 40.0, 1600.0)
-    between(up, 0.01, 0.15)
-    between(down, 0.01, 0.25)
+    between(up, 0.005, 0.2)
+    between(down, 0.005, 0.25)
     between(kappa / arm, 0.045, 0.6)
     between(across / m, 0.0, 0.6)
     assert ((down == up).double().mean() - 0.5).abs() < 0.02
@@ -73,7 +73,7 @@ def test_drawn_airframes_cover_the_ranges(dtype: torch.dtype) -> None:
     assert (jx < jy + jz).all()
     assert (jy < jz + jx).all()
     # mass is log-uniform: as many airframes below the geometric mean as above
-    assert ((m < math.sqrt(0.03 * 2.5)).double().mean() - 0.5).abs() < 0.02
+    assert ((m < math.sqrt(0.02 * 3.5)).double().mean() - 0.5).abs() < 0.02
 
 
 def test_thrust_rises_with_speed_and_carries_the_weight_within_the_commands() -> None:
