@@ -17,12 +17,13 @@ SLOPES = (
     *("--init-sigma", "0.3", "--learning-rate", "3e-3", "--update-epochs", "4", "--num-minibatches", "4"),
     *(*update_size.WIDE, "--total-steps", str(24 * 65_536)),
 )
-LONG, SHORT = ("--branch-steps", "None", "--pathwise", "0.97"), ("--branch-steps", "32", "--pathwise", "0.8")
+LONG = ("--branch-steps", "None", "--pathwise", "0.97")
+SHORT = ("--branch-steps", "32", "--pathwise", "0.8", "--total-steps", str(72 * 65_536))
 GRU = ("--memory", "gru", "--memory-size", "32", "--sequence-steps", "32")
 
 
-def slopes(name: str, words: tuple[str, ...], seeds: tuple[int, ...] = ()) -> Variant:
-    """Slopes among obstacles; without seeds the suite's."""
+def slopes(name: str, words: tuple[str, ...], seeds: tuple[int, ...]) -> Variant:
+    """Slopes among obstacles."""
     return Variant(f"obstacles-{name}", "hybrid-grpo", (*SLOPES, *words, *RANDOMIZED), "slopes", (OBSTACLES,), seeds)
 
 
@@ -41,8 +42,8 @@ SUITE = Suite(
         *(variant(algorithm, WAYPOINTS, 16_384, 3e-3) for algorithm in ("ppo", "hybrid-grpo")),
         *(variant(algorithm, OBSTACLES, update, 1.5e-3) for algorithm, update in product(FINALISTS, UPDATES)),
         slopes("slopes", LONG, (0, 1, 2)),
-        slopes("short-slopes", SHORT),
-        slopes("short-slopes-gru", (*SHORT, *GRU)),
+        slopes("short-slopes", SHORT, (0, 1, 2)),
+        slopes("short-slopes-gru", (*SHORT, *GRU), (0,)),
     ),
     seeds=(0, 1, 2, 3, 4),
 )
