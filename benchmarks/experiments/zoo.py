@@ -48,6 +48,7 @@ RECIPES: dict[str, Recipe] = {
     "HalfCheetah-v5": Recipe("ppo"),
     "Hopper-v5": Recipe("ppo"),
     "Humanoid-v5": Recipe("ppo"),
+    "HumanoidStandup-v5": Recipe("ppo"),
     "InvertedDoublePendulum-v5": Recipe("ppo"),
     "InvertedPendulum-v5": Recipe("ppo"),
     "Pusher-v5": Recipe("ppo"),
