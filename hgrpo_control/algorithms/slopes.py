@@ -107,14 +107,14 @@ def scaled(wish: Tensor, limit: float, ranks: Ranks = ALONE) -> Tensor:
     A longer direction is scaled down to `limit`. So the unit u solves u = mean of min(length, limit u). In a plain mean
     of the lengths a few slopes that grew exponentially through time would leave nothing of all the others.
     """
-    length = torch.linalg.vector_norm(wish[..., 0, :], dim=-1, keepdim=True)
+    length = torch.linalg.vector_norm(wish[..., 0, :], dim=-1, keepdim=True, dtype=torch.float64)  # squares overflow
     unit = ranks.mean(length.mean())
     for _ in range(_ROUNDS):  # Newton's method from above, exact as soon as the same directions are cut again
         short = length < limit * unit
         kept, share = ranks.mean(torch.stack((torch.where(short, length, 0.0).mean(), short.to(length.dtype).mean())))
         unit = kept / (1.0 - limit * (1.0 - share))
-    unit = torch.maximum(unit, length / limit).clamp_min(torch.finfo(length.dtype).tiny)
-    return wish / unit.unsqueeze(-1)
+    unit = torch.maximum(unit, length / limit).clamp_min(torch.finfo(wish.dtype).tiny)
+    return (wish / unit.unsqueeze(-1)).to(wish.dtype)
 
 
 def with_wishes(batch: Batch, rollout: Rollout, wish: Tensor, sigma: Tensor) -> Batch:

@@ -104,14 +104,17 @@ def test_wishes_by_hand() -> None:
     torch.testing.assert_close(slopes.scaled(wish, limit=10.0).view(2, 2, 2), 0.5 * expected)
 
 
-@pytest.mark.parametrize("longest", [97.0, 1e12, 1e30])
-def test_a_long_wish_is_scaled_down_to_the_limit(longest: float) -> None:
+@pytest.mark.parametrize("longest", [97.0, 1e12, 1e30, 1e38])
+@pytest.mark.parametrize("entries", [(1.0,), (0.6, 0.8), (0.5, -0.5, 0.5, -0.5)])
+def test_a_long_wish_is_scaled_down_to_the_limit(longest: float, entries: tuple[float, ...]) -> None:
     """Nine of length 1 and a long one, cut at 3 u: u = (9 + 3 u) / 10 = 9 / 7, however long it is."""
-    slope = torch.tensor([1.0] * 9 + [longest]).view(1, 10, 1, 1)
+    unit = torch.tensor(entries)
+    slope = (torch.tensor([1.0] * 9 + [longest]).unsqueeze(-1) * unit).view(1, 10, 1, -1)
     zeros = torch.zeros(1, 10, 1)
     wish = slopes.scaled(slopes.wishes(zeros, torch.ones_like(slope), slope, torch.ones(1, 1)), limit=3.0)
-    assert wish[..., 0, 0].flatten().tolist() == pytest.approx([7.0 / 9.0] * 9 + [3.0])
-    assert wish[..., 1, 0].flatten().tolist() == pytest.approx([7.0 / 9.0] * 9 + [3.0])
+    expected = torch.tensor([7.0 / 9.0] * 9 + [3.0]).unsqueeze(-1) * unit
+    assert wish.dtype == slope.dtype
+    torch.testing.assert_close(wish[0, :, 0], expected.unsqueeze(1).expand(-1, 2, -1))
 
 
 @given(lengths=st.lists(st.floats(0.01, 100.0), min_size=1, max_size=40))
