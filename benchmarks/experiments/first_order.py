@@ -33,17 +33,23 @@ PRESET = {OBSTACLES: "slopes-branches-of-32"}
 EVERY_SEED, SOME_SEEDS = (0, 1, 2, 3, 4), (0, 1, 2)
 
 
-def slopes(name: str, task: str, samples: int, pathwise: str, *words: str) -> Variant:
-    """Slopes in branches of 128 steps, 4,096 simulator steps per update."""
+def words(samples: int, pathwise: str, gae_lambda: str, steps: int) -> tuple[str, ...]:
+    """Options of slopes, 4,096 simulator steps per update."""
+    return (
+        *("--num-samples", str(samples), "--num-envs", str(32 // samples), "--rollout-steps", "128"),
+        *("--pathwise", pathwise, "--gae-lambda", gae_lambda, "--init-sigma", "0.3", "--learning-rate", "3e-3"),
+        *("--update-epochs", "4", "--num-minibatches", "4", "--total-steps", str(steps)),
+    )
+
+
+def slopes(name: str, task: str, samples: int, pathwise: str, *more: str) -> Variant:
+    """Slopes on one task, in branches of 128 steps unless `more` says another length."""
     return Variant(
         f"{task.removeprefix('quadrotor-')}-{name}",
         "hybrid-grpo",
         (
-            *("--num-samples", str(samples), "--num-envs", str(32 // samples), "--rollout-steps", "128"),
-            *("--pathwise", pathwise, "--gae-lambda", LAMBDA.get(task, "1")),
-            *("--init-sigma", "0.3", "--learning-rate", "3e-3"),
-            *("--update-epochs", "4", "--num-minibatches", "4", "--total-steps", str(STEPS.get(task, 6 * 65_536))),
-            *(*update_size.NETWORK.get(task, ()), *OTHER.get(task, ()), *words),
+            *words(samples, pathwise, LAMBDA.get(task, "1"), STEPS.get(task, 6 * 65_536)),
+            *(*update_size.NETWORK.get(task, ()), *OTHER.get(task, ()), *more),
         ),
         group=name,
         tasks=(task,),
