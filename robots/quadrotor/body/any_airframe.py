@@ -8,7 +8,7 @@ widths are those that cover the presets. With U a uniform and L a log-uniform nu
     offsets l (cos a, sin a), a = 45 deg + U(-8, 8) deg             thrust f(u) = F/4 (c0 + c1 u + (1 - c0 - c1) u^2)
     Jxx = L(0.09, 0.4) m l^2, bounded so that l F/4 / Jxx lies in [40, 1600] rad/s^2
     Jyy = U(0.8, 1.2) Jxx      Jzz = U(1.5, 1.9) (Jxx + Jyy) / 2    kappa = L(0.045, 0.6) l
-    tau_up = L(5, 200) ms      tau_down = tau_up in one half of the airframes, L(tau_up, 250 ms) in the other
+    tau_up = L(5, 250) ms      tau_down = tau_up in one half of the airframes, L(tau_up, 300 ms) in the other
     c0 = U(-0.1, 0.03)         c1 = U(0, 1.1)       d_xy = U(0, 0.6) m / s       d_z = U(0.7, 1.3) d_xy
 """
 
@@ -31,7 +31,7 @@ ANY = "any"
 _LIGHTEST, _HEAVIEST = 0.02, 3.5  # kg
 _ARM = 0.16  # m, of 1 kg
 _TURN = (40.0, 1600.0)  # rad/s^2
-_SLOWEST = 0.25  # s
+_SLOWEST = 0.3  # s
 
 
 def _typical() -> QuadrotorParameters:
@@ -103,7 +103,7 @@ def draw_vehicles(num: int, generator: torch.Generator, dtype: torch.dtype) -> T
     jx = torch.clamp(log_uniform(6, 0.09, 0.4) * mass * arm * arm, lever / _TURN[1], lever / _TURN[0])
     jy = uniform(7, 0.8, 1.2) * jx
     jz = uniform(8, 1.5, 1.9) * 0.5 * (jx + jy)
-    up = log_uniform(9, 0.005, 0.2)
+    up = log_uniform(9, 0.005, 0.25)
     slower = up * (_SLOWEST / up) ** unit[10]
     down = torch.where(unit[11] < 0.5, up, slower)
     across = uniform(12, 0.0, 0.6) * mass

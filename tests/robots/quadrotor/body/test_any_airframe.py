@@ -61,8 +61,8 @@ def test_drawn_airframes_cover_the_ranges(dtype: torch.dtype) -> None:
     between(4.0 * full / (m * GRAVITY), 1.3, 5.0)
     between(arm / m ** (1.0 / 3.0), 0.16 * math.exp(-0.3), 0.16 * math.exp(0.3))
     between(arm * full / jx, 40.0, 1600.0)
-    between(up, 0.005, 0.2)
-    between(down, 0.005, 0.25)
+    between(up, 0.005, 0.25)
+    between(down, 0.005, 0.3)
     between(kappa / arm, 0.045, 0.6)
     between(across / m, 0.0, 0.6)
     assert ((down == up).double().mean() - 0.5).abs() < 0.02
