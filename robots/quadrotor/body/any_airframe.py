@@ -6,7 +6,7 @@ widths are those that cover the presets. With U a uniform and L a log-uniform nu
 
     m = L(0.02, 3.5) kg        full thrust F = U(1.3, 5) m g        arm l = 0.16 m (m / kg)^(1/3) e^U(-0.3, 0.3)
     offsets l (cos a, sin a), a = 45 deg + U(-8, 8) deg             thrust f(u) = F/4 (c0 + c1 u + (1 - c0 - c1) u^2)
-    Jxx = L(0.09, 0.4) m l^2, bounded so that l F/4 / Jxx lies in [40, 1600] rad/s^2
+    Jxx = L(0.065, 0.4) m l^2, bounded so that l F/4 / Jxx lies in [40, 1600] rad/s^2
     Jyy = U(0.8, 1.2) Jxx      Jzz = U(1.5, 1.9) (Jxx + Jyy) / 2    kappa = L(0.045, 0.6) l
     tau_up = L(5, 250) ms      tau_down = tau_up in one half of the airframes, L(tau_up, 300 ms) in the other
     c0 = U(-0.1, 0.03)         c1 = U(0, 1.1)       d_xy = U(0, 0.6) m / s       d_z = U(0.7, 1.3) d_xy
@@ -39,7 +39,7 @@ def _typical() -> QuadrotorParameters:
     mass = math.sqrt(_LIGHTEST * _HEAVIEST)
     arm, curve = _ARM * mass ** (1.0 / 3.0), (-0.035, 0.55, 0.485)
     full = mass * GRAVITY / 4.0 / (curve[0] + 0.5 * curve[1] + 0.25 * curve[2])
-    moment = 0.19 * mass * arm * arm
+    moment = 0.16 * mass * arm * arm
     return QuadrotorParameters(
         name=ANY,
         source="the middle of the ranges from which episodes draw their airframes",
@@ -100,7 +100,7 @@ def draw_vehicles(num: int, generator: torch.Generator, dtype: torch.dtype) -> T
     angle = math.radians(45.0) + uniform(3, -math.radians(8.0), math.radians(8.0))
     c0, c1 = uniform(4, -0.1, 0.03), uniform(5, 0.0, 1.1)
     lever = arm * full
-    jx = torch.clamp(log_uniform(6, 0.09, 0.4) * mass * arm * arm, lever / _TURN[1], lever / _TURN[0])
+    jx = torch.clamp(log_uniform(6, 0.065, 0.4) * mass * arm * arm, lever / _TURN[1], lever / _TURN[0])
     jy = uniform(7, 0.8, 1.2) * jx
     jz = uniform(8, 1.5, 1.9) * 0.5 * (jx + jy)
     up = log_uniform(9, 0.005, 0.25)
