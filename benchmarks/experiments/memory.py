@@ -16,7 +16,7 @@ def variant(task: str, name: str, steps: int, *words: str) -> Variant:
     slopes = first_order.words(1, first_order.SHARE.get(task, "1"), first_order.LAMBDA.get(task, "1"), steps)
     network = update_size.NETWORK.get(task, ())
     return Variant(
-        f"{task.removeprefix('quadrotor-')}-{name}", "hybrid-grpo", (*slopes, *network, *words), name, (task,)
+        f"{task.removeprefix('quadrotor-')}-{name}", "hybrid-grpo", (*slopes, *network, *words), "slopes", (task,)
     )
 
 
