@@ -107,7 +107,8 @@ def scaled(wish: Tensor, limit: float, ranks: Ranks = ALONE) -> Tensor:
     A longer direction is scaled down to `limit`. So the unit u solves u = mean of min(length, limit u). In a plain mean
     of the lengths a few slopes that grew exponentially through time would leave nothing of all the others.
     """
-    length = torch.linalg.vector_norm(wish[..., 0, :], dim=-1, keepdim=True, dtype=torch.float64)  # squares overflow
+    # In float32 the squares of long directions overflow.
+    length = torch.linalg.vector_norm(wish[..., 0, :], dim=-1, keepdim=True, dtype=torch.float64)
     unit = ranks.mean(length.mean())
     for _ in range(_ROUNDS):  # Newton's method from above, exact as soon as the same directions are cut again
         short = length < limit * unit
