@@ -2,7 +2,8 @@
 
 The sampler follows that of RAPTOR (Eschmann, Albani and Loianno, 2025; rl_tools, l2f): thrust to weight and mass are
 drawn, the size of the frame follows the cube root of the mass, and the ratio of torque to inertia is bounded. The
-widths are those that cover the presets. With U a uniform and L a log-uniform number:
+widths cover mass, thrust, arm, inertia and lag of the presets, but for flightmare's thrust and cf2x's lag. With U a
+uniform and L a log-uniform number:
 
     m = L(0.02, 3.5) kg        full thrust F = U(1.3, 5) m g        arm l = 0.16 m (m / kg)^(1/3) e^U(-0.3, 0.3)
     offsets l (cos a, sin a), a = 45 deg + U(-8, 8) deg             thrust f(u) = F/4 (c0 + c1 u + (1 - c0 - c1) u^2)

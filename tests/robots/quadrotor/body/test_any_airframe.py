@@ -14,7 +14,7 @@ from robots.quadrotor.body import dynamics
 from robots.quadrotor.body.any_airframe import SHOWN, TYPICAL, draw_vehicles, hover_speed, shown_entries
 from robots.quadrotor.body.drawn_airframe import DrawnAirframe
 from robots.quadrotor.body.kernels import PUSH, TURN_GAIN
-from robots.quadrotor.body.parameters import GRAVITY, QuadrotorParameters
+from robots.quadrotor.body.parameters import GRAVITY, PRESETS, QuadrotorParameters
 from robots.quadrotor.body.randomization import Randomization, draw
 from robots.quadrotor.body.vehicle import VEHICLE, vehicle_row
 from robots.quadrotor.tasks.hover import HoverOptions, QuadrotorHover
@@ -60,6 +60,7 @@ def test_drawn_airframes_cover_the_ranges(dtype: torch.dtype) -> None:
     between(m.log(), math.log(0.02) - 1e-6, math.log(3.5))
     between(4.0 * full / (m * GRAVITY), 1.3, 5.0)
     between(arm / m ** (1.0 / 3.0), 0.16 * math.exp(-0.3), 0.16 * math.exp(0.3))
+    between(jx / (m * arm * arm), 0.065, 0.4)
     between(arm * full / jx, 40.0, 1600.0)
     between(up, 0.005, 0.25)
     between(down, 0.005, 0.3)
@@ -74,6 +75,34 @@ def test_drawn_airframes_cover_the_ranges(dtype: torch.dtype) -> None:
     assert (jy < jz + jx).all()
     # mass is log-uniform: as many airframes below the geometric mean as above
     assert ((m < math.sqrt(0.02 * 3.5)).double().mean() - 0.5).abs() < 0.02
+
+
+def proportions(rows: Tensor) -> dict[str, Tensor]:
+    """Quantities (B,) in which the presets are to lie inside of what is drawn, of airframes (B, 15)."""
+    m, jx, _, _, x, y, c0, c1, c2, _, _, up, down, _, _ = rows.unbind(1)
+    full, arm = c0 + c1 + c2, torch.hypot(x, y)
+    return {
+        "mass": m,
+        "thrust over weight": 4.0 * full / (m * GRAVITY),
+        "arm": arm / m ** (1.0 / 3.0),
+        "inertia": jx / (m * arm * arm),
+        "turn": arm * full / jx,
+        "lag up": up,
+        "lag down": down,
+    }
+
+
+def test_the_ranges_cover_the_presets() -> None:
+    """But for the thrust of flightmare, and for cf2x, whose rotors have no lag."""
+    drawn = proportions(vehicles(20_000))
+    flown = proportions(torch.tensor([vehicle_row(preset) for preset in PRESETS.values()], dtype=DOUBLE))
+    outside = {
+        (name, quantity)
+        for quantity, values in flown.items()
+        for name, value in zip(PRESETS, values, strict=True)
+        if not drawn[quantity].min() <= value <= drawn[quantity].max()
+    }
+    assert outside == {("flightmare", "thrust over weight"), ("cf2x", "lag up"), ("cf2x", "lag down")}
 
 
 def test_thrust_rises_with_speed_and_carries_the_weight_within_the_commands() -> None:
